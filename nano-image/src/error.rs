@@ -1,0 +1,174 @@
+//! The one error type of the library: what failed, in which file, at which byte, and what to try.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Result of every fallible function of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure an [`Error`] is; decides the exit code of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The recipe contradicts itself or a documented limit.
+    Recipe,
+    /// An edition, package, image or file is not in the sources.
+    NotFound,
+    /// A package is not applicable or a dependency is missing.
+    Unsatisfied,
+    /// An input breaks its format.
+    Corrupt,
+    /// An input is valid but uses a feature that is not handled.
+    Unsupported,
+    /// The disk or a partition cannot hold what it should.
+    TooSmall,
+    /// The operating system refused.
+    Io,
+    /// The caller stopped the work.
+    Cancelled,
+}
+
+/// Failure of a library call.
+///
+/// `Display` gives the message with file and byte, lower case, without a full stop, and never repeats the
+/// [source](std::error::Error::source); a [hint](Error::hint) says what to try.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    path: Option<PathBuf>,
+    offset: Option<u64>,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` that says `message`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), path: None, offset: None, hint: None, source: None }))
+    }
+
+    /// [`ErrorKind::Recipe`].
+    pub fn recipe(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Recipe, message)
+    }
+
+    /// [`ErrorKind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// [`ErrorKind::Corrupt`].
+    pub fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Corrupt, message)
+    }
+
+    /// [`ErrorKind::Unsupported`].
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message)
+    }
+
+    /// [`ErrorKind::TooSmall`].
+    pub fn too_small(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TooSmall, message)
+    }
+
+    /// [`ErrorKind::Cancelled`].
+    pub fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "stopped")
+    }
+
+    /// [`ErrorKind::Io`]: the operating system refused `what` ("open", "write" …) for `path`.
+    pub fn io(what: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let kind = if source.kind() == std::io::ErrorKind::NotFound { ErrorKind::NotFound } else { ErrorKind::Io };
+        Self::new(kind, format!("cannot {what}")).with_path(path).with_source(source)
+    }
+
+    /// Names the file that the error is about; the first (innermost) name stays.
+    pub fn with_path(mut self, path: impl AsRef<Path>) -> Self {
+        self.0.path.get_or_insert_with(|| path.as_ref().to_owned());
+        self
+    }
+
+    /// Names the byte in the file; the first (innermost) offset stays.
+    pub fn at(mut self, offset: u64) -> Self {
+        self.0.offset.get_or_insert(offset);
+        self
+    }
+
+    /// Says what the user can try.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint.get_or_insert(hint.into());
+        self
+    }
+
+    /// Adds the cause.
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message alone, without file and byte.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The file that the error is about.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The byte in that file.
+    pub fn offset(&self) -> Option<u64> {
+        self.0.offset
+    }
+
+    /// What the user can try.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.0.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(&self.0.message)?;
+        if let Some(offset) = self.0.offset {
+            write!(f, " (at byte {offset:#x})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_file_message_and_byte_but_not_the_source() {
+        let error = Error::corrupt("bad magic").at(0x10).with_path("a.wim").with_source("inner");
+        assert_eq!(error.to_string(), "a.wim: bad magic (at byte 0x10)");
+    }
+
+    #[test]
+    fn the_innermost_place_stays() {
+        let error = Error::corrupt("x").at(1).at(2).with_path("in").with_path("out");
+        assert_eq!((error.offset(), error.path()), (Some(1), Some(Path::new("in"))));
+    }
+}

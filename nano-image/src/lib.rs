@@ -1,0 +1,21 @@
+//! Builds bootable Windows Nano Server disk images (VHDX, raw) offline, from the WIM on the install media.
+//!
+//! Files in, one file out: no Windows, DISM, root, mount, VM or network, and the same inputs give the same bytes.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod content;
+pub mod disk;
+mod error;
+pub mod identity;
+pub mod progress;
+pub mod registry;
+pub mod source;
+pub mod tree;
+pub mod types;
+pub mod volume;
+pub mod windows;
+
+pub use error::{Error, ErrorKind, Result};
+pub use identity::Seed;
+pub use progress::{Observer, Phase};

@@ -1,0 +1,3 @@
+//! Reads what Microsoft ships.
+
+pub mod wim;

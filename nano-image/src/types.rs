@@ -1,0 +1,12 @@
+//! Values whose unit or encoding is in the type.
+
+mod guid;
+mod name;
+mod size;
+mod time;
+pub mod upcase;
+
+pub use guid::Guid;
+pub use name::Utf16Name;
+pub use size::{ByteSize, DiskOffset, FileOffset, Lba, Lcn, Vcn, VolumeOffset};
+pub use time::FileTime;

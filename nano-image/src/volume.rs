@@ -1,0 +1,4 @@
+//! Volumes: tree to extents, and extents to tree.
+
+pub mod fat;
+pub mod ntfs;

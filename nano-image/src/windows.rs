@@ -1,0 +1,3 @@
+//! Windows knowledge: edits trees and hives, knows no layout.
+
+pub mod boot;

@@ -1,0 +1,1 @@
+//! Boot files and the BCD store.
