@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::types::ByteSize;
+
 /// Result of every fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,13 +44,22 @@ struct Inner {
     path: Option<PathBuf>,
     offset: Option<u64>,
     hint: Option<String>,
+    needed: Option<ByteSize>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), path: None, offset: None, hint: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            path: None,
+            offset: None,
+            hint: None,
+            needed: None,
+            source: None,
+        }))
     }
 
     /// [`ErrorKind::Recipe`].
@@ -105,6 +116,12 @@ impl Error {
         self
     }
 
+    /// Says how large the thing that is [too small](ErrorKind::TooSmall) would have to be.
+    pub fn with_needed(mut self, size: ByteSize) -> Self {
+        self.0.needed.get_or_insert(size);
+        self
+    }
+
     /// Adds the cause.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -129,6 +146,11 @@ impl Error {
     /// The byte in that file.
     pub fn offset(&self) -> Option<u64> {
         self.0.offset
+    }
+
+    /// How large the thing that is too small would have to be.
+    pub fn needed(&self) -> Option<ByteSize> {
+        self.0.needed
     }
 
     /// What the user can try.

@@ -77,8 +77,8 @@ pub struct NamedStream {
 pub struct Reparse {
     /// Which filter interprets it, e.g. 0xA0000003 for a junction.
     pub tag: u32,
-    /// The reparse data, without tag and length.
-    pub data: Content,
+    /// The reparse data, without tag and length; at most 16 KiB with them.
+    pub data: Arc<[u8]>,
 }
 
 /// One file or directory.

@@ -2,19 +2,20 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use super::upcase;
 
 /// A name of UTF-16 code units, unpaired surrogates allowed, in the order of an NTFS directory index
 /// (`COLLATION_FILENAME`): upper-case forms first, then, for names that differ only in case, the units themselves.
 ///
-/// Equality is exact; [`eq_ignore_case`](Self::eq_ignore_case) compares as Windows does.
+/// Equality is exact; [`eq_ignore_case`](Self::eq_ignore_case) compares as Windows does. Clones share the units.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Utf16Name(Box<[u16]>);
+pub struct Utf16Name(Arc<[u16]>);
 
 impl Utf16Name {
     /// From code units.
-    pub fn from_units(units: impl Into<Box<[u16]>>) -> Self {
+    pub fn from_units(units: impl Into<Arc<[u16]>>) -> Self {
         Self(units.into())
     }
 

@@ -1,1 +1,19 @@
-//! ntfs
+//! NTFS 3.1: our own writer, one ascending pass, no mount.
+//!
+//! [`lay_out`] turns a [`FileTree`](crate::tree::FileTree) into an [`NtfsLayout`], the address of every byte, without
+//! reading any file's contents; [`NtfsLayout::write`] then produces the bytes. It is home-made because nothing else
+//! writes a whole NTFS volume in one pass, without a mount, with descriptors, short names, streams and links.
+
+mod attributes;
+mod files;
+pub mod format;
+mod index;
+mod lay_out;
+mod pack;
+mod record;
+mod secure;
+mod system;
+mod write;
+
+pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
+pub use write::VolumeSink;

@@ -1,0 +1,395 @@
+//! The tree's files and directories as MFT records: their names, attributes and indexes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::format::*;
+use super::index::{self, IndexEntry, IndexKind};
+use super::pack::Packing;
+use super::record::*;
+use super::secure::{SecurityTable, inherited};
+use crate::error::{Error, Result};
+use crate::tree::{FileTree, NodeId};
+use crate::types::Utf16Name;
+
+/// Windows gives a file at most so many names.
+const MAX_NAMES: usize = 1024;
+/// Largest `$ATTRIBUTE_LIST`, bytes.
+const MAX_LIST_LEN: usize = 0x4_0000;
+
+/// A name in a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub node: NodeId,
+    pub parent: NodeId,
+    pub name: Utf16Name,
+    /// A second name that differs from the first by more than case.
+    pub short_name: Option<Utf16Name>,
+    /// Whether the name is its own short name.
+    pub is_short: bool,
+}
+
+/// A file or directory, in the order of its records.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub node: NodeId,
+    /// Number of the base record; the extension records follow it.
+    pub record: u64,
+    pub security_id: u32,
+    /// Bytes of the unnamed stream on disk, and in all; 0 for a directory.
+    pub allocated_size: u64,
+    pub data_size: u64,
+    /// Its names: a range of [`Files::by_file`].
+    names: Range<u32>,
+    /// Its entries, if a directory: a range of [`Files::links`].
+    entries: Range<u32>,
+    /// Its index, if a directory.
+    pub index: DirectoryIndex,
+    /// Its runs: a range of [`Files::runs`] that begins here.
+    pub first_run: u32,
+}
+
+/// How far a directory's index is made.
+#[derive(Clone, Debug)]
+pub(super) enum DirectoryIndex {
+    /// Not a directory.
+    None,
+    /// In the root, whose value has so many bytes.
+    Small(usize),
+    Large,
+    /// The blocks are elsewhere; `blocks_len` are their bytes.
+    Built {
+        root: Vec<u8>,
+        bitmap: Vec<u8>,
+        blocks_len: u64,
+    },
+}
+
+/// All files of a tree.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub tree: Arc<FileTree>,
+    pub files: Vec<File>,
+    /// Names, directory by directory.
+    links: Vec<Link>,
+    /// Indexes of `links`, file by file.
+    by_file: Vec<u32>,
+    /// Per node: its place in `files`.
+    places: Vec<u32>,
+    /// Runs of all non-resident attributes, file by file.
+    pub runs: Vec<Run>,
+    pub cluster_size: u64,
+    /// The number after the last record.
+    pub next_record: u64,
+    pub warnings: Vec<String>,
+}
+
+impl Files {
+    /// Names, descriptors and records of everything in `tree`. `system_len` are the bytes of the entries that the
+    /// root directory has besides its own.
+    pub fn plan(
+        tree: Arc<FileTree>,
+        security: &mut SecurityTable,
+        cluster_size: u64,
+        system_len: usize,
+    ) -> Result<Self> {
+        let mut files = Self {
+            files: Vec::new(),
+            links: Vec::new(),
+            by_file: Vec::new(),
+            places: vec![u32::MAX; tree.node_count()],
+            runs: Vec::new(),
+            cluster_size,
+            next_record: record::FIRST_USER,
+            warnings: Vec::new(),
+            tree,
+        };
+        files.walk()?;
+        files.group_names()?;
+        files.assign_descriptors(security)?;
+        files.size_records(system_len)?;
+        Ok(files)
+    }
+
+    /// Reference of the file that `node` is.
+    pub fn reference(&self, node: NodeId) -> FileReference {
+        FileReference::of_fresh(self.files[self.places[node.0 as usize] as usize].record)
+    }
+
+    /// Names of a file, the first one first.
+    pub fn names(&self, file: &File) -> impl Iterator<Item = &Link> {
+        self.by_file[file.names.start as usize..file.names.end as usize].iter().map(|&link| &self.links[link as usize])
+    }
+
+    /// Builds the index of the directory at `place` and returns its blocks. `system` are entries that the root has
+    /// besides its own.
+    pub fn build_index(&mut self, place: usize, system: Vec<(Utf16Name, IndexEntry)>) -> Vec<u8> {
+        let file = &self.files[place];
+        let max_root_len = match file.index {
+            DirectoryIndex::Small(len) => len,
+            _ => 0,
+        };
+        let mut entries = system;
+        for link in &self.links[file.entries.start as usize..file.entries.end as usize] {
+            let child = &self.files[self.places[link.node.0 as usize] as usize];
+            let reference = FileReference::of_fresh(child.record);
+            for (name, namespace) in link.names() {
+                entries.push((
+                    name.clone(),
+                    IndexEntry::directory(reference, self.file_name(child, link, name, namespace)),
+                ));
+            }
+        }
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
+        let index = index::build(self.index_kind(), &entries, max_root_len);
+        let (bitmap, blocks_len) = (index.bitmap(), index.blocks.len() as u64);
+        self.files[place].index = DirectoryIndex::Built { root: index.root, bitmap, blocks_len };
+        index.blocks
+    }
+
+    fn index_kind(&self) -> IndexKind {
+        IndexKind {
+            attribute_type: attribute_type::FILE_NAME,
+            collation: collation::FILE_NAME,
+            cluster_size: self.cluster_size,
+        }
+    }
+
+    /// Numbers the nodes that have a name, level by level, and collects their names.
+    fn walk(&mut self) -> Result<()> {
+        let tree = self.tree.clone();
+        self.push_file(NodeId::ROOT);
+        let mut next = 0;
+        while next < self.files.len() {
+            let directory = self.files[next].node;
+            let first = self.links.len() as u32;
+            let mut short_names = BTreeSet::new();
+            for (name, entry) in tree[directory].children.iter().flatten() {
+                if name.units().is_empty() || name.units().len() > 255 {
+                    return Err(Error::unsupported(format!("a name of {} UTF-16 units", name.units().len()))
+                        .with_hint("NTFS names have 1 to 255 units"));
+                }
+                let is_known = self.places[entry.node.0 as usize] != u32::MAX;
+                if is_known && tree[entry.node].is_directory() {
+                    return Err(Error::corrupt(format!("the directory `{name}` has two names")));
+                }
+                if !is_known {
+                    self.push_file(entry.node);
+                }
+                let short_name = entry.short_name.as_ref().filter(|short| !short.units().is_empty());
+                let mut link = Link {
+                    node: entry.node,
+                    parent: directory,
+                    name: name.clone(),
+                    short_name: None,
+                    is_short: short_name.is_some_and(|short| short.eq_ignore_case(name)),
+                };
+                if let Some(short) = short_name.filter(|_| !link.is_short) {
+                    let reason = if !is_8_3(short.units()) {
+                        "it is not an 8.3 name"
+                    } else if tree.child(directory, short).is_some() || !short_names.insert(folded(short)) {
+                        "another file in the directory has that name"
+                    } else {
+                        link.short_name = Some(short.clone());
+                        ""
+                    };
+                    if !reason.is_empty() {
+                        self.warnings.push(format!("the short name `{short}` of `{name}` is left out: {reason}"));
+                    }
+                }
+                self.links.push(link);
+            }
+            self.files[next].entries = first..self.links.len() as u32;
+            next += 1;
+        }
+        // The root's own name comes last, so that it is in no directory's range.
+        let root =
+            Link { node: NodeId::ROOT, parent: NodeId::ROOT, name: ".".into(), short_name: None, is_short: true };
+        self.links.push(root);
+        Ok(())
+    }
+
+    fn push_file(&mut self, node: NodeId) {
+        self.places[node.0 as usize] = self.files.len() as u32;
+        self.files.push(File {
+            node,
+            record: 0,
+            security_id: 0,
+            allocated_size: 0,
+            data_size: 0,
+            names: 0..0,
+            entries: 0..0,
+            index: DirectoryIndex::None,
+            first_run: 0,
+        });
+    }
+
+    fn group_names(&mut self) -> Result<()> {
+        let place = |link: &Link| self.places[link.node.0 as usize];
+        let mut by_file: Vec<u32> = (0..self.links.len() as u32).collect();
+        by_file.sort_by_key(|&link| (place(&self.links[link as usize]), link));
+        let mut start = 0;
+        while start < by_file.len() {
+            let owner = place(&self.links[by_file[start] as usize]);
+            let count = by_file[start..].iter().take_while(|&&link| place(&self.links[link as usize]) == owner).count();
+            if count > MAX_NAMES {
+                let name = &self.links[by_file[start] as usize].name;
+                return Err(Error::unsupported(format!("`{name}` has {count} names"))
+                    .with_hint(format!("NTFS allows {MAX_NAMES} hard links to a file")));
+            }
+            self.files[owner as usize].names = start as u32..(start + count) as u32;
+            start += count;
+        }
+        // A file has at most one pair of a long and a short name, whatever the number of its names.
+        for file in &self.files {
+            let mut has_pair = false;
+            for &link in &by_file[file.names.start as usize..file.names.end as usize] {
+                let link = &mut self.links[link as usize];
+                if let Some(short) = link.short_name.take_if(|_| has_pair) {
+                    let name = &link.name;
+                    self.warnings
+                        .push(format!("the short name `{short}` of `{name}` is left out: the file has one already"));
+                }
+                has_pair |= link.short_name.is_some();
+            }
+        }
+        self.by_file = by_file;
+        Ok(())
+    }
+
+    fn assign_descriptors(&mut self, security: &mut SecurityTable) -> Result<()> {
+        let tree = self.tree.clone();
+        let mut inherited_ids = BTreeMap::new();
+        let mut ids = vec![None; tree.descriptors().len()];
+        for place in 0..self.files.len() {
+            let file = &self.files[place];
+            let node = &tree[file.node];
+            let link = self.names(file).next().expect("every file has a name");
+            let id = match node.security {
+                Some(id) => match ids[id.0 as usize] {
+                    Some(known) => known,
+                    None => {
+                        let descriptor = &tree.descriptors()[id.0 as usize];
+                        let owner = |error: Error| error.with_hint(format!("it belongs to `{}`", link.name));
+                        *ids[id.0 as usize].insert(security.add(descriptor).map_err(owner)?)
+                    }
+                },
+                None => {
+                    // Directories come before what is in them; the root has nothing to inherit from.
+                    let parent = self.places[link.parent.0 as usize] as usize;
+                    let parent_id = (parent < place).then(|| self.files[parent].security_id);
+                    let key = (parent_id, node.is_directory());
+                    match inherited_ids.get(&key) {
+                        Some(known) => *known,
+                        None => {
+                            let descriptor = inherited(parent_id.map(|id| security.get(id)), node.is_directory());
+                            let id = security.add(&descriptor)?;
+                            inherited_ids.insert(key, id);
+                            id
+                        }
+                    }
+                }
+            };
+            self.files[place].security_id = id;
+        }
+        Ok(())
+    }
+
+    /// Gives every file its records and the sizes that directories show.
+    fn size_records(&mut self, system_len: usize) -> Result<()> {
+        for place in 0..self.files.len() {
+            if self.tree[self.files[place].node].is_directory() {
+                self.files[place].index = self.index_shape(place, if place == 0 { system_len } else { 0 });
+            }
+            let file = &self.files[place];
+            let mut attributes = self.attributes(file);
+            let packing = Packing::of(&mut attributes, self.cluster_size);
+            let name = &self.names(file).next().expect("every file has a name").name;
+            let list_len = packing.attribute_list(&attributes, 0).len();
+            let record_count = packing.record_count() as u64;
+            if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
+                return Err(Error::unsupported(format!("`{name}` has more streams than NTFS can list")));
+            }
+            let unnamed = attributes
+                .iter()
+                .find(|attribute| attribute.kind == attribute_type::DATA && attribute.name.is_empty())
+                .filter(|_| !self.tree[file.node].is_directory())
+                .map_or((0, 0), |attribute| match (&attribute.form, attribute.resident_len()) {
+                    (_, Some(len)) => (len.next_multiple_of(8), len),
+                    (Form::NonResident(run, _), _) => (run.allocated(), run.size),
+                    _ => (0, 0),
+                });
+            let record = if place == 0 { record::ROOT } else { self.next_record };
+            self.next_record += if place == 0 { 0 } else { record_count };
+            let file = &mut self.files[place];
+            file.record = record;
+            (file.allocated_size, file.data_size) = unnamed;
+        }
+        Ok(())
+    }
+
+    fn index_shape(&self, place: usize, system_len: usize) -> DirectoryIndex {
+        let file = &self.files[place];
+        let entries_len: usize = self.links[file.entries.start as usize..file.entries.end as usize]
+            .iter()
+            .flat_map(Link::names)
+            .map(|(name, _)| index::directory_entry_len(name.units().len()))
+            .sum();
+        let root_len = index::small_root_len(system_len + entries_len);
+        let others: u64 = self.attributes(file).iter().map(Attribute::max_record_size).sum();
+        // An empty directory has no block to put in an allocation.
+        if system_len + entries_len == 0 || others + 0x20 + align8(root_len) as u64 <= RECORD_CAPACITY {
+            DirectoryIndex::Small(root_len)
+        } else {
+            DirectoryIndex::Large
+        }
+    }
+}
+
+impl Link {
+    /// The names with their namespaces. A long name without a short one is POSIX, as Windows itself writes it when
+    /// 8.3 names are off.
+    pub fn names(&self) -> impl Iterator<Item = (&Utf16Name, u8)> {
+        let namespace = match (&self.short_name, self.is_short) {
+            (Some(_), _) => namespace::WIN32,
+            (None, true) => namespace::WIN32_AND_DOS,
+            (None, false) => namespace::POSIX,
+        };
+        let short = self.short_name.iter().map(|short| (short, namespace::DOS));
+        std::iter::once((&self.name, namespace)).chain(short)
+    }
+}
+
+fn folded(name: &Utf16Name) -> Vec<u16> {
+    name.units().iter().map(|unit| crate::types::upcase::fold(*unit)).collect()
+}
+
+/// Whether NTFS takes it for a short name: one to eight units, and a dot and one to three where there is an
+/// extension; no blanks and none of the characters that DOS gives a meaning.
+fn is_8_3(units: &[u16]) -> bool {
+    let legal = |unit: &u16| *unit > 0x20 && !br#""*+,/:;<=>?[\]|."#.iter().any(|&byte| u16::from(byte) == *unit);
+    let mut parts = units.split(|unit| *unit == u16::from(b'.'));
+    let base = parts.next().unwrap_or_default();
+    let extension = parts.next();
+    (1..=8).contains(&base.len())
+        && extension.is_none_or(|extension| (1..=3).contains(&extension.len()))
+        && parts.next().is_none()
+        && base.iter().chain(extension.unwrap_or_default()).all(legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names() {
+        for good in ["PROGRA~1", "A", "FILE.TXT", "X.Y"] {
+            assert!(is_8_3(Utf16Name::from(good).units()), "{good}");
+        }
+        for bad in ["", ".", "TOOLONGNAME", "A.LONG", "A.B.C", "A B", "A.", ".TXT", "A:B"] {
+            assert!(!is_8_3(Utf16Name::from(bad).units()), "{bad}");
+        }
+    }
+}

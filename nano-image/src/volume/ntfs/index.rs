@@ -1,0 +1,307 @@
+//! Indexes: B-trees of directory entries and of views (`$SII`, `$R`, …), loaded in bulk from sorted entries.
+//!
+//! A small index lies in `$INDEX_ROOT` whole. A large one has its blocks in `$INDEX_ALLOCATION`: leaves are filled
+//! one after the other, the entry that no longer fits becomes a separator in the level above, and the root holds
+//! nothing but the pointer to the single block of the topmost level. All leaves are at one depth and none is empty.
+
+use zerocopy::IntoBytes;
+
+use super::format::*;
+
+/// One entry: its header's reference field, its key, and a view's data.
+#[derive(Clone, Debug)]
+pub(super) struct IndexEntry {
+    reference: u64,
+    key_length: u16,
+    /// Key, and the data of a view at the offset that `reference` names.
+    payload: Vec<u8>,
+}
+
+impl IndexEntry {
+    /// An entry of a directory: `key` is the value of a `$FILE_NAME`.
+    pub fn directory(file: FileReference, key: Vec<u8>) -> Self {
+        Self { reference: file.0, key_length: key.len() as u16, payload: key }
+    }
+
+    /// An entry of a view. `data_offset` is counted from the start of the entry.
+    pub fn view(key: &[u8], data_offset: u16, data: &[u8]) -> Self {
+        let mut payload = key.to_vec();
+        payload.resize(usize::from(data_offset) - 0x10, 0);
+        payload.extend_from_slice(data);
+        Self { reference: u64::from(data_offset) | (data.len() as u64) << 16, key_length: key.len() as u16, payload }
+    }
+
+    /// Puts `bytes` behind the data, as part of neither key nor data.
+    pub fn append_tail(&mut self, bytes: &[u8]) {
+        self.payload.extend_from_slice(bytes);
+    }
+
+    /// Bytes of the entry in a leaf.
+    pub fn len(&self) -> usize {
+        align8(0x10 + self.payload.len())
+    }
+
+    fn write(&self, out: &mut Vec<u8>, child: Option<u64>) {
+        let length = self.len() + if child.is_some() { 8 } else { 0 };
+        let header = IndexEntryHeader {
+            reference: self.reference.into(),
+            length: (length as u16).into(),
+            key_length: self.key_length.into(),
+            flags: if child.is_some() { entry_flag::HAS_SUBNODE } else { 0 }.into(),
+            unused: 0.into(),
+        };
+        let start = out.len();
+        out.extend_from_slice(header.as_bytes());
+        out.extend_from_slice(&self.payload);
+        out.resize(start + self.len(), 0);
+        out.extend(child.iter().flat_map(|vcn| vcn.to_le_bytes()));
+    }
+}
+
+/// Bytes of a directory entry for a name of `units`.
+pub(super) const fn directory_entry_len(units: usize) -> usize {
+    align8(0x10 + size_of::<FileName>() + 2 * units)
+}
+
+/// What an index is made of, apart from its entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IndexKind {
+    pub attribute_type: u32,
+    pub collation: u32,
+    pub cluster_size: u64,
+}
+
+/// A finished index.
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    /// Value of `$INDEX_ROOT`.
+    pub root: Vec<u8>,
+    /// Contents of `$INDEX_ALLOCATION`; empty for a small index.
+    pub blocks: Vec<u8>,
+}
+
+impl Index {
+    /// Value of the index's `$BITMAP`: every block is in use.
+    pub fn bitmap(&self) -> Vec<u8> {
+        let blocks = self.blocks.len() / INDEX_BLOCK_SIZE;
+        let mut bitmap = vec![0xFF; blocks / 8];
+        bitmap.extend((!blocks.is_multiple_of(8)).then_some(((1u16 << (blocks % 8)) - 1) as u8));
+        bitmap.resize(bitmap.len().next_multiple_of(8), 0);
+        bitmap
+    }
+}
+
+/// Bytes of `$INDEX_ROOT`'s value when it holds entries of `entries_len` bytes in all.
+pub(super) const fn small_root_len(entries_len: usize) -> usize {
+    0x20 + entries_len + LEAF_END
+}
+
+/// Bytes of the value of a large index's `$INDEX_ROOT`.
+pub(super) const LARGE_ROOT_LEN: usize = 0x20 + INNER_END;
+
+const LEAF_END: usize = 0x10;
+const INNER_END: usize = 0x18;
+/// Where the entries of a block begin: header, index header, nine words of update sequence array, alignment.
+const BLOCK_ENTRIES_OFFSET: usize = 0x40;
+const BLOCK_CAPACITY: usize = INDEX_BLOCK_SIZE - BLOCK_ENTRIES_OFFSET;
+
+/// Builds an index of `entries`, which are sorted by its collation. It is small when its root's value has at most
+/// `max_root_len` bytes.
+pub(super) fn build(kind: IndexKind, entries: &[IndexEntry], max_root_len: usize) -> Index {
+    let entries_len: usize = entries.iter().map(IndexEntry::len).sum();
+    if small_root_len(entries_len) <= max_root_len {
+        let mut node = Vec::with_capacity(entries_len + LEAF_END);
+        entries.iter().for_each(|entry| entry.write(&mut node, None));
+        write_end(&mut node, None);
+        return Index { root: root(kind, &node, false), blocks: Vec::new() };
+    }
+    let mut blocks = Vec::new();
+    let leaves = split(entries.len(), |index| entries[index].len(), LEAF_END);
+    let mut level = Level::default();
+    for node in leaves {
+        level.children.push(block_vcn(kind, &blocks));
+        let mut bytes = Vec::with_capacity(BLOCK_CAPACITY);
+        entries[node.entries].iter().for_each(|entry| entry.write(&mut bytes, None));
+        write_end(&mut bytes, None);
+        write_block(kind, &mut blocks, &bytes, false);
+        level.separators.extend(node.separator);
+    }
+    while level.children.len() > 1 {
+        let separators = &level.separators;
+        let nodes = split(separators.len(), |index| entries[separators[index]].len() + 8, INNER_END);
+        let mut above = Level::default();
+        for node in nodes {
+            above.children.push(block_vcn(kind, &blocks));
+            let mut bytes = Vec::with_capacity(BLOCK_CAPACITY);
+            let last = node.entries.end;
+            for index in node.entries {
+                entries[separators[index]].write(&mut bytes, Some(level.children[index]));
+            }
+            write_end(&mut bytes, Some(level.children[last]));
+            write_block(kind, &mut blocks, &bytes, true);
+            above.separators.extend(node.separator.map(|index| separators[index]));
+        }
+        level = above;
+    }
+    let mut node = Vec::with_capacity(INNER_END);
+    write_end(&mut node, Some(level.children[0]));
+    Index { root: root(kind, &node, true), blocks }
+}
+
+/// The nodes of one level, and the entries between them.
+#[derive(Default)]
+struct Level {
+    children: Vec<u64>,
+    separators: Vec<usize>,
+}
+
+/// A node to be: a range of the level's entries, and the entry after it, which moves up.
+struct NodeRange {
+    entries: std::ops::Range<usize>,
+    separator: Option<usize>,
+}
+
+/// Cuts `count` entries into nodes. The entry between two nodes is in neither.
+fn split(count: usize, len: impl Fn(usize) -> usize, end_len: usize) -> Vec<NodeRange> {
+    let mut nodes: Vec<NodeRange> = Vec::new();
+    let (mut start, mut used) = (0, end_len);
+    for index in 0..count {
+        if used + len(index) <= BLOCK_CAPACITY {
+            used += len(index);
+        } else if index + 1 == count {
+            // As a separator the last entry would leave an empty node behind it, so the one before moves up.
+            nodes.push(NodeRange { entries: start..index - 1, separator: Some(index - 1) });
+            start = index;
+        } else {
+            nodes.push(NodeRange { entries: start..index, separator: Some(index) });
+            (start, used) = (index + 1, end_len);
+        }
+    }
+    nodes.push(NodeRange { entries: start..count, separator: None });
+    nodes
+}
+
+fn write_end(node: &mut Vec<u8>, child: Option<u64>) {
+    let length = if child.is_some() { INNER_END } else { LEAF_END };
+    let flags = entry_flag::LAST | if child.is_some() { entry_flag::HAS_SUBNODE } else { 0 };
+    let header = IndexEntryHeader {
+        reference: 0.into(),
+        length: (length as u16).into(),
+        key_length: 0.into(),
+        flags: flags.into(),
+        unused: 0.into(),
+    };
+    node.extend_from_slice(header.as_bytes());
+    node.extend(child.iter().flat_map(|vcn| vcn.to_le_bytes()));
+}
+
+/// VCN of the block that will follow `blocks`.
+fn block_vcn(kind: IndexKind, blocks: &[u8]) -> u64 {
+    (blocks.len() / vcn_unit(kind.cluster_size)) as u64
+}
+
+/// Index VCNs count clusters, or sectors where a cluster is larger than a block.
+fn vcn_unit(cluster_size: u64) -> usize {
+    if cluster_size <= INDEX_BLOCK_SIZE as u64 { cluster_size as usize } else { SECTOR_SIZE }
+}
+
+fn write_block(kind: IndexKind, blocks: &mut Vec<u8>, entries: &[u8], has_children: bool) {
+    let start = blocks.len();
+    let header = IndexBlockHeader {
+        magic: *b"INDX",
+        usa_offset: 0x28.into(),
+        usa_count: (INDEX_BLOCK_SIZE as u16 / SECTOR_SIZE as u16 + 1).into(),
+        lsn: 0.into(),
+        vcn: block_vcn(kind, blocks).into(),
+    };
+    let index = IndexHeader {
+        entries_offset: (BLOCK_ENTRIES_OFFSET as u32 - 0x18).into(),
+        total_size: ((BLOCK_ENTRIES_OFFSET - 0x18 + entries.len()) as u32).into(),
+        allocated_size: (INDEX_BLOCK_SIZE as u32 - 0x18).into(),
+        flags: has_children.into(),
+        unused: [0; 3],
+    };
+    blocks.extend_from_slice(header.as_bytes());
+    blocks.extend_from_slice(index.as_bytes());
+    blocks.resize(start + BLOCK_ENTRIES_OFFSET, 0);
+    blocks.extend_from_slice(entries);
+    blocks.resize(start + INDEX_BLOCK_SIZE, 0);
+    seal(&mut blocks[start..], 0x28);
+}
+
+fn root(kind: IndexKind, node: &[u8], large: bool) -> Vec<u8> {
+    let header = IndexRootHeader {
+        attribute_type: kind.attribute_type.into(),
+        collation: kind.collation.into(),
+        index_block_size: (INDEX_BLOCK_SIZE as u32).into(),
+        clusters_per_index_block: (INDEX_BLOCK_SIZE / vcn_unit(kind.cluster_size)) as u8,
+        unused: [0; 3],
+    };
+    let size = (0x10 + node.len()) as u32;
+    let index = IndexHeader {
+        entries_offset: 0x10.into(),
+        total_size: size.into(),
+        allocated_size: size.into(),
+        flags: large.into(),
+        unused: [0; 3],
+    };
+    [header.as_bytes(), index.as_bytes(), node].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: IndexKind = IndexKind { attribute_type: 0, collation: collation::ULONG, cluster_size: 4096 };
+
+    fn entries(count: u32) -> Vec<IndexEntry> {
+        (0..count).map(|id| IndexEntry::view(&id.to_be_bytes(), 0x14, &[7; 20])).collect()
+    }
+
+    /// Keys below `node` in order, and the depth of its leaves.
+    fn walk(index: &Index, node: &[u8], depth: usize, keys: &mut Vec<Vec<u8>>, depths: &mut Vec<usize>) {
+        let mut at = 0;
+        loop {
+            let field = |o: usize| usize::from(u16::from_le_bytes([node[at + o], node[at + o + 1]]));
+            let (length, key, flags) = (field(8), field(10), field(12) as u16);
+            if flags & entry_flag::HAS_SUBNODE != 0 {
+                let vcn = u64::from_le_bytes(node[at + length - 8..at + length].try_into().unwrap()) as usize;
+                let mut block = index.blocks[vcn * 4096..(vcn + 1) * 4096].to_vec();
+                for sector in 1..=8 {
+                    block.copy_within(0x28 + 2 * sector..0x2A + 2 * sector, sector * 512 - 2);
+                }
+                assert_eq!(block[0x10..0x18], (vcn as u64).to_le_bytes());
+                walk(index, &block[0x40..], depth + 1, keys, depths);
+            } else if flags & entry_flag::LAST != 0 {
+                depths.push(depth);
+            }
+            if flags & entry_flag::LAST != 0 {
+                assert!(at > 0 || flags & entry_flag::HAS_SUBNODE != 0 || depth == 0, "an empty leaf");
+                return;
+            }
+            keys.push(node[at + 0x10..at + 0x10 + key].to_vec());
+            at += length;
+        }
+    }
+
+    #[test]
+    fn every_size_around_the_level_boundaries_holds_every_key_in_order() {
+        // 40-byte entries: 100 fill a leaf; 84 separators of 48 bytes fill an inner node.
+        for count in (0..420).chain(8_480..8_590).chain([60_000]) {
+            let index = build(KIND, &entries(count), 600);
+            let (mut keys, mut depths) = (Vec::new(), Vec::new());
+            walk(&index, &index.root[0x20..], 0, &mut keys, &mut depths);
+            let expected: Vec<Vec<u8>> = (0..count).map(|id| id.to_be_bytes().to_vec()).collect();
+            assert!(keys == expected, "{count}");
+            assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{count}: leaves at different depths");
+        }
+    }
+
+    #[test]
+    fn large_clusters_count_blocks_in_sectors() {
+        let index = build(IndexKind { cluster_size: 65536, ..KIND }, &entries(500), 100);
+        assert_eq!(index.root[0x0C], 8);
+        assert_eq!(index.blocks[4096 + 0x10..4096 + 0x18], 8u64.to_le_bytes());
+        assert_eq!(index.bitmap().len(), 8);
+    }
+}

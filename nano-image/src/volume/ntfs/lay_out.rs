@@ -1,0 +1,495 @@
+//! Tree to extents: where every byte of the volume is.
+
+use std::sync::Arc;
+
+use zerocopy::IntoBytes;
+
+use super::attributes::I30;
+use super::files::{DirectoryIndex, Files};
+use super::format::*;
+use super::index::IndexEntry;
+use super::pack::Packing;
+use super::record::*;
+use super::secure::SecurityTable;
+use super::system::{self, BOOT_SIZE, SystemFile, SystemSizes};
+use crate::content::{BlobId, Content, Extent};
+use crate::error::{Error, Result};
+use crate::tree::{FileTree, NodeId, Times};
+use crate::types::{ByteSize, Lba, Utf16Name, VolumeOffset};
+
+/// What a volume is, apart from its files.
+#[derive(Clone, Debug)]
+pub struct NtfsOptions {
+    /// Size of the partition, whole sectors.
+    pub size: ByteSize,
+    /// First sector of the partition.
+    pub start: Lba,
+    /// 4–64 KiB, a power of two; `None` takes Windows' choice for the size: 4 KiB up to 16 TiB.
+    pub cluster_size: Option<ByteSize>,
+    /// Serial number; not 0.
+    pub serial_number: u64,
+    /// At most 32 units.
+    pub label: Utf16Name,
+    /// Times of the system files.
+    pub time: Times,
+    /// Boot code for `$Boot`, at most 8,192 bytes with the BIOS parameter block at 0x0B left to the volume; `None`
+    /// writes a stub that halts.
+    pub boot_code: Option<&'static [u8]>,
+}
+
+/// The address of every byte of a volume.
+#[derive(Debug)]
+pub struct NtfsLayout {
+    pub(super) files: Files,
+    pub(super) system: Vec<SystemFile>,
+    pub(super) options: NtfsOptions,
+    pub(super) sizes: SystemSizes,
+    pub(super) segments: Vec<Segment>,
+    pub(super) requests: Vec<Request>,
+    pub(super) mft: Run,
+    pub(super) mft_mirr: Run,
+    pub(super) size: ByteSize,
+    /// First cluster behind everything that is in use; all before it are.
+    pub(super) first_free_cluster: u64,
+    data: Extent,
+}
+
+/// Bytes that are known before the first blob is read.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub offset: VolumeOffset,
+    pub bytes: SegmentBytes,
+}
+
+#[derive(Debug)]
+pub(super) enum SegmentBytes {
+    Owned(Vec<u8>),
+    /// So many bytes 0xFF.
+    Ones(u64),
+}
+
+/// A blob and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub blob: BlobId,
+    pub place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Clusters from here on.
+    Clusters(VolumeOffset),
+    /// An MFT record: the number of the resident blob, counted in record order.
+    Record(u32),
+}
+
+/// Bytes of the smallest and the largest volume.
+const MIN_SIZE: ByteSize = ByteSize::mib(64);
+const MAX_SIZE: ByteSize = ByteSize::tib(64);
+/// Windows counts clusters in 32 bits.
+const MAX_CLUSTERS: u64 = u32::MAX as u64;
+/// Free records at the end of the MFT, so that a volume that is mounted can grow at once.
+const SPARE_RECORDS: u64 = 256;
+
+/// Lays out `tree` as an NTFS 3.1 volume.
+///
+/// Everything has one run. In ascending order: boot file, system files, generated and edited files, indexes, then the
+/// blobs in the order in which their store reads best, then the MFT, then free space, and the backup boot sector.
+///
+/// # Errors
+/// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
+/// sizes that NTFS does not have; [`Unsupported`](crate::ErrorKind::Unsupported) and
+/// [`Corrupt`](crate::ErrorKind::Corrupt) for trees that it cannot hold.
+pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> {
+    let cluster_size = cluster_size(&options)?;
+    let mut security = SecurityTable::new();
+    let mut files = Files::plan(tree, &mut security, cluster_size, system::root_entries_len())?;
+
+    let sectors = options.size.bytes() / SECTOR_SIZE as u64 - 1;
+    let clusters = sectors * SECTOR_SIZE as u64 / cluster_size;
+    let records_per_cluster = cluster_size / RECORD_SIZE as u64;
+    let sizes = SystemSizes {
+        cluster_size,
+        clusters,
+        records: (files.next_record + SPARE_RECORDS).next_multiple_of(64),
+        mirrored_records: records_per_cluster.max(4),
+        log_file: log_file_size(options.size),
+    };
+    let mut system = SystemFile::all(sizes, &options.label, &files, &security, options.time);
+
+    let mut space = Allocator { next: 0, cluster_size, segments: Vec::new() };
+    let boot = space.place(run_of(&mut system, record::BOOT));
+    debug_assert_eq!((boot.size, boot.lcn), (BOOT_SIZE, Some(0)));
+    // With clusters of 4 KiB the mirror holds nothing but system records, which are known beforehand.
+    let is_mirror_early = cluster_size == 4096;
+    if is_mirror_early {
+        space.place(run_of(&mut system, record::MFT_MIRR));
+    }
+    for file in system.iter_mut().filter(|file| !matches!(file.record, record::MFT | record::MFT_MIRR | record::BOOT)) {
+        for attribute in &mut file.attributes {
+            if let Form::NonResident(run, source) = &mut attribute.form
+                && run.lcn.is_some()
+            {
+                space.place(run);
+                if let Source::Value(bytes) = source {
+                    space.segment(run, SegmentBytes::Owned(std::mem::take(bytes).into_owned()));
+                }
+            }
+        }
+    }
+    let log_file = *run_of(&mut system, record::LOG_FILE);
+    space.segment(&log_file, SegmentBytes::Ones(log_file.allocated()));
+
+    let mut root_entries: Vec<(Utf16Name, IndexEntry)> =
+        system.iter().filter(|file| file.record < record::FIRST_FREE).map(|file| file.entry(options.time)).collect();
+    root_entries.push((".".into(), root_entry(&files)));
+    reject_system_names(&files)?;
+
+    let mut requests = place_files(&mut files, &mut space, root_entries);
+    let data_start = space.next * cluster_size;
+    // Blobs of one file that is there twice stay together, so sorting keeps the order of records.
+    requests.sort_by_key(|request| request.request.blob);
+    for pending in &mut requests {
+        if let Some(run) = pending.run {
+            let run = &mut files.runs[run];
+            space.place(run);
+            pending.request.place = Place::Clusters(VolumeOffset(run.lcn.unwrap_or(0) * cluster_size));
+        }
+    }
+    let data = Extent { start: data_start, len: space.next * cluster_size - data_start };
+
+    let mft_bitmap = space.place(bitmap_run(&mut system));
+    space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, files.next_record)));
+    let mft = space.place(run_of(&mut system, record::MFT));
+    if !is_mirror_early {
+        space.place(run_of(&mut system, record::MFT_MIRR));
+    }
+    let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
+    if space.next > clusters {
+        let needed = ByteSize::new(((space.next + 1) * cluster_size).next_multiple_of(1 << 20));
+        return Err(Error::too_small(format!(
+            "the Windows volume needs {needed} for its files and their metadata, but has {}",
+            options.size
+        ))
+        .with_needed(needed));
+    }
+    let bitmap = *run_of(&mut system, record::BITMAP);
+    let first_free_cluster = space.next;
+    space.segments.extend(cluster_bitmap(&bitmap, clusters, first_free_cluster));
+
+    let mut layout = NtfsLayout {
+        files,
+        system,
+        sizes,
+        requests: requests.into_iter().map(|pending| pending.request).collect(),
+        segments: space.segments,
+        mft,
+        mft_mirr,
+        size: options.size,
+        first_free_cluster,
+        data,
+        options,
+    };
+    layout.add_boot_sectors(sectors);
+    if is_mirror_early {
+        let records: Vec<u8> = layout.system[..4].iter().flat_map(|file| file.record(layout.options.time)).collect();
+        let offset = VolumeOffset(layout.mft_mirr.lcn.unwrap_or(0) * cluster_size);
+        layout.segments.push(Segment { offset, bytes: SegmentBytes::Owned(records) });
+    }
+    layout.segments.sort_by_key(|segment| segment.offset);
+    Ok(layout)
+}
+
+impl NtfsLayout {
+    /// Size of the partition.
+    pub fn size(&self) -> ByteSize {
+        self.size
+    }
+
+    /// What the volume could not hold as it was, a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.files.warnings
+    }
+
+    /// Bytes of the volume that may be other than zero, ascending.
+    pub fn used_extents(&self) -> Vec<Extent> {
+        let mut extents: Vec<Extent> = self
+            .segments
+            .iter()
+            .map(|segment| Extent { start: segment.offset.0, len: segment.bytes.len() })
+            .chain([self.data, self.records_extent(self.mft), self.records_extent(self.mft_mirr)])
+            .filter(|extent| extent.len > 0)
+            .collect();
+        extents.sort();
+        extents.dedup_by(|next, previous| {
+            let touches = next.start <= previous.end();
+            if touches {
+                previous.len = previous.len.max(next.end() - previous.start);
+            }
+            touches
+        });
+        extents
+    }
+
+    /// Bytes of blobs that [`write`](Self::write) reads.
+    pub fn blob_bytes(&self) -> ByteSize {
+        let in_clusters = self.data.len;
+        ByteSize::new(in_clusters)
+    }
+
+    /// Clusters in use, and in all.
+    pub fn clusters(&self) -> (u64, u64) {
+        (self.first_free_cluster, self.sizes.clusters)
+    }
+
+    fn records_extent(&self, run: Run) -> Extent {
+        let records = self.files.next_record.min(run.size / RECORD_SIZE as u64);
+        Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * RECORD_SIZE as u64 }
+    }
+
+    fn add_boot_sectors(&mut self, sectors: u64) {
+        let cluster_size = self.sizes.cluster_size;
+        let sectors_per_cluster = (cluster_size / SECTOR_SIZE as u64) as u32;
+        let mut boot = self.options.boot_code.unwrap_or(HALT_STUB).to_vec();
+        boot.resize(boot.len().max(SECTOR_SIZE), 0);
+        let jump = [boot[0], boot[1], boot[2]];
+        let sector = BootSector {
+            jump,
+            oem_id: *b"NTFS    ",
+            bytes_per_sector: (SECTOR_SIZE as u16).into(),
+            sectors_per_cluster: sectors_per_cluster as u8,
+            unused1: [0; 7],
+            media: 0xF8,
+            unused2: [0; 2],
+            sectors_per_track: 63.into(),
+            heads: 255.into(),
+            hidden_sectors: (self.options.start.0 as u32).into(),
+            unused3: [0; 4],
+            signature: [0x80, 0, 0x80, 0],
+            total_sectors: sectors.into(),
+            mft_lcn: self.mft.lcn.unwrap_or(0).into(),
+            mft_mirr_lcn: self.mft_mirr.lcn.unwrap_or(0).into(),
+            clusters_per_record: -(RECORD_SIZE.trailing_zeros() as i8),
+            unused4: [0; 3],
+            clusters_per_index_block: if cluster_size == INDEX_BLOCK_SIZE as u64 {
+                1
+            } else {
+                -(INDEX_BLOCK_SIZE.trailing_zeros() as i8)
+            },
+            unused5: [0; 3],
+            serial_number: self.options.serial_number.into(),
+            checksum: 0.into(),
+            boot_code: boot[0x54..0x1FE].try_into().expect("426 bytes"),
+            end_marker: [0x55, 0xAA],
+        };
+        boot[..SECTOR_SIZE].copy_from_slice(sector.as_bytes());
+        let backup = VolumeOffset(sectors * SECTOR_SIZE as u64);
+        self.segments.push(Segment { offset: backup, bytes: SegmentBytes::Owned(boot[..SECTOR_SIZE].to_vec()) });
+        self.segments.push(Segment { offset: VolumeOffset(0), bytes: SegmentBytes::Owned(boot) });
+    }
+}
+
+impl SegmentBytes {
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Owned(bytes) => bytes.len() as u64,
+            Self::Ones(len) => *len,
+        }
+    }
+}
+
+/// Gives out clusters, ascending.
+struct Allocator {
+    next: u64,
+    cluster_size: u64,
+    segments: Vec<Segment>,
+}
+
+impl Allocator {
+    fn place(&mut self, run: &mut Run) -> Run {
+        run.lcn = Some(self.next);
+        self.next += run.clusters;
+        *run
+    }
+
+    fn segment(&mut self, run: &Run, bytes: SegmentBytes) {
+        let offset = VolumeOffset(run.lcn.unwrap_or(0) * self.cluster_size);
+        self.segments.push(Segment { offset, bytes });
+    }
+}
+
+/// A request whose run, if it has one, is not placed yet.
+struct Pending {
+    request: Request,
+    run: Option<usize>,
+}
+
+/// Builds the indexes, places all runs but those of blobs, and lists the blobs.
+fn place_files(files: &mut Files, space: &mut Allocator, mut root: Vec<(Utf16Name, IndexEntry)>) -> Vec<Pending> {
+    let mut pending = Vec::new();
+    let mut resident = 0;
+    for place in 0..files.files.len() {
+        let mut blocks = Vec::new();
+        if !matches!(files.files[place].index, DirectoryIndex::None) {
+            blocks = files.build_index(place, std::mem::take(&mut root));
+        }
+        let first_run = files.runs.len();
+        files.files[place].first_run = first_run as u32;
+        let mut runs = Vec::new();
+        let file = &files.files[place];
+        let mut attributes = files.attributes(file);
+        let packing = Packing::of(&mut attributes, files.cluster_size);
+        for attribute in &attributes {
+            let blob = |content: &Content| match content {
+                Content::Blob { id, .. } => *id,
+                Content::Bytes(_) => unreachable!("bytes are values"),
+            };
+            match &attribute.form {
+                Form::NonResident(run, source) => {
+                    let mut run = *run;
+                    match source {
+                        Source::Stream(content) => {
+                            let request = Request { blob: blob(content), place: Place::Record(0) };
+                            pending.push(Pending { request, run: Some(first_run + runs.len()) });
+                        }
+                        Source::Value(bytes) => {
+                            space.place(&mut run);
+                            space.segment(&run, SegmentBytes::Owned(bytes.to_vec()));
+                        }
+                        Source::Generated => {
+                            let bytes = if attribute.kind == attribute_type::ATTRIBUTE_LIST {
+                                packing.attribute_list(&attributes, file.record)
+                            } else {
+                                debug_assert_eq!(
+                                    (attribute.kind, &*attribute.name),
+                                    (attribute_type::INDEX_ALLOCATION, &I30[..])
+                                );
+                                std::mem::take(&mut blocks)
+                            };
+                            space.place(&mut run);
+                            space.segment(&run, SegmentBytes::Owned(bytes));
+                        }
+                    }
+                    runs.push(run);
+                }
+                Form::ResidentStream(content) => {
+                    let request = Request { blob: blob(content), place: Place::Record(resident) };
+                    pending.push(Pending { request, run: None });
+                    resident += 1;
+                }
+                Form::Resident(_) => {}
+            }
+        }
+        drop(attributes);
+        files.runs.extend(runs);
+    }
+    pending
+}
+
+/// Where the unnamed stream of a system file is.
+fn run_of(system: &mut [SystemFile], number: u64) -> &mut Run {
+    find_run(system, number, attribute_type::DATA)
+}
+
+fn bitmap_run(system: &mut [SystemFile]) -> &mut Run {
+    find_run(system, record::MFT, attribute_type::BITMAP)
+}
+
+fn find_run(system: &mut [SystemFile], number: u64, kind: u32) -> &mut Run {
+    system
+        .iter_mut()
+        .filter(|file| file.record == number)
+        .flat_map(|file| &mut file.attributes)
+        .find_map(|attribute| match &mut attribute.form {
+            Form::NonResident(run, _) if attribute.kind == kind && attribute.name.is_empty() => Some(run),
+            _ => None,
+        })
+        .expect("the system file has such a stream")
+}
+
+/// The root directory's entry for itself.
+fn root_entry(files: &Files) -> IndexEntry {
+    let root = &files.files[0];
+    let link = files.names(root).next().expect("the root is called `.`");
+    let key = files.file_name(root, link, &link.name, namespace::WIN32_AND_DOS);
+    IndexEntry::directory(FileReference::of_fresh(record::ROOT), key)
+}
+
+/// The names of system files in the root are taken.
+fn reject_system_names(files: &Files) -> Result<()> {
+    for (name, _) in system::ROOT_NAMES {
+        if files.tree.child(NodeId::ROOT, &name.into()).is_some() {
+            return Err(Error::corrupt(format!("`{name}` in the root directory is the name of an NTFS system file")));
+        }
+    }
+    Ok(())
+}
+
+fn cluster_size(options: &NtfsOptions) -> Result<u64> {
+    let size = options.size;
+    if size < MIN_SIZE {
+        return Err(
+            Error::too_small(format!("an NTFS volume needs at least {MIN_SIZE}, but has {size}")).with_needed(MIN_SIZE)
+        );
+    }
+    if size > MAX_SIZE {
+        return Err(Error::recipe(format!("the volume would have {size}")).with_hint(format!("{MAX_SIZE} is the most")));
+    }
+    let smallest = [4u64, 8, 16, 32, 64]
+        .map(|kib| kib << 10)
+        .into_iter()
+        .find(|cluster| size.bytes() / cluster <= MAX_CLUSTERS)
+        .expect("64 TiB has fewer clusters of 64 KiB");
+    let chosen = options.cluster_size.map_or(smallest, ByteSize::bytes);
+    if !chosen.is_power_of_two() || !(4096..=65536).contains(&chosen) {
+        return Err(Error::recipe(format!("a cluster size of {}", ByteSize::new(chosen)))
+            .with_hint("choose 4K, 8K, 16K, 32K or 64K"));
+    }
+    if chosen < smallest {
+        return Err(Error::recipe(format!("a volume of {size} with clusters of {}", ByteSize::new(chosen)))
+            .with_hint(format!("Windows needs clusters of {} or more", ByteSize::new(smallest))));
+    }
+    Ok(chosen)
+}
+
+/// 1/1024 of the volume, as little as Windows can work with well: 2 MiB, at most the 64 MiB of a large volume.
+fn log_file_size(volume: ByteSize) -> u64 {
+    (volume.bytes() / 1024).clamp(2 << 20, 64 << 20).next_multiple_of(1 << 16)
+}
+
+/// `$MFT:$BITMAP`: records 0–15, and from 24 on all that have been given out.
+fn record_bitmap(sizes: &SystemSizes, next_record: u64) -> Vec<u8> {
+    let mut bitmap = vec![0; (sizes.records.div_ceil(64) * 8) as usize];
+    for record in (0..record::FIRST_FREE).chain(record::QUOTA..next_record) {
+        bitmap[(record / 8) as usize] |= 1 << (record % 8);
+    }
+    bitmap
+}
+
+/// `$Bitmap`: everything before `first_free`, and the bits behind the last cluster.
+fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64) -> Vec<Segment> {
+    let start = run.lcn.unwrap_or(0) * run.cluster_size;
+    // The bits of a 64-bit word that are set because they lie before `first_free` or behind `clusters`.
+    let word = |index: u64| -> u64 {
+        let below = |end: u64| match end.saturating_sub(index * 64) {
+            count @ 0..64 => (1 << count) - 1,
+            _ => u64::MAX,
+        };
+        below(first_free) | !below(clusters)
+    };
+    let at = |index: u64| VolumeOffset(start + index * 8);
+    let (split, last) = (first_free / 64, clusters.div_ceil(64) - 1);
+    let mut segments = vec![Segment { offset: at(0), bytes: SegmentBytes::Ones(split * 8) }];
+    let single = |index| Segment { offset: at(index), bytes: SegmentBytes::Owned(word(index).to_le_bytes().to_vec()) };
+    segments.push(single(split.min(last)));
+    segments.extend((last > split).then(|| single(last)));
+    segments
+}
+
+/// `jmp $+0x54; nop`, and at 0x54 `cli; hlt; jmp $-1`: for a volume that nothing boots from through a BIOS.
+const HALT_STUB: &[u8] = &{
+    let mut code = [0; SECTOR_SIZE];
+    (code[0], code[1], code[2]) = (0xEB, 0x52, 0x90);
+    (code[0x54], code[0x55], code[0x56], code[0x57]) = (0xFA, 0xF4, 0xEB, 0xFD);
+    code
+};

@@ -1,0 +1,285 @@
+//! MFT records and the attributes in them.
+
+use std::borrow::Cow;
+
+use zerocopy::IntoBytes;
+
+use super::format::*;
+use crate::content::Content;
+
+/// An attribute to be placed in a record.
+#[derive(Clone, Debug)]
+pub(super) struct Attribute<'a> {
+    pub kind: u32,
+    pub name: Cow<'a, [u16]>,
+    pub form: Form<'a>,
+}
+
+/// Where the value of an attribute is.
+#[derive(Clone, Debug)]
+pub(super) enum Form<'a> {
+    /// In the record.
+    Resident(Cow<'a, [u8]>),
+    /// In the record, but a blob of the source: written when the blob has been read.
+    ResidentStream(&'a Content),
+    /// In clusters.
+    NonResident(Run, Source<'a>),
+}
+
+/// The clusters of a stream, always one run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Bytes.
+    pub size: u64,
+    /// Clusters.
+    pub clusters: u64,
+    /// First cluster; `None` is a hole (`$BadClus`).
+    pub lcn: Option<u64>,
+    /// Bytes of a cluster.
+    pub cluster_size: u64,
+}
+
+impl Run {
+    /// A run for `size` bytes, not yet placed.
+    pub fn unplaced(size: u64, cluster_size: u64) -> Self {
+        Self { size, clusters: size.div_ceil(cluster_size), lcn: Some(0), cluster_size }
+    }
+
+    /// Bytes on disk.
+    pub fn allocated(&self) -> u64 {
+        self.clusters * self.cluster_size
+    }
+}
+
+/// What the clusters of a stream hold.
+#[derive(Clone, Debug)]
+pub(super) enum Source<'a> {
+    /// A blob of the source.
+    Stream(&'a Content),
+    /// Bytes in memory.
+    Value(Cow<'a, [u8]>),
+    /// What the kind of the attribute says.
+    Generated,
+}
+
+impl<'a> Attribute<'a> {
+    pub fn resident(kind: u32, name: &'a [u16], value: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { kind, name: name.into(), form: Form::Resident(value.into()) }
+    }
+
+    pub fn generated(kind: u32, name: &'a [u16], run: Run) -> Self {
+        Self { kind, name: name.into(), form: Form::NonResident(run, Source::Generated) }
+    }
+
+    /// A stream of the tree, in the record until its packing says otherwise.
+    pub fn stream(kind: u32, name: &'a [u16], content: &'a Content) -> Self {
+        let form = match content {
+            Content::Bytes(bytes) => Form::Resident(Cow::Borrowed(bytes)),
+            Content::Blob { .. } => Form::ResidentStream(content),
+        };
+        Self { kind, name: name.into(), form }
+    }
+
+    /// Bytes in clusters.
+    pub fn value(kind: u32, name: &'a [u16], bytes: Vec<u8>, cluster_size: u64) -> Self {
+        let run = Run::unplaced(bytes.len() as u64, cluster_size);
+        Self { kind, name: name.into(), form: Form::NonResident(run, Source::Value(bytes.into())) }
+    }
+
+    /// The `$BITMAP` of an index.
+    pub fn index_bitmap(name: &'a [u16], bitmap: Cow<'a, [u8]>, cluster_size: u64) -> Self {
+        let form = if bitmap.len() <= MAX_RESIDENT_BITMAP {
+            Form::Resident(bitmap)
+        } else {
+            Form::NonResident(Run::unplaced(bitmap.len() as u64, cluster_size), Source::Value(bitmap))
+        };
+        Self { kind: attribute_type::BITMAP, name: name.into(), form }
+    }
+
+    /// Bytes of the value in the record, if it is there.
+    pub fn resident_len(&self) -> Option<u64> {
+        match &self.form {
+            Form::Resident(value) => Some(value.len() as u64),
+            Form::ResidentStream(content) => Some(content.len()),
+            Form::NonResident(..) => None,
+        }
+    }
+
+    /// Upper bound of the bytes in a record, whatever cluster the run begins at.
+    pub fn max_record_size(&self) -> u64 {
+        match (self.kind, self.resident_len()) {
+            // An index bitmap is sized after the records have been.
+            (attribute_type::BITMAP, _) => MAX_INDEX_BITMAP_SIZE,
+            (_, Some(len)) => align8(0x18 + align8(self.name.len() * 2)) as u64 + len.next_multiple_of(8),
+            (_, None) => non_resident_size(self.name.len()),
+        }
+    }
+}
+
+/// Upper bound of the record bytes of a non-resident attribute with a name of `name_units` and one run: the run list
+/// is a byte of nibbles, at most 5 bytes each (2^39 clusters) of length and of first cluster, and the end.
+pub(super) const fn non_resident_size(name_units: usize) -> u64 {
+    (align8(0x40 + name_units * 2) + 16) as u64
+}
+
+/// Largest resident `$BITMAP` of a directory's index, bytes.
+pub(super) const MAX_RESIDENT_BITMAP: usize = 256;
+const MAX_INDEX_BITMAP_SIZE: u64 = (0x20 + MAX_RESIDENT_BITMAP) as u64;
+
+/// Bytes of a record that attributes can use.
+pub(super) const RECORD_CAPACITY: u64 = (RECORD_SIZE - RECORD_ATTRIBUTES_OFFSET - RECORD_END_SIZE) as u64;
+
+/// Builds one MFT record.
+pub(super) struct RecordBuilder {
+    bytes: Vec<u8>,
+    header: RecordHeader,
+}
+
+impl RecordBuilder {
+    pub fn new(number: u64, flags: u16) -> Self {
+        let mut bytes = Vec::with_capacity(RECORD_SIZE);
+        bytes.resize(RECORD_ATTRIBUTES_OFFSET, 0);
+        let header = RecordHeader {
+            magic: *b"FILE",
+            usa_offset: (RECORD_USA_OFFSET as u16).into(),
+            usa_count: (RECORD_SIZE as u16 / SECTOR_SIZE as u16 + 1).into(),
+            lsn: 0.into(),
+            sequence: FileReference::of_fresh(number).sequence().into(),
+            link_count: 0.into(),
+            attributes_offset: (RECORD_ATTRIBUTES_OFFSET as u16).into(),
+            flags: flags.into(),
+            used_size: 0.into(),
+            allocated_size: (RECORD_SIZE as u32).into(),
+            base_reference: 0.into(),
+            next_instance: 0.into(),
+            unused: 0.into(),
+            record_number: (number as u32).into(),
+        };
+        Self { bytes, header }
+    }
+
+    /// Makes it an extension of `base`.
+    pub fn extending(mut self, base: FileReference) -> Self {
+        self.header.base_reference = base.0.into();
+        self
+    }
+
+    pub fn link_count(mut self, links: u16) -> Self {
+        self.header.link_count = links.into();
+        self
+    }
+
+    /// Adds an attribute and returns its instance. `late` is the value of a [`Form::ResidentStream`].
+    pub fn push(&mut self, attribute: &Attribute<'_>, late: &[u8]) -> u16 {
+        let instance = self.header.next_instance.get();
+        self.header.next_instance += 1;
+        let start = self.bytes.len();
+        let name_len = attribute.name.len() * 2;
+        let name_offset = if matches!(attribute.form, Form::NonResident(..)) { 0x40 } else { 0x18 };
+        let value_offset = align8(name_offset + name_len);
+        self.bytes.resize(start + name_offset, 0);
+        self.bytes.extend(attribute.name.iter().flat_map(|unit| unit.to_le_bytes()));
+        self.bytes.resize(start + value_offset, 0);
+        let mut put = |at: usize, header: &[u8]| self.bytes[start + at..][..header.len()].copy_from_slice(header);
+        let value: Cow<'_, [u8]> = match &attribute.form {
+            Form::NonResident(run, _) => {
+                let header = NonResidentHeader {
+                    lowest_vcn: 0.into(),
+                    highest_vcn: run.clusters.wrapping_sub(1).into(),
+                    mapping_pairs_offset: (value_offset as u16).into(),
+                    compression_unit: 0,
+                    unused: [0; 5],
+                    allocated_size: run.allocated().into(),
+                    data_size: run.size.into(),
+                    initialized_size: if run.lcn.is_some() { run.size } else { 0 }.into(),
+                };
+                put(0x10, header.as_bytes());
+                mapping_pairs(run).into()
+            }
+            resident => {
+                let value = match resident {
+                    Form::Resident(value) => Cow::Borrowed(&**value),
+                    _ => Cow::Borrowed(late),
+                };
+                let header = ResidentHeader {
+                    value_length: (value.len() as u32).into(),
+                    value_offset: (value_offset as u16).into(),
+                    indexed: (attribute.kind == attribute_type::FILE_NAME).into(),
+                    unused: 0,
+                };
+                put(0x10, header.as_bytes());
+                value
+            }
+        };
+        self.bytes.extend_from_slice(&value);
+        self.bytes.resize(align8(self.bytes.len()), 0);
+        let header = AttributeHeader {
+            kind: attribute.kind.into(),
+            length: ((self.bytes.len() - start) as u32).into(),
+            non_resident: matches!(attribute.form, Form::NonResident(..)).into(),
+            name_length: attribute.name.len() as u8,
+            // Windows leaves 0 when there is no name in a resident attribute and 0x40 in a non-resident one; readers
+            // ignore it.
+            name_offset: if name_len == 0 && name_offset == 0x18 { 0 } else { name_offset as u16 }.into(),
+            flags: 0.into(),
+            instance: instance.into(),
+        };
+        self.bytes[start..start + 0x10].copy_from_slice(header.as_bytes());
+        instance
+    }
+
+    /// The sealed record.
+    pub fn finish(mut self) -> [u8; RECORD_SIZE] {
+        self.bytes.extend_from_slice(&attribute_type::END.to_le_bytes());
+        self.bytes.extend_from_slice(&[0; 4]);
+        self.header.used_size = (self.bytes.len() as u32).into();
+        self.bytes[..0x30].copy_from_slice(self.header.as_bytes());
+        self.bytes.resize(RECORD_SIZE, 0);
+        let mut record: [u8; RECORD_SIZE] = self.bytes.try_into().expect("attributes fit the record");
+        seal(&mut record, RECORD_USA_OFFSET);
+        record
+    }
+}
+
+/// The run list of one run: `nibbles, length, first cluster, 0`.
+fn mapping_pairs(run: &Run) -> Vec<u8> {
+    let mut pairs = Vec::with_capacity(16);
+    if run.clusters > 0 {
+        let length = signed_len(run.clusters as i64);
+        let start = run.lcn.map_or(0, |lcn| signed_len(lcn as i64));
+        pairs.push((start << 4 | length) as u8);
+        pairs.extend_from_slice(&run.clusters.to_le_bytes()[..length]);
+        pairs.extend_from_slice(&run.lcn.unwrap_or(0).to_le_bytes()[..start]);
+    }
+    pairs.push(0);
+    pairs
+}
+
+/// Bytes that hold `value` as a signed little-endian integer; at least 1.
+fn signed_len(value: i64) -> usize {
+    (1..8).find(|&len| value >> (8 * len - 1) == 0 || value >> (8 * len - 1) == -1).unwrap_or(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_lists_are_signed_and_minimal() {
+        let run = |clusters, lcn| mapping_pairs(&Run { size: 0, clusters, lcn, cluster_size: 4096 });
+        assert_eq!(run(0x7F, Some(0x80)), [0x21, 0x7F, 0x80, 0x00, 0]);
+        assert_eq!(run(0x80, Some(4)), [0x12, 0x80, 0x00, 4, 0]);
+        assert_eq!(run(0x10000, None), [0x03, 0, 0, 1, 0]);
+        assert_eq!(run(0, None), [0]);
+    }
+
+    #[test]
+    fn a_record_is_sealed_and_its_used_size_is_a_multiple_of_8() {
+        let mut builder = RecordBuilder::new(30, record_flag::IN_USE);
+        builder.push(&Attribute::resident(attribute_type::DATA, &[], vec![0xAA; 901]), &[]);
+        let record = builder.finish();
+        assert_eq!(record[0x18..0x1C], (0x38u32 + 0x18 + 904 + 8).to_le_bytes());
+        assert_eq!((&record[510..512], &record[1022..]), (&[1, 0][..], &[1, 0][..]));
+        assert_eq!(record[0x32..0x34], [0xAA, 0xAA]);
+    }
+}

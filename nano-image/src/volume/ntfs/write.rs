@@ -1,0 +1,160 @@
+//! Extents to bytes, in one ascending pass.
+
+use super::format::*;
+use super::lay_out::{NtfsLayout, Place, Segment, SegmentBytes};
+use super::system;
+use crate::content::{BlobId, BlobStore};
+use crate::error::Result;
+use crate::types::VolumeOffset;
+
+/// Receives the bytes of a volume, ascending; what it is not given is zero.
+pub type VolumeSink<'a> = dyn FnMut(VolumeOffset, &[u8]) -> Result<()> + 'a;
+
+/// Bytes handed on at once.
+const CHUNK: usize = 64 << 10;
+
+impl NtfsLayout {
+    /// Writes the volume: every blob is read once per file that has it, in the order of the store.
+    pub fn write(&self, store: &dyn BlobStore, jobs: usize, sink: &mut VolumeSink<'_>) -> Result<()> {
+        let data_start = self.requests.iter().find_map(|request| match request.place {
+            Place::Clusters(offset) => Some(offset),
+            Place::Record(_) => None,
+        });
+        let mft_start = VolumeOffset(self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size);
+        let before_data = data_start.unwrap_or(mft_start);
+        let split = self.segments.partition_point(|segment| segment.offset < before_data);
+        let before_mft = self.segments.partition_point(|segment| segment.offset < mft_start);
+        write_segments(&self.segments[..split], sink)?;
+        let resident = self.write_blobs(store, jobs, sink)?;
+        write_segments(&self.segments[split..before_mft], sink)?;
+        self.write_records(&resident, mft_start, sink)?;
+        write_segments(&self.segments[before_mft..], sink)
+    }
+
+    /// Writes the blobs that have clusters and returns those that lie in records.
+    fn write_blobs(&self, store: &dyn BlobStore, jobs: usize, sink: &mut VolumeSink<'_>) -> Result<ResidentBlobs> {
+        let requests: Vec<BlobId> = self.requests.iter().map(|request| request.blob).collect();
+        let mut resident = ResidentBlobs::default();
+        let (mut current, mut done) = (usize::MAX, 0);
+        store.read_blobs(&requests, jobs, &mut |index, bytes| {
+            if index != current {
+                (current, done) = (index, 0);
+            }
+            match self.requests[index].place {
+                Place::Clusters(start) => sink(VolumeOffset(start.0 + done), bytes)?,
+                Place::Record(number) => resident.append(number, bytes, done == 0),
+            }
+            done += bytes.len() as u64;
+            Ok(())
+        })?;
+        Ok(resident)
+    }
+
+    fn write_records(&self, resident: &ResidentBlobs, start: VolumeOffset, sink: &mut VolumeSink<'_>) -> Result<()> {
+        let mut out = Records { start, written: 0, buffer: Vec::with_capacity(CHUNK), mirror: Vec::new(), sink };
+        let is_mirror_late = self.mft_mirr.lcn > self.mft.lcn;
+        let mirror_len = if is_mirror_late { self.mft_mirr.size as usize } else { 0 };
+        let time = self.options.time;
+        let mut next_resident = 0..;
+        let mut late = || resident.get(next_resident.next().expect("endless"));
+        // The root directory comes first among the files, so its resident blobs have the first numbers.
+        let root = self.files.records(&self.files.files[0], &mut late);
+        for number in 0..record::FIRST_USER {
+            let bytes = match number {
+                record::ROOT => root[0],
+                record::FIRST_RESERVED..record::FIRST_FREE => system::reserved_record(number, time),
+                record::FIRST_FREE..record::QUOTA => [0; RECORD_SIZE],
+                _ => {
+                    let file = self.system.iter().find(|file| file.record == number);
+                    file.expect("every system record has a file").record(time)
+                }
+            };
+            out.push(&bytes, mirror_len)?;
+        }
+        for file in &self.files.files[1..] {
+            for bytes in self.files.records(file, &mut late) {
+                out.push(&bytes, mirror_len)?;
+            }
+        }
+        out.flush()?;
+        if is_mirror_late {
+            let mirror = std::mem::take(&mut out.mirror);
+            sink(VolumeOffset(self.mft_mirr.lcn.unwrap_or(0) * self.sizes.cluster_size), &mirror)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects MFT records into larger pieces.
+struct Records<'a, 's> {
+    start: VolumeOffset,
+    written: u64,
+    buffer: Vec<u8>,
+    mirror: Vec<u8>,
+    sink: &'a mut VolumeSink<'s>,
+}
+
+impl Records<'_, '_> {
+    fn push(&mut self, record: &[u8; RECORD_SIZE], mirror_len: usize) -> Result<()> {
+        if self.mirror.len() < mirror_len {
+            self.mirror.extend_from_slice(record);
+        }
+        self.buffer.extend_from_slice(record);
+        if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() {
+            (self.sink)(VolumeOffset(self.start.0 + self.written), &self.buffer)?;
+            self.written += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Blobs small enough for a record, kept until the MFT is written.
+#[derive(Default)]
+struct ResidentBlobs {
+    bytes: Vec<u8>,
+    /// By number: where the blob is in `bytes`.
+    ranges: Vec<(u32, u32)>,
+}
+
+impl ResidentBlobs {
+    /// Adds a piece to the blob with this number; the pieces of a blob come one after the other.
+    fn append(&mut self, number: u32, piece: &[u8], is_first: bool) {
+        let number = number as usize;
+        if self.ranges.len() <= number {
+            self.ranges.resize(number + 1, (0, 0));
+        }
+        if is_first {
+            self.ranges[number].0 = self.bytes.len() as u32;
+        }
+        self.bytes.extend_from_slice(piece);
+        self.ranges[number].1 = self.bytes.len() as u32;
+    }
+
+    fn get(&self, number: usize) -> &[u8] {
+        let (start, end) = self.ranges[number];
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
+fn write_segments(segments: &[Segment], sink: &mut VolumeSink<'_>) -> Result<()> {
+    const ONES: [u8; CHUNK] = [0xFF; CHUNK];
+    for Segment { offset, bytes } in segments {
+        match bytes {
+            SegmentBytes::Owned(bytes) => sink(*offset, bytes)?,
+            SegmentBytes::Ones(len) => {
+                let mut done = 0;
+                while done < *len {
+                    let count = (*len - done).min(CHUNK as u64);
+                    sink(VolumeOffset(offset.0 + done), &ONES[..count as usize])?;
+                    done += count;
+                }
+            }
+        }
+    }
+    Ok(())
+}
