@@ -1,1 +1,111 @@
-//! Windows Imaging Format.
+//! Windows Imaging Format: a WIM image becomes a [`FileTree`], its contents a [`WimStore`].
+//!
+//! libwim opens the file, lists its blobs and decompresses chunks. Three things are ours, because libwim's interface
+//! has no call for them:
+//!
+//! - handing the data of blobs to the caller ([`WimStore`]);
+//! - the directory tree: `wimlib_iterate_dir_tree` leaves out extended attributes, tagged items but the object id,
+//!   the flag for reparse points that were not made relative, and an unnamed stream beside a reparse point; and it
+//!   passes on duplicate names and `..`. Nothing may be lost silently, so the metadata resource is decoded here
+//!   (`metadata`, `tree`);
+//! - the XML data, of which libwim gives single texts.
+
+mod ffi;
+mod format;
+mod metadata;
+mod open;
+mod read;
+mod resource;
+mod security;
+mod store;
+mod tree;
+mod xml;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use format::Compression;
+pub use resource::{Resource, ResourceForm};
+pub use store::WimStore;
+pub use xml::{Architecture, ImageInfo, Version};
+
+use crate::content::{BlobId, BlobStore};
+use crate::error::{Error, Result};
+use crate::tree::{FileTree, NodeId};
+
+/// A metadata resource of more bytes than this is refused; an image of a million files has some 300 MB.
+const MAX_METADATA: u64 = 1 << 30;
+
+/// An open WIM file, with all its parts.
+pub struct Wim {
+    path: PathBuf,
+    images: Vec<ImageInfo>,
+    store: Arc<WimStore>,
+    /// Metadata resources in the order of the images.
+    metadata: WimStore,
+    /// Number in `metadata` of each image's resource.
+    metadata_ids: Vec<BlobId>,
+    reparse_fixed: bool,
+}
+
+/// What an image contains.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Image {
+    /// Its files.
+    pub tree: FileTree,
+    /// Junctions and symbolic links whose absolute target was made relative to the image's root at capture: its drive
+    /// letter stands for whatever drive the image is applied to. The data in the tree is as it is stored.
+    pub relative_links: Vec<NodeId>,
+    /// What the image has that a Windows volume cannot hold, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Wim {
+    /// Opens the WIM at `path`. Of a split WIM that is the first part; the others are looked for beside it
+    /// (`name.swm`, `name2.swm`, `name3.swm` …) unless they are among `parts`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) names a part that is missing, [`Corrupt`](crate::ErrorKind::Corrupt)
+    /// says what is broken, [`Unsupported`](crate::ErrorKind::Unsupported) names an encrypted ESD file or an unknown
+    /// version.
+    pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
+        open::open(path.as_ref(), parts)
+    }
+
+    /// The images, sorted by index.
+    pub fn images(&self) -> &[ImageInfo] {
+        &self.images
+    }
+
+    /// The contents of all files of all images.
+    pub fn store(&self) -> &Arc<WimStore> {
+        &self.store
+    }
+
+    /// The index of the image that `wanted` means: an index, a name, or else an edition or display name that only one
+    /// image has, in any case.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) lists the images and hints the nearest name.
+    pub fn find_image(&self, wanted: &str) -> Result<u32> {
+        xml::find_image(&self.images, wanted).map_err(|error| error.with_path(&self.path))
+    }
+
+    /// Reads the directory tree of image `index` (from 1).
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) names the file of the image that is broken,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) the file and the feature that a tree has no place for.
+    pub fn read_image(&self, index: u32) -> Result<Image> {
+        let id = (index as usize).checked_sub(1).and_then(|index| self.metadata_ids.get(index));
+        let Some(id) = id else {
+            return self.find_image(&index.to_string()).and(Err(Error::corrupt("an image without metadata")));
+        };
+        let bytes = self.metadata.read_blob(*id, MAX_METADATA)?;
+        tree::build(&bytes, &self.store, self.reparse_fixed).map_err(|error| error.with_path(&self.path))
+    }
+}

@@ -1,0 +1,281 @@
+//! Safe wrapper over the few functions of libwim that the room needs: the only unsafe code of the library.
+//!
+//! libwim opens the WIM, lists its blobs and decompresses chunks. It is silent (its error printing is off by default)
+//! and gets no file to print to. Source of the rules kept here: the documentation in wimlib.h 1.14.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
+
+use wimlib_sys as sys;
+
+use super::format::Compression;
+use crate::error::{Error, ErrorKind, Result};
+
+unsafe extern "C" {
+    /// libwim allocates the XML data with `malloc` (no other allocator is ever set).
+    fn free(memory: *mut c_void);
+}
+
+/// A failed call of libwim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Code(c_int);
+
+/// What the header of an open WIM says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Info {
+    pub image_count: u32,
+    /// Default chunk size of its resources in bytes; 0 when uncompressed.
+    pub chunk_size: u32,
+    pub compression: Compression,
+    pub pipable: bool,
+    /// Reparse points' targets were made relative to the image's root at capture.
+    pub reparse_fixed: bool,
+}
+
+/// One blob of the blob table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlobEntry {
+    pub digest: [u8; 20],
+    /// Uncompressed length in bytes.
+    pub len: u64,
+    /// Length in the WIM, in bytes; meaningless in a solid resource.
+    pub stored_len: u64,
+    /// Byte offset in the WIM, or in the uncompressed solid resource.
+    pub offset: u64,
+    pub part_number: u32,
+    pub is_compressed: bool,
+    pub is_metadata: bool,
+    pub solid: Option<SolidEntry>,
+}
+
+/// The solid resource that holds a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SolidEntry {
+    /// Byte offset in the WIM.
+    pub offset: u64,
+    /// Length in the WIM, in bytes.
+    pub stored_len: u64,
+    /// Uncompressed length in bytes.
+    pub len: u64,
+}
+
+/// An open WIM.
+pub(super) struct Handle(NonNull<sys::WIMStruct>);
+
+impl Handle {
+    /// Opens the WIM at `path`: libwim reads header, blob table and XML.
+    pub fn open(path: &Path) -> Result<Self> {
+        initialize().map_err(|code| code.into_error(path))?;
+        let name = c_path(path)?;
+        let mut wim = ptr::null_mut();
+        // SAFETY: `name` is a C string and `wim` a valid place for the result; both outlive the call.
+        check(unsafe { sys::wimlib_open_wim(name.as_ptr(), 0, &mut wim) }).map_err(|code| code.into_error(path))?;
+        NonNull::new(wim).map(Self).ok_or_else(|| Code(-1).into_error(path))
+    }
+
+    /// Adds the blobs of another part of a split WIM.
+    pub fn reference(&mut self, path: &Path) -> Result<()> {
+        let name = c_path(path)?;
+        let names: [*const c_char; 1] = [name.as_ptr()];
+        // SAFETY: the handle is open; `names` holds the one C string that `count` announces.
+        let code = unsafe { sys::wimlib_reference_resource_files(self.0.as_ptr(), names.as_ptr(), 1, 0, 0) };
+        check(code).map_err(|code| code.into_error(path))
+    }
+
+    /// What the header says.
+    pub fn info(&self, path: &Path) -> Result<Info> {
+        // SAFETY: the struct is plain integers, for which zero bytes are valid.
+        let mut info: sys::wimlib_wim_info = unsafe { std::mem::zeroed() };
+        // SAFETY: the handle is open and `info` is writable.
+        check(unsafe { sys::wimlib_get_wim_info(self.0.as_ptr(), &mut info) }).map_err(|code| code.into_error(path))?;
+        let compression = u32::try_from(info.compression_type).ok().and_then(Compression::from_format);
+        Ok(Info {
+            image_count: info.image_count,
+            chunk_size: info.chunk_size,
+            compression: compression.ok_or_else(|| Code(16).into_error(path))?,
+            pipable: info.pipable() != 0,
+            reparse_fixed: info.has_rpfix() != 0,
+        })
+    }
+
+    /// The XML data: UTF-16LE bytes.
+    pub fn xml(&self, path: &Path) -> Result<Vec<u8>> {
+        let (mut data, mut len) = (ptr::null_mut(), 0);
+        // SAFETY: the handle is open; both results are writable.
+        let code = unsafe { sys::wimlib_get_xml_data(self.0.as_ptr(), &mut data, &mut len) };
+        check(code).map_err(|code| code.into_error(path))?;
+        if data.is_null() {
+            return Ok(Vec::new());
+        }
+        // SAFETY: on success `data` points to `len` bytes that are ours to free; they are copied first.
+        unsafe {
+            let xml = std::slice::from_raw_parts(data.cast::<u8>(), len).to_vec();
+            free(data);
+            Ok(xml)
+        }
+    }
+
+    /// All blobs: the metadata resource of each image in image order, then the files' blobs in no useful order.
+    pub fn blobs(&self, path: &Path) -> Result<Vec<BlobEntry>> {
+        let mut entries: Vec<BlobEntry> = Vec::new();
+        // SAFETY: the handle is open; the callback gets `entries` back as its context, during this call only.
+        let code = unsafe {
+            let context = ptr::from_mut(&mut entries).cast();
+            sys::wimlib_iterate_lookup_table(self.0.as_ptr(), 0, Some(collect), context)
+        };
+        check(code).map_err(|code| code.into_error(path))?;
+        Ok(entries)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from wimlib_open_wim and is freed once.
+        unsafe { sys::wimlib_free(self.0.as_ptr()) }
+    }
+}
+
+/// Appends `entry` to the `Vec<BlobEntry>` that `context` points to. A panic must not cross into C.
+unsafe extern "C" fn collect(entry: *const sys::wimlib_resource_entry, context: *mut c_void) -> c_int {
+    // SAFETY: libwim passes a valid entry and the context of `Handle::blobs`, which nothing else uses meanwhile.
+    let (entry, entries) = unsafe { (&*entry, &mut *context.cast::<Vec<BlobEntry>>()) };
+    let push = AssertUnwindSafe(|| {
+        let solid = (entry.packed() != 0).then_some(SolidEntry {
+            offset: entry.raw_resource_offset_in_wim,
+            stored_len: entry.raw_resource_compressed_size,
+            len: entry.raw_resource_uncompressed_size,
+        });
+        entries.push(BlobEntry {
+            digest: entry.sha1_hash,
+            len: entry.uncompressed_size,
+            stored_len: entry.compressed_size,
+            offset: entry.offset,
+            part_number: entry.part_number,
+            is_compressed: entry.is_compressed() != 0,
+            is_metadata: entry.is_metadata() != 0,
+            solid,
+        });
+    });
+    catch_unwind(push).map_or(-1, |()| 0)
+}
+
+/// Decompresses chunks of one compression and chunk size; one per thread.
+pub(super) struct Decompressor {
+    raw: NonNull<sys::wimlib_decompressor>,
+    max_len: usize,
+}
+
+// SAFETY: a decompressor is memory without ties to the thread that made it; `&mut self` keeps its users apart.
+unsafe impl Send for Decompressor {}
+
+impl Decompressor {
+    /// A decompressor for chunks that decompress to at most `chunk_size` bytes; `None` when the compression has no
+    /// such chunks or memory is short.
+    pub fn new(compression: Compression, chunk_size: u32) -> Option<Self> {
+        initialize().ok()?;
+        let (mut raw, max_len) = (ptr::null_mut(), chunk_size as usize);
+        // SAFETY: `raw` is a valid place for the result.
+        check(unsafe { sys::wimlib_create_decompressor(compression as _, max_len, &mut raw) }).ok()?;
+        Some(Self { raw: NonNull::new(raw)?, max_len })
+    }
+
+    /// Decompresses `chunk` to exactly fill `output`; `false` when the data is invalid.
+    ///
+    /// A chunk is always shorter than what it holds (else it is stored as is), and libwim's codecs are memory-safe
+    /// only then: LZMS with one byte of output is not. So everything else is refused here.
+    pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> bool {
+        if chunk.is_empty() || chunk.len() >= output.len() || output.len() > self.max_len {
+            return false;
+        }
+        // SAFETY: both slices are valid for their lengths, the output's within what the decompressor was made for.
+        let code = unsafe {
+            sys::wimlib_decompress(
+                chunk.as_ptr().cast(),
+                chunk.len(),
+                output.as_mut_ptr().cast(),
+                output.len(),
+                self.raw.as_ptr(),
+            )
+        };
+        code == 0
+    }
+}
+
+impl Drop for Decompressor {
+    fn drop(&mut self) {
+        // SAFETY: it came from wimlib_create_decompressor and is freed once.
+        unsafe { sys::wimlib_free_decompressor(self.raw.as_ptr()) }
+    }
+}
+
+/// libwim must be initialized once, before threads use it.
+fn initialize() -> Result<(), Code> {
+    static CODE: OnceLock<c_int> = OnceLock::new();
+    // SAFETY: no precondition; OnceLock lets one thread call it and the others wait.
+    check(*CODE.get_or_init(|| unsafe { sys::wimlib_global_init(0) }))
+}
+
+fn check(code: c_int) -> Result<(), Code> {
+    if code == 0 { Ok(()) } else { Err(Code(code)) }
+}
+
+#[cfg(unix)]
+fn c_path(path: &Path) -> Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::not_found("the file's name has a zero byte").with_path(path))
+}
+
+impl Code {
+    /// The error of a failed call for the WIM at `path` (codes: `enum wimlib_error_code`).
+    fn into_error(self, path: &Path) -> Error {
+        let (kind, message) = match self.0 {
+            15 => (ErrorKind::Corrupt, "the chunk size does not fit the compression"),
+            16 => (ErrorKind::Unsupported, "unknown compression"),
+            17 | 10 => (ErrorKind::Corrupt, "bad WIM header"),
+            20 => (ErrorKind::Corrupt, "bad blob table"),
+            2 => (ErrorKind::Corrupt, "the blob table does not decompress"),
+            39 => (ErrorKind::Io, "not enough memory to open the WIM"),
+            43 => (ErrorKind::Corrupt, "not a WIM file"),
+            47 | 50 => (ErrorKind::Io, "cannot read the WIM"),
+            65 => (ErrorKind::Corrupt, "the WIM is truncated"),
+            67 => (ErrorKind::Unsupported, "unknown WIM version"),
+            73 => (ErrorKind::Corrupt, "bad XML data in the WIM"),
+            74 => (ErrorKind::Unsupported, "the WIM is encrypted (an ESD file of Windows Update)"),
+            84 => (ErrorKind::Corrupt, "the WIM is incomplete: its writer did not finish"),
+            code => return Error::corrupt(format!("libwim cannot open the WIM (code {code})")).with_path(path),
+        };
+        let error = Error::new(kind, message).with_path(path);
+        match self.0 {
+            74 => error.with_hint("decrypt the ESD file first, or take the WIM of the install media"),
+            65 | 84 => error.with_hint("copy the file again and compare its size and hash with the original"),
+            _ => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_that_the_codec_must_not_see_are_refused() {
+        let mut lzms = Decompressor::new(Compression::Lzms, 1 << 15).unwrap();
+        assert!(!lzms.decompress(&[0; 4], &mut [0; 1]));
+        assert!(!lzms.decompress(&[], &mut [0; 16]));
+        assert!(!lzms.decompress(&[0; 16], &mut [0; 16]));
+        assert!(!lzms.decompress(&[0; 16], &mut vec![0; (1 << 15) + 1]));
+        assert!(Decompressor::new(Compression::Xpress, 1 << 30).is_none());
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_with_its_path() {
+        let error = Handle::open(Path::new("no/such.wim")).err().unwrap();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(Path::new("no/such.wim"))));
+    }
+}

@@ -1,0 +1,133 @@
+//! Opens a WIM and its parts.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zerocopy::FromBytes;
+
+use super::ffi::Handle;
+use super::format::{Header, MAGIC, PIPABLE_MAGIC};
+use super::resource::Part;
+use super::store::WimStore;
+use super::{Wim, xml};
+use crate::content::ReadAt;
+use crate::error::{Error, Result};
+
+/// libwim holds the blob table and the XML data in memory; more bytes than this are refused.
+const MAX_TABLE: u64 = 1 << 30;
+
+/// See [`Wim::open`].
+pub(super) fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
+    let (part, header) = open_part(path)?;
+    let parts: Arc<[Part]> = find_parts(part, &header, more_parts)?.into();
+    let mut handle = Handle::open(path)?;
+    for part in &parts[1..] {
+        handle.reference(&part.path)?;
+    }
+    let info = handle.info(path)?;
+    let images = xml::parse(&handle.xml(path)?).map_err(|error| error.with_path(path))?;
+    let (metadata, blobs): (Vec<_>, Vec<_>) = handle.blobs(path)?.into_iter().partition(|blob| blob.is_metadata);
+    if metadata.len() != info.image_count as usize || images.len() != metadata.len() {
+        let (count, described) = (metadata.len(), images.len());
+        let message =
+            format!("the WIM has {count} images, but describes {described} and announces {}", info.image_count);
+        return Err(Error::corrupt(message).with_path(path));
+    }
+    let digests: Vec<[u8; 20]> = metadata.iter().map(|blob| blob.digest).collect();
+    let store = Arc::new(WimStore::new(parts.clone(), &info, blobs)?);
+    let metadata = WimStore::new(parts, &info, metadata)?;
+    let metadata_ids = digests.iter().filter_map(|digest| metadata.find(digest)).collect();
+    Ok(Wim { path: path.to_owned(), images, store, metadata, metadata_ids, reparse_fixed: info.reparse_fixed })
+}
+
+/// Opens one file and reads its header.
+fn open_part(path: &Path) -> Result<(Part, Header)> {
+    let io = |error| Error::io("open the WIM", path, error);
+    let file = File::open(path).map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(Error::not_found("not a file, but a WIM is expected").with_path(path));
+    }
+    let len = file.len().map_err(io)?;
+    let part = Part { path: path.to_owned(), data: Arc::new(file), len };
+    let mut bytes = [0; size_of::<Header>()];
+    let known = len.min(bytes.len() as u64) as usize;
+    part.read(&mut bytes[..known], 0)?;
+    if known < 8 || (bytes[..8] != MAGIC && bytes[..8] != PIPABLE_MAGIC) {
+        return Err(part.corrupt("not a WIM file", 0));
+    }
+    if known < bytes.len() {
+        return Err(part.corrupt("the WIM is truncated in its header", len));
+    }
+    let header = Header::read_from_bytes(&bytes).expect("an array of this size");
+    for (what, place, at) in [("blob table", &header.blob_table, 0x30), ("XML data", &header.xml, 0x48)] {
+        if place.offset.get().checked_add(place.stored_len()).is_none_or(|end| end > len) {
+            return Err(part
+                .corrupt(format!("the {what} lies beyond the end of the WIM: it is truncated"), at)
+                .with_hint("copy the file again and compare its size and hash with the original"));
+        }
+        if place.len.get() > MAX_TABLE {
+            return Err(part.corrupt(format!("the {what} claims {} bytes", place.len), at));
+        }
+    }
+    Ok((part, header))
+}
+
+/// All parts of the WIM whose given file is `first`, in order.
+fn find_parts(first: Part, header: &Header, more: &[PathBuf]) -> Result<Vec<Part>> {
+    let total = header.total_parts.get();
+    let path = first.path.clone();
+    if header.part_number.get() == 0 || header.part_number > header.total_parts {
+        let message = format!("part {} of {total}", header.part_number);
+        return Err(first.corrupt(message, 0x28));
+    }
+    if header.part_number.get() != 1 {
+        let message = format!("this is part {} of {total} of a split WIM", header.part_number);
+        return Err(Error::not_found(message).with_path(&path).with_hint("name the first part; it has the images"));
+    }
+    if total == 1 && !more.is_empty() {
+        return Err(Error::recipe("the WIM is not split, so it has no further parts").with_path(&path));
+    }
+    let mut others: Vec<Option<Part>> = (1..total).map(|_| None).collect();
+    for path in more {
+        let (part, other) = open_part(path)?;
+        if other.guid != header.guid || other.total_parts != header.total_parts {
+            return Err(Error::recipe(format!("not a part of `{}`", first.path.display())).with_path(path));
+        }
+        // The first part may be listed again.
+        if let Some(place) = others.get_mut((other.part_number.get() as usize).wrapping_sub(2)) {
+            *place = Some(part);
+        }
+    }
+    let mut parts = vec![first];
+    for (part, number) in others.into_iter().zip(2..) {
+        parts.push(match part {
+            Some(part) => part,
+            None => open_sibling(&path, number, header)?,
+        });
+    }
+    Ok(parts)
+}
+
+/// Part `number` of the split WIM that begins at `first`: `name2.swm` for `name.swm`.
+fn open_sibling(first: &Path, number: u16, header: &Header) -> Result<Part> {
+    let mut name = first.file_stem().unwrap_or_default().to_owned();
+    name.push(number.to_string());
+    if let Some(extension) = first.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    let path = first.with_file_name(name);
+    let missing = |message: &str| {
+        let message = format!("part {number} of {} of the split WIM {message}", header.total_parts);
+        Error::not_found(message).with_path(&path).with_hint("put all parts beside the first, or name each of them")
+    };
+    if !path.exists() {
+        return Err(missing("is missing"));
+    }
+    let (part, other) = open_part(&path)?;
+    if other.guid != header.guid || other.part_number != number || other.total_parts != header.total_parts {
+        return Err(missing("should be here, but this file belongs to another WIM or is another part"));
+    }
+    Ok(part)
+}

@@ -1,0 +1,451 @@
+//! Reads blobs in one pass: work items of about 1 MiB, decompressed by several threads, delivered in order.
+//!
+//! An item is a row of chunks that lie together in a part and is read with one call; small blobs share an item, large
+//! ones span several, and a chunk of a solid resource serves all blobs in it. The items follow from the requests
+//! alone, not from the threads. The calling thread delivers finished items and decompresses while the next one is
+//! not ready. Buffers circulate, so their number bounds the memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use sha1::{Digest, Sha1};
+
+use super::ffi::Decompressor;
+use super::format::Compression;
+use super::resource::{Chunk, ChunkTable, Mark};
+use super::store::WimStore;
+use crate::content::{BlobId, BlobSink};
+use crate::error::{Error, Result};
+
+/// Bytes of output that an item aims at; a single chunk may be larger.
+const ITEM_LEN: usize = 1 << 20;
+/// Chunks further apart than this are not read with one call.
+const MAX_GAP: u64 = 32 << 10;
+
+/// Reads `requests`; see [`BlobStore::read_blobs`](crate::content::BlobStore::read_blobs).
+pub(super) fn read_blobs(store: &WimStore, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
+    let (mut total, mut largest) = (0u64, ITEM_LEN as u64);
+    for id in requests {
+        let blob = store.get(*id)?;
+        total = total.saturating_add(blob.len);
+        largest = largest.max(store.resources[blob.resource].step());
+    }
+    let jobs = (total / ITEM_LEN as u64 + 1).min(jobs.max(1) as u64) as usize;
+    // A window of large chunks (solid resources) is kept as short as it can be.
+    let buffers = if largest > 4 * ITEM_LEN as u64 { jobs + 1 } else { 2 * jobs + 2 };
+    let mut delivery = Delivery { store, sink, hasher: Sha1::new() };
+    let mut worker = Worker::default();
+    let mut plan = Plan::new(store, requests);
+    if jobs == 1 {
+        let mut item = Item::default();
+        while plan.next(&mut item)? {
+            worker.run(store, &mut item)?;
+            delivery.deliver(&item)?;
+        }
+        return Ok(());
+    }
+    let queue = Queue::new(plan, buffers);
+    std::thread::scope(|scope| {
+        let _stop = StopOnDrop(&queue);
+        for _ in 1..jobs {
+            scope.spawn(|| queue.work(store));
+        }
+        for sequence in 0.. {
+            let item = loop {
+                match queue.take(sequence) {
+                    Next::Finished(item) => break item,
+                    Next::Claimed(mut item) => {
+                        worker.try_run(store, &mut item);
+                        queue.finish(item);
+                    }
+                    Next::End => return Ok(()),
+                }
+            };
+            if let Some(error) = item.failure {
+                return Err(error);
+            }
+            delivery.deliver(&item)?;
+            queue.recycle(item);
+        }
+        Ok(())
+    })
+}
+
+/// A row of chunks and what they hold.
+#[derive(Default)]
+struct Item {
+    sequence: u64,
+    failure: Option<Error>,
+    part: usize,
+    /// First byte to read and the one after the last.
+    read_start: u64,
+    read_end: u64,
+    /// Compression and chunk size of the chunks that are not raw.
+    codec: Option<(Compression, u32)>,
+    chunks: Vec<Chunk>,
+    /// The last run of neighbouring chunks of one resource.
+    run: Option<Run>,
+    slices: Vec<Slice>,
+    output_len: usize,
+    /// At least `output_len` bytes.
+    output: Vec<u8>,
+}
+
+struct Run {
+    resource: usize,
+    first: u64,
+    count: u64,
+    /// Where its output begins.
+    output: usize,
+}
+
+/// A piece of a blob in the output of an item.
+struct Slice {
+    request: usize,
+    blob: BlobId,
+    start: usize,
+    len: usize,
+    is_first: bool,
+    is_last: bool,
+    /// SHA-1 of a blob that is whole in this slice.
+    digest: [u8; 20],
+}
+
+impl Item {
+    /// Forgets everything but the buffers.
+    fn clear(&mut self) {
+        (self.failure, self.codec, self.run, self.output_len) = (None, None, None, 0);
+        self.chunks.clear();
+        self.slices.clear();
+    }
+
+    /// Where chunk `index` of `resource` begins in the output, if it is there.
+    fn find(&self, resource: usize, index: u64, step: u64) -> Option<usize> {
+        let run = self.run.as_ref().filter(|run| run.resource == resource)?;
+        let within = index.checked_sub(run.first).filter(|within| *within < run.count)?;
+        Some(run.output + (within * step) as usize)
+    }
+
+    /// Appends a chunk, unless the item already has others and it does not go with them.
+    fn push(&mut self, part: usize, codec: (Compression, u32), chunk: Chunk, resource: usize, index: u64) -> bool {
+        let codec = (chunk.stored_len < chunk.len).then_some(codec);
+        let end = chunk.offset + u64::from(chunk.stored_len);
+        if self.chunks.is_empty() {
+            (self.part, self.read_start) = (part, chunk.offset);
+        } else {
+            let near = chunk.offset.checked_sub(self.read_end).is_some_and(|gap| gap <= MAX_GAP);
+            let same_codec = codec.is_none() || self.codec.is_none() || self.codec == codec;
+            let fits = self.output_len + chunk.len as usize <= ITEM_LEN && end - self.read_start <= 2 * ITEM_LEN as u64;
+            if part != self.part || !near || !same_codec || !fits {
+                return false;
+            }
+        }
+        self.read_end = end;
+        self.codec = self.codec.or(codec);
+        match &mut self.run {
+            Some(run) if run.resource == resource && run.first + run.count == index => run.count += 1,
+            run => *run = Some(Run { resource, first: index, count: 1, output: self.output_len }),
+        }
+        self.chunks.push(chunk);
+        self.output_len += chunk.len as usize;
+        true
+    }
+}
+
+/// Cuts the requests into items.
+struct Plan<'a> {
+    store: &'a WimStore,
+    requests: &'a [BlobId],
+    /// Current request, and how much of its blob is in earlier items.
+    request: usize,
+    done: u64,
+    table: ChunkTable,
+    /// Where the current blob begins, for when it is requested again.
+    begin: Mark,
+}
+
+impl<'a> Plan<'a> {
+    fn new(store: &'a WimStore, requests: &'a [BlobId]) -> Self {
+        Self { store, requests, request: 0, done: 0, table: ChunkTable::new(), begin: Mark::default() }
+    }
+
+    /// Fills `item`; `false` at the end.
+    fn next(&mut self, item: &mut Item) -> Result<bool> {
+        item.clear();
+        while let Some(id) = self.requests.get(self.request) {
+            let blob = self.store.get(*id)?;
+            let resource = &self.store.resources[blob.resource];
+            let part = &self.store.parts[usize::from(resource.part)];
+            let step = resource.step();
+            while self.done < blob.len {
+                let position = blob.offset + self.done;
+                let index = position / step;
+                let mut place = item.find(blob.resource, index, step);
+                if place.is_none() {
+                    let chunk = self.table.chunk(blob.resource, resource, part, index)?;
+                    if self.done == 0 {
+                        self.begin = self.table.mark();
+                    }
+                    let codec = (resource.compression, resource.chunk_size);
+                    if !item.push(resource.part.into(), codec, chunk, blob.resource, index) {
+                        return Ok(true);
+                    }
+                    place = item.find(blob.resource, index, step);
+                } else if self.done == 0 {
+                    self.begin = self.table.mark();
+                }
+                let start = place.unwrap_or_default() + (position % step) as usize;
+                let len = (step - position % step).min(blob.len - self.done);
+                self.done += len;
+                let is_last = self.done == blob.len;
+                match item.slices.last_mut() {
+                    Some(slice) if slice.request == self.request => {
+                        slice.len += len as usize;
+                        slice.is_last = is_last;
+                    }
+                    _ => {
+                        let (request, blob, is_first) = (self.request, *id, self.done == len);
+                        let len = len as usize;
+                        item.slices.push(Slice { request, blob, start, len, is_first, is_last, digest: [0; 20] });
+                    }
+                }
+            }
+            if blob.len > 0 && self.requests.get(self.request + 1) == Some(id) {
+                self.table.restore(self.begin);
+            }
+            (self.request, self.done) = (self.request + 1, 0);
+        }
+        Ok(!item.slices.is_empty())
+    }
+}
+
+/// What a thread keeps between items.
+#[derive(Default)]
+struct Worker {
+    input: Vec<u8>,
+    decompressor: Option<((Compression, u32), Decompressor)>,
+}
+
+impl Worker {
+    /// [`run`](Self::run) that leaves a failure in the item.
+    fn try_run(&mut self, store: &WimStore, item: &mut Item) {
+        if item.failure.is_none() {
+            item.failure = self.run(store, item).err();
+        }
+    }
+
+    /// Reads and decompresses `item`, and hashes the blobs that are whole in it.
+    fn run(&mut self, store: &WimStore, item: &mut Item) -> Result<()> {
+        let part = &store.parts[item.part];
+        let input_len = (item.read_end - item.read_start) as usize;
+        grow(&mut self.input, input_len);
+        grow(&mut item.output, item.output_len);
+        part.read(&mut self.input[..input_len], item.read_start)?;
+        if self.decompressor.as_ref().map(|(codec, _)| *codec) != item.codec && item.codec.is_some() {
+            self.decompressor = None;
+            self.decompressor = item.codec.and_then(|codec| Some((codec, Decompressor::new(codec.0, codec.1)?)));
+        }
+        let mut at = 0;
+        for chunk in &item.chunks {
+            let start = (chunk.offset - item.read_start) as usize;
+            let stored = &self.input[start..start + chunk.stored_len as usize];
+            let output = &mut item.output[at..at + chunk.len as usize];
+            if chunk.stored_len == chunk.len {
+                output.copy_from_slice(stored);
+            } else if !self.decompressor.as_mut().is_some_and(|(_, codec)| codec.decompress(stored, output)) {
+                let slice = item.slices.iter().find(|slice| slice.start + slice.len > at);
+                let blob = slice.map(|slice| hex(&store.digest(slice.blob))).unwrap_or_default();
+                return Err(part.corrupt(format!("a chunk of blob {blob} does not decompress"), chunk.offset));
+            }
+            at += chunk.len as usize;
+        }
+        for slice in item.slices.iter_mut().filter(|slice| slice.is_first && slice.is_last) {
+            slice.digest = Sha1::digest(&item.output[slice.start..slice.start + slice.len]).into();
+        }
+        Ok(())
+    }
+}
+
+/// Makes `buffer` at least `len` bytes long; bytes that are there stay as they are, for they are overwritten.
+fn grow(buffer: &mut Vec<u8>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+}
+
+/// Hands items to the sink and checks the digests.
+struct Delivery<'a, 'b> {
+    store: &'a WimStore,
+    sink: &'a mut BlobSink<'b>,
+    hasher: Sha1,
+}
+
+impl Delivery<'_, '_> {
+    fn deliver(&mut self, item: &Item) -> Result<()> {
+        for slice in &item.slices {
+            let bytes = &item.output[slice.start..slice.start + slice.len];
+            (self.sink)(slice.request, bytes)?;
+            let digest = if slice.is_first && slice.is_last {
+                slice.digest
+            } else {
+                self.hasher.update(bytes);
+                if !slice.is_last {
+                    continue;
+                }
+                self.hasher.finalize_reset().into()
+            };
+            let blob = self.store.get(slice.blob)?;
+            if digest != blob.digest {
+                let resource = &self.store.resources[blob.resource];
+                let message = format!("blob {} is damaged: its SHA-1 is {}", hex(&blob.digest), hex(&digest));
+                return Err(self.store.parts[usize::from(resource.part)].corrupt(message, resource.offset.0));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the threads share.
+struct Queue<'a> {
+    state: Mutex<State<'a>>,
+    changed: Condvar,
+}
+
+struct State<'a> {
+    plan: Plan<'a>,
+    /// Number of the next item to plan.
+    sequence: u64,
+    /// No more items come: all are planned, or planning failed.
+    ended: bool,
+    stopped: bool,
+    free: Vec<Item>,
+    finished: BTreeMap<u64, Item>,
+}
+
+enum Next {
+    /// The item that was asked for.
+    Finished(Item),
+    /// Another item, to be run meanwhile.
+    Claimed(Item),
+    End,
+}
+
+impl<'a> Queue<'a> {
+    fn new(plan: Plan<'a>, buffers: usize) -> Self {
+        let free = std::iter::repeat_with(Item::default).take(buffers).collect();
+        let state = State { plan, sequence: 0, ended: false, stopped: false, free, finished: BTreeMap::new() };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'g>(&self, state: MutexGuard<'g, State<'a>>) -> MutexGuard<'g, State<'a>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs items until none is left.
+    fn work(&self, store: &WimStore) {
+        let _stop = StopOnPanic(self);
+        let mut worker = Worker::default();
+        loop {
+            let mut state = self.lock();
+            let mut item = loop {
+                if state.stopped || state.ended {
+                    self.changed.notify_all();
+                    return;
+                }
+                match state.claim() {
+                    Some(item) => break item,
+                    None if state.ended => {}
+                    None => state = self.wait(state),
+                }
+            };
+            drop(state);
+            worker.try_run(store, &mut item);
+            self.finish(item);
+        }
+    }
+
+    /// Item `sequence`, or something to do until it is finished.
+    fn take(&self, sequence: u64) -> Next {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.finished.remove(&sequence) {
+                return Next::Finished(item);
+            }
+            if let Some(item) = state.claim() {
+                return Next::Claimed(item);
+            }
+            if state.stopped || (state.ended && sequence >= state.sequence) {
+                return Next::End;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    fn finish(&self, item: Item) {
+        self.lock().finished.insert(item.sequence, item);
+        self.changed.notify_all();
+    }
+
+    fn recycle(&self, item: Item) {
+        self.lock().free.push(item);
+        self.changed.notify_all();
+    }
+
+    fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+}
+
+impl State<'_> {
+    /// Plans the next item, if a buffer is free. A failure to plan is the last item.
+    fn claim(&mut self) -> Option<Item> {
+        if self.ended {
+            return None;
+        }
+        let mut item = self.free.pop()?;
+        match self.plan.next(&mut item) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.ended = true;
+                return None;
+            }
+            Err(error) => {
+                item.clear();
+                (item.failure, self.ended) = (Some(error), true);
+            }
+        }
+        item.sequence = self.sequence;
+        self.sequence += 1;
+        Some(item)
+    }
+}
+
+/// Lets the other threads end when the reading thread returns, however it does.
+struct StopOnDrop<'a, 'b>(&'a Queue<'b>);
+
+impl Drop for StopOnDrop<'_, '_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Keeps the reading thread from waiting for one that panicked; the scope passes the panic on.
+struct StopOnPanic<'a, 'b>(&'a Queue<'b>);
+
+impl Drop for StopOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

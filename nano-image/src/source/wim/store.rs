@@ -1,0 +1,199 @@
+//! The blobs of a WIM in the order in which they lie in it.
+
+use std::sync::Arc;
+
+use super::ffi::{BlobEntry, Info};
+use super::format::{Compression, SolidHeader};
+use super::read::{hex, read_blobs};
+use super::resource::{Part, Resource, ResourceForm};
+use crate::content::{BlobId, BlobSink, BlobStore, Extent, ReadAt};
+use crate::error::{Error, Result};
+use crate::types::FileOffset;
+use zerocopy::FromBytes;
+
+/// Reserved at once for a blob that is read whole; more only as the data comes.
+const RESERVE: u64 = 16 << 20;
+
+/// The blobs of a WIM's files. A [`BlobId`] counts them by part, offset of their resource and offset in it.
+pub struct WimStore {
+    pub(super) parts: Arc<[Part]>,
+    /// By part and offset.
+    pub(super) resources: Vec<Resource>,
+    blobs: Vec<Blob>,
+    /// By digest.
+    by_digest: Vec<([u8; 20], BlobId)>,
+}
+
+/// Where the contents with a certain SHA-1 are.
+#[derive(Clone, Copy)]
+pub(super) struct Blob {
+    pub digest: [u8; 20],
+    /// Index of its resource.
+    pub resource: usize,
+    /// Offset in what the resource holds.
+    pub offset: u64,
+    pub len: u64,
+}
+
+impl WimStore {
+    /// Number of blobs; the ids are the numbers below.
+    pub fn blob_count(&self) -> u32 {
+        self.blobs.len() as u32
+    }
+
+    /// The blob with this SHA-1.
+    pub fn find(&self, digest: &[u8; 20]) -> Option<BlobId> {
+        let index = self.by_digest.binary_search_by(|(key, _)| key.cmp(digest)).ok()?;
+        Some(self.by_digest[index].1)
+    }
+
+    /// SHA-1 of a blob.
+    ///
+    /// # Panics
+    ///
+    /// Like the methods below, if the store has no blob `id`.
+    pub fn digest(&self, id: BlobId) -> [u8; 20] {
+        self.blob(id).digest
+    }
+
+    /// Length of a blob in bytes.
+    pub fn blob_len(&self, id: BlobId) -> u64 {
+        self.blob(id).len
+    }
+
+    /// The resource that holds a blob.
+    pub fn resource(&self, id: BlobId) -> &Resource {
+        &self.resources[self.blob(id).resource]
+    }
+
+    /// Where a blob begins in what its resource holds, in bytes; 0 unless the resource is solid.
+    pub fn offset_in_resource(&self, id: BlobId) -> u64 {
+        self.blob(id).offset
+    }
+
+    /// A blob as it is stored (see [`resource`](Self::resource) for its form): the file and the bytes in it. `None`
+    /// for a blob in a solid resource, which it shares with others. Its SHA-1 is not checked.
+    pub fn stored(&self, id: BlobId) -> Option<(&Arc<dyn ReadAt>, Extent)> {
+        let resource = self.resource(id);
+        let extent = Extent { start: resource.offset.0, len: resource.stored_len };
+        (resource.form != ResourceForm::Solid).then(|| (&self.parts[usize::from(resource.part)].data, extent))
+    }
+
+    fn blob(&self, id: BlobId) -> &Blob {
+        &self.blobs[id.0 as usize]
+    }
+
+    pub(super) fn get(&self, id: BlobId) -> Result<&Blob> {
+        self.blobs.get(id.0 as usize).ok_or_else(|| Error::not_found(format!("the WIM has no blob number {}", id.0)))
+    }
+
+    /// The store of `entries`, which lie in `parts`.
+    pub(super) fn new(parts: Arc<[Part]>, info: &Info, mut entries: Vec<BlobEntry>) -> Result<Self> {
+        entries.sort_by_key(|entry| {
+            (entry.part_number, entry.solid.map_or(entry.offset, |solid| solid.offset), entry.offset, entry.digest)
+        });
+        let mut store = Self { parts, resources: Vec::new(), blobs: Vec::new(), by_digest: Vec::new() };
+        // The solid resource at the end of `resources`, and how far its blobs reach.
+        let mut solid = None;
+        for entry in &entries {
+            let resource = match entry.solid {
+                Some(place) if solid.is_some_and(|(part, open, _)| (part, open) == (entry.part_number, place)) => None,
+                _ => Some(store.read_resource(info, entry)?),
+            };
+            if let Some(resource) = resource {
+                solid = entry.solid.map(|place| (entry.part_number, place, 0));
+                store.resources.push(resource);
+            }
+            let resource = &store.resources[store.resources.len() - 1];
+            let corrupt = |message: &str| {
+                let message = format!("blob {} {message}", hex(&entry.digest));
+                Err(store.parts[usize::from(resource.part)].corrupt(message, resource.offset.0))
+            };
+            let offset = if entry.solid.is_some() { entry.offset } else { 0 };
+            let Some(end) = offset.checked_add(entry.len).filter(|end| *end <= resource.len) else {
+                return corrupt("reaches beyond the end of its solid resource");
+            };
+            if let Some((.., reach)) = &mut solid {
+                if offset < *reach {
+                    return corrupt("overlaps another in its solid resource");
+                }
+                *reach = end;
+            }
+            let blob = Blob { digest: entry.digest, resource: store.resources.len() - 1, offset, len: entry.len };
+            store.by_digest.push((blob.digest, BlobId(store.blobs.len() as u32)));
+            store.blobs.push(blob);
+        }
+        store.by_digest.sort_unstable();
+        Ok(store)
+    }
+
+    /// The resource that holds `entry`, checked against the part.
+    fn read_resource(&self, info: &Info, entry: &BlobEntry) -> Result<Resource> {
+        let index = (entry.part_number as usize).wrapping_sub(1);
+        let part = self.parts.get(index).ok_or_else(|| {
+            Error::corrupt(format!(
+                "blob {} is in part {}, which does not exist",
+                hex(&entry.digest),
+                entry.part_number
+            ))
+            .with_path(&self.parts[0].path)
+        })?;
+        let resource = match entry.solid {
+            Some(solid) => {
+                let mut header = [0; size_of::<SolidHeader>()];
+                part.read(&mut header, solid.offset)?;
+                let header = SolidHeader::ref_from_bytes(&header).expect("a struct without padding of this size");
+                if info.pipable {
+                    return Err(Error::unsupported("a solid resource in a pipable WIM").with_path(&part.path));
+                }
+                if header.len.get() != solid.len {
+                    return Err(part.corrupt("a solid resource has two different lengths", solid.offset));
+                }
+                let compression = Compression::from_format(header.compression.get()).ok_or_else(|| {
+                    let message = format!("unknown compression {} of a solid resource", header.compression);
+                    Error::unsupported(message).with_path(&part.path).at(solid.offset)
+                })?;
+                Resource {
+                    part: index as u16,
+                    offset: FileOffset(solid.offset),
+                    stored_len: solid.stored_len,
+                    len: solid.len,
+                    compression,
+                    chunk_size: header.chunk_size.get(),
+                    form: ResourceForm::Solid,
+                }
+            }
+            None => Resource {
+                part: index as u16,
+                offset: FileOffset(entry.offset),
+                stored_len: entry.stored_len,
+                len: entry.len,
+                compression: if entry.is_compressed { info.compression } else { Compression::None },
+                chunk_size: if entry.is_compressed { info.chunk_size } else { 0 },
+                form: if info.pipable { ResourceForm::Pipable } else { ResourceForm::Plain },
+            },
+        };
+        resource.check(part)?;
+        Ok(resource)
+    }
+}
+
+impl BlobStore for WimStore {
+    fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
+        read_blobs(self, requests, jobs, sink)
+    }
+
+    fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
+        let blob = self.get(id)?;
+        if blob.len > limit {
+            let message = format!("blob {} has {} bytes; at most {limit} are expected", hex(&blob.digest), blob.len);
+            return Err(Error::unsupported(message).with_path(&self.parts[0].path));
+        }
+        let mut bytes = Vec::with_capacity(blob.len.min(RESERVE) as usize);
+        read_blobs(self, &[id], 1, &mut |_, piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,317 @@
+//! Builds the [`FileTree`] of an image from its metadata resource.
+
+use std::collections::BTreeMap;
+
+use super::format::REPARSE_NOT_FIXED;
+use super::metadata::{Digest, Metadata, RawEntry};
+use super::read::hex;
+use super::store::WimStore;
+use super::{Image, security};
+use crate::content::Content;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, SecurityId, Times, attribute};
+use crate::types::Utf16Name;
+
+/// A path of NTFS has at most 32,767 characters, each directory at least two of them.
+const MAX_DEPTH: u32 = 16_384;
+/// Tags whose absolute targets a capture makes relative to the image's root: junction and symbolic link.
+const LINK_TAGS: [u32; 2] = [0xa000_0003, 0xa000_000c];
+
+/// Reads the tree in `bytes`, whose contents `store` has.
+pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Result<Image> {
+    let metadata = Metadata::new(bytes)?;
+    let root = if metadata.root() >= metadata.len() { None } else { metadata.entry(metadata.root())? };
+    // An image of nothing has no root.
+    let Some((root, _)) = root else {
+        return Ok(Image {
+            tree: FileTree::new(Node::directory(Times::default())),
+            relative_links: Vec::new(),
+            warnings: Vec::new(),
+        });
+    };
+    let mut builder = Builder {
+        tree: FileTree::new(Node::directory(root.times)),
+        store,
+        metadata: &metadata,
+        seen: vec![0; (metadata.len() / 512 + 1) as usize],
+        security: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        parents: BTreeMap::new(),
+        relative_links: Vec::new(),
+        reparse_fixed,
+        unix_files: 0,
+        split_groups: 0,
+    };
+    let place = Place { parent: NodeId::ROOT, name: &Utf16Name::from("") };
+    let node = builder.node(&root, place)?;
+    if !node.is_directory() {
+        return Err(Error::corrupt("bad image metadata: the root is not a directory"));
+    }
+    builder.note(&root, NodeId::ROOT);
+    builder.tree[NodeId::ROOT] = node;
+    let mut pending = vec![(NodeId::ROOT, root.children, 0)];
+    while let Some((directory, list, depth)) = pending.pop() {
+        builder.read_list(directory, list, depth, &mut pending)?;
+    }
+    let warnings = builder.warnings();
+    Ok(Image { tree: builder.tree, relative_links: builder.relative_links, warnings })
+}
+
+struct Builder<'a> {
+    tree: FileTree,
+    store: &'a WimStore,
+    metadata: &'a Metadata<'a>,
+    /// One bit for each multiple of 8: an entry that begins there was read.
+    seen: Vec<u64>,
+    /// Numbers of the descriptors in the metadata and in the tree.
+    security: BTreeMap<u32, SecurityId>,
+    /// Files of each hard-link group; more than one only if names disagree about the contents.
+    groups: BTreeMap<u64, Vec<Linked>>,
+    /// The directory above each directory, to say where something is wrong.
+    parents: BTreeMap<NodeId, NodeId>,
+    relative_links: Vec<NodeId>,
+    reparse_fixed: bool,
+    unix_files: u64,
+    split_groups: u64,
+}
+
+/// A file of a hard-link group: what its names must agree about.
+struct Linked {
+    node: NodeId,
+    is_directory: bool,
+    attributes: u32,
+    security: Option<u32>,
+    unnamed: Vec<Digest>,
+    named: Vec<(Utf16Name, Digest)>,
+}
+
+/// Where an entry is, for messages.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: NodeId,
+    name: &'a Utf16Name,
+}
+
+impl Builder<'_> {
+    /// Reads the list of `directory`, which is `depth` below the root, and appends its directories to `pending`.
+    fn read_list(
+        &mut self,
+        directory: NodeId,
+        mut offset: u64,
+        depth: u32,
+        pending: &mut Vec<(NodeId, u64, u32)>,
+    ) -> Result<()> {
+        if offset == 0 {
+            return Ok(());
+        }
+        let first_pending = pending.len();
+        loop {
+            let entry = self.metadata.entry(offset).map_err(|error| self.inside(error, directory))?;
+            let Some((entry, next)) = entry else {
+                break;
+            };
+            let place = Place { parent: directory, name: &entry.name };
+            // Every entry is in one list: that excludes cycles and bounds the work.
+            let (word, bit) = ((offset / 512) as usize, 1 << (offset / 8 % 64));
+            if self.seen[word] & bit != 0 {
+                return Err(self.fault(place, "it is in more than one directory: the tree has a cycle"));
+            }
+            self.seen[word] |= bit;
+            offset = next;
+            self.check_name(place)?;
+            let node = self.link_group(&entry, place)?;
+            let short_name = entry.short_name.clone().filter(|name| *name != entry.name);
+            self.tree
+                .link(directory, entry.name.clone(), Entry { short_name, node })
+                .map_err(|_| self.fault(place, "the name occurs twice in its directory"))?;
+            if self.tree[node].is_directory() {
+                if depth == MAX_DEPTH {
+                    return Err(self.fault(place, "directories are nested too deep"));
+                }
+                self.parents.insert(node, directory);
+                pending.push((node, entry.children, depth + 1));
+            }
+        }
+        pending[first_pending..].reverse();
+        Ok(())
+    }
+
+    fn check_name(&self, place: Place<'_>) -> Result<()> {
+        let units = place.name.units();
+        let is_bad = |unit: &u16| [0, u16::from(b'/'), u16::from(b'\\'), u16::from(b':')].contains(unit);
+        let is_dots = units == [u16::from(b'.')] || units == [u16::from(b'.'), u16::from(b'.')];
+        if units.is_empty() || units.len() > 255 || is_dots || units.iter().any(is_bad) {
+            return Err(self.fault(place, &format!("{:?} is not a file name", place.name)));
+        }
+        Ok(())
+    }
+
+    /// The node of `entry`: that of its hard-link group if there is one, else a new one.
+    fn link_group(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<NodeId> {
+        if entry.link_group == 0 {
+            return self.add(entry, place);
+        }
+        let is_directory = entry.attributes & attribute::DIRECTORY != 0;
+        let files = self.groups.get(&entry.link_group).map_or(&[][..], Vec::as_slice);
+        if files.first().is_some_and(|file| file.is_directory || is_directory) {
+            return Err(self.fault(place, "a directory is in a hard-link group"));
+        }
+        let same = files.iter().find(|file| {
+            (file.attributes, file.security) == (entry.attributes, entry.security)
+                && file.unnamed == entry.unnamed
+                && file.named == entry.named
+        });
+        if let Some(file) = same {
+            return Ok(file.node);
+        }
+        self.split_groups += u64::from(files.len() == 1);
+        let linked = Linked {
+            node: self.add(entry, place)?,
+            is_directory,
+            attributes: entry.attributes,
+            security: entry.security,
+            unnamed: entry.unnamed.clone(),
+            named: entry.named.clone(),
+        };
+        let node = linked.node;
+        self.groups.entry(entry.link_group).or_default().push(linked);
+        Ok(node)
+    }
+
+    fn add(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<NodeId> {
+        let node = self.node(entry, place)?;
+        let id = self.tree.add_node(node);
+        self.note(entry, id);
+        Ok(id)
+    }
+
+    /// Notes what the caller learns of `entry` beside the tree.
+    fn note(&mut self, entry: &RawEntry, id: NodeId) {
+        self.unix_files += u64::from(entry.has_unix_data);
+        let link = entry.reparse.is_some_and(|(tag, flags)| LINK_TAGS.contains(&tag) && flags & REPARSE_NOT_FIXED == 0);
+        if link && self.reparse_fixed {
+            self.relative_links.push(id);
+        }
+    }
+
+    fn node(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<Node> {
+        if let Some(tag) = entry.other_tags.first() {
+            return Err(self.unsupported(place, &format!("metadata with the unknown tag {tag:#x}")));
+        }
+        if entry.attributes & attribute::ENCRYPTED != 0 {
+            return Err(self.unsupported(place, "an encrypted file"));
+        }
+        let is_directory = entry.attributes & attribute::DIRECTORY != 0;
+        if !is_directory && entry.children != 0 {
+            return Err(self.fault(place, "a file has a list of a directory"));
+        }
+        // The reparse data comes before the unnamed data. Where only one of them has contents, Microsoft's tools may
+        // leave the other out or add empty digests in any number.
+        let mut contents = entry.unnamed.iter().filter(|digest| **digest != [0; 20]);
+        let reparse = match entry.reparse {
+            Some((tag, _)) => {
+                let data = contents.next().map_or(Ok(Content::empty()), |digest| self.content(digest, place))?;
+                Some(Reparse { tag, data })
+            }
+            None => None,
+        };
+        let data = contents.next().map(|digest| self.content(digest, place)).transpose()?;
+        if contents.next().is_some() {
+            return Err(self.fault(place, "it has more than one unnamed stream"));
+        }
+        let mut streams = Vec::with_capacity(entry.named.len());
+        for (name, digest) in &entry.named {
+            let content = self.content(digest, place)?;
+            if name.units().iter().any(|unit| [0, u16::from(b':'), u16::from(b'/'), u16::from(b'\\')].contains(unit)) {
+                return Err(self.fault(place, &format!("{name:?} is not a stream name")));
+            }
+            streams.push(NamedStream { name: name.clone(), content });
+        }
+        streams.sort_by(|a, b| a.name.cmp(&b.name));
+        if streams.windows(2).any(|pair| pair[0].name.eq_ignore_case(&pair[1].name)) {
+            return Err(self.fault(place, "two of its streams have the same name"));
+        }
+        const DERIVED: u32 = attribute::DIRECTORY | attribute::NORMAL | attribute::REPARSE_POINT;
+        Ok(Node {
+            attributes: entry.attributes & !DERIVED,
+            times: entry.times,
+            security: entry.security.map(|number| self.descriptor(number, place)).transpose()?,
+            data: if is_directory { data } else { Some(data.unwrap_or_else(Content::empty)) },
+            streams,
+            reparse,
+            object_id: entry.object_id.clone(),
+            extended_attributes: entry.extended_attributes.as_deref().map(Into::into),
+            children: is_directory.then(BTreeMap::new),
+        })
+    }
+
+    fn descriptor(&mut self, number: u32, place: Place<'_>) -> Result<SecurityId> {
+        if let Some(id) = self.security.get(&number) {
+            return Ok(*id);
+        }
+        let descriptor = self.metadata.descriptor(number);
+        let descriptor = descriptor.ok_or_else(|| self.fault(place, "its security descriptor does not exist"))?;
+        if let Some(fault) = security::fault(descriptor) {
+            return Err(self.fault(place, &format!("bad security descriptor {number}: {fault}")));
+        }
+        let id = self.tree.add_descriptor(descriptor);
+        self.security.insert(number, id);
+        Ok(id)
+    }
+
+    fn content(&self, digest: &Digest, place: Place<'_>) -> Result<Content> {
+        if *digest == [0; 20] {
+            return Ok(Content::empty());
+        }
+        let id = self.store.find(digest).ok_or_else(|| {
+            self.fault(place, &format!("its contents (SHA-1 {}) are not in the WIM", hex(digest)))
+                .with_hint("a WIM made as the difference to another one must be exported with that one first")
+        })?;
+        Ok(match self.store.blob_len(id) {
+            0 => Content::empty(),
+            len => Content::Blob { id, len },
+        })
+    }
+
+    fn fault(&self, place: Place<'_>, what: &str) -> Error {
+        Error::corrupt(format!("bad file `{}` in the image: {what}", self.path(place)))
+    }
+
+    fn unsupported(&self, place: Place<'_>, what: &str) -> Error {
+        Error::unsupported(format!("`{}` in the image: {what}", self.path(place)))
+    }
+
+    /// `error` with the directory in which it happened.
+    fn inside(&self, error: Error, directory: NodeId) -> Error {
+        let path = self.path(Place { parent: directory, name: &Utf16Name::from("") });
+        Error::new(ErrorKind::Corrupt, format!("{} (in `{path}`)", error.message()))
+    }
+
+    /// Path from the root, with backslashes.
+    fn path(&self, place: Place<'_>) -> String {
+        let mut names = vec![place.name.to_string()];
+        let mut directory = place.parent;
+        while let Some(parent) = self.parents.get(&directory) {
+            let children = self.tree[*parent].children.as_ref().into_iter().flatten();
+            let name = children.filter(|(_, entry)| entry.node == directory).map(|(name, _)| name.to_string()).next();
+            names.push(name.unwrap_or_default());
+            directory = *parent;
+        }
+        names.push(String::new());
+        names.reverse();
+        names.join("\\")
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.unix_files > 0 {
+            warnings
+                .push(format!("{} files have Unix metadata, which NTFS cannot hold; it is left out", self.unix_files));
+        }
+        if self.split_groups > 0 {
+            let groups = self.split_groups;
+            warnings.push(format!("names in {groups} hard-link groups disagree about the contents; they become files"));
+        }
+        warnings
+    }
+}
