@@ -1,1 +1,26 @@
-//! Registry hives (regf).
+//! Registry hives (regf 1.3–1.6): parse, read, edit, serialise.
+//!
+//! The project has its own code for this because no library edits a hive without losing descriptors, times or
+//! classes, or without reading the clock. A [`Hive`] keeps the bytes of the file and edits them in place: cells that
+//! an edit does not concern stay as they are, and the cost of an edit does not depend on the size of the hive.
+//!
+//! Sources: <https://github.com/msuhanov/regf> (structures, logs); key names are ordered and hashed by the upper-case
+//! table of NT ([`crate::types::upcase`]).
+
+mod cells;
+mod check;
+mod edit;
+mod format;
+mod hive;
+mod list;
+mod name;
+mod security;
+mod value;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use hive::{Hive, KeyId};
+pub use value::{Value, ValueKind};
+pub use write::HiveOptions;
