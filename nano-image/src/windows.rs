@@ -1,3 +1,4 @@
 //! Windows knowledge: edits trees and hives, knows no layout.
 
 pub mod boot;
+pub mod boot_code;
