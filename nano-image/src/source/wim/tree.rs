@@ -1,19 +1,22 @@
 //! Builds the [`FileTree`] of an image from its metadata resource.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::format::REPARSE_NOT_FIXED;
 use super::metadata::{Digest, Metadata, RawEntry};
 use super::read::hex;
 use super::store::WimStore;
 use super::{Image, security};
-use crate::content::Content;
+use crate::content::{BlobId, BlobStore, Content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, SecurityId, Times, attribute};
 use crate::types::Utf16Name;
 
 /// A path of NTFS has at most 32,767 characters, each directory at least two of them.
 const MAX_DEPTH: u32 = 16_384;
+/// NTFS stores at most 16 KiB with the header ([MS-FSCC] 2.1.2).
+const MAX_REPARSE_DATA: u64 = (16 << 10) - 8;
 /// Tags whose absolute targets a capture makes relative to the image's root: junction and symbolic link.
 const LINK_TAGS: [u32; 2] = [0xa000_0003, 0xa000_000c];
 
@@ -38,6 +41,8 @@ pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Resu
         groups: BTreeMap::new(),
         parents: BTreeMap::new(),
         relative_links: Vec::new(),
+        last_reparse: None,
+        reparse: Vec::new(),
         reparse_fixed,
         unix_files: 0,
         split_groups: 0,
@@ -47,12 +52,13 @@ pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Resu
     if !node.is_directory() {
         return Err(Error::corrupt("bad image metadata: the root is not a directory"));
     }
-    builder.note(&root, NodeId::ROOT);
     builder.tree[NodeId::ROOT] = node;
+    builder.note(&root, NodeId::ROOT);
     let mut pending = vec![(NodeId::ROOT, root.children, 0)];
     while let Some((directory, list, depth)) = pending.pop() {
         builder.read_list(directory, list, depth, &mut pending)?;
     }
+    builder.read_reparse_data()?;
     let warnings = builder.warnings();
     Ok(Image { tree: builder.tree, relative_links: builder.relative_links, warnings })
 }
@@ -70,6 +76,10 @@ struct Builder<'a> {
     /// The directory above each directory, to say where something is wrong.
     parents: BTreeMap<NodeId, NodeId>,
     relative_links: Vec<NodeId>,
+    /// Blob with the reparse data of the node made last.
+    last_reparse: Option<BlobId>,
+    /// Nodes whose reparse data is still to be read.
+    reparse: Vec<(BlobId, NodeId)>,
     reparse_fixed: bool,
     unix_files: u64,
     split_groups: u64,
@@ -188,6 +198,7 @@ impl Builder<'_> {
     /// Notes what the caller learns of `entry` beside the tree.
     fn note(&mut self, entry: &RawEntry, id: NodeId) {
         self.unix_files += u64::from(entry.has_unix_data);
+        self.reparse.extend(self.last_reparse.take().map(|blob| (blob, id)));
         let link = entry.reparse.is_some_and(|(tag, flags)| LINK_TAGS.contains(&tag) && flags & REPARSE_NOT_FIXED == 0);
         if link && self.reparse_fixed {
             self.relative_links.push(id);
@@ -211,7 +222,13 @@ impl Builder<'_> {
         let reparse = match entry.reparse {
             Some((tag, _)) => {
                 let data = contents.next().map_or(Ok(Content::empty()), |digest| self.content(digest, place))?;
-                Some(Reparse { tag, data })
+                if data.len() > MAX_REPARSE_DATA {
+                    return Err(self.fault(place, &format!("it has {} bytes of reparse data", data.len())));
+                }
+                if let Content::Blob { id, .. } = data {
+                    self.last_reparse = Some(id);
+                }
+                Some(Reparse { tag, data: Arc::from([]) })
             }
             None => None,
         };
@@ -243,6 +260,23 @@ impl Builder<'_> {
             extended_attributes: entry.extended_attributes.as_deref().map(Into::into),
             children: is_directory.then(BTreeMap::new),
         })
+    }
+
+    /// Fills in the data of all reparse points, read in the order of the store.
+    fn read_reparse_data(&mut self) -> Result<()> {
+        self.reparse.sort();
+        let requests: Vec<BlobId> = self.reparse.iter().map(|(blob, _)| *blob).collect();
+        let mut data = vec![Vec::new(); requests.len()];
+        self.store.read_blobs(&requests, 1, &mut |index, bytes| {
+            data[index].extend_from_slice(bytes);
+            Ok(())
+        })?;
+        for ((_, node), data) in self.reparse.iter().zip(data) {
+            if let Some(reparse) = &mut self.tree[*node].reparse {
+                reparse.data = data.into();
+            }
+        }
+        Ok(())
     }
 
     fn descriptor(&mut self, number: u32, place: Place<'_>) -> Result<SecurityId> {

@@ -305,7 +305,14 @@ mod tests {
     #[test]
     fn bad_xml_is_an_error() {
         let deep = "<A>".repeat(100_000);
-        for bad in ["<WIM><IMAGE INDEX=\"1\">", "<WIM><IMAGE/></WIM>", "<WIM><IMAGE></IMAGE></WIM>", "<WIM>&foo;</WIM>", "<WIM></A>", &deep] {
+        for bad in [
+            "<WIM><IMAGE INDEX=\"1\">",
+            "<WIM><IMAGE/></WIM>",
+            "<WIM><IMAGE></IMAGE></WIM>",
+            "<WIM>&foo;</WIM>",
+            "<WIM></A>",
+            &deep,
+        ] {
             assert!(parse(&utf16(bad)).is_err(), "{}", &bad[..20.min(bad.len())]);
         }
         assert!(parse(&[0, 0xd8]).is_err());
