@@ -1,0 +1,188 @@
+//! The layout of an image file, and the one pass that writes it.
+
+use super::blocks::{BlockMap, joined};
+use super::sink::Output;
+use super::{Format, vhd, vhdx};
+use crate::content::Extent;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Seed;
+use crate::types::{ByteSize, DiskOffset, FileTime};
+
+/// The layout of an image file: pure, complete before any data is read.
+///
+/// A lower disk offset always has a lower file offset, and everything that is not disk data (headers, block
+/// allocation table, footers) is known, so the file is written from start to end.
+#[derive(Clone, Debug)]
+pub struct Container {
+    format: Format,
+    used: Vec<Extent>,
+    pub(super) parts: Parts,
+}
+
+/// What a format adds to the disk's bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    /// Structures before the first block, ascending.
+    pub head: Vec<(u64, Vec<u8>)>,
+    /// A table too large to keep; written behind `head`.
+    pub table: Option<vhdx::Table>,
+    /// Where the blocks are.
+    pub blocks: BlockMap,
+    /// The bytes before each block.
+    pub lead: Vec<u8>,
+    /// Structures behind the last block, ascending.
+    pub tail: Vec<(u64, Vec<u8>)>,
+    /// Length of the file.
+    pub file_size: u64,
+}
+
+impl Container {
+    /// Lays out a disk of `disk_size` whose bytes outside `used` (ascending extents in disk bytes) are zero.
+    ///
+    /// Identifiers come from `seed`; `time` is the VHD's time stamp.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`] if the format has no such disk or block size, [`ErrorKind::TooSmall`] if `used` is not
+    /// on the disk or overlaps.
+    pub fn lay_out(format: Format, disk_size: ByteSize, used: &[Extent], seed: &Seed, time: FileTime) -> Result<Self> {
+        if disk_size.bytes() == 0 || !disk_size.bytes().is_multiple_of(512) {
+            return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of 512-byte sectors")));
+        }
+        let used = joined(used, disk_size)?;
+        let parts = match format {
+            Format::Raw => Parts {
+                head: Vec::new(),
+                table: None,
+                blocks: BlockMap::fixed(disk_size.bytes(), 1, 0),
+                lead: Vec::new(),
+                tail: Vec::new(),
+                file_size: disk_size.bytes(),
+            },
+            Format::Vhdx { subformat, block_size } => vhdx::lay_out(subformat, block_size, disk_size, &used, seed)?,
+            Format::Vhd { subformat, block_size } => vhd::lay_out(subformat, block_size, disk_size, &used, seed, time)?,
+        };
+        Ok(Self { format, used, parts })
+    }
+
+    /// The format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Exact length of the file.
+    pub fn file_size(&self) -> ByteSize {
+        ByteSize::new(self.parts.file_size)
+    }
+
+    /// Starts the pass: writes everything before the first data byte.
+    pub fn writer<'a>(&'a self, output: &'a mut dyn Output) -> Result<Writer<'a>> {
+        let mut writer = Writer { container: self, output, position: 0, leads: 0, extent: 0, run: 0, disk: 0 };
+        for (offset, bytes) in &self.parts.head {
+            writer.put(*offset, bytes)?;
+        }
+        if let Some(table) = &self.parts.table {
+            table.for_each_piece(&self.parts.blocks, |offset, bytes| writer.put(offset, bytes))?;
+        }
+        Ok(writer)
+    }
+}
+
+/// Writes a disk's bytes, in ascending order, into its container.
+pub struct Writer<'a> {
+    container: &'a Container,
+    output: &'a mut dyn Output,
+    /// File offset of the next byte of `output`.
+    position: u64,
+    /// How many blocks' leads are written.
+    leads: u64,
+    /// The used extent of the last write.
+    extent: usize,
+    /// The block run of the last write.
+    run: usize,
+    /// Disk offset behind the last write.
+    disk: u64,
+}
+
+impl Writer<'_> {
+    /// The disk's bytes at `offset`. Calls ascend and stay inside the extents of the layout; bytes of those extents
+    /// that are never written are zero.
+    pub fn write_at(&mut self, offset: DiskOffset, bytes: &[u8]) -> Result<()> {
+        let (mut start, mut rest) = (offset.0, bytes);
+        self.check(start, rest.len() as u64)?;
+        let blocks = &self.container.parts.blocks;
+        while !rest.is_empty() {
+            let block = start / blocks.block_size;
+            while blocks.runs[self.run].first + blocks.runs[self.run].count <= block {
+                self.run += 1;
+            }
+            let run = blocks.runs[self.run];
+            // Without leads the blocks of a run are one piece in the file too.
+            let end = if blocks.lead == 0 { run.first + run.count } else { block + 1 } * blocks.block_size;
+            let (piece, after) = rest.split_at(rest.len().min((end - start) as usize));
+            let rank = run.rank + (block - run.first);
+            self.put_leads(rank + 1)?;
+            let offset = blocks.offset_of_rank(rank) + blocks.lead + start % blocks.block_size;
+            self.put(offset, piece)?;
+            (start, rest) = (start + piece.len() as u64, after);
+        }
+        self.disk = start;
+        Ok(())
+    }
+
+    /// Writes what lies behind the last data byte and finishes the output.
+    pub fn finish(mut self) -> Result<()> {
+        let parts = &self.container.parts;
+        self.put_leads(parts.blocks.count())?;
+        for (offset, bytes) in &parts.tail {
+            self.put(*offset, bytes)?;
+        }
+        self.skip_to(parts.file_size)?;
+        self.output.finish()
+    }
+
+    /// That a write ascends and lies in the layout.
+    fn check(&mut self, start: u64, len: u64) -> Result<()> {
+        if start < self.disk {
+            let message = format!("a write to the disk goes back from byte {:#x} to {start:#x}", self.disk);
+            return Err(Error::new(ErrorKind::Io, message));
+        }
+        let used = &self.container.used;
+        while used.get(self.extent).is_some_and(|extent| extent.end() <= start) {
+            self.extent += 1;
+        }
+        let inside = used.get(self.extent).is_some_and(|e| e.start <= start && len <= e.end() - start);
+        if len > 0 && !inside {
+            let message = format!("a write of {len} bytes to byte {start:#x} of the disk is not in the layout");
+            return Err(Error::new(ErrorKind::Io, message));
+        }
+        Ok(())
+    }
+
+    /// Writes the leads of all blocks before `rank` that are not yet written.
+    fn put_leads(&mut self, rank: u64) -> Result<()> {
+        let parts = &self.container.parts;
+        if parts.blocks.lead > 0 {
+            while self.leads < rank {
+                self.put(parts.blocks.offset_of_rank(self.leads), &parts.lead)?;
+                self.leads += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.skip_to(offset)?;
+        self.output.write_all(bytes)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn skip_to(&mut self, offset: u64) -> Result<()> {
+        debug_assert!(offset >= self.position, "the layout ascends");
+        if offset > self.position {
+            self.output.skip(offset - self.position)?;
+            self.position = offset;
+        }
+        Ok(())
+    }
+}

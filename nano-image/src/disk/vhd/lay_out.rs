@@ -1,0 +1,139 @@
+//! The layout of a VHD file: fixed is the disk and a footer; dynamic is a copy of the footer, the header, the block
+//! allocation table, the blocks in disk order with their bitmaps, and the footer.
+
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::{U32, U64};
+
+use super::format::*;
+use crate::content::Extent;
+use crate::disk::Subformat;
+use crate::disk::blocks::BlockMap;
+use crate::disk::container::Parts;
+use crate::error::{Error, Result};
+use crate::identity::Seed;
+use crate::types::{ByteSize, FileTime};
+
+const HEADER_OFFSET: u64 = size_of::<Footer>() as u64;
+const TABLE_OFFSET: u64 = HEADER_OFFSET + size_of::<DynamicHeader>() as u64;
+
+/// Lays out a VHD; sizes of disk and blocks are checked.
+pub(crate) fn lay_out(
+    subformat: Subformat,
+    block_size: ByteSize,
+    disk_size: ByteSize,
+    used: &[Extent],
+    seed: &Seed,
+    time: FileTime,
+) -> Result<Parts> {
+    if disk_size.bytes() > MAX_DISK_SIZE {
+        return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
+            .with_hint("choose VHDX"));
+    }
+    if !disk_size.bytes().is_multiple_of(ByteSize::mib(1).bytes()) {
+        return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of MiB"))
+            .with_hint("Azure refuses such a VHD; round the size up"));
+    }
+    let size = disk_size.bytes();
+    match subformat {
+        Subformat::Fixed => Ok(Parts {
+            head: Vec::new(),
+            table: None,
+            blocks: BlockMap::fixed(size, 1, 0),
+            lead: Vec::new(),
+            tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, seed, time))],
+            file_size: size + size_of::<Footer>() as u64,
+        }),
+        Subformat::Dynamic => {
+            let block = block_size.bytes();
+            if ![ByteSize::kib(512), ByteSize::mib(2)].contains(&block_size) {
+                return Err(Error::recipe(format!("a VHD cannot have blocks of {block_size}"))
+                    .with_hint("choose 512 KiB or 2 MiB"));
+            }
+            let entries = size.div_ceil(block) as usize;
+            let start = TABLE_OFFSET + (entries as u64 * 4).next_multiple_of(SECTOR);
+            let blocks = BlockMap::dynamic(block, used, start, bitmap_size(block));
+            let footer = footer(size, TYPE_DYNAMIC, HEADER_OFFSET, seed, time);
+            let end = blocks.end();
+            Ok(Parts {
+                head: vec![
+                    (0, footer.clone()),
+                    (HEADER_OFFSET, dynamic_header(entries, block)),
+                    (TABLE_OFFSET, table(&blocks, entries)),
+                ],
+                table: None,
+                lead: bitmap(block),
+                blocks,
+                tail: vec![(end, footer)],
+                file_size: end + size_of::<Footer>() as u64,
+            })
+        }
+    }
+}
+
+fn footer(size: u64, disk_type: u32, data_offset: u64, seed: &Seed, time: FileTime) -> Vec<u8> {
+    let (cylinders, heads, sectors_per_track) = geometry(size / SECTOR);
+    let seconds = time.unix_seconds().saturating_sub(EPOCH_UNIX_SECONDS);
+    let mut footer = Footer {
+        cookie: FOOTER_COOKIE,
+        features: FEATURE_RESERVED.into(),
+        version: VERSION.into(),
+        data_offset: data_offset.into(),
+        timestamp: u32::try_from(seconds).unwrap_or(u32::MAX).into(),
+        // Readers take the size from `current_size` only for creators they know; for others QEMU multiplies the
+        // geometry, which cuts off the end of the disk. So the file names Windows 10's creator.
+        creator_application: *b"win ",
+        creator_version: 0x000A_0000.into(),
+        creator_host_os: *b"Wi2k",
+        original_size: size.into(),
+        current_size: size.into(),
+        cylinders: cylinders.into(),
+        heads,
+        sectors_per_track,
+        disk_type: disk_type.into(),
+        checksum: U32::ZERO,
+        unique_id: seed.guid("vhd unique id").to_bytes(),
+        saved_state: 0,
+        reserved: [0; 427],
+    };
+    footer.checksum = checksum(footer.as_bytes()).into();
+    footer.as_bytes().to_vec()
+}
+
+fn dynamic_header(entries: usize, block_size: u64) -> Vec<u8> {
+    let mut header = DynamicHeader {
+        cookie: HEADER_COOKIE,
+        data_offset: U64::new(NO_OFFSET),
+        table_offset: TABLE_OFFSET.into(),
+        version: VERSION.into(),
+        max_table_entries: (entries as u32).into(),
+        block_size: (block_size as u32).into(),
+        checksum: U32::ZERO,
+        parent_unique_id: [0; 16],
+        parent_timestamp: U32::ZERO,
+        reserved: U32::ZERO,
+        parent_name: [0; 512],
+        parent_locators: [0; 192],
+        reserved2: [0; 256],
+    };
+    header.checksum = checksum(header.as_bytes()).into();
+    header.as_bytes().to_vec()
+}
+
+/// The block allocation table: at most 16 MiB, for 2040 GiB in blocks of 512 KiB.
+fn table(blocks: &BlockMap, entries: usize) -> Vec<u8> {
+    let mut table = vec![U32::new(BAT_UNUSED); entries.next_multiple_of(SECTOR as usize / 4)];
+    for run in &blocks.runs {
+        for i in 0..run.count {
+            let sector = blocks.offset_of_rank(run.rank + i) / SECTOR;
+            table[(run.first + i) as usize] = (sector as u32).into();
+        }
+    }
+    table.as_bytes().to_vec()
+}
+
+/// The sector bitmap of a block: every sector is used. Readers that honour it see the zeros that the file holds.
+fn bitmap(block_size: u64) -> Vec<u8> {
+    let mut bitmap = vec![0xFF; (block_size / SECTOR / 8) as usize];
+    bitmap.resize(bitmap_size(block_size) as usize, 0);
+    bitmap
+}

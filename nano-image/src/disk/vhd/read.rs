@@ -1,0 +1,116 @@
+//! Reads VHD footer, header and block allocation table from untrusted files.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::format::*;
+use crate::content::ReadAt;
+use crate::disk::read::{Map, Opened, read_array, read_into};
+use crate::disk::{Format, Subformat};
+use crate::error::{Error, Result};
+use crate::types::{ByteSize, Guid};
+
+/// Other tools write 512 KiB or 2 MiB; less only makes the table large.
+const MIN_BLOCK_SIZE: u64 = 64 << 10;
+const FOOTER_SIZE: u64 = size_of::<Footer>() as u64;
+
+/// Bytes of the block allocation table read at a time.
+const TABLE_PIECE: u64 = 1 << 20;
+
+/// Whether a file of `len` bytes has a VHD footer at its end or, as dynamic disks do, at its start.
+pub(crate) fn is_vhd(file: &dyn ReadAt, len: u64) -> Result<bool> {
+    if len < FOOTER_SIZE {
+        return Ok(false);
+    }
+    Ok(read_array(file, len - FOOTER_SIZE)? == FOOTER_COOKIE || read_array(file, 0)? == FOOTER_COOKIE)
+}
+
+/// Reads everything but the blocks of a file of `len` bytes.
+pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
+    // A dynamic disk that lost its end still has the copy at its start.
+    let footer = match footer(file, len - FOOTER_SIZE) {
+        Ok(footer) => footer,
+        Err(error) => match footer(file, 0) {
+            Ok(footer) if footer.disk_type.get() != TYPE_FIXED => footer,
+            _ => return Err(error),
+        },
+    };
+    let size = footer.current_size.get();
+    if size == 0 || size > MAX_DISK_SIZE || !size.is_multiple_of(SECTOR) {
+        return Err(Error::corrupt(format!("a VHD cannot hold a disk of {size} bytes")).at(len - FOOTER_SIZE + 48));
+    }
+    let (subformat, block_size, map) = match footer.disk_type.get() {
+        TYPE_FIXED if size > len - FOOTER_SIZE => {
+            return Err(Error::corrupt("the file is shorter than its disk").at(len));
+        }
+        TYPE_FIXED => (Subformat::Fixed, 2 << 20, Map::Linear(0)),
+        TYPE_DYNAMIC => {
+            let (block_size, map) = blocks(file, footer.data_offset.get(), size, len)?;
+            (Subformat::Dynamic, block_size, map)
+        }
+        TYPE_DIFFERENCING => {
+            return Err(Error::unsupported("the VHD is a differencing disk, without its parent it cannot be read")
+                .with_hint("merge it into its parent first (Merge-VHD)"));
+        }
+        other => return Err(Error::unsupported(format!("VHD disk type {other} is not handled"))),
+    };
+    Ok(Opened {
+        format: Format::Vhd { subformat, block_size: ByteSize::new(block_size) },
+        size,
+        logical_sector_size: SECTOR as u32,
+        id: Some(Guid::from_bytes(footer.unique_id)),
+        map,
+    })
+}
+
+fn footer(file: &dyn ReadAt, offset: u64) -> Result<Footer> {
+    let bytes: [u8; size_of::<Footer>()] = read_array(file, offset)?;
+    let footer = Footer::read_from_bytes(&bytes).expect("the array has the struct's size");
+    let mut summed = footer;
+    summed.checksum = 0.into();
+    if footer.cookie != FOOTER_COOKIE || footer.checksum.get() != checksum(summed.as_bytes()) {
+        return Err(Error::corrupt("the VHD footer has a bad signature or checksum").at(offset));
+    }
+    if footer.version.get() >> 16 != VERSION >> 16 {
+        return Err(Error::unsupported(format!("VHD version {:#x} is not handled", footer.version.get())).at(offset));
+    }
+    Ok(footer)
+}
+
+/// Block size and map of a dynamic disk.
+///
+/// The sector bitmaps are not read: a sector that was never used is zero in the file, and other readers ignore them.
+fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, Map)> {
+    let bytes: [u8; size_of::<DynamicHeader>()] = read_array(file, offset)?;
+    let header = DynamicHeader::read_from_bytes(&bytes).expect("the array has the struct's size");
+    let mut summed = header;
+    summed.checksum = 0.into();
+    if header.cookie != HEADER_COOKIE || header.checksum.get() != checksum(summed.as_bytes()) {
+        return Err(Error::corrupt("the VHD header has a bad signature or checksum").at(offset));
+    }
+    let block_size = u64::from(header.block_size.get());
+    if !block_size.is_power_of_two() || block_size < MIN_BLOCK_SIZE {
+        return Err(Error::corrupt(format!("a VHD cannot have blocks of {block_size} bytes")).at(offset + 32));
+    }
+    let entries = size.div_ceil(block_size);
+    let table_offset = header.table_offset.get();
+    let table_end = table_offset.checked_add(entries * 4);
+    if entries > header.max_table_entries.get().into() || table_end.is_none_or(|end| end > len) {
+        return Err(Error::corrupt("the VHD block allocation table is shorter than the disk").at(table_offset));
+    }
+
+    let mut table = Vec::with_capacity(entries as usize);
+    let mut piece = Vec::new();
+    for first in (0..entries).step_by(TABLE_PIECE as usize / 4) {
+        piece.resize(((entries - first) * 4).min(TABLE_PIECE) as usize, 0);
+        read_into(file, table_offset + first * 4, &mut piece)?;
+        for (index, bytes) in (first..).zip(piece.chunks_exact(4)) {
+            let sector = u32::from_be_bytes(bytes.try_into().expect("chunks of 4"));
+            if sector == 0 {
+                let message = format!("block {index} of the VHD lies on its footer");
+                return Err(Error::corrupt(message).at(table_offset + index * 4));
+            }
+            table.push(if sector == BAT_UNUSED { 0 } else { sector });
+        }
+    }
+    Ok((block_size, Map::Blocks { block_size, unit: SECTOR, lead: bitmap_size(block_size), table }))
+}

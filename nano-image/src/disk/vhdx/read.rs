@@ -1,0 +1,224 @@
+//! Reads VHDX headers, metadata and block allocation table from untrusted files.
+
+use std::collections::BTreeMap;
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::format::*;
+use crate::content::ReadAt;
+use crate::disk::read::{Map, Opened, read_array, read_into};
+use crate::disk::{Format, Subformat};
+use crate::error::{Error, Result};
+use crate::types::{ByteSize, Guid};
+
+/// Bytes of the block allocation table read at a time.
+const TABLE_PIECE: u64 = 1 << 20;
+
+/// Reads everything but the blocks of a file of `len` bytes.
+pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
+    let header = header(file)?;
+    if header.log_guid != [0; 16] {
+        return Err(Error::unsupported("the VHDX was not closed: its log holds changes that are not yet in place")
+            .at(header.log_offset.get())
+            .with_hint("open it once with Hyper-V (Mount-VHD) or run `qemu-img check -r all` on it"));
+    }
+    let regions = regions(file, len)?;
+    let metadata = Metadata::read(file, region(&regions, METADATA_REGION, "metadata")?)?;
+
+    let payload_blocks = metadata.disk_size.div_ceil(metadata.block_size);
+    let chunk_ratio = chunk_ratio(metadata.logical_sector_size.into(), metadata.block_size);
+    let bat = region(&regions, BAT_REGION, "block allocation table")?;
+    if bat_entries(payload_blocks, chunk_ratio) * size_of::<BatEntry>() as u64 > bat.length.get().into() {
+        return Err(Error::corrupt("the block allocation table is shorter than the disk").at(bat.file_offset.get()));
+    }
+    let table = table(file, bat.file_offset.get(), payload_blocks, chunk_ratio)?;
+    let subformat = if metadata.fixed { Subformat::Fixed } else { Subformat::Dynamic };
+    Ok(Opened {
+        format: Format::Vhdx { subformat, block_size: ByteSize::new(metadata.block_size) },
+        size: metadata.disk_size,
+        logical_sector_size: metadata.logical_sector_size,
+        id: Some(metadata.id),
+        map: Map::Blocks { block_size: metadata.block_size, unit: MIB, lead: 0, table },
+    })
+}
+
+/// The valid header with the higher sequence number.
+fn header(file: &dyn ReadAt) -> Result<Header> {
+    let mut newest: Option<Header> = None;
+    for offset in HEADER_OFFSETS {
+        let mut bytes: [u8; size_of::<Header>()] = read_array(file, offset)?;
+        let header = Header::read_from_bytes(&bytes).expect("the array has the struct's size");
+        bytes[4..8].fill(0);
+        let valid = header.signature == HEADER_SIGNATURE && header.checksum.get() == crc32c::crc32c(&bytes);
+        if valid && newest.is_none_or(|newest| newest.sequence_number.get() < header.sequence_number.get()) {
+            newest = Some(header);
+        }
+    }
+    let header = newest.ok_or_else(|| Error::corrupt("neither VHDX header is valid").at(HEADER_OFFSETS[0]))?;
+    if header.version.get() != VERSION || header.log_version.get() != 0 {
+        let version = header.version.get();
+        return Err(Error::unsupported(format!("VHDX version {version} is not handled")).at(HEADER_OFFSETS[0] + 66));
+    }
+    Ok(header)
+}
+
+/// The regions of the first valid table, checked to lie in the file.
+fn regions(file: &dyn ReadAt, len: u64) -> Result<BTreeMap<Guid, RegionEntry>> {
+    let (offset, table) = REGION_TABLE_OFFSETS
+        .iter()
+        .find_map(|&offset| {
+            let mut table = vec![0; REGION_TABLE_SIZE];
+            read_into(file, offset, &mut table).ok()?;
+            let (header, _) = RegionTableHeader::read_from_prefix(&table).ok()?;
+            let mut summed = header;
+            summed.checksum = 0.into();
+            table[..size_of::<RegionTableHeader>()].copy_from_slice(summed.as_bytes());
+            let valid = header.signature == REGION_SIGNATURE && header.checksum.get() == crc32c::crc32c(&table);
+            valid.then_some((offset, table))
+        })
+        .ok_or_else(|| Error::corrupt("neither VHDX region table is valid").at(REGION_TABLE_OFFSETS[0]))?;
+    let (header, entries) = RegionTableHeader::read_from_prefix(&table).expect("the table holds its header");
+    let entries = entries_of::<RegionEntry>(entries, header.entry_count.get(), offset)?;
+
+    let mut regions = BTreeMap::new();
+    for entry in entries {
+        let guid = Guid::from_bytes(entry.guid);
+        let (start, length) = (entry.file_offset.get(), u64::from(entry.length.get()));
+        let in_file = start.checked_add(length).is_some_and(|end| end <= len);
+        if start < MIB || !start.is_multiple_of(MIB) || !length.is_multiple_of(MIB) || length == 0 || !in_file {
+            return Err(Error::corrupt(format!("VHDX region {guid} is not aligned or not in the file")).at(offset));
+        }
+        if ![BAT_REGION, METADATA_REGION].contains(&guid) && entry.required.get() & 1 != 0 {
+            return Err(Error::unsupported(format!("VHDX region {guid} is required but not known")).at(offset));
+        }
+        if regions.insert(guid, entry).is_some() {
+            return Err(Error::corrupt(format!("VHDX region {guid} exists twice")).at(offset));
+        }
+    }
+    Ok(regions)
+}
+
+fn region<'a>(regions: &'a BTreeMap<Guid, RegionEntry>, guid: Guid, name: &str) -> Result<&'a RegionEntry> {
+    let missing = || Error::corrupt(format!("the VHDX has no {name} region")).at(REGION_TABLE_OFFSETS[0]);
+    regions.get(&guid).ok_or_else(missing)
+}
+
+/// The `count` entries at the start of `bytes`, the rest of a table at file offset `offset`.
+fn entries_of<T: FromBytes>(bytes: &[u8], count: u32, offset: u64) -> Result<Vec<T>> {
+    if count > MAX_TABLE_ENTRIES {
+        return Err(Error::corrupt(format!("a VHDX table has {count} entries, more than 2047")).at(offset));
+    }
+    let entries = bytes.chunks_exact(size_of::<T>()).take(count as usize);
+    Ok(entries.map(|entry| T::read_from_bytes(entry).expect("the chunk has the struct's size")).collect())
+}
+
+struct Metadata {
+    block_size: u64,
+    fixed: bool,
+    disk_size: u64,
+    id: Guid,
+    logical_sector_size: u32,
+}
+
+impl Metadata {
+    fn read(file: &dyn ReadAt, region: &RegionEntry) -> Result<Self> {
+        let start = region.file_offset.get();
+        let mut table = vec![0; METADATA_TABLE_SIZE];
+        read_into(file, start, &mut table)?;
+        let (header, entries) = MetadataTableHeader::read_from_prefix(&table).expect("the table holds its header");
+        if header.signature != METADATA_SIGNATURE {
+            return Err(Error::corrupt("the VHDX metadata table has no signature").at(start));
+        }
+        let mut items = BTreeMap::new();
+        for entry in entries_of::<MetadataEntry>(entries, header.entry_count.get().into(), start)? {
+            let id = Guid::from_bytes(entry.item_id);
+            let (offset, length) = (u64::from(entry.offset.get()), u64::from(entry.length.get()));
+            let in_region = offset >= METADATA_TABLE_SIZE as u64 && offset + length <= region.length.get().into();
+            if length > 0 && (length > MAX_ITEM_SIZE.into() || !in_region) {
+                return Err(Error::corrupt(format!("VHDX metadata item {id} is not in its region")).at(start));
+            }
+            let known = [
+                FILE_PARAMETERS,
+                VIRTUAL_DISK_SIZE,
+                VIRTUAL_DISK_ID,
+                LOGICAL_SECTOR_SIZE,
+                PHYSICAL_SECTOR_SIZE,
+                PARENT_LOCATOR,
+            ];
+            if !known.contains(&id) && entry.flags.get() & ITEM_IS_REQUIRED != 0 {
+                return Err(Error::unsupported(format!("VHDX metadata item {id} is required but not known")).at(start));
+            }
+            if items.insert(id, (start + offset, length)).is_some() {
+                return Err(Error::corrupt(format!("VHDX metadata item {id} exists twice")).at(start));
+            }
+        }
+
+        let parameters: FileParameters = item(file, &items, FILE_PARAMETERS, "file parameters")?;
+        if parameters.flags.get() & HAS_PARENT != 0 {
+            return Err(Error::unsupported("the VHDX is a differencing disk, without its parent it cannot be read")
+                .with_hint("merge it into its parent first (Merge-VHD)"));
+        }
+        let block_size = u64::from(parameters.block_size.get());
+        if !block_size.is_power_of_two() || !(BLOCK_SIZES[0]..=BLOCK_SIZES[1]).contains(&block_size) {
+            return Err(Error::corrupt(format!("a VHDX cannot have blocks of {block_size} bytes")).at(start));
+        }
+        let logical_sector_size =
+            item::<zerocopy::little_endian::U32>(file, &items, LOGICAL_SECTOR_SIZE, "logical sector size")?.get();
+        if ![512, 4096].contains(&logical_sector_size) {
+            return Err(Error::corrupt(format!("a VHDX cannot have sectors of {logical_sector_size} bytes")).at(start));
+        }
+        let disk_size =
+            item::<zerocopy::little_endian::U64>(file, &items, VIRTUAL_DISK_SIZE, "virtual disk size")?.get();
+        if disk_size == 0 || disk_size > MAX_DISK_SIZE || !disk_size.is_multiple_of(logical_sector_size.into()) {
+            return Err(Error::corrupt(format!("a VHDX cannot hold a disk of {disk_size} bytes")).at(start));
+        }
+        let id = Guid::from_bytes(item(file, &items, VIRTUAL_DISK_ID, "virtual disk id")?);
+        let fixed = parameters.flags.get() & LEAVE_BLOCKS_ALLOCATED != 0;
+        Ok(Self { block_size, fixed, disk_size, id, logical_sector_size })
+    }
+}
+
+/// The value of a metadata item that must exist.
+fn item<T: FromBytes + IntoBytes>(
+    file: &dyn ReadAt,
+    items: &BTreeMap<Guid, (u64, u64)>,
+    id: Guid,
+    name: &str,
+) -> Result<T> {
+    let &(offset, length) =
+        items.get(&id).ok_or_else(|| Error::corrupt(format!("the VHDX has no metadata item for its {name}")))?;
+    if length != size_of::<T>() as u64 {
+        return Err(Error::corrupt(format!("the VHDX metadata item for the {name} has {length} bytes")).at(offset));
+    }
+    let mut value = T::new_zeroed();
+    read_into(file, offset, value.as_mut_bytes())?;
+    Ok(value)
+}
+
+/// Each payload block's place in MiB, 0 for those not in the file.
+fn table(file: &dyn ReadAt, start: u64, payload_blocks: u64, chunk_ratio: u64) -> Result<Vec<u32>> {
+    // The region lies in the file and holds all these entries, so a small file cannot ask for much memory.
+    let mut table = Vec::with_capacity(payload_blocks as usize);
+    let entry_size = size_of::<BatEntry>() as u64;
+    let entries = bat_entries(payload_blocks, chunk_ratio);
+    let mut piece = Vec::new();
+    for first in (0..entries).step_by((TABLE_PIECE / entry_size) as usize) {
+        let offset = start + first * entry_size;
+        piece.resize(((entries - first) * entry_size).min(TABLE_PIECE) as usize, 0);
+        read_into(file, offset, &mut piece)?;
+        for (index, bytes) in (first..).zip(piece.chunks_exact(entry_size as usize)) {
+            if index % (chunk_ratio + 1) == chunk_ratio {
+                continue;
+            }
+            let entry = BatEntry::read_from_bytes(bytes).expect("the chunk has the entry's size").get();
+            let place = match entry & BLOCK_STATE_MASK {
+                BLOCK_NOT_PRESENT | BLOCK_UNDEFINED | BLOCK_ZERO | BLOCK_UNMAPPED => Some(0),
+                BLOCK_FULLY_PRESENT => u32::try_from(entry >> 20).ok().filter(|&place| place != 0),
+                _ => None,
+            };
+            let at = offset + (index - first) * entry_size;
+            table.push(place.ok_or_else(|| Error::corrupt(format!("bad VHDX block entry {entry:#x}")).at(at))?);
+        }
+    }
+    Ok(table)
+}
