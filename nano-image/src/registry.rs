@@ -22,5 +22,6 @@ mod write;
 mod tests;
 
 pub use hive::{Hive, KeyId};
+pub use security::{KEY_ALL_ACCESS, descriptor_for};
 pub use value::{Value, ValueKind};
 pub use write::HiveOptions;

@@ -11,32 +11,6 @@ use super::security::check_descriptor;
 use crate::error::{Error, Result};
 use crate::types::FileTime;
 
-/// Owner and group Administrators and SYSTEM; both have full control, which subkeys inherit.
-const DEFAULT_DESCRIPTOR: [u8; 100] = {
-    let (mut bytes, mut at) = ([0; 100], 0);
-    // Header (owner at 0x48, group at 0x58, DACL at 0x14), ACL of two ACEs, then Administrators and SYSTEM.
-    let parts: [&[u8]; 6] = [
-        &[1, 0, 4, 0x80, 0x48, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0],
-        &[2, 0, 0x34, 0, 2, 0, 0, 0],
-        &[0, 2, 0x18, 0, 0x3F, 0, 0x0F, 0, 1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0],
-        &[0, 2, 0x14, 0, 0x3F, 0, 0x0F, 0, 1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0],
-        &[1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0],
-        &[1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0],
-    ];
-    let mut part = 0;
-    while part < parts.len() {
-        let mut index = 0;
-        while index < parts[part].len() {
-            bytes[at] = parts[part][index];
-            at += 1;
-            index += 1;
-        }
-        part += 1;
-    }
-    assert!(at == 100);
-    bytes
-};
-
 /// What a new hive looks like.
 #[derive(Clone, Debug)]
 pub struct HiveOptions {
@@ -49,7 +23,7 @@ pub struct HiveOptions {
 impl Default for HiveOptions {
     /// Version 1.5, root `ROOT`, no file name, full control for Administrators and SYSTEM.
     fn default() -> Self {
-        let descriptor = DEFAULT_DESCRIPTOR.to_vec();
+        let descriptor = super::descriptor_for(super::KEY_ALL_ACCESS, true);
         Self { minor: 5, root_name: "ROOT".into(), file_name: String::new(), descriptor }
     }
 }

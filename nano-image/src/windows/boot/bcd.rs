@@ -1,0 +1,261 @@
+//! A BCD store: objects with elements, kept in a registry hive.
+
+use std::collections::BTreeMap;
+
+use super::{BootDevice, Firmware};
+use crate::error::{Error, Result};
+use crate::registry::{Hive, HiveOptions, KEY_ALL_ACCESS, KeyId, Value, ValueKind, descriptor_for};
+use crate::types::{FileTime, Guid};
+
+/// Codes of elements: class, format and subtype.
+pub mod element {
+    #![allow(missing_docs)]
+    pub const DEVICE: u32 = 0x1100_0001;
+    pub const PATH: u32 = 0x1200_0002;
+    pub const DESCRIPTION: u32 = 0x1200_0004;
+    pub const LOCALE: u32 = 0x1200_0005;
+    pub const INHERIT: u32 = 0x1400_0006;
+    pub const DEBUG_TYPE: u32 = 0x1500_0011;
+    pub const BAD_MEMORY_ACCESS: u32 = 0x1600_000B;
+    pub const BOOT_EMS: u32 = 0x1600_0020;
+    pub const ISOLATED_CONTEXT: u32 = 0x1600_0060;
+    pub const ALLOWED_IN_MEMORY_SETTINGS: u32 = 0x1700_0077;
+    /// In a resume object: the device of the hibernation file.
+    pub const OS_DEVICE: u32 = 0x2100_0001;
+    /// In a resume object: the path of the hibernation file.
+    pub const SYSTEM_ROOT: u32 = 0x2200_0002;
+    /// In the boot manager.
+    pub const DEFAULT: u32 = 0x2300_0003;
+    /// In a loader; the same code as [`DEFAULT`].
+    pub const RESUME_OBJECT: u32 = 0x2300_0003;
+    /// In the boot manager.
+    pub const BOOTMGR_RESUME_OBJECT: u32 = 0x2300_0006;
+    pub const DISPLAY_ORDER: u32 = 0x2400_0001;
+    pub const TOOLS_DISPLAY_ORDER: u32 = 0x2400_0010;
+    pub const TIMEOUT: u32 = 0x2500_0004;
+    pub const RESUME_BOOT_MENU_POLICY: u32 = 0x2500_0008;
+    pub const NX: u32 = 0x2500_0020;
+    pub const BOOT_MENU_POLICY: u32 = 0x2500_00C2;
+    pub const HYPERVISOR_LAUNCH_TYPE: u32 = 0x2500_00F0;
+    pub const HYPERVISOR_DEBUG_TYPE: u32 = 0x2500_00F3;
+    pub const HYPERVISOR_DEBUG_PORT: u32 = 0x2500_00F4;
+    pub const HYPERVISOR_BAUD_RATE: u32 = 0x2500_00F5;
+    /// In a template: path below the system root.
+    pub const TEMPLATE_PATH: u32 = 0x4200_0002;
+    /// In a template: 1 the system partition, 2 the partition of Windows.
+    pub const TEMPLATE_DEVICE: u32 = 0x4500_0001;
+    /// Class of elements that only templates have.
+    pub const CLASS_TEMPLATE: u32 = 4;
+}
+
+/// Types of objects.
+pub mod object_type {
+    #![allow(missing_docs)]
+    pub const BOOT_MANAGER: u32 = 0x1010_0002;
+    pub const OS_LOADER: u32 = 0x1020_0003;
+    pub const RESUME: u32 = 0x1020_0004;
+    pub const MEMORY_TESTER: u32 = 0x1020_0005;
+    pub const INHERIT_ANY: u32 = 0x2010_0000;
+    pub const INHERIT_OS_LOADER: u32 = 0x2020_0003;
+    pub const INHERIT_RESUME: u32 = 0x2020_0004;
+}
+
+/// Identifiers of objects that every store shares.
+pub mod well_known {
+    #![allow(missing_docs)]
+    use crate::types::Guid;
+    const fn guid(a: u32, b: u16, c: u16, d: u64) -> Guid {
+        Guid::from_fields(a, b, c, d.to_be_bytes())
+    }
+    pub const BOOTMGR: Guid = guid(0x9dea862c, 0x5cdd, 0x4e70, 0xacc1_f32b344d4795);
+    pub const MEMDIAG: Guid = guid(0xb2721d73, 0x1db4, 0x4c62, 0xbf78_c548a880142d);
+    pub const GLOBAL_SETTINGS: Guid = guid(0x7ea2e1ac, 0x2e61, 0x4728, 0xaaa3_896d9d0a9f0e);
+    pub const BOOT_LOADER_SETTINGS: Guid = guid(0x6efb52bf, 0x1766, 0x41db, 0xa6b3_0ee5eff72bd7);
+    pub const RESUME_LOADER_SETTINGS: Guid = guid(0x1afa9c49, 0x16ab, 0x4a5c, 0x901b_212802da9460);
+    pub const DEBUGGER_SETTINGS: Guid = guid(0x4636856e, 0x540f, 0x4170, 0xa130_a84776f4c654);
+    pub const EMS_SETTINGS: Guid = guid(0x0ce4991b, 0xe6b3, 0x4b16, 0xb23c_5e0d9250e5d9);
+    pub const BAD_MEMORY: Guid = guid(0x5189b25c, 0x5558, 0x4bf2, 0xbca4_289b11bd29e2);
+    pub const HYPERVISOR_SETTINGS: Guid = guid(0x7ff607e0, 0x4395, 0x11db, 0xb0de_0800200c9a66);
+    pub const NTLDR: Guid = guid(0x466f5a88, 0x0af2, 0x4f76, 0x9038_095b170dc21c);
+    pub const TARGET_EFI: Guid = guid(0xb012b84d, 0xc47c, 0x4ed5, 0xb722_c0c42163e569);
+    pub const TARGET_PCAT: Guid = guid(0xa1943bbc, 0xea85, 0x487c, 0x97c7_c9ede908a38a);
+    pub const RESUME_EFI: Guid = guid(0x0c334284, 0x9a41, 0x4de1, 0x99b3_a7e87e8ff07e);
+    pub const RESUME_PCAT: Guid = guid(0x98b02a23, 0x0674, 0x4ce7, 0xbdad_e0a15a8ff97b);
+    pub const SETUP_EFI: Guid = guid(0x7254a080, 0x1510, 0x4e85, 0xac0f_e7fb3d444736);
+    pub const SETUP_PCAT: Guid = guid(0xcbd971bf, 0xb7b8, 0x4885, 0x951a_fa03044f5d71);
+}
+
+/// Access of Administrators below `Objects` in stores that Windows makes: KEY_READ and WRITE_DAC.
+const OBJECTS_ACCESS: u32 = 0x0006_0019;
+
+/// One object of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BcdObject {
+    /// [`object_type`].
+    pub kind: u32,
+    /// Elements by code, as the registry holds them.
+    pub elements: BTreeMap<u32, Value>,
+}
+
+impl BcdObject {
+    /// An object without elements.
+    pub fn new(kind: u32) -> Self {
+        Self { kind, elements: BTreeMap::new() }
+    }
+
+    /// Name in the boot menu.
+    pub fn description(&self) -> Option<String> {
+        self.string(element::DESCRIPTION)
+    }
+
+    /// Path of the program on [`Self::device`].
+    pub fn path(&self) -> Option<String> {
+        self.string(element::PATH)
+    }
+
+    /// Where the program is.
+    pub fn device(&self) -> Option<BootDevice> {
+        BootDevice::from_bytes(&self.elements.get(&element::DEVICE)?.data)
+    }
+
+    /// Where Windows (or the hibernation file) is.
+    pub fn os_device(&self) -> Option<BootDevice> {
+        BootDevice::from_bytes(&self.elements.get(&element::OS_DEVICE)?.data)
+    }
+
+    /// A string.
+    pub fn string(&self, code: u32) -> Option<String> {
+        self.elements.get(&code)?.text()
+    }
+
+    /// An integer.
+    pub fn integer(&self, code: u32) -> Option<u64> {
+        let data = &self.elements.get(&code).filter(|value| value.kind == ValueKind::BINARY)?.data;
+        let mut bytes = [0; 8];
+        bytes.get_mut(..data.len())?.copy_from_slice(data);
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    /// The identifier of another object.
+    pub fn object(&self, code: u32) -> Option<Guid> {
+        self.string(code)?.parse().ok()
+    }
+
+    /// Sets a device; [`BootDevice::Other`] cannot be written and changes nothing.
+    pub fn set_device(&mut self, code: u32, device: BootDevice) {
+        if let Some(bytes) = device.to_bytes() {
+            self.elements.insert(code, Value::binary(bytes));
+        }
+    }
+
+    /// Sets a string.
+    pub fn set_string(&mut self, code: u32, text: &str) {
+        self.elements.insert(code, Value::sz(text));
+    }
+
+    /// Sets a reference to an object.
+    pub fn set_object(&mut self, code: u32, id: Guid) {
+        self.elements.insert(code, Value::sz(&braced(id)));
+    }
+
+    /// Sets a list of references.
+    pub fn set_objects(&mut self, code: u32, ids: &[Guid]) {
+        self.elements.insert(code, Value::multi_sz(ids.iter().map(|id| braced(*id))));
+    }
+
+    /// Sets an integer.
+    pub fn set_integer(&mut self, code: u32, number: u64) {
+        self.elements.insert(code, Value::binary(number.to_le_bytes()));
+    }
+
+    /// Sets a boolean.
+    pub fn set_boolean(&mut self, code: u32, value: bool) {
+        self.elements.insert(code, Value::binary([value.into()]));
+    }
+}
+
+/// The objects of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BcdStore {
+    /// Objects by identifier.
+    pub objects: BTreeMap<Guid, BcdObject>,
+}
+
+impl BcdStore {
+    /// Reads a store file.
+    ///
+    /// # Errors
+    /// As [`Hive::parse`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a hive that is no store.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        Self::from_hive(&Hive::parse(bytes)?)?
+            .ok_or_else(|| Error::corrupt("registry hive is not a BCD store: it has no key `Objects`"))
+    }
+
+    /// Reads the store in a hive; `None` if the hive holds none.
+    pub fn from_hive(hive: &Hive) -> Result<Option<Self>> {
+        let Some(objects) = hive.find("Objects") else { return Ok(None) };
+        let objects = hive.subkeys(objects).into_iter().map(|key| read_object(hive, key));
+        Ok(Some(Self { objects: objects.collect::<Result<_>>()? }))
+    }
+
+    /// The boot manager's default entry, else the first of its menu.
+    pub fn default_entry(&self) -> Option<(Guid, &BcdObject)> {
+        let bootmgr = self.objects.get(&well_known::BOOTMGR)?;
+        let first = || bootmgr.elements.get(&element::DISPLAY_ORDER)?.texts()?.first()?.parse().ok();
+        let id = bootmgr.object(element::DEFAULT).or_else(first)?;
+        Some((id, self.objects.get(&id)?))
+    }
+
+    /// The store as a file for `firmware`; all times are `time`.
+    pub fn to_bytes(&self, firmware: Firmware, time: FileTime) -> Result<Vec<u8>> {
+        let file_name = match firmware {
+            Firmware::Uefi => r"\EFI\Microsoft\Boot\BCD",
+            Firmware::Bios => r"\Boot\BCD",
+        };
+        let options = HiveOptions::default()
+            .minor_version(3)
+            .root_name("NewStoreRoot")
+            .file_name(file_name)
+            .security(descriptor_for(KEY_ALL_ACCESS, false));
+        let mut hive = Hive::new(time, &options)?;
+        let description = hive.create_key(hive.root(), "Description")?;
+        hive.set_value(description, "KeyName", Value::sz("BCD00000000"))?;
+        hive.set_value(description, "System", Value::dword(1))?;
+        hive.set_value(description, "TreatAsSystem", Value::dword(1))?;
+        let objects = hive.create_key(hive.root(), "Objects")?;
+        hive.set_security(objects, &descriptor_for(OBJECTS_ACCESS, false))?;
+        // In the order of their text, so that every list grows at its end.
+        let sorted: BTreeMap<String, &BcdObject> = self.objects.iter().map(|(id, o)| (braced(*id), o)).collect();
+        for (id, object) in sorted {
+            let key = hive.create_key(objects, &id)?;
+            let description = hive.create_key(key, "Description")?;
+            hive.set_value(description, "Type", Value::dword(object.kind))?;
+            let elements = hive.create_key(key, "Elements")?;
+            for (code, value) in &object.elements {
+                let key = hive.create_key(elements, &format!("{code:08x}"))?;
+                hive.set_value(key, "Element", value.clone())?;
+            }
+        }
+        Ok(hive.into_bytes())
+    }
+}
+
+fn read_object(hive: &Hive, key: KeyId) -> Result<(Guid, BcdObject)> {
+    let name = hive.name(key).to_string();
+    let bad = |what: &str| Error::corrupt(format!("BCD object `{name}` {what}"));
+    let id = name.parse().map_err(|_| bad("is not called by a GUID"))?;
+    let kind = hive.find_from(key, "Description").and_then(|key| hive.value(key, "Type")?.as_dword());
+    let mut object = BcdObject::new(kind.ok_or_else(|| bad("has no type"))?);
+    for element in hive.find_from(key, "Elements").map(|key| hive.subkeys(key)).unwrap_or_default() {
+        let name = hive.name(element).to_string();
+        let code = u32::from_str_radix(&name, 16).ok().filter(|_| name.len() == 8);
+        let code = code.ok_or_else(|| bad(&format!("has an element `{name}`, which is no code")))?;
+        let value = hive.value(element, "Element").ok_or_else(|| bad(&format!("has an empty element {name}")))?;
+        object.elements.insert(code, value);
+    }
+    Ok((id, object))
+}
+
+fn braced(id: Guid) -> String {
+    format!("{{{id}}}")
+}
