@@ -4,18 +4,24 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod build;
 pub mod content;
 pub mod disk;
 mod error;
 pub mod identity;
 pub mod progress;
 pub mod registry;
+pub mod report;
 pub mod source;
 pub mod tree;
 pub mod types;
 pub mod volume;
 pub mod windows;
 
+pub use build::{BcdDevice, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources};
+pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;
 pub use progress::{Observer, Phase};
+pub use report::Report;
+pub use types::ByteSize;

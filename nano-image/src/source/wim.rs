@@ -108,4 +108,16 @@ impl Wim {
         let bytes = self.metadata.read_blob(*id, MAX_METADATA)?;
         tree::build(&bytes, &self.store, self.reparse_fixed).map_err(|error| error.with_path(&self.path))
     }
+
+    /// SHA-1 of the metadata of image `index`, which names the contents of every file by their SHA-1: images with the
+    /// same digest hold the same files, however they are compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such image.
+    pub fn image_digest(&self, index: u32) -> Result<[u8; 20]> {
+        let id = (index as usize).checked_sub(1).and_then(|index| self.metadata_ids.get(index));
+        let missing = || Error::not_found(format!("no image {index}")).with_path(&self.path);
+        id.map(|id| self.metadata.digest(*id)).ok_or_else(missing)
+    }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use device::BootDevice;
 
-use crate::content::BlobStore;
+use crate::content::{BlobStore, Content};
 use crate::error::Result;
 use crate::identity::Seed;
 use crate::tree::{FileTree, Times};
@@ -126,4 +126,24 @@ pub fn plan(tree: &FileTree, blobs: &dyn BlobStore, options: &BootOptions) -> Re
     collected.add_generated(options, bytes);
     let (files, directories) = collected.into_parts();
     Ok(BootPlan { files, directories, loader, warnings })
+}
+
+impl BootPlan {
+    /// Puts the files into the tree of the volume that is both system partition and Windows, as a BIOS needs them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) when a directory of the image is in the way.
+    pub fn add_to(&self, tree: &mut FileTree) -> Result<()> {
+        for file in &self.files {
+            let node = tree.write_file(&file.path, Content::Bytes(file.bytes.clone()), file.times)?;
+            tree[node].attributes = file.attributes;
+            tree[node].times = file.times;
+        }
+        for (path, attributes) in &self.directories {
+            if let Some(node) = tree.find(path) {
+                tree[node].attributes |= attributes;
+            }
+        }
+        Ok(())
+    }
 }

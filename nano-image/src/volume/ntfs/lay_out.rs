@@ -233,8 +233,12 @@ impl NtfsLayout {
 
     /// Bytes of blobs that [`write`](Self::write) reads.
     pub fn blob_bytes(&self) -> ByteSize {
-        let in_clusters = self.data.len;
-        ByteSize::new(in_clusters)
+        ByteSize::new(self.data.len)
+    }
+
+    /// Bytes of a cluster.
+    pub fn cluster_size(&self) -> ByteSize {
+        ByteSize::new(self.sizes.cluster_size)
     }
 
     /// Clusters in use, and in all.

@@ -1,0 +1,10 @@
+//! Recipe → plan → layout → image: the only room that joins the others.
+
+mod layout;
+mod plan;
+mod recipe;
+mod write;
+
+pub use layout::Layout;
+pub use plan::Plan;
+pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder, SeedChoice, Sources};

@@ -1,0 +1,119 @@
+//! Where every byte is.
+
+use super::plan::{Plan, Scheme};
+use crate::content::Extent;
+use crate::disk::{Container, Format, gpt, mbr};
+use crate::error::{Error, Result};
+use crate::progress::{Observer, Phase};
+use crate::tree::Times;
+use crate::types::{ByteSize, DiskOffset, Lba};
+use crate::volume::fat::{self, FatFile, FatOptions};
+use crate::volume::ntfs::{self, NtfsLayout, NtfsOptions};
+use crate::windows::boot_code;
+
+/// Logical sector size of the disk, bytes.
+pub(super) const SECTOR_SIZE: u32 = 512;
+
+/// The address of every byte of an image.
+pub struct Layout<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) container: Container,
+    pub(super) ntfs: NtfsLayout,
+    /// Partition table and EFI system partition, ascending; before and after the Windows volume.
+    pub(super) before: Vec<(DiskOffset, Vec<u8>)>,
+    pub(super) after: Vec<(DiskOffset, Vec<u8>)>,
+    pub(super) jobs: usize,
+}
+
+impl Plan {
+    /// Gives every byte its address; reads no file.
+    ///
+    /// # Errors
+    /// [`TooSmall`](crate::ErrorKind::TooSmall) with the sizes that are needed and given,
+    /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format does not have.
+    pub fn layout(&self, format: Format, observer: &dyn Observer) -> Result<Layout<'_>> {
+        observer.begin(Phase::Layout, None);
+        let disk_size = ByteSize::new(self.recipe.disk_size);
+        let (start, size) = self.scheme.windows();
+        let options = NtfsOptions {
+            size,
+            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
+            cluster_size: self.recipe.cluster_size.map(ByteSize::new),
+            serial_number: self.seed.serial("NTFS volume"),
+            label: self.recipe.label.as_str().into(),
+            time: Times::all(self.time),
+            boot_code: matches!(self.scheme, Scheme::Mbr { .. }).then(boot_code::volume_boot_code),
+        };
+        let ntfs = ntfs::lay_out(self.tree.clone(), options).map_err(|error| self.explain_size(error))?;
+        let mut before = self.scheme_segments(disk_size)?;
+        before.sort_by_key(|(at, _)| *at);
+        let after = before.split_off(before.partition_point(|(at, _)| *at < start));
+
+        let extent = |(at, bytes): &(DiskOffset, Vec<u8>)| Extent { start: at.0, len: bytes.len() as u64 };
+        let volume = ntfs.used_extents();
+        let volume = volume.iter().map(|used| Extent { start: start.0 + used.start, len: used.len });
+        let used: Vec<Extent> = before.iter().map(extent).chain(volume).chain(after.iter().map(extent)).collect();
+        let container = Container::lay_out(format, disk_size, &used, &self.seed, self.time)?;
+        let warnings = self.warnings.iter().chain(ntfs.warnings());
+        warnings.for_each(|warning| observer.warn(warning));
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Layout { plan: self, container, ntfs, before, after, jobs })
+    }
+
+    /// Everything outside the Windows volume: partition table and EFI system partition.
+    fn scheme_segments(&self, disk_size: ByteSize) -> Result<Vec<(DiskOffset, Vec<u8>)>> {
+        match &self.scheme {
+            Scheme::Mbr { signature, windows } => {
+                let mbr = mbr::Mbr {
+                    disk_signature: *signature,
+                    boot_code: boot_code::mbr_code().to_vec(),
+                    partitions: vec![*windows],
+                };
+                Ok(vec![(DiskOffset(0), mbr::build(&mbr)?.to_vec())])
+            }
+            Scheme::Gpt { esp, .. } => {
+                let options = FatOptions {
+                    size: esp.len,
+                    sector_size: SECTOR_SIZE,
+                    serial: self.seed.signature("EFI system partition"),
+                    label: "SYSTEM".into(),
+                    start: esp.start,
+                    time: self.time,
+                };
+                let files: Vec<FatFile<'_>> = self
+                    .boot_files
+                    .iter()
+                    .map(|file| FatFile { path: &file.path, bytes: &file.bytes, attributes: file.attributes as u8 })
+                    .collect();
+                let mut segments = gpt::build(&self.scheme.table(), disk_size, SECTOR_SIZE)?;
+                let fat = fat::build(&options, &files)?;
+                segments.extend(fat.into_iter().map(|(at, bytes)| (DiskOffset(esp.start.0 + at.0), bytes)));
+                Ok(segments)
+            }
+        }
+    }
+
+    /// Turns what the volume lacks into what the disk lacks.
+    fn explain_size(&self, error: Error) -> Error {
+        let Some(volume) = error.needed() else { return error };
+        let given = ByteSize::new(self.recipe.disk_size);
+        let around = given.bytes() - self.scheme.windows().1.bytes();
+        let needed = ByteSize::new((volume.bytes() + around).next_multiple_of(1 << 20));
+        Error::too_small(format!("a disk of {given} is too small: this image needs {needed}"))
+            .with_needed(needed)
+            .with_hint(format!("use --size {}M or more; Windows needs free space to run", needed.bytes() >> 20))
+    }
+}
+
+impl Layout<'_> {
+    /// Exact size of the image file.
+    pub fn file_size(&self) -> ByteSize {
+        self.container.file_size()
+    }
+
+    /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+}

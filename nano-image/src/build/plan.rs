@@ -1,0 +1,182 @@
+//! What the disk contains.
+
+use std::sync::Arc;
+
+use super::recipe::{BcdDevice, Firmware, Recipe, Sources};
+use crate::content::BlobStore;
+use crate::disk::{gpt, mbr};
+use crate::error::{Error, Result};
+use crate::identity::Seed;
+use crate::progress::{Observer, Phase};
+use crate::source::wim::{ImageInfo, Wim};
+use crate::tree::FileTree;
+use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
+use crate::windows::boot::{self, BootFile, BootOptions, PartitionIds};
+
+/// Alignment of partitions.
+const ALIGNMENT: ByteSize = ByteSize::mib(1);
+/// The Microsoft reserved partition, which Windows expects on every GPT disk.
+const MSR_SIZE: ByteSize = ByteSize::mib(16);
+
+/// What the disk contains: files, partitions and identifiers, without addresses of data.
+pub struct Plan {
+    pub(super) recipe: Recipe,
+    pub(super) image: ImageInfo,
+    pub(super) tree: Arc<FileTree>,
+    pub(super) store: Arc<dyn BlobStore>,
+    /// Files of the EFI system partition.
+    pub(super) boot_files: Vec<BootFile>,
+    pub(super) scheme: Scheme,
+    pub(super) seed: Seed,
+    pub(super) time: FileTime,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The partitions of the disk.
+#[derive(Clone, Debug)]
+pub(super) enum Scheme {
+    /// EFI system partition, Microsoft reserved partition, Windows.
+    Gpt { disk_guid: Guid, esp: gpt::Partition, msr: gpt::Partition, windows: gpt::Partition },
+    /// One active partition.
+    Mbr { signature: u32, windows: mbr::Partition },
+}
+
+impl Recipe {
+    /// Opens the sources, reads the image's metadata, and decides what the disk contains.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image or its boot files are missing,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported) for what the sources
+    /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit the disk.
+    pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
+        observer.begin(Phase::Read, None);
+        let wim = Wim::open(&sources.wim, &sources.parts)?;
+        let index = wim.find_image(&self.image)?;
+        let image = wim.read_image(index)?;
+        if observer.cancelled() {
+            return Err(Error::cancelled());
+        }
+        observer.begin(Phase::Plan, None);
+        let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
+        let seed = self.seed(&wim.image_digest(index)?)?;
+        let time = self.time(info.creation_time);
+        let scheme = Scheme::new(self, &seed)?;
+        let (mut tree, mut warnings) = (image.tree, image.warnings);
+        let store: Arc<dyn BlobStore> = wim.store().clone();
+        let options = BootOptions {
+            firmware: match self.firmware {
+                Firmware::Uefi => boot::Firmware::Uefi,
+                Firmware::Bios => boot::Firmware::Bios,
+            },
+            device: match self.bcd_device {
+                BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
+                BcdDevice::Locate => boot::BcdDevice::Locate,
+            },
+            locale: info.default_language.clone(),
+            description: None,
+            hypervisor: false,
+            seed,
+            time,
+            jobs: 1,
+        };
+        let mut boot = boot::plan(&tree, &*store, &options).map_err(|error| error.with_path(&sources.wim))?;
+        warnings.append(&mut boot.warnings);
+        if self.firmware == Firmware::Bios {
+            boot.add_to(&mut tree)?;
+        }
+        Ok(Plan {
+            recipe: self.clone(),
+            image: info,
+            tree: Arc::new(tree),
+            store,
+            boot_files: boot.files,
+            scheme,
+            seed,
+            time,
+            warnings,
+        })
+    }
+}
+
+impl Plan {
+    /// What the WIM says of the image.
+    pub fn image(&self) -> &ImageInfo {
+        &self.image
+    }
+}
+
+impl Scheme {
+    fn new(recipe: &Recipe, seed: &Seed) -> Result<Self> {
+        let start = ALIGNMENT.bytes();
+        let windows_start = match recipe.firmware {
+            Firmware::Uefi => start + recipe.esp_size + MSR_SIZE.bytes(),
+            Firmware::Bios => start,
+        };
+        // The last MiB is the backup partition table's.
+        let windows_end = match recipe.firmware {
+            Firmware::Uefi => recipe.disk_size.saturating_sub(ALIGNMENT.bytes()),
+            Firmware::Bios => recipe.disk_size,
+        };
+        if windows_end <= windows_start {
+            let needed = ByteSize::new(windows_start + 2 * ALIGNMENT.bytes());
+            let size = ByteSize::new(recipe.disk_size);
+            return Err(Error::too_small(format!("a disk of {size} has no room for its partitions"))
+                .with_needed(needed)
+                .with_hint(format!("without any file a disk needs {needed}")));
+        }
+        let windows_len = ByteSize::new(windows_end - windows_start);
+        if recipe.firmware == Firmware::Bios {
+            let windows = mbr::Partition {
+                partition_type: mbr::TYPE_NTFS,
+                active: true,
+                start: DiskOffset(windows_start),
+                len: windows_len,
+            };
+            return Ok(Self::Mbr { signature: seed.signature("disk"), windows });
+        }
+        let partition = |type_guid, name: &str, start, len| gpt::Partition {
+            type_guid,
+            guid: seed.guid(name),
+            name: name.into(),
+            attributes: 0,
+            start: DiskOffset(start),
+            len,
+        };
+        let msr_start = start + recipe.esp_size;
+        Ok(Self::Gpt {
+            disk_guid: seed.guid("disk"),
+            esp: partition(gpt::EFI_SYSTEM, "EFI system partition", start, ByteSize::new(recipe.esp_size)),
+            msr: partition(gpt::MICROSOFT_RESERVED, "Microsoft reserved partition", msr_start, MSR_SIZE),
+            windows: partition(gpt::BASIC_DATA, "Basic data partition", windows_start, windows_len),
+        })
+    }
+
+    /// Where the Windows volume is.
+    pub fn windows(&self) -> (DiskOffset, ByteSize) {
+        match self {
+            Self::Gpt { windows, .. } => (windows.start, windows.len),
+            Self::Mbr { windows, .. } => (windows.start, windows.len),
+        }
+    }
+
+    fn ids(&self) -> PartitionIds {
+        match self {
+            Self::Gpt { disk_guid, esp, windows, .. } => {
+                PartitionIds::Gpt { disk: *disk_guid, system: esp.guid, windows: windows.guid }
+            }
+            Self::Mbr { signature, windows } => {
+                PartitionIds::Mbr { signature: *signature, system: windows.start, windows: windows.start }
+            }
+        }
+    }
+
+    /// The partition table of a GPT disk; empty for an MBR disk.
+    pub fn table(&self) -> gpt::Table {
+        match self {
+            Self::Gpt { disk_guid, esp, msr, windows } => {
+                gpt::Table { disk_guid: *disk_guid, partitions: vec![esp.clone(), msr.clone(), windows.clone()] }
+            }
+            Self::Mbr { .. } => gpt::Table { disk_guid: Guid::NIL, partitions: Vec::new() },
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What to build, and from what.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::identity::Seed;
+use crate::types::{ByteSize, FileTime};
+
+/// The files that an image is made of.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    pub(super) wim: PathBuf,
+    pub(super) parts: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// A WIM file: `.wim`, `.esd`, or the first part of a split `.swm` set, whose other parts are found beside it.
+    pub fn wim(path: impl Into<PathBuf>) -> Self {
+        Self { wim: path.into(), parts: Vec::new() }
+    }
+
+    /// A further part of a split WIM that does not lie beside the first.
+    pub fn part(mut self, path: impl Into<PathBuf>) -> Self {
+        self.parts.push(path.into());
+        self
+    }
+}
+
+/// Which firmware starts the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// UEFI: a GPT disk with an EFI system partition (Hyper-V generation 2).
+    #[default]
+    Uefi,
+    /// BIOS: an MBR disk with one active partition (Hyper-V generation 1).
+    Bios,
+}
+
+/// How boot entries name the partition that they start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BcdDevice {
+    /// By its identity, as bcdboot does: exact, also beside other disks with Windows.
+    #[default]
+    Partition,
+    /// As the volume that has the loader: for clones whose disk identities will change.
+    Locate,
+}
+
+/// Where the identifiers of an image come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeedChoice {
+    /// From the recipe and the source image: the same inputs give the same identifiers.
+    #[default]
+    Derived,
+    /// From this seed: images of the same inputs that meet on one host must differ.
+    Given(Seed),
+}
+
+/// Everything that decides the bytes of an image, but the sources and the container. Made by [`Recipe::image`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Recipe {
+    /// Index or name of the image in the WIM.
+    pub image: String,
+    /// Size of the virtual disk, bytes.
+    pub disk_size: u64,
+    /// Firmware of the machine.
+    pub firmware: Firmware,
+    /// Size of the EFI system partition, bytes; without meaning for BIOS.
+    pub esp_size: u64,
+    /// Bytes of a cluster of the Windows volume; `None` is Windows' choice for its size.
+    pub cluster_size: Option<u64>,
+    /// Label of the Windows volume.
+    pub label: String,
+    /// How boot entries name the partition that they start from.
+    pub bcd_device: BcdDevice,
+    /// Times of what the build makes, in seconds since 1970; `None` is the creation time of the source image.
+    pub timestamp: Option<u64>,
+    /// 64 hexadecimal digits from which all identifiers are derived; `None` derives them from recipe and source.
+    pub seed: Option<String>,
+}
+
+impl Recipe {
+    /// Begins a recipe for an image of the WIM, by index or name. The defaults: a 4 GiB disk, an EFI system partition
+    /// of 100 MiB, clusters as Windows chooses them, boot entries that name the partition.
+    pub fn image(image: impl Into<String>) -> RecipeBuilder {
+        RecipeBuilder {
+            recipe: Self {
+                image: image.into(),
+                disk_size: ByteSize::gib(4).bytes(),
+                firmware: Firmware::Uefi,
+                esp_size: ByteSize::mib(100).bytes(),
+                cluster_size: None,
+                label: "Windows".into(),
+                bcd_device: BcdDevice::Partition,
+                timestamp: None,
+                seed: None,
+            },
+        }
+    }
+
+    /// The time of what the build makes, given the source's.
+    pub(super) fn time(&self, source: FileTime) -> FileTime {
+        self.timestamp.map_or(source, FileTime::from_unix_seconds)
+    }
+
+    /// The seed, given a digest of the source image.
+    pub(super) fn seed(&self, source: &[u8]) -> Result<Seed> {
+        use sha2::{Digest, Sha256};
+        if let Some(seed) = &self.seed {
+            return seed.parse();
+        }
+        // The canonical recipe: every field in its order, each on a line.
+        let canonical = format!(
+            "nano-image recipe 1\n{}\n{}\n{:?}\n{}\n{:?}\n{}\n{:?}\n{:?}\n",
+            self.image,
+            self.disk_size,
+            self.firmware,
+            self.esp_size,
+            self.cluster_size,
+            self.label,
+            self.bcd_device,
+            self.timestamp
+        );
+        Ok(Seed::from_bytes(Sha256::new().chain_update(canonical).chain_update(source).finalize().into()))
+    }
+}
+
+/// Chains the choices of a [`Recipe`].
+#[derive(Clone, Debug)]
+pub struct RecipeBuilder {
+    recipe: Recipe,
+}
+
+impl RecipeBuilder {
+    /// Size of the virtual disk.
+    pub fn disk_size(mut self, size: ByteSize) -> Self {
+        self.recipe.disk_size = size.bytes();
+        self
+    }
+
+    /// Firmware of the machine.
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.recipe.firmware = firmware;
+        self
+    }
+
+    /// Size of the EFI system partition.
+    pub fn esp_size(mut self, size: ByteSize) -> Self {
+        self.recipe.esp_size = size.bytes();
+        self
+    }
+
+    /// Cluster size of the Windows volume: 4–64 KiB.
+    pub fn cluster_size(mut self, size: ByteSize) -> Self {
+        self.recipe.cluster_size = Some(size.bytes());
+        self
+    }
+
+    /// Label of the Windows volume, at most 32 characters.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.recipe.label = label.into();
+        self
+    }
+
+    /// How boot entries name the partition that they start from.
+    pub fn bcd_device(mut self, device: BcdDevice) -> Self {
+        self.recipe.bcd_device = device;
+        self
+    }
+
+    /// Times of what the build makes.
+    pub fn timestamp(mut self, unix_seconds: u64) -> Self {
+        self.recipe.timestamp = Some(unix_seconds);
+        self
+    }
+
+    /// Where the identifiers come from.
+    pub fn seed(mut self, seed: SeedChoice) -> Self {
+        self.recipe.seed = match seed {
+            SeedChoice::Derived => None,
+            SeedChoice::Given(seed) => Some(seed.to_string()),
+        };
+        self
+    }
+
+    /// Checks the recipe; no file is touched.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit.
+    pub fn build(self) -> Result<Recipe> {
+        let recipe = self.recipe;
+        if recipe.disk_size % ByteSize::mib(1).bytes() != 0 {
+            return Err(Error::recipe(format!("a disk of {} bytes is not a whole number of MiB", recipe.disk_size)));
+        }
+        if recipe.esp_size % ByteSize::mib(1).bytes() != 0 {
+            return Err(Error::recipe(format!(
+                "an EFI system partition of {} bytes is not a whole number of MiB",
+                recipe.esp_size
+            )));
+        }
+        if recipe.label.encode_utf16().count() > 32 {
+            return Err(Error::recipe(format!("the label `{}` has more than 32 characters", recipe.label)));
+        }
+        if let Some(seed) = &recipe.seed {
+            seed.parse::<Seed>()?;
+        }
+        Ok(recipe)
+    }
+}

@@ -1,0 +1,56 @@
+//! What was built.
+
+use serde::{Deserialize, Serialize};
+
+/// What a build made. It depends on the recipe and the sources alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Report {
+    /// Index of the image in the WIM.
+    pub image_index: u32,
+    /// Name of the image in the WIM.
+    pub image_name: String,
+    /// Seed of all identifiers; building with it again gives the same image.
+    pub seed: String,
+    /// Bytes of the virtual disk.
+    pub disk_size: u64,
+    /// The disk's GUID (GPT) or signature (MBR).
+    pub disk_id: String,
+    /// Partitions in the order of the table.
+    pub partitions: Vec<PartitionReport>,
+    /// Bytes of a cluster of the Windows volume.
+    pub cluster_size: u64,
+    /// Bytes of the Windows volume in use.
+    pub volume_used: u64,
+    /// Bytes of the Windows volume.
+    pub volume_size: u64,
+    /// Bytes of the image file.
+    pub file_size: u64,
+    /// What the user should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A partition of the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct PartitionReport {
+    /// Name in the table.
+    pub name: String,
+    /// Type: a GUID, or two hexadecimal digits on an MBR disk.
+    pub partition_type: String,
+    /// Unique GUID; none on an MBR disk.
+    pub guid: Option<String>,
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl PartitionReport {
+    /// Of these facts.
+    pub fn new(name: &str, partition_type: String, guid: Option<String>, start: u64, size: u64) -> Self {
+        Self { name: name.into(), partition_type, guid, start, size }
+    }
+}
