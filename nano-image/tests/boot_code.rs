@@ -33,9 +33,13 @@ const HINT: &str = "install nasm, ntfs-3g, wimtools and qemu-system-x86";
 
 /// Runs a program to its end and returns what it printed.
 fn tool(name: &str, args: &[&str]) -> Vec<u8> {
-    let output = program(name).args(args).output().unwrap_or_else(|error| panic!("{name}: {error}; {HINT}"));
+    finish(program(name).args(args))
+}
+
+fn finish(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {HINT}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} {args:?}: {}\n{stderr}", output.status);
+    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
     output.stdout
 }
 
@@ -123,25 +127,9 @@ impl Volume {
         self
     }
 
-    /// Adds a folder's files with wimlib; `fill` makes them.
-    fn apply(&self, fill: impl FnOnce(&Path)) {
-        let dir = TempDir::new().unwrap();
-        let files = dir.path().join("files");
-        fs::create_dir(&files).unwrap();
-        fill(&files);
-        let wim = dir.path().join("files.wim");
-        tool("wimlib-imagex", &["capture", path(&files), path(&wim), "--compress=none"]);
-        tool("wimlib-imagex", &["apply", path(&wim), "1", path(&self.image())]);
-    }
-
-    /// Adds empty files whose names sort on both sides of `bootmgr`.
-    fn crowd(&self, files: usize) {
-        self.apply(|dir| {
-            for index in 0..files {
-                let first = char::from(b'a' + (index % 26) as u8);
-                File::create(dir.join(format!("{first}-{index:05}"))).unwrap();
-            }
-        });
+    /// Adds the files of a WIM.
+    fn apply(&self, wim: &Path) {
+        tool("wimlib-imagex", &["apply", path(wim), "1", path(&self.image())]);
     }
 
     /// Marks every `n`th cluster as used, so that nothing large stays in one piece from now on.
@@ -228,6 +216,34 @@ impl Volume {
     fn assert_boots(&self) {
         self.assert_says(GOOD);
     }
+}
+
+/// Captures the files that `fill` makes.
+fn capture(wim: &Path, fill: impl FnOnce(&Path)) {
+    let dir = TempDir::new().unwrap();
+    fill(dir.path());
+    tool("wimlib-imagex", &["capture", path(dir.path()), path(wim), "--compress=none"]);
+}
+
+/// A WIM of empty files whose names sort on both sides of `bootmgr`, a file for each `links` names.
+fn crowd(dir: &TempDir, names: usize, links: usize) -> PathBuf {
+    let wim = dir.path().join("crowd.wim");
+    capture(&wim, |_| ());
+    let files = dir.path().join("crowd");
+    fs::create_dir(&files).unwrap();
+    let mut commands = String::new();
+    for index in 0..names {
+        let file = files.join((index / links).to_string());
+        if index % links == 0 {
+            File::create(&file).unwrap();
+        }
+        let first = char::from(b'a' + (index % 26) as u8);
+        commands.push_str(&format!("add '{}' /{first}-{index:05}\n", path(&file)));
+    }
+    let script = dir.path().join("commands");
+    fs::write(&script, commands).unwrap();
+    finish(program("wimlib-imagex").args(["update", path(&wim), "1"]).stdin(File::open(script).unwrap()));
+    wim
 }
 
 /// A partition table entry without CHS addresses.
@@ -326,21 +342,27 @@ fn boots_at_all_cluster_sizes() {
 
 #[test]
 fn boots_from_a_crowded_root_folder() {
+    let dir = TempDir::new().unwrap();
+    let crowd = crowd(&dir, 15_000, 100);
     for cluster in [512, 4096, 65536] {
         let volume = Volume::new(cluster, 64);
-        volume.crowd(15_000);
+        volume.apply(&crowd);
         volume.with("bootmgr", &bootmgr(65_536)).assert_boots();
     }
 }
 
 #[test]
 fn boots_with_a_fragmented_mft() {
-    for (cluster, files, n) in [(4096, 10_000, 8), (1024, 5_000, 8), (512, 2_000, 8)] {
-        let volume = Volume::new(cluster, 128);
+    let dir = TempDir::new().unwrap();
+    let crowd = crowd(&dir, 15_000, 10);
+    for (cluster, n) in [(4096, 2), (1024, 8), (512, 8)] {
+        let volume = Volume::new(cluster, 64);
         volume.shatter(n);
-        volume.crowd(files);
+        volume.apply(&crowd);
         let volume = volume.with("bootmgr", &bootmgr(5_000));
-        assert!(volume.attribute_list(&["-i", "0"]).is_some(), "$MFT is in pieces");
+        let pieces = volume.info(&["-i", "0"]).matches("Dumping attribute $DATA").count();
+        assert!(pieces > 2, "$MFT is in {pieces} pieces");
+        assert_eq!(volume.attribute_list(&["-i", "5"]), Some(false), "and so is the root folder");
         volume.assert_boots();
     }
 }
@@ -366,12 +388,14 @@ fn boots_a_fragmented_bootmgr() {
 #[test]
 fn boots_with_a_resident_attribute_list() {
     let volume = Volume::new(4096, 32);
-    volume.apply(|dir| {
+    let wim = volume.dir.path().join("links.wim");
+    capture(&wim, |dir| {
         fs::write(dir.join("bootmgr"), bootmgr(400_000)).unwrap();
         for name in ["l", "m"] {
             fs::hard_link(dir.join("bootmgr"), dir.join(name.repeat(200))).unwrap();
         }
     });
+    volume.apply(&wim);
     assert_eq!(volume.attribute_list(&["-F", "bootmgr"]), Some(true));
     volume.assert_boots();
 }
@@ -398,7 +422,9 @@ fn says_what_is_wrong_with_bootmgr() {
     volume.assert_says("The file bootmgr is missing.");
     let volume = volume.with("bootmgr.exe", b"").with("bootmg", b"").with("bootmgq", b"").with("bootmgs", b"");
     volume.assert_says("The file bootmgr is missing.");
-    volume.apply(|dir| fs::create_dir(dir.join("bootmgr")).unwrap());
+    let wim = volume.dir.path().join("folder.wim");
+    capture(&wim, |dir| fs::create_dir(dir.join("bootmgr")).unwrap());
+    volume.apply(&wim);
     volume.assert_says("The file bootmgr is missing.");
 
     Volume::new(4096, 32).with("bootmgr", b"").assert_says("The file bootmgr is empty.");
@@ -461,7 +487,7 @@ fn says_where_ntfs_is_damaged() {
 
     // Every index block points to itself.
     let volume = Volume::new(4096, 32);
-    volume.crowd(1_000);
+    volume.apply(&crowd(&volume.dir, 1_000, 100));
     volume.edit(|bytes| {
         for block in bytes.chunks_exact_mut(4096).filter(|block| block.starts_with(b"INDX")) {
             let vcn: [u8; 8] = block[0x10..0x18].try_into().unwrap();
