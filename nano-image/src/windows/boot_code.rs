@@ -31,7 +31,7 @@ mod tests {
     fn fits_where_it_goes() {
         assert!(mbr_code().len() <= 440, "the disk signature follows");
         let code = volume_boot_code();
-        assert!(code.len() <= 16 * 512 && code.len() % 512 == 0);
+        assert!(code.len() <= 16 * 512 && code.len().is_multiple_of(512));
         assert_eq!(code[..11], *b"\xEB\x52\x90NTFS    ");
         assert!(code[0x0B..0x54].iter().all(|&byte| byte == 0), "the volume's own");
         assert_eq!(code[510..512], [0x55, 0xAA]);

@@ -1,7 +1,7 @@
 ; Part of vbr.asm: reads records, attributes and index nodes of NTFS into fixed buffers.
 ; What a routine does not promise to keep is lost.
 
-; Names: offsets of NTFS fields, bytes.
+; Offsets of NTFS fields, bytes
 RECORD_SEQUENCE equ 0x10                ; file record
 RECORD_FIRST    equ 0x14                ; word: offset of the first attribute
 RECORD_FLAGS    equ 0x16                ; bit 0: in use, bit 1: directory
