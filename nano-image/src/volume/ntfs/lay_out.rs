@@ -456,9 +456,9 @@ fn cluster_size(options: &NtfsOptions) -> Result<u64> {
     Ok(chosen)
 }
 
-/// 1/1024 of the volume, as little as Windows can work with well: 2 MiB, at most the 64 MiB of a large volume.
+/// 1/2048 of the volume, but at least 2 MiB, and at most the 64 MiB that Windows gives large volumes.
 fn log_file_size(volume: ByteSize) -> u64 {
-    (volume.bytes() / 1024).clamp(2 << 20, 64 << 20).next_multiple_of(1 << 16)
+    (volume.bytes() / 2048).clamp(2 << 20, 64 << 20).next_multiple_of(1 << 16)
 }
 
 /// `$MFT:$BITMAP`: records 0–15, and from 24 on all that have been given out.
