@@ -13,11 +13,18 @@ mod edit;
 mod format;
 mod hive;
 mod list;
+mod log;
 mod name;
 mod security;
 mod value;
 mod write;
 
+#[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
+mod log_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,11 @@ use crate::types::FileTime;
 
 /// Takes a hive with a good base block apart.
 pub(super) fn open(bytes: Vec<u8>) -> Result<Hive> {
+    examine(bytes).map(|(hive, _)| hive)
+}
+
+/// The hive, and its used cells that nothing uses.
+pub(super) fn examine(bytes: Vec<u8>) -> Result<(Hive, CellSet)> {
     let base = base_block(&bytes)?;
     let (bins_len, root, minor) = (base.bins_len.get(), base.root_cell.get(), base.minor.get());
     let time = FileTime(base.last_written.get());
@@ -30,7 +35,7 @@ pub(super) fn open(bytes: Vec<u8>) -> Result<Hive> {
     let mut references = Vec::new();
     check.keys(root, &mut references)?;
     let ring = check.ring(references.first().copied())?;
-    let (items, ordered) = (check.items, check.ordered);
+    let (items, ordered, leaked) = (check.items, check.ordered, check.used);
     hive.ordered = ordered;
     hive.descriptors.references = ring.into_iter().map(|item| (item, 0)).collect();
     for item in references {
@@ -40,11 +45,11 @@ pub(super) fn open(bytes: Vec<u8>) -> Result<Hive> {
         }
     }
     debug_assert!(hive.descriptors.references.keys().all(|item| items.contains(*item)));
-    Ok(hive)
+    Ok((hive, leaked))
 }
 
 /// A set of cells, one bit for each possible place.
-struct CellSet(Vec<u64>);
+pub(super) struct CellSet(Vec<u64>);
 
 impl CellSet {
     fn new(bins_len: u32) -> Self {
@@ -64,6 +69,12 @@ impl CellSet {
     fn contains(&self, cell: Cell) -> bool {
         let (word, bit) = Self::place(cell);
         cell.is_multiple_of(CELL_ALIGNMENT) && self.0.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    /// Whether there are none.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
     }
 
     /// Takes a cell out; whether it was in.

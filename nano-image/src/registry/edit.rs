@@ -1,13 +1,15 @@
 //! Creating, changing and deleting keys and values, in place.
 
+use std::collections::BTreeMap;
+
 use super::cells::{Cell, corrupt};
 use super::format::*;
-use super::hive::{Hive, KeyId, parts};
+use super::hive::{Hive, KeyId, cell_list, parts};
 use super::list;
 use super::name::encode;
 use super::value::Value;
 use crate::error::{Error, Result};
-use crate::types::{FileTime, Utf16Name};
+use crate::types::{FileTime, Utf16Name, upcase};
 
 impl Hive {
     /// The key at `path` below `parent`; missing keys are made, with the descriptors of their parents.
@@ -62,6 +64,7 @@ impl Hive {
             for value in self.value_cells(cell) {
                 self.free_value(value)?;
             }
+            self.value_index.take_if(|index| index.key == cell);
             let node = *self.live(cell)?;
             if node.value_count.get() > 0 {
                 self.cells.free(node.value_list.get())?;
@@ -103,7 +106,7 @@ impl Hive {
     pub fn set_value(&mut self, key: KeyId, name: impl Into<Utf16Name>, value: Value) -> Result<()> {
         let name = name.into();
         self.live(key.0)?;
-        if let Some((_, cell)) = self.find_value(key.0, name.units()) {
+        if let Some(cell) = self.find_value_to_edit(key.0, name.units()) {
             if self.read_value(cell).is_some_and(|old| old == value) {
                 return Ok(());
             }
@@ -119,6 +122,9 @@ impl Hive {
             }
             let cell = self.new_value(name.units(), &value)?;
             self.append_value(key.0, cell)?;
+            if let Some(index) = self.value_index.as_mut().filter(|index| index.key == key.0) {
+                index.cells.insert(folded(name.units()), cell);
+            }
         }
         let node = self.touch(key.0)?;
         node.max_value_data_len = node.max_value_data_len.get().max(value.data.len() as u32).into();
@@ -129,12 +135,18 @@ impl Hive {
     /// Deletes the value `name` of `key`; `false` when there is none.
     pub fn delete_value(&mut self, key: KeyId, name: impl Into<Utf16Name>) -> Result<bool> {
         let node = *self.live(key.0)?;
-        let Some((index, cell)) = self.find_value(key.0, name.into().units()) else { return Ok(false) };
+        let name = name.into();
+        let Some(cell) = self.find_value_to_edit(key.0, name.units()) else { return Ok(false) };
+        if let Some(index) = self.value_index.as_mut().filter(|index| index.key == key.0) {
+            index.cells.remove(&folded(name.units()));
+        }
         let (list, count) = (node.value_list.get(), node.value_count.get() as usize);
         if count == 1 {
             self.cells.free(list)?;
         } else {
-            list::remove(self.cells.get_mut(list)?, count, index, 4);
+            let cells = self.cells.get_mut(list)?;
+            let index = cell_list(&cells[..4 * count]).position(|entry| entry == cell);
+            list::remove(cells, count, index.ok_or_else(|| corrupt("value is not in its list", cell))?, 4);
         }
         self.free_value(cell)?;
         let node = self.touch(key.0)?;
@@ -160,6 +172,28 @@ impl Hive {
         let (node, _) = self.cells.write::<KeyNode>(key)?;
         node.last_written = time.0.into();
         Ok(node)
+    }
+
+    /// The value `name` of a key, through an index when the key has many: setting all values of one key then costs
+    /// no square of their number.
+    fn find_value_to_edit(&mut self, key: Cell, name: &[u16]) -> Option<Cell> {
+        if self.node(key)?.0.value_count.get() < MANY_VALUES {
+            return self.find_value(key, name);
+        }
+        let index = match self.value_index.take().filter(|index| index.key == key) {
+            Some(index) => index,
+            None => {
+                let mut cells = BTreeMap::new();
+                for cell in self.value_cells(key) {
+                    let name: Vec<u16> = self.value_name(cell)?.units().collect();
+                    cells.entry(folded(&name)).or_insert(cell);
+                }
+                ValueIndex { key, cells }
+            }
+        };
+        let found = index.cells.get(&folded(name)).copied();
+        self.value_index = Some(index);
+        found
     }
 
     fn new_value(&mut self, name: &[u16], value: &Value) -> Result<Cell> {
@@ -254,6 +288,20 @@ impl Hive {
         }
         self.cells.free(data)
     }
+}
+
+/// From this number of values on, edits keep a [`ValueIndex`].
+const MANY_VALUES: u32 = 64;
+
+/// The values of the key that was edited last, by their upper-case names.
+#[derive(Clone)]
+pub(super) struct ValueIndex {
+    key: Cell,
+    cells: BTreeMap<Vec<u16>, Cell>,
+}
+
+fn folded(name: &[u16]) -> Vec<u16> {
+    name.iter().map(|unit| upcase::fold(*unit)).collect()
 }
 
 /// A key without subkeys and values.

@@ -50,6 +50,19 @@ pub const MINOR_BIG_DATA: u32 = 4;
 /// First minor version with `lh` lists.
 pub const MINOR_HASH_LEAF: u32 = 5;
 
+/// Base block types of logs with dirty sectors (until Windows 8).
+pub const TYPES_OLD_LOG: [u32; 2] = [1, 2];
+/// Base block type of logs with entries (since Windows 8.1).
+pub const TYPE_LOG: u32 = 6;
+/// Logs are made of sectors of this length.
+pub const LOG_SECTOR: usize = 512;
+/// Signature of the bitmap of dirty sectors in an old log.
+pub const DIRT: [u8; 4] = *b"DIRT";
+/// Signature of a log entry.
+pub const HVLE: [u8; 4] = *b"HvLE";
+/// Seed of the Marvin32 hashes of log entries.
+pub const MARVIN_SEED: u64 = 0x82EF_4D88_7A4E_55C5;
+
 /// Key node flag: root of its hive.
 pub const KEY_HIVE_ENTRY: u16 = 0x0004;
 /// Key node flag: cannot be deleted.
@@ -240,6 +253,40 @@ pub struct BigData {
     pub list: U32,
 }
 const _: () = assert!(size_of::<BigData>() == 8);
+
+/// Start of a log entry; page references follow, then the pages.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LogEntry {
+    /// 0x00: [`HVLE`].
+    pub signature: [u8; 4],
+    /// 0x04: length in bytes, a multiple of [`LOG_SECTOR`].
+    pub len: U32,
+    /// 0x08: flags of the base block.
+    pub flags: U32,
+    /// 0x0C: one more than the entry's before.
+    pub sequence: U32,
+    /// 0x10: length of all bins after this entry.
+    pub bins_len: U32,
+    /// 0x14: number of pages.
+    pub pages: U32,
+    /// 0x18: Marvin32 of the bytes from 0x28 on.
+    pub body_hash: U64,
+    /// 0x20: Marvin32 of the bytes before.
+    pub head_hash: U64,
+}
+const _: () = assert!(size_of::<LogEntry>() == 40);
+
+/// Where a page of a log entry belongs.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct PageReference {
+    /// 0x00: position among the bins.
+    pub offset: U32,
+    /// 0x04: length in bytes.
+    pub len: U32,
+}
+const _: () = assert!(size_of::<PageReference>() == 8);
 
 /// The XOR of the words of a base block before its checksum; 0 and −1 are not used.
 pub fn checksum(base_block: &[u8]) -> u32 {

@@ -6,6 +6,7 @@ use zerocopy::FromBytes;
 
 use super::cells::{Cell, Cells, corrupt};
 use super::check;
+use super::edit::ValueIndex;
 use super::format::*;
 use super::name::StoredName;
 use super::security::Descriptors;
@@ -32,6 +33,7 @@ pub struct Hive {
     /// Whether every list of subkeys is in the order in which Windows searches it.
     pub(super) ordered: bool,
     pub(super) descriptors: Descriptors,
+    pub(super) value_index: Option<ValueIndex>,
 }
 
 impl Hive {
@@ -140,7 +142,7 @@ impl Hive {
 
     /// The value `name` of `key`; the empty name is the default value.
     pub fn value(&self, key: KeyId, name: impl Into<Utf16Name>) -> Option<Value> {
-        let (_, cell) = self.find_value(key.0, name.into().units())?;
+        let cell = self.find_value(key.0, name.into().units())?;
         self.read_value(cell)
     }
 
@@ -176,10 +178,9 @@ impl Hive {
         Some(cell_list(list.get(..count.checked_mul(4)?)?))
     }
 
-    /// Position in its key's list, and cell, of a value.
-    pub(super) fn find_value(&self, key: Cell, name: &[u16]) -> Option<(usize, Cell)> {
-        let mut cells = self.value_list(key)?.enumerate();
-        cells.find(|(_, cell)| self.value_name(*cell).is_some_and(|stored| stored.eq_folded(name)))
+    /// Cell of the value `name`.
+    pub(super) fn find_value(&self, key: Cell, name: &[u16]) -> Option<Cell> {
+        self.value_list(key)?.find(|cell| self.value_name(*cell).is_some_and(|stored| stored.eq_folded(name)))
     }
 
     pub(super) fn read_value(&self, cell: Cell) -> Option<Value> {
@@ -254,7 +255,7 @@ pub(super) fn parts(path: &str) -> impl Iterator<Item = &str> {
 impl Hive {
     pub(super) fn assemble(cells: Cells, minor: u32, root: Cell, time: FileTime) -> Self {
         let descriptors = Descriptors { references: BTreeMap::new(), by_bytes: None };
-        Self { cells, minor, root, time, edited: false, ordered: true, descriptors }
+        Self { cells, minor, root, time, edited: false, ordered: true, descriptors, value_index: None }
     }
 
     /// The node of a key that is to be edited.

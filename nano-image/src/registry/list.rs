@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::cells::{Cell, corrupt};
 use super::format::*;
-use super::hive::{Hive, cell_list};
+use super::hive::Hive;
 use super::name;
 use crate::error::{Error, Result};
 
@@ -31,6 +31,14 @@ pub(super) fn entry_len(signature: [u8; 2]) -> usize {
     if signature == LF || signature == LH { 8 } else { 4 }
 }
 
+/// The leaves of a key, alone or in an `ri`.
+#[derive(Clone, Copy)]
+struct Leaves {
+    list: Cell,
+    has_root: bool,
+    count: usize,
+}
+
 /// Where a name is, or belongs, in the lists of a key.
 struct Place {
     /// Index of the leaf; 0 without an `ri`.
@@ -44,42 +52,42 @@ impl Hive {
     /// Cells of the subkeys of a key.
     pub(super) fn children(&self, key: Cell) -> Vec<Cell> {
         let leaves = self.leaves(key);
-        leaves.iter().flat_map(|leaf| (0..leaf.count).filter_map(|index| self.entry(*leaf, index))).collect()
+        let leaves = (0..leaves.count).filter_map(|index| self.leaf_at(leaves, index));
+        leaves.flat_map(|leaf| (0..leaf.count).filter_map(move |index| self.entry(leaf, index))).collect()
     }
 
     /// The subkey `name` of a key.
     pub(super) fn find_child(&self, key: Cell, name: &[u16]) -> Option<Cell> {
         if self.ordered {
-            return self.place(&self.leaves(key), name).found;
+            return self.place(self.leaves(key), name).found;
         }
         self.children(key).into_iter().find(|child| self.key_name(*child).is_some_and(|n| n.eq_folded(name)))
     }
 
     /// Puts `child`, whose name is not there yet, into the lists of `key`.
     pub(super) fn insert_child(&mut self, key: Cell, child: Cell, name: &[u16]) -> Result<()> {
-        let mut leaves = self.leaves(key);
+        let leaves = self.leaves(key);
         let hint = |signature| if signature == LH { name::hash(name) } else { name::hint(name) };
-        if leaves.is_empty() {
+        if leaves.count == 0 {
             let signature = if self.minor >= MINOR_HASH_LEAF { LH } else { LF };
             let leaf = self.new_leaf(signature, 1)?;
             self.insert_entry(leaf, 0, child, hint(signature))?;
             self.cells.write::<KeyNode>(key)?.0.subkey_list = leaf.cell.into();
             return self.count_child(key, 1);
         }
-        let Place { leaf: mut index, mut entry, .. } = self.place(&leaves, name);
-        let full = leaves[index];
-        if full.count >= full.limit() {
+        let Place { leaf: mut index, mut entry, .. } = self.place(leaves, name);
+        let mut leaf = self.leaf_at(leaves, index).ok_or_else(|| corrupt("no list of subkeys", key))?;
+        if leaf.count >= leaf.limit() {
             // Keys often arrive in order; a full last leaf then stays full.
-            let keep = if index + 1 == leaves.len() && entry == full.count { full.count } else { full.count / 2 };
-            let upper = self.split(full, keep)?;
+            let keep = if index + 1 == leaves.count && entry == leaf.count { leaf.count } else { leaf.count / 2 };
+            let upper = self.split(leaf, keep)?;
             self.insert_leaf(key, index, upper.cell)?;
-            leaves[index].count = keep;
-            leaves.insert(index + 1, upper);
-            if entry > keep || keep == full.count {
-                (index, entry) = (index + 1, entry - keep);
+            if entry > keep || keep == leaf.count {
+                (leaf, index, entry) = (upper, index + 1, entry - keep);
+            } else {
+                leaf.count = keep;
             }
         }
-        let leaf = leaves[index];
         let moved = self.reserve_entry(leaf)?;
         if moved.cell != leaf.cell {
             self.replace_leaf(key, index, moved.cell)?;
@@ -91,8 +99,8 @@ impl Hive {
     /// Takes `child` out of the lists of `key`.
     pub(super) fn remove_child(&mut self, key: Cell, child: Cell) -> Result<()> {
         let leaves = self.leaves(key);
-        let (index, entry) = self.find_entry(&leaves, child).ok_or_else(|| corrupt("key is not in its list", child))?;
-        let leaf = leaves[index];
+        let found = self.find_entry(leaves, child);
+        let (index, entry, leaf) = found.ok_or_else(|| corrupt("key is not in its list", child))?;
         self.remove_entry(leaf, entry)?;
         if leaf.count == 1 {
             self.cells.free(leaf.cell)?;
@@ -101,15 +109,19 @@ impl Hive {
         self.count_child(key, -1)
     }
 
-    /// Position of `child` in the lists.
-    fn find_entry(&self, leaves: &[Leaf], child: Cell) -> Option<(usize, usize)> {
+    /// Leaf and position in it of `child`.
+    fn find_entry(&self, leaves: Leaves, child: Cell) -> Option<(usize, usize, Leaf)> {
         if self.ordered {
             let name: Vec<u16> = self.key_name(child)?.units().collect();
             let place = self.place(leaves, &name);
-            return (place.found == Some(child)).then_some((place.leaf, place.entry));
+            let leaf = self.leaf_at(leaves, place.leaf)?;
+            return (place.found == Some(child)).then_some((place.leaf, place.entry, leaf));
         }
-        let mut all = leaves.iter().enumerate().flat_map(|(l, leaf)| (0..leaf.count).map(move |e| (l, e, *leaf)));
-        all.find(|(_, entry, leaf)| self.entry(*leaf, *entry) == Some(child)).map(|(index, entry, _)| (index, entry))
+        (0..leaves.count).find_map(|index| {
+            let leaf = self.leaf_at(leaves, index)?;
+            let entry = (0..leaf.count).find(|entry| self.entry(leaf, *entry) == Some(child))?;
+            Some((index, entry, leaf))
+        })
     }
 
     /// Wipes the lists of a key that loses all its subkeys.
@@ -119,10 +131,10 @@ impl Hive {
         if count == 0 {
             return Ok(());
         }
-        for leaf in self.leaves(key) {
-            if leaf.cell != list {
-                self.cells.free(leaf.cell)?;
-            }
+        let leaves = self.leaves(key);
+        for index in 0..if leaves.has_root { leaves.count } else { 0 } {
+            let leaf = self.leaf_at(leaves, index).ok_or_else(|| corrupt("no list of subkeys", list))?;
+            self.cells.free(leaf.cell)?;
         }
         self.cells.free(list)?;
         let (node, _) = self.cells.write::<KeyNode>(key)?;
@@ -130,28 +142,30 @@ impl Hive {
         Ok(())
     }
 
-    fn leaves(&self, key: Cell) -> Vec<Leaf> {
-        let Some((node, _)) = self.node(key) else { return Vec::new() };
-        if node.subkey_count.get() == 0 {
-            return Vec::new();
-        }
+    fn leaves(&self, key: Cell) -> Leaves {
+        let none = Leaves { list: NO_CELL, has_root: false, count: 0 };
+        let Some((node, _)) = self.node(key).filter(|(node, _)| node.subkey_count.get() > 0) else { return none };
         let list = node.subkey_list.get();
-        match self.leaf(list) {
-            Some(leaf) => vec![leaf],
-            None => self.leaf_cells(list).filter_map(|cell| self.leaf(cell)).collect(),
+        match self.root_list_len(list) {
+            Some(count) => Leaves { list, has_root: true, count },
+            None => Leaves { list, has_root: false, count: 1 },
         }
+    }
+
+    fn leaf_at(&self, leaves: Leaves, index: usize) -> Option<Leaf> {
+        if !leaves.has_root {
+            return self.leaf(leaves.list);
+        }
+        let at = size_of::<ListHeader>() + 4 * index;
+        self.leaf(Cell::from_le_bytes(self.cells.get(leaves.list)?.get(at..at + 4)?.try_into().ok()?))
     }
 
     fn leaf(&self, cell: Cell) -> Option<Leaf> {
         let (header, rest) = self.cells.read::<ListHeader>(cell)?;
         let leaf = Leaf { cell, signature: header.signature, count: header.count.get().into() };
-        ([LF, LH, LI].contains(&leaf.signature) && rest.len() >= leaf.count * leaf.entry_len()).then_some(leaf)
-    }
-
-    fn leaf_cells(&self, list: Cell) -> impl Iterator<Item = Cell> + '_ {
-        let root = self.cells.read::<ListHeader>(list).filter(|(header, _)| header.signature == RI);
-        let cells = root.and_then(|(header, rest)| rest.get(..4 * usize::from(header.count.get())));
-        cell_list(cells.unwrap_or_default())
+        ([LF, LH, LI].contains(&leaf.signature) && rest.len() >= leaf.count * leaf.entry_len())
+            .then_some(leaf)
+            .filter(|leaf| leaf.count > 0)
     }
 
     fn entry(&self, leaf: Leaf, index: usize) -> Option<Cell> {
@@ -165,11 +179,18 @@ impl Hive {
         stored.map_or(Ordering::Less, |stored| stored.cmp_folded(name.iter().copied()))
     }
 
-    /// Binary search in leaves that are not empty.
-    fn place(&self, leaves: &[Leaf], name: &[u16]) -> Place {
-        let below = |leaf: &Leaf| leaf.count == 0 || self.compare(*leaf, leaf.count - 1, name).is_lt();
-        let index = leaves.partition_point(below).min(leaves.len().saturating_sub(1));
-        let Some(&leaf) = leaves.get(index) else { return Place { leaf: 0, entry: 0, found: None } };
+    /// Binary search for the first leaf whose last name is not below `name`, then in that leaf.
+    fn place(&self, leaves: Leaves, name: &[u16]) -> Place {
+        let (mut index, mut end) = (0, leaves.count.saturating_sub(1));
+        while index < end {
+            let middle = index + (end - index) / 2;
+            let leaf = self.leaf_at(leaves, middle);
+            match leaf.is_some_and(|leaf| self.compare(leaf, leaf.count - 1, name).is_lt()) {
+                true => index = middle + 1,
+                false => end = middle,
+            }
+        }
+        let Some(leaf) = self.leaf_at(leaves, index) else { return Place { leaf: 0, entry: 0, found: None } };
         let (mut low, mut high) = (0, leaf.count);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -234,7 +255,7 @@ impl Hive {
         Ok(Leaf { count: moved, ..upper })
     }
 
-    fn has_root_list(&self, list: Cell) -> Option<usize> {
+    fn root_list_len(&self, list: Cell) -> Option<usize> {
         let (header, _) = self.cells.read::<ListHeader>(list)?;
         (header.signature == RI).then_some(header.count.get().into())
     }
@@ -242,7 +263,7 @@ impl Hive {
     /// Names `leaf` behind the leaf `index` in the `ri` of `key`, which is made where there is none.
     fn insert_leaf(&mut self, key: Cell, index: usize, leaf: Cell) -> Result<()> {
         let list = self.live(key)?.subkey_list.get();
-        let Some(count) = self.has_root_list(list) else {
+        let Some(count) = self.root_list_len(list) else {
             let root = self.cells.allocate(size_of::<ListHeader>() + 8)?;
             let (header, rest) = self.cells.write::<ListHeader>(root)?;
             *header = ListHeader { signature: RI, count: 2.into() };
@@ -268,7 +289,7 @@ impl Hive {
     fn replace_leaf(&mut self, key: Cell, index: usize, leaf: Cell) -> Result<()> {
         let list = self.live(key)?.subkey_list.get();
         // Without an `ri`, the list was the leaf, which has moved.
-        if self.has_root_list(list).is_none() {
+        if self.root_list_len(list).is_none() {
             self.cells.write::<KeyNode>(key)?.0.subkey_list = leaf.into();
             return Ok(());
         }
@@ -279,7 +300,7 @@ impl Hive {
 
     fn remove_leaf(&mut self, key: Cell, index: usize) -> Result<()> {
         let list = self.live(key)?.subkey_list.get();
-        if let Some(count) = self.has_root_list(list) {
+        if let Some(count) = self.root_list_len(list) {
             if count > 1 {
                 let (header, rest) = self.cells.write::<ListHeader>(list)?;
                 remove(rest, count, index, 4);
