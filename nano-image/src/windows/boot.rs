@@ -10,6 +10,7 @@
 pub mod bcd;
 mod device;
 mod files;
+mod settings;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use device::BootDevice;
+pub use settings::{BootSettings, DebugTransport, Ems, edit_template};
 
 use crate::content::{BlobStore, Content};
 use crate::error::Result;
@@ -76,8 +78,8 @@ pub struct BootOptions {
     pub locale: Option<String>,
     /// Name in the boot menu; `None` takes the product name of the image.
     pub description: Option<String>,
-    /// Whether the hypervisor starts with Windows (`hypervisorlaunchtype Auto`), as the Hyper-V role needs.
-    pub hypervisor: bool,
+    /// Changes to the boot settings.
+    pub settings: BootSettings,
     /// Source of the identifiers of the store's entries.
     pub seed: Seed,
     /// Time of the store and of generated files.

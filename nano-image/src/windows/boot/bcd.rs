@@ -16,8 +16,21 @@ pub mod element {
     pub const LOCALE: u32 = 0x1200_0005;
     pub const INHERIT: u32 = 0x1400_0006;
     pub const DEBUG_TYPE: u32 = 0x1500_0011;
+    pub const DEBUG_PORT: u32 = 0x1500_0013;
+    pub const DEBUG_BAUD_RATE: u32 = 0x1500_0014;
+    pub const DEBUG_CHANNEL: u32 = 0x1500_0015;
+    pub const DEBUG_TARGET: u32 = 0x1200_0016;
+    pub const DEBUG_BUS: u32 = 0x1200_0019;
+    pub const DEBUG_HOST: u32 = 0x1500_001A;
+    pub const DEBUG_HOST_PORT: u32 = 0x1500_001B;
+    pub const DEBUG_DHCP: u32 = 0x1600_001C;
+    pub const DEBUG_KEY: u32 = 0x1200_001D;
+    pub const EMS_PORT: u32 = 0x1500_0022;
+    pub const EMS_BAUD_RATE: u32 = 0x1500_0023;
     pub const BAD_MEMORY_ACCESS: u32 = 0x1600_000B;
+    pub const BOOT_DEBUG: u32 = 0x1600_0010;
     pub const BOOT_EMS: u32 = 0x1600_0020;
+    pub const TEST_SIGNING: u32 = 0x1600_0049;
     pub const ISOLATED_CONTEXT: u32 = 0x1600_0060;
     pub const ALLOWED_IN_MEMORY_SETTINGS: u32 = 0x1700_0077;
     /// In a resume object: the device of the hibernation file.
@@ -40,6 +53,8 @@ pub mod element {
     pub const HYPERVISOR_DEBUG_TYPE: u32 = 0x2500_00F3;
     pub const HYPERVISOR_DEBUG_PORT: u32 = 0x2500_00F4;
     pub const HYPERVISOR_BAUD_RATE: u32 = 0x2500_00F5;
+    pub const KERNEL_DEBUG: u32 = 0x2600_00A0;
+    pub const KERNEL_EMS: u32 = 0x2600_00B0;
     /// In a template: path below the system root.
     pub const TEMPLATE_PATH: u32 = 0x4200_0002;
     /// In a template: 1 the system partition, 2 the partition of Windows.
@@ -224,19 +239,32 @@ impl BcdStore {
         hive.set_value(description, "TreatAsSystem", Value::dword(1))?;
         let objects = hive.create_key(hive.root(), "Objects")?;
         hive.set_security(objects, &descriptor_for(OBJECTS_ACCESS, false))?;
+        self.write_changes(&Self::default(), &mut hive)?;
+        Ok(hive.into_bytes())
+    }
+
+    /// Brings a hive that holds `before` to this store. Objects and elements that are gone stay in the hive.
+    pub(super) fn write_changes(&self, before: &Self, hive: &mut Hive) -> Result<()> {
+        let objects = hive.create_key(hive.root(), "Objects")?;
         // In the order of their text, so that every list grows at its end.
-        let sorted: BTreeMap<String, &BcdObject> = self.objects.iter().map(|(id, o)| (braced(*id), o)).collect();
-        for (id, object) in sorted {
-            let key = hive.create_key(objects, &id)?;
+        let sorted: BTreeMap<String, Guid> = self.objects.keys().map(|id| (braced(*id), *id)).collect();
+        for (name, id) in sorted {
+            let (object, old) = (&self.objects[&id], before.objects.get(&id));
+            if old == Some(object) {
+                continue;
+            }
+            let key = hive.create_key(objects, &name)?;
             let description = hive.create_key(key, "Description")?;
             hive.set_value(description, "Type", Value::dword(object.kind))?;
             let elements = hive.create_key(key, "Elements")?;
             for (code, value) in &object.elements {
-                let key = hive.create_key(elements, &format!("{code:08x}"))?;
-                hive.set_value(key, "Element", value.clone())?;
+                if old.is_none_or(|old| old.elements.get(code) != Some(value)) {
+                    let key = hive.create_key(elements, &format!("{code:08x}"))?;
+                    hive.set_value(key, "Element", value.clone())?;
+                }
             }
         }
-        Ok(hive.into_bytes())
+        Ok(())
     }
 }
 

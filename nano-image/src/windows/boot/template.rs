@@ -12,10 +12,10 @@ use crate::error::Result;
 use crate::registry::{Hive, Value};
 use crate::types::Guid;
 
-const TEMPLATE: &str = r"Windows\System32\config\BCD-Template";
+pub(super) const TEMPLATE: &str = r"Windows\System32\config\BCD-Template";
 const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
 /// Templates have 28 to 40 KiB.
-const MAX_TEMPLATE: u64 = 16 << 20;
+pub(super) const MAX_TEMPLATE: u64 = 16 << 20;
 const MAX_SOFTWARE: u64 = 512 << 20;
 /// What only templates hold.
 const PATTERNS: [Guid; 7] = [
@@ -35,10 +35,11 @@ pub(super) fn store(
     options: &BootOptions,
     warnings: &mut Vec<String>,
 ) -> Result<(BcdStore, Guid)> {
-    let template = match read_template(image, options.firmware, warnings)? {
+    let mut template = match read_template(image, options.firmware, warnings)? {
         Some(template) => template,
         None => default_template(options.firmware),
     };
+    options.settings.apply(&mut template, &[target(options.firmware)])?;
     let description = match &options.description {
         Some(description) => description.clone(),
         None => product_name(image, warnings),
@@ -152,9 +153,11 @@ fn instantiate(
     let system = BootDevice::system(&options.device);
     let windows = |code: u32| BootDevice::windows(&options.device, searched_path(code));
     let name_program = |object: &mut BcdObject, name: &str| {
-        let below = object.string(element::TEMPLATE_PATH);
-        let below = below.unwrap_or_else(|| format!(r"\system32\{name}.{}", extension(firmware)));
-        object.set_string(element::PATH, &format!(r"\Windows\{}", below.trim_start_matches('\\')));
+        if let Some(below) = object.string(element::TEMPLATE_PATH) {
+            object.set_string(element::PATH, &format!(r"\Windows\{}", below.trim_start_matches('\\')));
+        } else if object.path().is_none() {
+            object.set_string(element::PATH, &format!(r"\Windows\system32\{name}.{}", extension(firmware)));
+        }
         object.set_device(element::DEVICE, windows(element::DEVICE));
         object.set_device(element::OS_DEVICE, windows(element::OS_DEVICE));
         object.set_string(element::LOCALE, &locale);
@@ -165,9 +168,6 @@ fn instantiate(
     loader.set_string(element::DESCRIPTION, description);
     loader.set_string(element::SYSTEM_ROOT, r"\Windows");
     loader.elements.remove(&element::RESUME_OBJECT);
-    if options.hypervisor {
-        loader.set_integer(element::HYPERVISOR_LAUNCH_TYPE, 1);
-    }
     let has_resume = resume.is_some();
     if let Some(resume) = resume {
         let mut resume = BcdObject { kind: object_type::RESUME, ..resume };

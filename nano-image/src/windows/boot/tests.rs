@@ -66,7 +66,7 @@ fn options(firmware: Firmware) -> BootOptions {
         device,
         locale: None,
         description: None,
-        hypervisor: false,
+        settings: BootSettings::default(),
         seed: Seed::from_bytes([4; 32]),
         time: FileTime::from_unix_seconds(1_468_627_200),
         jobs: 1,
@@ -164,7 +164,8 @@ fn uefi_gets_copies_a_removable_loader_and_a_store() {
 #[test]
 fn bios_gets_hidden_files_in_the_root() {
     let mbr = PartitionIds::Mbr { signature: 5, system: DiskOffset(1 << 20), windows: DiskOffset(2 << 20) };
-    let options = BootOptions { device: BcdDevice::Partition(mbr), hypervisor: true, ..options(Firmware::Bios) };
+    let settings = BootSettings { hypervisor: true, ..BootSettings::default() };
+    let options = BootOptions { device: BcdDevice::Partition(mbr), settings, ..options(Firmware::Bios) };
     let plan = plan(&image(), &Blobs, &options).unwrap();
     assert_eq!((file(&plan, "bootmgr").attributes, file(&plan, "BOOTNXT").attributes), (0x27, 0x26));
     assert_eq!(*file(&plan, "bootmgr").bytes, [7; 7]);
@@ -211,6 +212,27 @@ fn settings_come_from_the_template() {
     }
     let codes = store.objects.values().flat_map(|object| object.elements.keys());
     assert!(codes.into_iter().all(|code| code >> 28 != element::CLASS_TEMPLATE));
+}
+
+#[test]
+fn changed_settings_reach_the_template_and_every_store_made_from_it() {
+    let original = template().to_bytes(Firmware::Uefi, FileTime(0)).unwrap();
+    let mut tree = with_template(original.clone());
+    let debug = Some(DebugTransport::Serial { port: 1, baud: 115_200 });
+    let settings = BootSettings { debug, test_signing: true, ..BootSettings::default() };
+    assert!(edit_template(&mut tree, &Blobs, &BootSettings::default(), FileTime(9)).unwrap());
+    let read =
+        |tree: &FileTree| files::Image { tree, blobs: &Blobs }.read(template::TEMPLATE, 1 << 20).unwrap().unwrap();
+    assert!(read(&tree) == original);
+    assert!(edit_template(&mut tree, &Blobs, &settings, FileTime(9)).unwrap());
+    // A later bcdboot sees what a plan with the settings gives.
+    let through_template = plan(&tree, &Blobs, &options(Firmware::Bios)).unwrap();
+    let options = BootOptions { settings, ..options(Firmware::Bios) };
+    assert_eq!(store(&through_template), store(&plan(&with_template(original), &Blobs, &options).unwrap()));
+    let loader = &store(&through_template).objects[&through_template.loader];
+    assert_eq!(loader.integer(element::TEST_SIGNING), Some(1));
+    assert_eq!(loader.integer(element::KERNEL_DEBUG), Some(1));
+    assert!(!edit_template(&mut image(), &Blobs, &BootSettings::default(), FileTime(9)).unwrap());
 }
 
 #[test]
