@@ -47,6 +47,8 @@ pub(super) struct RawEntry {
     pub other_tags: Vec<u32>,
     /// Whether it has metadata of a Unix file.
     pub has_unix_data: bool,
+    /// Whether it ends with bytes that are no tagged item; libwim leaves such bytes alone too.
+    pub has_tail: bool,
 }
 
 /// The bytes of a length-prefixed piece, with running position.
@@ -173,6 +175,7 @@ impl<'a> Metadata<'a> {
             extended_attributes: None,
             other_tags: Vec::new(),
             has_unix_data: false,
+            has_tail: false,
         };
         cursor.align();
         entry.read_tagged_items(cursor)?;
@@ -208,7 +211,10 @@ impl RawEntry {
             let base = cursor.base;
             let item = cursor.take(size_of::<TaggedItem>(), "a tagged item")?;
             let item = TaggedItem::ref_from_bytes(item).expect("a struct without padding of this size");
-            let data = cursor.take(item.len.get() as usize, "a tagged item")?;
+            let Ok(data) = cursor.take(item.len.get() as usize, "a tagged item") else {
+                self.has_tail = true;
+                break;
+            };
             cursor.align();
             match item.tag.get() {
                 // Padding.

@@ -45,6 +45,7 @@ pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Resu
         reparse: Vec::new(),
         reparse_fixed,
         unix_files: 0,
+        tails: 0,
         split_groups: 0,
     };
     let place = Place { parent: NodeId::ROOT, name: &Utf16Name::from("") };
@@ -82,6 +83,7 @@ struct Builder<'a> {
     reparse: Vec<(BlobId, NodeId)>,
     reparse_fixed: bool,
     unix_files: u64,
+    tails: u64,
     split_groups: u64,
 }
 
@@ -129,11 +131,13 @@ impl Builder<'_> {
             self.seen[word] |= bit;
             offset = next;
             self.check_name(place)?;
+            let siblings = self.tree[directory].children.as_ref();
+            if siblings.is_some_and(|names| names.contains_key(place.name)) {
+                return Err(self.fault(place, "the name occurs twice in its directory"));
+            }
             let node = self.link_group(&entry, place)?;
             let short_name = entry.short_name.clone().filter(|name| *name != entry.name);
-            self.tree
-                .link(directory, entry.name.clone(), Entry { short_name, node })
-                .map_err(|_| self.fault(place, "the name occurs twice in its directory"))?;
+            self.tree.link(directory, entry.name.clone(), Entry { short_name, node })?;
             if self.tree[node].is_directory() {
                 if depth == MAX_DEPTH {
                     return Err(self.fault(place, "directories are nested too deep"));
@@ -199,6 +203,7 @@ impl Builder<'_> {
     fn note(&mut self, entry: &RawEntry, id: NodeId) {
         self.unix_files += u64::from(entry.has_unix_data);
         self.reparse.extend(self.last_reparse.take().map(|blob| (blob, id)));
+        self.tails += u64::from(entry.has_tail);
         let link = entry.reparse.is_some_and(|(tag, flags)| LINK_TAGS.contains(&tag) && flags & REPARSE_NOT_FIXED == 0);
         if link && self.reparse_fixed {
             self.relative_links.push(id);
@@ -220,6 +225,7 @@ impl Builder<'_> {
         // leave the other out or add empty digests in any number.
         let mut contents = entry.unnamed.iter().filter(|digest| **digest != [0; 20]);
         let reparse = match entry.reparse {
+            Some((0, _)) => return Err(self.fault(place, "a reparse point without a tag")),
             Some((tag, _)) => {
                 let data = contents.next().map_or(Ok(Content::empty()), |digest| self.content(digest, place))?;
                 if data.len() > MAX_REPARSE_DATA {
@@ -342,10 +348,119 @@ impl Builder<'_> {
             warnings
                 .push(format!("{} files have Unix metadata, which NTFS cannot hold; it is left out", self.unix_files));
         }
+        if self.tails > 0 {
+            warnings.push(format!("{} files have bytes after their metadata, which are ignored", self.tails));
+        }
         if self.split_groups > 0 {
             let groups = self.split_groups;
             warnings.push(format!("names in {groups} hard-link groups disagree about the contents; they become files"));
         }
         warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::wim::ffi::Info;
+    use crate::source::wim::format::{Compression, TAG_UNIX_DATA};
+
+    /// What a test sets of an entry; the rest is zero.
+    #[derive(Clone, Copy, Default)]
+    struct Spec {
+        name: &'static str,
+        attributes: u32,
+        /// Hard-link group, or tag and flags of a reparse point.
+        group: u64,
+        tag: Option<u32>,
+    }
+
+    fn entry(spec: Spec, children: u64) -> Vec<u8> {
+        let mut bytes = vec![0; 102];
+        bytes[8..12].copy_from_slice(&spec.attributes.to_le_bytes());
+        bytes[12..16].fill(0xff);
+        bytes[16..24].copy_from_slice(&children.to_le_bytes());
+        bytes[88..96].copy_from_slice(&spec.group.to_le_bytes());
+        bytes[100..102].copy_from_slice(&(spec.name.len() as u16 * 2).to_le_bytes());
+        bytes.extend(spec.name.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        if let Some(tag) = spec.tag {
+            bytes.extend([tag, 4, 0, 0].into_iter().flat_map(u32::to_le_bytes));
+        }
+        let len = bytes.len() as u64;
+        bytes[..8].copy_from_slice(&len.to_le_bytes());
+        bytes
+    }
+
+    /// The image whose root has the entries `specs`.
+    fn image(specs: &[Spec]) -> Result<Image> {
+        let mut bytes = vec![0; 8];
+        let root = entry(Spec { attributes: attribute::DIRECTORY, ..Spec::default() }, 0);
+        let list = (bytes.len() + root.len() + 8) as u64;
+        bytes.extend(entry(Spec { attributes: attribute::DIRECTORY, ..Spec::default() }, list));
+        bytes.extend([0; 8]);
+        bytes.extend(specs.iter().flat_map(|spec| entry(*spec, 0)));
+        bytes.extend([0; 8]);
+        build(&bytes, &store(), true)
+    }
+
+    fn store() -> WimStore {
+        let compression = Compression::None;
+        let info = Info { image_count: 1, chunk_size: 0, compression, pipable: false, reparse_fixed: true };
+        WimStore::new([].into(), &info, Vec::new()).unwrap()
+    }
+
+    fn file(name: &'static str, attributes: u32, group: u64) -> Spec {
+        Spec { name, attributes, group, tag: None }
+    }
+
+    #[test]
+    fn an_image_of_nothing_is_an_empty_root() {
+        for bytes in [&[0; 8][..], &[0; 16]] {
+            let image = build(bytes, &store(), false).unwrap();
+            assert_eq!((image.tree.node_count(), image.tree[NodeId::ROOT].is_directory()), (1, true));
+        }
+    }
+
+    #[test]
+    fn hard_links_that_disagree_become_files() {
+        let image = image(&[file("a", 1, 7), file("b", 1, 7), file("c", 2, 7), file("d", 2, 7), file("e", 1, 0)]);
+        let image = image.unwrap();
+        let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| image.tree.find(name).unwrap());
+        assert_eq!((a, c), (b, d));
+        assert!(a != c && a != e);
+        assert_eq!(image.warnings.len(), 1);
+    }
+
+    #[test]
+    fn directories_have_no_hard_links() {
+        let directory = file("a", attribute::DIRECTORY, 7);
+        image(&[directory]).unwrap();
+        for other in [file("b", attribute::DIRECTORY, 7), file("b", 0, 7)] {
+            assert_eq!(image(&[directory, other]).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
+
+    #[test]
+    fn links_made_relative_are_told() {
+        let link = |name, group| file(name, attribute::REPARSE_POINT, group);
+        let image = image(&[link("a", 0xa000_000c), link("b", 0xa000_000c | 1 << 48), link("c", 0x8000_0013)]).unwrap();
+        assert_eq!(image.relative_links, [image.tree.find("a").unwrap()]);
+        assert_eq!(image.tree[image.tree.find("c").unwrap()].reparse.as_ref().unwrap().tag, 0x8000_0013);
+    }
+
+    #[test]
+    fn what_has_no_place_is_refused_by_name() {
+        let unknown = Spec { name: "x", tag: Some(99), ..Spec::default() };
+        for (spec, kind) in [
+            (unknown, ErrorKind::Unsupported),
+            (file("x", attribute::ENCRYPTED, 0), ErrorKind::Unsupported),
+            (file("x", attribute::REPARSE_POINT, 0), ErrorKind::Corrupt),
+        ] {
+            let error = image(&[spec]).unwrap_err();
+            assert!(error.kind() == kind && error.message().contains(r"`\x`"), "{error}");
+        }
+        let unix = Spec { name: "x", tag: Some(TAG_UNIX_DATA), ..Spec::default() };
+        assert_eq!(image(&[unix]).unwrap().warnings.len(), 1);
     }
 }
