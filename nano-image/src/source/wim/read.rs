@@ -135,8 +135,9 @@ impl Item {
         } else {
             let near = chunk.offset.checked_sub(self.read_end).is_some_and(|gap| gap <= MAX_GAP);
             let same_codec = codec.is_none() || self.codec.is_none() || self.codec == codec;
-            let fits = self.output_len + chunk.len as usize <= ITEM_LEN && end - self.read_start <= 2 * ITEM_LEN as u64;
-            if part != self.part || !near || !same_codec || !fits {
+            let fits = self.output_len + chunk.len as usize <= ITEM_LEN;
+            let short = end.saturating_sub(self.read_start) <= 2 * ITEM_LEN as u64;
+            if part != self.part || !near || !same_codec || !fits || !short {
                 return false;
             }
         }
