@@ -8,7 +8,7 @@ use std::process::Command;
 
 use fixtures::{Data, Tree, WimBuilder, data::hex, hostile, scenes};
 use nano_image::ErrorKind;
-use nano_image::content::{BlobId, BlobStore, Content};
+use nano_image::content::{BlobId, BlobStore, Content, ReadAt};
 use nano_image::source::wim::{Image, ResourceForm, Wim, WimStore};
 use nano_image::tree::{FileTree, NodeId};
 use nano_image::types::FileTime;
@@ -184,21 +184,73 @@ fn parts_are_found_or_named() {
     wimlib(&folder, &["split", "scene.wim", "s.swm", "3"]);
     let (first, second, third) = (folder.join("s.swm"), folder.join("s2.swm"), folder.join("s3.swm"));
     Wim::open(&first, &[]).unwrap();
-    let error = Wim::open(&second, &[]).err().unwrap();
+    let error = Wim::open(&second, &[]).unwrap_err();
     assert!(error.kind() == ErrorKind::NotFound && error.hint().is_some(), "{error}");
 
     let moved = folder.join("moved part");
     std::fs::rename(&second, &moved).unwrap();
-    let error = Wim::open(&first, &[]).err().unwrap();
+    let error = Wim::open(&first, &[]).unwrap_err();
     assert_eq!((error.kind(), error.path()), (ErrorKind::NotFound, Some(second.as_path())));
     assert!(error.message().contains("part 2 of"), "{error}");
     let wim = Wim::open(&first, &[moved.clone(), first.clone()]).unwrap();
     check_contents(wim.store());
 
     std::fs::copy(&third, &second).unwrap();
-    assert_eq!(Wim::open(&first, &[]).err().unwrap().kind(), ErrorKind::NotFound);
-    assert_eq!(Wim::open(&first, &[folder.join("scene.wim")]).err().unwrap().kind(), ErrorKind::Recipe);
-    assert_eq!(Wim::open(folder.join("scene.wim"), &[moved]).err().unwrap().kind(), ErrorKind::Recipe);
+    assert_eq!(Wim::open(&first, &[]).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(Wim::open(&first, &[folder.join("scene.wim")]).unwrap_err().kind(), ErrorKind::Recipe);
+    assert_eq!(Wim::open(folder.join("scene.wim"), &[moved]).unwrap_err().kind(), ErrorKind::Recipe);
+}
+
+/// A WIM that begins at a byte of a larger file.
+struct Within(std::fs::File, u64);
+
+impl ReadAt for Within {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buf, self.1 + offset)
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(ReadAt::len(&self.0)? - self.1)
+    }
+}
+
+#[test]
+fn wims_inside_another_file() {
+    let scene = scenes::rich(50_000);
+    let (folder, wim) = written("within", &scene);
+    let scratch = folder.join("scratch");
+    let open = |name: &str| {
+        let outer = folder.join("outer.iso");
+        let bytes = [vec![7; 4097], std::fs::read(folder.join(name)).unwrap()].concat();
+        std::fs::write(&outer, bytes).unwrap();
+        let data = Within(std::fs::File::open(&outer).unwrap(), 4097);
+        let opened = Wim::open_within(std::sync::Arc::new(data), name, &scratch);
+        assert!(!scratch.exists());
+        opened
+    };
+    for form in ["scene.wim", "lzx.wim", "pipable.wim", "solid.esd"] {
+        let arguments = FORMS.iter().find(|(name, _)| *name == form).map_or(&[][..], |(_, arguments)| arguments);
+        if form != "scene.wim" {
+            let _ = std::fs::remove_file(folder.join(form));
+            wimlib(&folder, &[&["export", text(&wim), "all", form][..], arguments].concat());
+        }
+        let wim = match open(form) {
+            Ok(wim) => wim,
+            Err(error) => {
+                assert!(
+                    error.kind() == ErrorKind::Unsupported && ["pipable.wim", "solid.esd"].contains(&form),
+                    "{error}"
+                );
+                continue;
+            }
+        };
+        let image = wim.read_image(1).unwrap();
+        assert_eq!(facts_of(&image.tree, wim.store(), true), describe(&scene.images()[0].tree));
+        check_contents(wim.store());
+    }
+    std::fs::write(folder.join("bad.wim"), vec![0; 300]).unwrap();
+    let error = open("bad.wim").unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(Path::new("bad.wim"))));
 }
 
 #[test]
@@ -206,13 +258,13 @@ fn what_is_no_wim_is_refused() {
     let folder = folder("no-wim");
     let file = folder.join("text.wim");
     std::fs::write(&file, "MZ, not a WIM, but as long as its header".repeat(10)).unwrap();
-    let error = Wim::open(&file, &[]).err().unwrap();
+    let error = Wim::open(&file, &[]).unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string()),
         (ErrorKind::Corrupt, format!("{}: not a WIM file (at byte 0x0)", file.display()))
     );
     for missing in [folder.join("missing.wim"), folder.clone()] {
-        let error = Wim::open(&missing, &[]).err().unwrap();
+        let error = Wim::open(&missing, &[]).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::NotFound, Some(missing.as_path())));
     }
 }

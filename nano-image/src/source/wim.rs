@@ -21,6 +21,7 @@ mod store;
 mod tree;
 mod xml;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;
 pub use xml::{Architecture, ImageInfo, Version};
 
-use crate::content::{BlobId, BlobStore};
+use crate::content::{BlobId, BlobStore, ReadAt};
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId};
 
@@ -61,6 +62,12 @@ pub struct Image {
     pub warnings: Vec<String>,
 }
 
+impl fmt::Debug for Wim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wim").field("path", &self.path).field("images", &self.images).finish_non_exhaustive()
+    }
+}
+
 impl Wim {
     /// Opens the WIM at `path`. Of a split WIM that is the first part; the others are looked for beside it
     /// (`name.swm`, `name2.swm`, `name3.swm` …) unless they are among `parts`.
@@ -72,6 +79,18 @@ impl Wim {
     /// version.
     pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
         open::open(path.as_ref(), parts)
+    }
+
+    /// Opens a WIM that is part of a larger file (an ISO image) and comes as `data`; errors call it `path`. libwim
+    /// reads plain files only, so a file `scratch` is made for it and removed: as long as the WIM, but a hole except
+    /// for the header and the tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open); also [`Unsupported`](crate::ErrorKind::Unsupported) for a split or pipable WIM
+    /// and for one with solid resources (ESD), and [`Io`](crate::ErrorKind::Io) if `scratch` exists.
+    pub fn open_within(data: Arc<dyn ReadAt>, path: impl AsRef<Path>, scratch: impl AsRef<Path>) -> Result<Self> {
+        open::open_within(data, path.as_ref(), scratch.as_ref())
     }
 
     /// The images, sorted by index.

@@ -68,10 +68,10 @@ pub(super) struct SolidEntry {
 pub(super) struct Handle(NonNull<sys::WIMStruct>);
 
 impl Handle {
-    /// Opens the WIM at `path`: libwim reads header, blob table and XML.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens the WIM in `file`, which errors call `path`: libwim reads header, blob table and XML.
+    pub fn open(file: &Path, path: &Path) -> Result<Self> {
         initialize().map_err(|code| code.into_error(path))?;
-        let name = c_path(path)?;
+        let name = c_path(file)?;
         let mut wim = ptr::null_mut();
         // SAFETY: `name` is a C string and `wim` a valid place for the result; both outlive the call.
         check(unsafe { sys::wimlib_open_wim(name.as_ptr(), 0, &mut wim) }).map_err(|code| code.into_error(path))?;
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_an_error_with_its_path() {
-        let error = Handle::open(Path::new("no/such.wim")).err().unwrap();
-        assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(Path::new("no/such.wim"))));
+        let error = Handle::open(Path::new("no/such"), Path::new("a.wim")).err().unwrap();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(Path::new("a.wim"))));
     }
 }

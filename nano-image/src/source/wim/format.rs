@@ -25,6 +25,9 @@ pub const MAGIC: [u8; 8] = *b"MSWIM\0\0\0";
 /// Magic of a pipable WIM file (wimlib only).
 pub const PIPABLE_MAGIC: [u8; 8] = *b"WLPWM\0\0\0";
 
+/// Version of a WIM that may have solid resources.
+pub const VERSION_SOLID: u32 = 0xE00;
+
 /// First bytes of every part of a WIM.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

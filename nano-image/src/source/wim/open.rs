@@ -1,13 +1,14 @@
 //! Opens a WIM and its parts.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zerocopy::FromBytes;
 
 use super::ffi::Handle;
-use super::format::{Header, MAGIC, PIPABLE_MAGIC};
+use super::format::{Header, MAGIC, PIPABLE_MAGIC, VERSION_SOLID};
 use super::resource::Part;
 use super::store::WimStore;
 use super::{Wim, xml};
@@ -21,10 +22,51 @@ const MAX_TABLE: u64 = 1 << 30;
 pub(super) fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
     let (part, header) = open_part(path)?;
     let parts: Arc<[Part]> = find_parts(part, &header, more_parts)?.into();
-    let mut handle = Handle::open(path)?;
+    let mut handle = Handle::open(path, path)?;
     for part in &parts[1..] {
         handle.reference(&part.path)?;
     }
+    read_tables(&handle, parts)
+}
+
+/// See [`Wim::open_within`].
+pub(super) fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) -> Result<Wim> {
+    let len = data.len().map_err(|error| Error::io("open the WIM", path, error))?;
+    let part = Part { path: path.to_owned(), data, len };
+    let header = read_header(&part)?;
+    let kinds = [
+        ("a split", header.total_parts.get() != 1),
+        ("a solid", header.version.get() == VERSION_SOLID),
+        ("a pipable", header.magic == PIPABLE_MAGIC),
+    ];
+    if let Some((kind, _)) = kinds.iter().find(|(_, is_kind)| *is_kind) {
+        return Err(Error::unsupported(format!("{kind} WIM inside another file"))
+            .with_path(path)
+            .with_hint("copy its files out and name them"));
+    }
+    let opened = write_skeleton(&part, &header, scratch).and_then(|()| Handle::open(scratch, path));
+    let _ = std::fs::remove_file(scratch);
+    read_tables(&opened?, [part].into())
+}
+
+/// Writes to the new file `scratch` what libwim reads when it opens a WIM, at its place; the rest is a hole.
+fn write_skeleton(part: &Part, header: &Header, scratch: &Path) -> Result<()> {
+    let io = |error| Error::io("write the scratch file", scratch, error);
+    let mut file = File::create_new(scratch).map_err(io)?;
+    file.set_len(part.len).map_err(io)?;
+    let header_place = (0, size_of::<Header>() as u64);
+    let tables = [&header.blob_table, &header.xml].map(|place| (place.offset.get(), place.stored_len()));
+    for (offset, len) in [header_place, tables[0], tables[1]] {
+        let mut bytes = vec![0; len as usize];
+        part.read(&mut bytes, offset)?;
+        file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&bytes)).map_err(io)?;
+    }
+    Ok(())
+}
+
+/// Reads what the opened WIM says of its images and blobs, which lie in `parts`.
+fn read_tables(handle: &Handle, parts: Arc<[Part]>) -> Result<Wim> {
+    let path = &*parts[0].path.clone();
     let info = handle.info(path)?;
     let images = xml::parse(&handle.xml(path)?).map_err(|error| error.with_path(path))?;
     let (metadata, blobs): (Vec<_>, Vec<_>) = handle.blobs(path)?.into_iter().partition(|blob| blob.is_metadata);
@@ -50,6 +92,13 @@ fn open_part(path: &Path) -> Result<(Part, Header)> {
     }
     let len = file.len().map_err(io)?;
     let part = Part { path: path.to_owned(), data: Arc::new(file), len };
+    let header = read_header(&part)?;
+    Ok((part, header))
+}
+
+/// Reads the header of a part, and checks what libwim would take on trust.
+fn read_header(part: &Part) -> Result<Header> {
+    let len = part.len;
     let mut bytes = [0; size_of::<Header>()];
     let known = len.min(bytes.len() as u64) as usize;
     part.read(&mut bytes[..known], 0)?;
@@ -66,11 +115,11 @@ fn open_part(path: &Path) -> Result<(Part, Header)> {
                 .corrupt(format!("the {what} lies beyond the end of the WIM: it is truncated"), at)
                 .with_hint("copy the file again and compare its size and hash with the original"));
         }
-        if place.len.get() > MAX_TABLE {
+        if place.len.get() > MAX_TABLE || place.stored_len() > MAX_TABLE {
             return Err(part.corrupt(format!("the {what} claims {} bytes", place.len), at));
         }
     }
-    Ok((part, header))
+    Ok(header)
 }
 
 /// All parts of the WIM whose given file is `first`, in order.
