@@ -11,7 +11,7 @@ use crate::progress::{Observer, Phase};
 use crate::source::wim::{ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
-use crate::windows::boot::{self, BootFile, BootOptions, PartitionIds};
+use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -74,7 +74,7 @@ impl Recipe {
             },
             locale: info.default_language.clone(),
             description: None,
-            hypervisor: false,
+            settings: BootSettings::default(),
             seed,
             time,
             jobs: 1,
