@@ -101,7 +101,7 @@ const _: () = assert!(size_of::<SolidHeader>() == 16);
 /// Precedes each chunk of a pipable resource: the stored length of the chunk.
 pub type PipableChunkHeader = U32;
 
-/// How chunks are compressed; the values are those of [`SolidHeader`].
+/// How chunks are compressed; the values are those in the header of a solid resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// Stored raw.
@@ -115,7 +115,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// From the value in a [`SolidHeader`].
+    /// From the value in the header of a solid resource.
     pub fn from_format(value: u32) -> Option<Self> {
         [Self::None, Self::Xpress, Self::Lzx, Self::Lzms].into_iter().find(|compression| *compression as u32 == value)
     }

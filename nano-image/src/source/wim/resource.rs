@@ -198,7 +198,7 @@ impl ChunkTable {
             }
             while self.mark.chunk < index {
                 let stored_len = self.entry(resource, part, self.mark.chunk)?;
-                // Cannot overflow: fewer than 2^62 lengths of u32, each checked on the way by its user or the end.
+                // A sum that saturates fails the check below.
                 self.mark =
                     Mark { chunk: self.mark.chunk + 1, position: self.mark.position.saturating_add(stored_len) };
             }
