@@ -12,6 +12,7 @@ mod check;
 mod edit;
 mod format;
 mod hive;
+mod in_tree;
 mod list;
 mod log;
 mod name;

@@ -54,8 +54,58 @@ fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
             Ok(hive) => {
                 assert!(!bad, "{name} was read");
                 assert!(hive.into_bytes() == bytes, "{name} changed");
+                assert_edit_is_local(bytes, name);
             }
             Err(error) => assert!(bad, "{name}: {error}"),
         }
     }
+}
+
+/// Everything that a hive says outside the key `without`, but for the time of the root.
+fn contents(hive: &Hive, without: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut pending = vec![(hive.root(), String::new())];
+    while let Some((key, path)) = pending.pop() {
+        if path == without {
+            continue;
+        }
+        let time = if path.is_empty() { FileTime(0) } else { hive.key_time(key) };
+        lines.push(format!("{path} {time:?} {:?} {:?}", hive.class(key), hive.security(key)));
+        lines.extend(hive.values(key).into_iter().map(|(name, value)| format!("{name} {value:?}")));
+        let below = |child: KeyId| (child, format!(r"{path}\{}", hive.name(child)));
+        pending.extend(hive.subkeys(key).into_iter().map(below));
+    }
+    lines
+}
+
+/// An edit changes what it says and nothing else; taking it back gives the same contents.
+fn assert_edit_is_local(bytes: Vec<u8>, what: &str) {
+    let mut hive = Hive::parse(bytes).unwrap();
+    hive.set_time(FileTime(12_345));
+    let before = contents(&hive, "-");
+    let key = hive.create_key(hive.root(), r"Added key\Ж").unwrap();
+    for number in 0..600 {
+        hive.create_child(key, format!("{number}").as_str()).unwrap();
+    }
+    hive.set_value(key, "value", Value::binary(vec![0xA5; 40_000])).unwrap();
+    hive.set_security(key, &descriptor_for(3, true)).unwrap();
+    let mut hive = Hive::parse(hive.into_bytes()).unwrap();
+    assert_eq!(contents(&hive, r"\Added key"), before, "{what}");
+    let key = hive.find(r"added KEY\ж").unwrap();
+    assert_eq!((hive.subkeys(key).len(), hive.value(key, "VALUE").unwrap().data.len()), (600, 40_000));
+    hive.delete_key(hive.find("added key").unwrap()).unwrap();
+    let bytes = hive.into_bytes();
+    assert!(!bytes.windows(64).any(|window| window == [0xA5; 64]), "{what}: deleted data stay in the file");
+    assert_eq!(contents(&Hive::parse(bytes).unwrap(), "-"), before, "{what}");
+}
+
+#[test]
+fn an_edit_changes_nothing_else() {
+    let mut hive = Hive::new(FileTime(7), &HiveOptions::default()).unwrap();
+    for name in [r"a\b\c", r"a\d", "z", r"Ж\ä"] {
+        let key = hive.create_key(hive.root(), name).unwrap();
+        hive.set_class(key, name.as_bytes()).unwrap();
+        hive.set_value(key, name, Value::sz(name)).unwrap();
+    }
+    assert_edit_is_local(hive.into_bytes(), "own hive");
 }

@@ -22,21 +22,6 @@ pub(super) struct Image<'a> {
     pub blobs: &'a dyn BlobStore,
 }
 
-impl Image<'_> {
-    /// The whole file at `path` of at most `limit` bytes; `None` if there is none.
-    pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some(data) = self.tree.find(path).and_then(|node| self.tree[node].data.as_ref()) else { return Ok(None) };
-        if data.len() > limit {
-            let what = format!("file of {} bytes; {limit} at most are expected", data.len());
-            return Err(Error::unsupported(what).with_path(path));
-        }
-        match data {
-            Content::Bytes(bytes) => Ok(Some(bytes.to_vec())),
-            Content::Blob { id, .. } => self.blobs.read_blob(*id, limit).map(Some).map_err(|e| e.with_path(path)),
-        }
-    }
-}
-
 /// A file to copy.
 struct Copy {
     path: String,

@@ -3,12 +3,11 @@
 use std::net::Ipv4Addr;
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
-use super::files::Image;
-use super::template::{MAX_TEMPLATE, TEMPLATE};
+use super::template::TEMPLATE;
 use crate::content::BlobStore;
 use crate::error::{Error, Result};
 use crate::registry::Hive;
-use crate::tree::{FileTree, Times};
+use crate::tree::FileTree;
 use crate::types::{FileTime, Guid};
 
 /// How a kernel debugger is connected.
@@ -160,21 +159,16 @@ pub fn edit_template(
     settings: &BootSettings,
     time: FileTime,
 ) -> Result<bool> {
-    let read = Image { tree, blobs }.read(TEMPLATE, MAX_TEMPLATE)?;
-    let Some(bytes) = read.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
     let in_template = |error: Error| error.with_path(TEMPLATE);
-    let mut hive = Hive::parse(bytes).map_err(in_template)?;
+    let Some(mut hive) = Hive::open(tree, blobs, TEMPLATE)? else { return Ok(false) };
     let Some(before) = BcdStore::from_hive(&hive).map_err(in_template)? else { return Ok(false) };
     let mut after = before.clone();
     let patterns = [well_known::TARGET_EFI, well_known::TARGET_PCAT];
     let present: Vec<Guid> = patterns.into_iter().filter(|id| before.objects.contains_key(id)).collect();
     settings.apply(&mut after, &present)?;
-    if after == before {
-        return Ok(true);
-    }
     hive.set_time(time);
     after.write_changes(&before, &mut hive).map_err(in_template)?;
-    tree.write_file(TEMPLATE, hive.into_bytes(), Times::all(time))?;
+    hive.save(tree, TEMPLATE)?;
     Ok(true)
 }
 

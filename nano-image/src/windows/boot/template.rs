@@ -14,9 +14,6 @@ use crate::types::Guid;
 
 pub(super) const TEMPLATE: &str = r"Windows\System32\config\BCD-Template";
 const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-/// Templates have 28 to 40 KiB.
-pub(super) const MAX_TEMPLATE: u64 = 16 << 20;
-const MAX_SOFTWARE: u64 = 512 << 20;
 /// What only templates hold.
 const PATTERNS: [Guid; 7] = [
     well_known::TARGET_EFI,
@@ -56,15 +53,10 @@ fn read_template(image: &Image<'_>, firmware: Firmware, warnings: &mut Vec<Strin
         warnings.push(format!("{why}: the boot menu gets Windows' default settings"));
         Ok(None)
     };
-    let Some(bytes) = image.read(TEMPLATE, MAX_TEMPLATE)? else {
-        return without(&format!("the image has no `{TEMPLATE}`"));
+    let Some(hive) = Hive::open(image.tree, image.blobs, TEMPLATE)? else {
+        return without(&format!("the image has no `{TEMPLATE}`, or an empty one"));
     };
-    if bytes.is_empty() {
-        return without(&format!("`{TEMPLATE}` is empty"));
-    }
-    let in_template = |error: crate::Error| error.with_path(TEMPLATE);
-    let hive = Hive::parse(bytes).map_err(in_template)?;
-    let Some(store) = BcdStore::from_hive(&hive).map_err(in_template)? else {
+    let Some(store) = BcdStore::from_hive(&hive).map_err(|error| error.with_path(TEMPLATE))? else {
         return without(&format!("`{TEMPLATE}` is a registry hive but no BCD store"));
     };
     if !store.objects.contains_key(&target(firmware)) {
@@ -75,12 +67,11 @@ fn read_template(image: &Image<'_>, firmware: Firmware, warnings: &mut Vec<Strin
 
 /// The product name in the image's SOFTWARE hive.
 fn product_name(image: &Image<'_>, warnings: &mut Vec<String>) -> String {
-    let name = image.read(SOFTWARE, MAX_SOFTWARE).and_then(|bytes| {
-        let Some(bytes) = bytes else { return Ok(None) };
-        let hive = Hive::parse(bytes).map_err(|error| error.with_path(SOFTWARE))?;
-        let key = hive.find(r"Microsoft\Windows NT\CurrentVersion");
-        Ok(key.and_then(|key| hive.value(key, "ProductName")?.text()).filter(|name| !name.is_empty()))
-    });
+    let read = |hive: Hive| {
+        let key = hive.find(r"Microsoft\Windows NT\CurrentVersion")?;
+        hive.value(key, "ProductName")?.text().filter(|name| !name.is_empty())
+    };
+    let name = Hive::open(image.tree, image.blobs, SOFTWARE).map(|hive| hive.and_then(read));
     let why = match name {
         Ok(Some(name)) => return name,
         Ok(None) => format!("`{SOFTWARE}` gives no product name"),
