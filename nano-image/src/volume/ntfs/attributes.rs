@@ -51,7 +51,7 @@ impl Files {
         }
         if let Some(list) = &node.extended_attributes {
             attributes.push(Attribute::resident(attribute_type::EA_INFORMATION, &[], ea_information(list)));
-            attributes.push(Attribute::resident(attribute_type::EA, &[], &**list));
+            attributes.push(Attribute::resident(attribute_type::EA, &[], ea_list(list)));
         }
         attributes
     }
@@ -173,7 +173,26 @@ fn ea_information(list: &[u8]) -> Vec<u8> {
     let needed = ea_entries(list).filter(|(_, flags)| flags & 0x80 != 0).count() as u16;
     let mut value = packed_ea_size(list).to_le_bytes().to_vec();
     value.extend_from_slice(&needed.to_le_bytes());
-    value.extend_from_slice(&(list.len() as u32).to_le_bytes());
+    value.extend_from_slice(&(list.len().next_multiple_of(4) as u32).to_le_bytes());
+    value
+}
+
+/// Value of `$EA`: there the last entry too holds the distance to the next, which is the end.
+fn ea_list(list: &[u8]) -> Vec<u8> {
+    let mut value = list.to_vec();
+    let (mut last, mut next) = (0, 0);
+    while let Some(offset) = value.get(last..last + 4) {
+        next = u32::from_le_bytes(offset.try_into().expect("4 bytes")) as usize;
+        if next == 0 || last + next >= value.len() {
+            break;
+        }
+        last += next;
+    }
+    if next == 0 && last < value.len() {
+        value.resize(value.len().next_multiple_of(4), 0);
+        let distance = ((value.len() - last) as u32).to_le_bytes();
+        value[last..last + 4].copy_from_slice(&distance);
+    }
     value
 }
 
