@@ -142,6 +142,24 @@ impl Hive {
         Ok(())
     }
 
+    /// Whether the hints of a key's lists are those of its subkeys, by which Windows searches.
+    #[cfg(test)]
+    pub(super) fn hints_are_right(&self, key: Cell) -> bool {
+        let leaves = self.leaves(key);
+        (0..leaves.count).filter_map(|index| self.leaf_at(leaves, index)).all(|leaf| {
+            (0..leaf.count).all(|index| {
+                let name: Vec<u16> = self.key_name(self.entry(leaf, index).unwrap()).unwrap().units().collect();
+                let at = size_of::<ListHeader>() + index * leaf.entry_len() + 4;
+                let stored = || self.cells.get(leaf.cell).unwrap()[at..at + 4].try_into().map(u32::from_le_bytes).ok();
+                match leaf.signature {
+                    LH => stored() == Some(name::hash(&name)),
+                    LF => stored() == Some(name::hint(&name)),
+                    _ => true,
+                }
+            })
+        })
+    }
+
     fn leaves(&self, key: Cell) -> Leaves {
         let none = Leaves { list: NO_CELL, has_root: false, count: 0 };
         let Some((node, _)) = self.node(key).filter(|(node, _)| node.subkey_count.get() > 0) else { return none };

@@ -116,6 +116,7 @@ fn reopen(hive: &Hive) -> Hive {
         let (stored, _) = checked.cells.read::<KeySecurity>(*item).unwrap();
         assert_eq!((stored.references.get(), *count > 0), (*count, true));
     }
+    assert!(tests::all_hints_are_right(&checked));
     Hive::parse(bytes).unwrap()
 }
 
