@@ -104,7 +104,7 @@ impl Cells {
         }
         let size = self.raw_size(cell);
         let len = size.unsigned_abs();
-        (size < 0 && len <= self.bins_len - cell).then_some(len)
+        (size < 0 && len >= CELL_ALIGNMENT && len <= self.bins_len - cell).then_some(len)
     }
 
     /// Contents of a used cell.

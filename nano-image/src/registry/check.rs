@@ -3,12 +3,16 @@
 //! Every cell is claimed by the one structure that uses it: a second claim shows a loop or a shared cell, either of
 //! which an edit would turn into damage. Used cells that nothing claims are harmless and stay.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
 use super::cells::{Cell, Cells, corrupt, file_index};
 use super::format::*;
 use super::hive::{Hive, base_block, cell_list};
 use super::list::entry_len;
+use super::name::StoredName;
 use crate::error::{Error, Result};
-use crate::types::FileTime;
+use crate::types::{FileTime, upcase};
 
 /// Takes a hive with a good base block apart.
 pub(super) fn open(bytes: Vec<u8>) -> Result<Hive> {
@@ -114,9 +118,9 @@ impl<'a> Check<'a> {
 
     /// All keys from the root on; notes the security item of each.
     fn keys(&mut self, root: Cell, references: &mut Vec<Cell>) -> Result<()> {
+        self.claim(root, "root key", 0)?;
         let mut pending = vec![(root, None)];
         while let Some((cell, parent)) = pending.pop() {
-            self.claim(cell, "registry key", parent.unwrap_or(0))?;
             let (node, _) = self.hive.node(cell).ok_or_else(|| corrupt("no registry key where one should be", cell))?;
             if parent.is_some_and(|parent| parent != node.parent.get()) {
                 return Err(corrupt("registry key names another parent", cell));
@@ -161,19 +165,30 @@ impl<'a> Check<'a> {
         if found != expected {
             return Err(corrupt(format!("registry key has {expected} subkeys and lists {found}"), key));
         }
-        let mut last = None;
-        for &(child, _) in &pending[first..] {
-            // A child that is no key fails when its turn comes.
-            let Some(name) = self.hive.key_name(child) else { continue };
-            if let Some(last) = last.replace(name) {
-                match last.cmp_folded(name.units()) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Greater => self.ordered = false,
-                    std::cmp::Ordering::Equal => {
-                        return Err(corrupt(format!("two subkeys are called `{}`", name.to_name()), child));
-                    }
+        self.names(&pending[first..])
+    }
+
+    /// Whether the names of `children` are in order, and that none occurs twice.
+    fn names(&mut self, children: &[(Cell, Option<Cell>)]) -> Result<()> {
+        // A child that is no key fails when its turn comes.
+        let names = || children.iter().filter_map(|(cell, _)| Some((*cell, self.hive.key_name(*cell)?)));
+        let twice = |cell, name: StoredName<'_>| corrupt(format!("two subkeys are called `{}`", name.to_name()), cell);
+        let mut ordered = true;
+        for ((_, name), (cell, next)) in names().zip(names().skip(1)) {
+            match name.cmp_folded(next.units()) {
+                Ordering::Less => {}
+                Ordering::Greater => ordered = false,
+                Ordering::Equal => return Err(twice(cell, next)),
+            }
+        }
+        if !ordered {
+            let mut folded = BTreeSet::new();
+            for (cell, name) in names() {
+                if !folded.insert(name.units().map(upcase::fold).collect::<Vec<u16>>()) {
+                    return Err(twice(cell, name));
                 }
             }
+            self.ordered = false;
         }
         Ok(())
     }
@@ -188,7 +203,11 @@ impl<'a> Check<'a> {
             return Err(corrupt("list of subkeys is empty", leaf));
         }
         let entries = bytes.get(4..4 + count * len).ok_or_else(|| corrupt("list of subkeys is cut off", leaf))?;
-        pending.extend(entries.chunks_exact(len).flat_map(|entry| cell_list(&entry[..4])).map(|c| (c, Some(key))));
+        for child in entries.chunks_exact(len).flat_map(|entry| cell_list(&entry[..4])) {
+            // Claimed here, so that a list of repetitions cannot fill the memory.
+            self.claim(child, "subkey", leaf)?;
+            pending.push((child, Some(key)));
+        }
         Ok(())
     }
 

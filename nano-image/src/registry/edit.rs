@@ -102,7 +102,7 @@ impl Hive {
     }
 
     /// Sets the value `name` of `key`; the empty name is the default value. A value that is there keeps its place
-    /// and the case of its name.
+    /// and the case of its name; one that is the same already counts as no edit.
     pub fn set_value(&mut self, key: KeyId, name: impl Into<Utf16Name>, value: Value) -> Result<()> {
         let name = name.into();
         self.live(key.0)?;

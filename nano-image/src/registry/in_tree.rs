@@ -19,15 +19,13 @@ impl Hive {
     pub fn open(tree: &FileTree, blobs: &dyn BlobStore, path: &str) -> Result<Option<Self>> {
         let Some(bytes) = read(tree, blobs, path)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
         let in_hive = |error: Error| error.with_path(path);
-        if let Ok(true) = Self::is_dirty(&bytes) {
-            let logs: Vec<Vec<u8>> = LOGS
-                .iter()
-                .filter_map(|log| read(tree, blobs, &format!("{path}{log}")).transpose())
-                .collect::<Result<_>>()?;
-            let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-            return Self::recover(bytes, &logs).map(Some).map_err(in_hive);
+        if let Ok(false) = Self::is_dirty(&bytes) {
+            return Self::parse(bytes).map(Some).map_err(in_hive);
         }
-        Self::parse(bytes).map(Some).map_err(in_hive)
+        let logs = LOGS.iter().filter_map(|log| read(tree, blobs, &format!("{path}{log}")).transpose());
+        let logs: Vec<Vec<u8>> = logs.collect::<Result<_>>()?;
+        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        Self::recover(bytes, &logs).map(Some).map_err(in_hive)
     }
 
     /// Writes the hive back to `path`, dated with the time of its edits, and empties its logs. A hive that was not

@@ -123,3 +123,102 @@ fn an_edit_changes_nothing_else() {
     }
     assert_edit_is_local(hive.into_bytes(), "own hive");
 }
+
+fn three_keys(minor: u32) -> (Hive, KeyId) {
+    let mut hive = Hive::new(FileTime(7), &HiveOptions::default().minor_version(minor)).unwrap();
+    let key = hive.create_key(hive.root(), "parent").unwrap();
+    for name in ["b", "d", "f"] {
+        hive.create_child(key, name).unwrap();
+    }
+    (hive, key)
+}
+
+fn names(hive: &Hive, key: KeyId) -> String {
+    hive.subkeys(key).into_iter().map(|key| hive.name(key).to_string()).collect()
+}
+
+/// Some tools sort names by other rules; Windows would not find such keys, but a hive of theirs can be edited.
+#[test]
+fn keys_in_another_order_are_found_and_edited() {
+    let (mut hive, key) = three_keys(5);
+    let list = hive.live(key.0).unwrap().subkey_list.get();
+    let (_, entries) = hive.cells.write::<format::ListHeader>(list).unwrap();
+    entries[..24].rotate_left(8);
+    let mut hive = Hive::parse(hive.into_bytes()).unwrap();
+    assert!(!hive.ordered);
+    for name in ["b", "d", "F"] {
+        assert!(hive.child(key, name).is_some(), "{name}");
+    }
+    hive.create_child(key, "e").unwrap();
+    hive.delete_key(hive.child(key, "b").unwrap()).unwrap();
+    let hive = Hive::parse(hive.into_bytes()).unwrap();
+    let mut left: Vec<char> = names(&hive, hive.find("parent").unwrap()).chars().collect();
+    left.sort();
+    assert_eq!(left, ['d', 'e', 'f']);
+}
+
+#[test]
+fn names_that_occur_twice_are_found_in_any_order() {
+    let (mut hive, key) = three_keys(5);
+    let last = hive.child(key, "f").unwrap();
+    hive.cells.write::<format::KeyNode>(last.0).unwrap().1[0] = b'B';
+    let error = Hive::parse(hive.into_bytes()).map(drop).unwrap_err();
+    assert!(error.to_string().contains("two subkeys are called `B`"), "{error}");
+}
+
+#[test]
+fn lists_without_hints_are_read_and_edited() {
+    let (mut hive, key) = three_keys(3);
+    let list = hive.live(key.0).unwrap().subkey_list.get();
+    let (header, entries) = hive.cells.write::<format::ListHeader>(list).unwrap();
+    header.signature = format::LI;
+    for index in 0..3 {
+        entries.copy_within(8 * index..8 * index + 4, 4 * index);
+    }
+    entries[12..].fill(0);
+    let mut hive = Hive::parse(hive.into_bytes()).unwrap();
+    assert_eq!(names(&hive, key), "bdf");
+    for name in ["a", "c", "e", "g", "h", "i"] {
+        hive.create_child(key, name).unwrap();
+    }
+    hive.delete_key(hive.child(key, "d").unwrap()).unwrap();
+    let hive = Hive::parse(hive.into_bytes()).unwrap();
+    assert_eq!(names(&hive, key), "abcefghi");
+}
+
+#[test]
+fn keys_without_descriptors_can_get_one() {
+    let (mut hive, key) = three_keys(5);
+    for key in [hive.root(), key].into_iter().chain(hive.subkeys(key)) {
+        let item = hive.live(key.0).unwrap().security.get();
+        hive.drop_reference(item).unwrap();
+        hive.cells.write::<format::KeyNode>(key.0).unwrap().0.security = format::NO_CELL.into();
+    }
+    let mut hive = Hive::parse(hive.into_bytes()).unwrap();
+    let new = hive.create_child(key, "new").unwrap();
+    assert_eq!(hive.security(new), None);
+    hive.set_security(new, &descriptor_for(1, false)).unwrap();
+    hive.set_security(key, &descriptor_for(2, false)).unwrap();
+    let hive = Hive::parse(hive.into_bytes()).unwrap();
+    assert_eq!(hive.security(new), Some(&descriptor_for(1, false)[..]));
+    assert_eq!(hive.security(key), Some(&descriptor_for(2, false)[..]));
+    assert_eq!(hive.security(hive.root()), None);
+}
+
+#[test]
+fn what_a_hive_cannot_hold_is_refused() {
+    let (mut hive, key) = three_keys(3);
+    let long = "x".repeat(256);
+    for name in ["", r"a\b", long.as_str()] {
+        assert!(hive.create_child(key, name).is_err(), "{name}");
+    }
+    let error = hive.set_value(key, "v", Value::binary(vec![0; (1 << 20) + 1])).unwrap_err();
+    assert!(error.to_string().contains("1048576"), "{error}");
+    assert!(hive.set_security(key, &[1; 19]).is_err());
+    assert!(hive.delete_key(hive.root()).is_err());
+    let gone = hive.child(key, "b").unwrap();
+    hive.delete_key(gone).unwrap();
+    assert!(hive.set_value(gone, "v", Value::dword(1)).is_err());
+    assert_eq!((hive.value(gone, "v"), hive.subkeys(gone)), (None, vec![]));
+    Hive::parse(hive.into_bytes()).unwrap();
+}
