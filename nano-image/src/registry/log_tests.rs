@@ -12,6 +12,8 @@ fn before_and_after() -> (Vec<u8>, Vec<u8>) {
     let mut hive = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
     let key = hive.create_key(hive.root(), r"a\b").unwrap();
     hive.set_value(key, "x", Value::dword(1)).unwrap();
+    // In bins that the edit does not reach.
+    hive.set_value(key, "still", Value::binary(vec![3; 16_000])).unwrap();
     let before = hive.into_bytes();
     let mut hive = Hive::parse(before.clone()).unwrap();
     let key = hive.find(r"a\b").unwrap();
@@ -129,7 +131,9 @@ fn entries_are_replayed_in_sequence_from_both_logs() {
     let (before, after) = before_and_after();
     let mut middle = after.clone();
     middle[BASE_BLOCK_LEN + 4096..BASE_BLOCK_LEN + 8192].fill(0xEE);
-    let stale = [base_of_log(&before, TYPE_LOG, 0), new_entry(&after, &[&before[..], &[9; 4096]].concat(), 0)].concat();
+    let mut old = before.clone();
+    old[BASE_BLOCK_LEN + 8192..BASE_BLOCK_LEN + 12_288].fill(9);
+    let stale = [base_of_log(&before, TYPE_LOG, 0), new_entry(&before, &old, 0)].concat();
     let first = [base_of_log(&before, TYPE_LOG, 1), new_entry(&before, &middle, 1)].concat();
     let second = [base_of_log(&before, TYPE_LOG, 2), new_entry(&middle, &after, 2)].concat();
     let both = [&first[..], &new_entry(&middle, &after, 2)].concat();

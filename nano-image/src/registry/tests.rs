@@ -222,3 +222,67 @@ fn what_a_hive_cannot_hold_is_refused() {
     assert_eq!((hive.value(gone, "v"), hive.subkeys(gone)), (None, vec![]));
     Hive::parse(hive.into_bytes()).unwrap();
 }
+
+/// A structure of a hive, to be damaged.
+fn damage<T: zerocopy::FromBytes + zerocopy::IntoBytes + zerocopy::KnownLayout>(
+    hive: &mut Hive,
+    cell: u32,
+    change: impl Fn(&mut T),
+) {
+    change(hive.cells.write::<T>(cell).unwrap().0);
+}
+
+#[test]
+fn damage_is_named_with_its_place() {
+    use format::{BigData, KeyNode, KeySecurity, KeyValue, ListHeader};
+    type Damage = fn(&mut Hive, KeyId);
+    let cases: [(&str, Damage); 11] = [
+        ("names another parent", |hive, key| damage::<KeyNode>(hive, key.0, |node| node.parent = 40.into())),
+        ("has 4 subkeys and lists 3", |hive, key| damage::<KeyNode>(hive, key.0, |node| node.subkey_count = 4.into())),
+        ("name of a registry key is cut off", |hive, key| {
+            damage::<KeyNode>(hive, key.0, |node| node.name_len = 999.into());
+        }),
+        ("class of a key is shorter", |hive, key| damage::<KeyNode>(hive, key.0, |node| node.class_len = 99.into())),
+        // A key that lists itself.
+        ("which is free, in use or none", |hive, key| {
+            let list = hive.live(key.0).unwrap().subkey_list.get();
+            hive.cells.write::<ListHeader>(list).unwrap().1[..4].copy_from_slice(&key.0.to_le_bytes());
+        }),
+        ("list of subkeys is cut off", |hive, key| {
+            let list = hive.live(key.0).unwrap().subkey_list.get();
+            damage::<ListHeader>(hive, list, |list| list.count = 60_000.into());
+        }),
+        ("list of values is shorter", |hive, key| damage::<KeyNode>(hive, key.0, |node| node.value_count = 99.into())),
+        ("data of a registry value is shorter", |hive, key| {
+            let value = hive.find_value(key.0, &[]).unwrap();
+            damage::<KeyValue>(hive, value, |value| value.data_len = 900.into());
+        }),
+        ("more than four bytes", |hive, key| {
+            let value = hive.find_value(key.0, &[]).unwrap();
+            damage::<KeyValue>(hive, value, |value| value.data_len = 0x8000_0005.into());
+        }),
+        ("no big data of the length", |hive, key| {
+            let value = hive.find_value(key.0, &[u16::from(b'l')]).unwrap();
+            let data = hive.value_node(value).unwrap().0.data.get();
+            damage::<BigData>(hive, data, |big| big.count = 2.into());
+        }),
+        ("ring of security descriptors is broken", |hive, key| {
+            let item = hive.live(key.0).unwrap().security.get();
+            damage::<KeySecurity>(hive, item, |item| item.previous = item.next);
+        }),
+    ];
+    for (what, change) in cases {
+        let (mut hive, key) = three_keys(5);
+        hive.set_class(key, b"c").unwrap();
+        hive.set_value(key, "", Value::sz("text")).unwrap();
+        hive.set_value(key, "l", Value::binary(vec![1; 40_000])).unwrap();
+        for (access, name) in ["b", "d", "f"].into_iter().enumerate() {
+            let child = hive.child(key, name).unwrap();
+            hive.set_security(child, &descriptor_for(access as u32, false)).unwrap();
+        }
+        change(&mut hive, key);
+        let error = Hive::parse(hive.into_bytes()).map(drop).expect_err(what);
+        assert!(error.to_string().contains(what), "{what}: {error}");
+        assert!(error.offset().is_some_and(|offset| offset > 4096), "{error}");
+    }
+}
