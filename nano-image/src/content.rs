@@ -65,6 +65,31 @@ impl ReadAt for Vec<u8> {
     }
 }
 
+/// A part of something larger, e.g. a partition of a disk. Nothing outside of it can be read.
+pub struct Window<'a> {
+    whole: &'a dyn ReadAt,
+    extent: Extent,
+}
+
+impl<'a> Window<'a> {
+    /// The bytes of `extent` in `whole`; what lies behind the end of `whole` is missing.
+    pub fn new(whole: &'a dyn ReadAt, extent: Extent) -> Self {
+        Self { whole, extent }
+    }
+}
+
+impl ReadAt for Window<'_> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64).filter(|&end| end <= self.extent.len);
+        let start = end.and_then(|_| self.extent.start.checked_add(offset));
+        self.whole.read_exact_at(buf, start.ok_or(io::ErrorKind::UnexpectedEof)?)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.whole.len()?.saturating_sub(self.extent.start).min(self.extent.len))
+    }
+}
+
 /// Number of a blob in its [`BlobStore`]. Ascending numbers are the order in which the store reads best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(pub u32);

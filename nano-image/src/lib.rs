@@ -9,6 +9,7 @@ pub mod content;
 pub mod disk;
 mod error;
 pub mod identity;
+pub mod inspect;
 pub mod progress;
 pub mod registry;
 pub mod report;

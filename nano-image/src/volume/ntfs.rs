@@ -10,10 +10,12 @@ pub mod format;
 mod index;
 mod lay_out;
 mod pack;
+mod read;
 mod record;
 mod secure;
 mod system;
 mod write;
 
 pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
+pub use read::{NtfsEntry, NtfsFile, NtfsReader, NtfsStream, NtfsVolume};
 pub use write::VolumeSink;

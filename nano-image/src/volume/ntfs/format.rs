@@ -101,6 +101,21 @@ pub mod collation {
     pub const ULONGS: u32 = 0x13;
 }
 
+/// Flags of `$VOLUME_INFORMATION`.
+pub mod volume_flag {
+    /// Windows checks the volume at the next mount.
+    pub const DIRTY: u16 = 1;
+}
+
+/// Flags of an attribute.
+pub mod attribute_flag {
+    #![allow(missing_docs)]
+    /// Bits that name a compression; 1 is LZNT1.
+    pub const COMPRESSION_MASK: u16 = 0x00FF;
+    pub const ENCRYPTED: u16 = 0x4000;
+    pub const SPARSE: u16 = 0x8000;
+}
+
 /// Flags of an index entry.
 pub mod entry_flag {
     #![allow(missing_docs)]
@@ -291,6 +306,18 @@ on_disk! {
         name_length: u8,
         /// 0x41: [`namespace`].
         namespace: u8,
+    }
+
+    /// Value of `$VOLUME_INFORMATION`.
+    struct VolumeInformation = 12 {
+        /// 0x00: zero.
+        unused: U64,
+        /// 0x08: 3.
+        major_version: u8,
+        /// 0x09: 1.
+        minor_version: u8,
+        /// 0x0A: [`volume_flag`].
+        flags: U16,
     }
 
     /// Entry of `$ATTRIBUTE_LIST`, before the name.

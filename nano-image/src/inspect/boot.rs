@@ -1,0 +1,108 @@
+//! Boot files and boot configuration stores.
+
+use super::volume::Contents;
+use super::{Boot, BootDevice, BootDeviceKind, BootEntry, BootStore, Partition, PartitionTable, Scheme};
+use crate::error::Error;
+use crate::types::Guid;
+use crate::windows::boot::BootDevice as Device;
+use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
+
+/// What firmware without settings starts on a 64-bit PC (UEFI 2.10 §3.5.1.1).
+const REMOVABLE_PATH: &str = r"EFI\Boot\bootx64.efi";
+const UEFI_STORE: &str = r"EFI\Microsoft\Boot\BCD";
+const BIOS_STORE: &str = r"Boot\BCD";
+/// Stores have some 30 KiB.
+const MAX_STORE: u64 = 16 << 20;
+
+/// Adds what `contents`, the volume of `partition`, has for booting.
+pub(super) fn inspect(
+    contents: &Contents<'_>,
+    table: &PartitionTable,
+    partition: &Partition,
+    boot: &mut Boot,
+    note: &mut dyn FnMut(&str, Error),
+) {
+    let bios = partition.active || table.scheme == Scheme::None;
+    let uefi = matches!(contents, Contents::Fat { .. });
+    if uefi && boot.removable_path.is_none() {
+        match contents.has_file(REMOVABLE_PATH) {
+            Ok(true) => boot.removable_path = Some(partition.number),
+            Ok(false) => {}
+            Err(error) => note(REMOVABLE_PATH, error),
+        }
+    }
+    for (path, firmware, _) in [(UEFI_STORE, "uefi", uefi), (BIOS_STORE, "bios", bios)].iter().filter(|place| place.2) {
+        match contents.read_file(path, MAX_STORE).and_then(|bytes| bytes.map(BcdStore::parse).transpose()) {
+            Ok(Some(bcd)) => boot.stores.push(store(&bcd, table, partition.number, path, firmware)),
+            Ok(None) => {}
+            Err(error) => note(&format!("the boot configuration `{path}` is not readable"), error),
+        }
+    }
+}
+
+fn store(bcd: &BcdStore, table: &PartitionTable, partition: u32, path: &str, firmware: &str) -> BootStore {
+    let manager = bcd.objects.get(&well_known::BOOTMGR);
+    let order = manager.and_then(|manager| manager.elements.get(&element::DISPLAY_ORDER)?.texts());
+    let order: Vec<Guid> = order.unwrap_or_default().iter().filter_map(|id| id.parse().ok()).collect();
+    let shown = |kind| [object_type::BOOT_MANAGER, object_type::OS_LOADER].contains(&kind);
+    let mut objects: Vec<_> = bcd.objects.iter().filter(|(_, object)| shown(object.kind)).collect();
+    objects.sort_by_key(|(id, object)| {
+        let place = order.iter().position(|listed| listed == *id).unwrap_or(order.len());
+        (object.kind != object_type::BOOT_MANAGER, place)
+    });
+    BootStore {
+        partition,
+        path: format!("\\{path}"),
+        firmware: firmware.to_owned(),
+        timeout: manager.and_then(|manager| manager.integer(element::TIMEOUT)),
+        default: bcd.default_entry().map(|(id, _)| id.to_string()),
+        entries: objects.into_iter().map(|(id, object)| entry(*id, object, table)).collect(),
+    }
+}
+
+fn entry(id: Guid, object: &BcdObject, table: &PartitionTable) -> BootEntry {
+    let boot_manager = object.kind == object_type::BOOT_MANAGER;
+    let device = |found: Option<Device>| found.map(|found| device(found, object, table));
+    BootEntry {
+        id: id.to_string(),
+        boot_manager,
+        description: object.description(),
+        path: object.path(),
+        device: device(object.device()),
+        os_device: device(object.os_device().filter(|_| !boot_manager)),
+        system_root: object.string(element::SYSTEM_ROOT).filter(|_| !boot_manager),
+    }
+}
+
+/// A device, with the partition of this disk that it names.
+fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
+    let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
+        let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);
+        let this_disk = table.disk_id.as_deref() == Some(&disk);
+        let text = match partition {
+            Some(number) if this_disk => format!("partition {number}"),
+            Some(number) => format!("partition {number}, but of disk {disk}, which is not this one"),
+            None if this_disk => format!("{text} of this disk, which it does not have"),
+            None => format!("{text} of disk {disk}, which is not this one"),
+        };
+        BootDevice { kind: BootDeviceKind::Partition, partition: partition.filter(|_| this_disk), text }
+    };
+    match device {
+        Device::Boot => BootDevice { kind: BootDeviceKind::Boot, partition: None, text: "boot".to_owned() },
+        Device::Gpt { disk, partition } => {
+            let guid = partition.to_string();
+            named(disk.to_string(), format!("partition {guid}"), &|known| known.guid.as_ref() == Some(&guid))
+        }
+        Device::Mbr { signature, offset } => {
+            let text = format!("the partition at byte {}", offset.0);
+            named(format!("{signature:08x}"), text, &|known| known.start == offset.0)
+        }
+        Device::Locate { element } => {
+            let path = object.string(element).unwrap_or_else(|| format!("the path in element {element:08x}"));
+            BootDevice { kind: BootDeviceKind::Locate, partition: None, text: format!("locate {path}") }
+        }
+        Device::Other { kind } => {
+            BootDevice { kind: BootDeviceKind::Other, partition: None, text: format!("device of type {kind}") }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The partition table.
+
+use super::{Partition, PartitionTable, Scheme};
+use crate::content::ReadAt;
+use crate::disk::{DiskReader, gpt, mbr};
+use crate::error::Result;
+
+/// What the types of GPT partitions mean (UEFI 2.10 §5.3.3, "Partition types" of Windows, of the Linux discoverable
+/// partitions specification).
+const GPT_TYPES: [(&str, &str); 11] = [
+    ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "EFI system"),
+    ("e3c9e316-0b5c-4db8-817d-f92df00215ae", "Microsoft reserved"),
+    ("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "basic data"),
+    ("de94bba4-06d1-4d40-a16a-bfd50179d6ac", "Windows recovery"),
+    ("5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "LDM metadata"),
+    ("af9b60a0-1431-4f62-bc68-3311714a69ad", "LDM data"),
+    ("e75caf8f-f680-4cee-afa3-b001e56efc2d", "storage spaces"),
+    ("21686148-6449-6e6f-744e-656564454649", "BIOS boot"),
+    ("0fc63daf-8483-4772-8e79-3d69d8477de4", "Linux data"),
+    ("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "Linux swap"),
+    ("e6d6d379-f507-44c2-a23c-238f2a3df928", "Linux LVM"),
+];
+/// What the types of MBR partitions mean ("PARTITION_INFORMATION_MBR" of Windows).
+const MBR_TYPES: [(u8, &str); 13] = [
+    (0x01, "FAT12"),
+    (0x04, "FAT16"),
+    (0x05, "extended"),
+    (0x06, "FAT16"),
+    (0x07, "NTFS or exFAT"),
+    (0x0B, "FAT32"),
+    (0x0C, "FAT32 (LBA)"),
+    (0x0E, "FAT16 (LBA)"),
+    (0x0F, "extended (LBA)"),
+    (0x27, "Windows recovery"),
+    (0x82, "Linux swap"),
+    (0x83, "Linux"),
+    (0xEF, "EFI system"),
+];
+
+/// Reads the table of `disk`; a disk without one is a single partition.
+pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
+    if let Some(table) = gpt::read(disk, disk.logical_sector_size())? {
+        let partitions = table.partitions.into_iter().zip(1..).map(|(partition, number)| {
+            let partition_type = partition.type_guid.to_string();
+            let known = GPT_TYPES.iter().find(|(guid, _)| *guid == partition_type);
+            Partition {
+                number,
+                name: partition.name,
+                type_name: known.map(|(_, name)| (*name).to_owned()),
+                partition_type,
+                guid: Some(partition.guid.to_string()),
+                active: false,
+                start: partition.start.0,
+                size: partition.len.bytes(),
+                volume: None,
+            }
+        });
+        let disk_id = Some(table.disk_guid.to_string());
+        return Ok(PartitionTable { scheme: Scheme::Gpt, disk_id, partitions: partitions.collect() });
+    }
+    if !begins_with_volume(disk)
+        && let Some(table) = mbr::read(disk)?
+    {
+        let mut partitions = Vec::new();
+        for (partition, number) in table.partitions.iter().zip(1..) {
+            let kind = partition.partition_type;
+            if matches!(kind, 0x05 | 0x0F) {
+                notes.push(format!("partition {number}: the drives in an extended partition are not read"));
+            }
+            if kind == mbr::TYPE_GPT {
+                notes.push(format!("partition {number} says that the disk has a GPT, but there is none"));
+            }
+            let known = MBR_TYPES.iter().find(|(known, _)| *known == kind);
+            partitions.push(Partition {
+                number,
+                name: String::new(),
+                partition_type: format!("{kind:02x}"),
+                type_name: known.map(|(_, name)| (*name).to_owned()),
+                guid: None,
+                active: partition.active,
+                start: partition.start.0,
+                size: partition.len.bytes(),
+                volume: None,
+            });
+        }
+        let disk_id = Some(format!("{:08x}", table.disk_signature));
+        return Ok(PartitionTable { scheme: Scheme::Mbr, disk_id, partitions });
+    }
+    let whole = Partition {
+        number: 1,
+        name: String::new(),
+        partition_type: String::new(),
+        type_name: Some("whole disk".to_owned()),
+        guid: None,
+        active: false,
+        start: 0,
+        size: disk.size().bytes(),
+        volume: None,
+    };
+    Ok(PartitionTable { scheme: Scheme::None, disk_id: None, partitions: vec![whole] })
+}
+
+/// Whether a volume begins where the table should be; its boot sector ends like a master boot record.
+fn begins_with_volume(disk: &DiskReader) -> bool {
+    let mut sector = [0; 512];
+    disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some()
+}
