@@ -115,10 +115,10 @@ impl Recipe {
         if let Some(seed) = &self.seed {
             return seed.parse();
         }
-        // The canonical recipe: every field in its order, each on a line.
+        // The canonical recipe: every field in its order, each on a line; the digest stands for the image, however it
+        // was named.
         let canonical = format!(
-            "nano-image recipe 1\n{}\n{}\n{:?}\n{}\n{:?}\n{}\n{:?}\n{:?}\n",
-            self.image,
+            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{}\n{:?}\n{:?}\n",
             self.disk_size,
             self.firmware,
             self.esp_size,

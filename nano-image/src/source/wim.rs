@@ -37,6 +37,12 @@ use crate::tree::{FileTree, NodeId};
 /// A metadata resource of more bytes than this is refused; an image of a million files has some 300 MB.
 const MAX_METADATA: u64 = 1 << 30;
 
+/// Version of libwim, e.g. `1.14.4`.
+pub fn libwim_version() -> String {
+    let (major, minor, patch) = ffi::version();
+    format!("{major}.{minor}.{patch}")
+}
+
 /// An open WIM file, with all its parts.
 pub struct Wim {
     path: PathBuf,

@@ -64,6 +64,13 @@ pub(super) struct SolidEntry {
     pub len: u64,
 }
 
+/// Version of libwim: major, minor, patch.
+pub(super) fn version() -> (u32, u32, u32) {
+    // SAFETY: the function returns a constant and needs no initialization.
+    let version = unsafe { sys::wimlib_get_version() };
+    (version >> 20, version >> 10 & 0x3ff, version & 0x3ff)
+}
+
 /// An open WIM.
 pub(super) struct Handle(NonNull<sys::WIMStruct>);
 

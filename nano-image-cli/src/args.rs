@@ -1,0 +1,235 @@
+//! Flags and their texts.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nano_image::{ByteSize, Seed};
+
+/// Builds bootable Windows Nano Server disk images offline, from the WIM on the install media
+#[derive(Debug, Parser)]
+#[command(name = "nano-image", version, long_version = LONG_VERSION.as_str())]
+#[command(arg_required_else_help = true, after_long_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Build(Build),
+    Images(Images),
+}
+
+/// Build a disk image from an image of a WIM
+#[derive(Args, Debug)]
+#[command(after_long_help = BUILD_EXAMPLES)]
+pub struct Build {
+    /// WIM to read: .wim, .esd, or the first part of a split set (.swm)
+    #[arg(long, value_name = "FILE")]
+    pub wim: PathBuf,
+
+    /// Further part of a split WIM that does not lie beside the first
+    #[arg(long, value_name = "PART")]
+    pub swm: Vec<PathBuf>,
+
+    /// Image of the WIM, by index, name or edition; may be left out if there is only one
+    #[arg(long, value_name = "INDEX|NAME")]
+    pub image: Option<String>,
+
+    /// File to write; `-` writes to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Format of the image file [default: from the extension of the output]
+    #[arg(long, value_enum)]
+    pub format: Option<FormatName>,
+
+    /// Whether blocks without data are left out [default: dynamic; azure: fixed]
+    #[arg(long, value_enum)]
+    pub subformat: Option<SubformatName>,
+
+    /// Block size of a VHDX (1M to 256M) or dynamic VHD (512K, 2M) [default: vhdx 1M, vhd 2M]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub block_size: Option<ByteSize>,
+
+    /// Size of the virtual disk
+    #[arg(long, default_value = "4G", value_parser = size)]
+    pub size: ByteSize,
+
+    /// Size of the EFI system partition
+    #[arg(long, value_name = "SIZE", default_value = "100M", value_parser = size)]
+    pub esp_size: ByteSize,
+
+    /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: vhd and azure: bios, else uefi]
+    #[arg(long, value_enum)]
+    pub firmware: Option<FirmwareName>,
+
+    /// Cluster size of the Windows volume [default: as Windows chooses for its size]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub cluster_size: Option<ByteSize>,
+
+    /// Label of the Windows volume
+    #[arg(long, default_value = "Windows")]
+    pub label: String,
+
+    /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader
+    #[arg(long, value_enum, value_name = "HOW", default_value = "partition")]
+    pub bcd_device: BcdDeviceName,
+
+    /// Where identifiers come from: 64 hexadecimal digits, or `random` [default: derived from recipe and WIM]
+    #[arg(long, value_name = "HEX|random", value_parser = seed)]
+    pub seed: Option<SeedArgument>,
+
+    /// Time of what the build makes, in seconds since 1970 [default: $SOURCE_DATE_EPOCH, else the image's creation]
+    #[arg(long, value_name = "SECONDS")]
+    pub timestamp: Option<u64>,
+
+    /// Threads that decompress; the bytes do not depend on it [default: one per processor]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+
+    /// How to show progress, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    pub progress: ProgressStyle,
+
+    /// Print the report as JSON: on standard output, or on standard error when the image goes there
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress and no summary; warnings and errors stay
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// List the images of a WIM
+#[derive(Args, Debug)]
+#[command(after_long_help = IMAGES_EXAMPLES)]
+pub struct Images {
+    /// WIM to read: .wim, .esd, or the first part of a split set (.swm)
+    #[arg(value_name = "WIM")]
+    pub wim: PathBuf,
+
+    /// Further part of a split WIM that does not lie beside the first
+    #[arg(long, value_name = "PART")]
+    pub swm: Vec<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// Hyper-V from Windows Server 2012 on (.vhdx)
+    Vhdx,
+    /// Hyper-V, VirtualBox (.vhd)
+    Vhd,
+    /// The disk's bytes, sparse where the file system can (.raw, .img)
+    Raw,
+    /// Fixed VHD, as Azure takes it
+    Azure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SubformatName {
+    Dynamic,
+    Fixed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FirmwareName {
+    Uefi,
+    Bios,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BcdDeviceName {
+    /// Exact, also beside other disks with Windows
+    Partition,
+    /// For clones whose disk identity changes
+    Locate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, else plain
+    Auto,
+    /// A bar; plain where there is no terminal
+    Bar,
+    /// A line per phase, and now and then
+    Plain,
+    /// A JSON object per line, for programs; warnings and errors too
+    Json,
+    /// Nothing
+    None,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum SeedArgument {
+    Random,
+    Given(Seed),
+}
+
+impl Build {
+    /// Whether errors are for programs.
+    pub fn json_errors(&self) -> bool {
+        self.progress == ProgressStyle::Json
+    }
+
+    /// Whether the image goes to standard output.
+    pub fn to_stdout(&self) -> bool {
+        self.output.as_os_str() == "-"
+    }
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|error| with_hint(&error))
+}
+
+fn seed(text: &str) -> Result<SeedArgument, String> {
+    match text {
+        "random" => Ok(SeedArgument::Random),
+        _ => text.parse().map(SeedArgument::Given).map_err(|error| with_hint(&error)),
+    }
+}
+
+fn with_hint(error: &nano_image::Error) -> String {
+    error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
+}
+
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nlibwim {}", env!("CARGO_PKG_VERSION"), nano_image::source::wim::libwim_version()));
+
+const EXAMPLES: &str = "\
+Examples:
+  nano-image images install.wim
+  nano-image build --wim NanoServer.wim --image ServerDatacenterNano -o nano.vhdx
+
+Exit status:
+  0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
+  5 disk too small   6 input/output error   130 stopped";
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  Hyper-V generation 2, 8 GiB:
+    nano-image build --wim NanoServer.wim --image 2 -o nano.vhdx --size 8G
+  Hyper-V generation 1:
+    nano-image build --wim NanoServer.wim --image 2 -o nano.vhd
+  Azure:
+    nano-image build --wim NanoServer.wim --image 2 -o nano.vhd --format azure
+  Compressed on the way:
+    nano-image build --wim NanoServer.wim --image 2 --format raw -o - | zstd > nano.raw.zst
+  A second machine on the same host, from the same WIM:
+    nano-image build --wim NanoServer.wim --image 2 -o web-02.vhdx --seed random
+
+The same WIM and flags give the same bytes. Sizes take K, M, G, T (powers of 1024).";
+
+const IMAGES_EXAMPLES: &str = "\
+Examples:
+  nano-image images NanoServer.wim
+  nano-image images --json install.esd | jq '.[].name'";

@@ -1,0 +1,107 @@
+//! `nano-image images`.
+
+use nano_image::source::wim::{ImageInfo, Wim};
+use nano_image::types::FileTime;
+use nano_image::{Error, Result};
+use serde_json::{Value, json};
+
+use crate::args::Images;
+use crate::report::{output, printable};
+
+/// Lists the images of a WIM.
+pub fn run(arguments: &Images) -> Result<()> {
+    let wim = Wim::open(&arguments.wim, &arguments.swm)?;
+    if arguments.json {
+        let images: Vec<Value> = wim.images().iter().map(value).collect();
+        return output(&format!("{:#}\n", Value::from(images)));
+    }
+    let heads = ["index", "name", "edition", "version", "arch", "language", "size", "created"];
+    let rows: Vec<[String; 8]> = wim.images().iter().map(row).collect();
+    output(&table(heads, &rows))
+}
+
+/// The index of the only image of `wim`.
+///
+/// # Errors
+/// If there are several, an error that lists them.
+pub fn only(wim: &Wim) -> Result<u32> {
+    match wim.images() {
+        [image] => Ok(image.index),
+        images => {
+            let list: Vec<String> =
+                images.iter().map(|image| format!("{}: {} ({})", image.index, image.name, image.total_bytes)).collect();
+            let message = format!("the WIM has {} images: {}", images.len(), list.join(", "));
+            Err(Error::recipe(message).with_hint("choose one with --image INDEX or --image NAME"))
+        }
+    }
+}
+
+fn row(image: &ImageInfo) -> [String; 8] {
+    let edition = if image.edition_id.is_empty() { String::new() } else { image.edition_id.clone() };
+    [
+        image.index.to_string(),
+        image.name.clone(),
+        edition,
+        image.version.map(|version| version.to_string()).unwrap_or_default(),
+        image.architecture.map(|architecture| architecture.to_string()).unwrap_or_default(),
+        image.languages.join(","),
+        image.total_bytes.to_string(),
+        created(image.creation_time).map(|time| time[..10].to_owned()).unwrap_or_default(),
+    ]
+}
+
+fn value(image: &ImageInfo) -> Value {
+    json!({
+        "index": image.index,
+        "name": image.name,
+        "description": image.description,
+        "display-name": image.display_name,
+        "edition": image.edition_id,
+        "product": image.product_name,
+        "installation-type": image.installation_type,
+        "version": image.version.map(|version| version.to_string()),
+        "architecture": image.architecture.map(|architecture| architecture.to_string()),
+        "languages": image.languages,
+        "default-language": image.default_language,
+        "size": image.total_bytes.bytes(),
+        "files": image.file_count,
+        "directories": image.directory_count,
+        "created": created(image.creation_time),
+    })
+}
+
+/// RFC 3339, in UTC; none if the image does not say.
+fn created(time: FileTime) -> Option<String> {
+    let (year, month, day, hour, minute, second) = time.civil();
+    (time != FileTime(0)).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+}
+
+/// Columns as wide as their contents; columns without contents are left out.
+fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
+    let widths: Vec<usize> =
+        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let heads = heads.map(str::to_owned);
+    let mut text = String::new();
+    for row in std::iter::once(&heads).chain(&rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate().filter(|(column, _)| widths[*column] > 0) {
+            let width = widths[column].max(heads[column].chars().count());
+            line += &format!("{cell:width$}  ");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_empty_ones_left_out() {
+        let rows = [["1".into(), String::new(), "long name".into()], ["20".into(), String::new(), "n\n".into()]];
+        assert_eq!(table(["index", "none", "name"], &rows), "index  name\n1      long name\n20     n\\n\n");
+    }
+}

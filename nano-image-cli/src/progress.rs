@@ -1,0 +1,154 @@
+//! Progress on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle as BarStyle};
+use nano_image::{ByteSize, Error, ErrorKind, Observer, Phase, Result};
+use serde_json::json;
+
+use crate::args::ProgressStyle;
+use crate::report;
+
+/// Set by the first Ctrl-C or SIGTERM.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Lets the first Ctrl-C, SIGTERM or SIGHUP stop the build cleanly, and the second one at once.
+pub fn stop_on_signals() -> Result<()> {
+    let handler = || {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Error::new(ErrorKind::Io, "cannot listen to signals").with_source(error))
+}
+
+/// Shows progress in one of the styles.
+pub struct Progress(Style);
+
+enum Style {
+    None,
+    Plain(Mutex<Plain>),
+    Json(Mutex<(Phase, Option<ByteSize>)>),
+    Bar(ProgressBar),
+}
+
+/// When a plain line is due.
+struct Plain {
+    phase: Phase,
+    total: Option<ByteSize>,
+    /// Tenths of the total already told.
+    tenths: u64,
+    told: Instant,
+}
+
+impl Progress {
+    /// In `style`, as far as standard error can.
+    pub fn new(style: ProgressStyle) -> Self {
+        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self(match style {
+            ProgressStyle::None => Style::None,
+            ProgressStyle::Json => Style::Json(Mutex::new((Phase::Read, None))),
+            ProgressStyle::Auto | ProgressStyle::Bar if terminal => Style::Bar(ProgressBar::new_spinner()),
+            ProgressStyle::Auto | ProgressStyle::Bar | ProgressStyle::Plain => {
+                let told = Instant::now();
+                Style::Plain(Mutex::new(Plain { phase: Phase::Read, total: None, tenths: 0, told }))
+            }
+        })
+    }
+}
+
+impl Observer for Progress {
+    fn begin(&self, phase: Phase, total: Option<ByteSize>) {
+        match &self.0 {
+            Style::None => {}
+            Style::Plain(state) => {
+                let told = Instant::now();
+                *lock(state) = Plain { phase, total, tenths: 0, told };
+                let total = total.map(|total| format!(": {total}")).unwrap_or_default();
+                report::message(&format!("{}{total}\n", phase.name()));
+            }
+            Style::Json(state) => {
+                *lock(state) = (phase, total);
+                json_line(phase, ByteSize::new(0), total);
+            }
+            Style::Bar(bar) => {
+                bar.reset();
+                bar.set_prefix(phase.name());
+                bar.enable_steady_tick(Duration::from_millis(100));
+                match total {
+                    Some(total) => {
+                        bar.set_length(total.bytes());
+                        bar.set_style(template(
+                            "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+                        ));
+                    }
+                    None => bar.set_style(template("{prefix:6} {spinner} {elapsed}")),
+                }
+            }
+        }
+    }
+
+    fn advance(&self, done: ByteSize) {
+        match &self.0 {
+            Style::None => {}
+            Style::Plain(state) => lock(state).advance(done),
+            Style::Json(state) => {
+                let (phase, total) = *lock(state);
+                json_line(phase, done, total);
+            }
+            Style::Bar(bar) => bar.set_position(done.bytes()),
+        }
+    }
+
+    fn warn(&self, message: &str) {
+        match &self.0 {
+            Style::Json(_) => {
+                let _ = writeln!(std::io::stderr(), "{}", json!({ "warning": message }));
+            }
+            Style::Bar(bar) => bar.suspend(|| report::message(&report::warning(message))),
+            Style::None | Style::Plain(_) => report::message(&report::warning(message)),
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        STOP.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Style::Bar(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Plain {
+    fn advance(&mut self, done: ByteSize) {
+        let Some(total) = self.total.filter(|total| total.bytes() > 0) else { return };
+        let percent = u128::from(done.bytes()) * 100 / u128::from(total.bytes());
+        let tenths = (percent / 10) as u64;
+        if tenths > self.tenths || self.told.elapsed() >= Duration::from_secs(5) {
+            (self.tenths, self.told) = (tenths, Instant::now());
+            report::message(&format!("{}: {percent} %, {done} of {total}\n", self.phase.name()));
+        }
+    }
+}
+
+fn json_line(phase: Phase, done: ByteSize, total: Option<ByteSize>) {
+    let total = total.map(ByteSize::bytes);
+    let line = json!({ "phase": phase.name(), "done": done.bytes(), "total": total });
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn template(text: &str) -> BarStyle {
+    BarStyle::with_template(text).expect("a valid template").progress_chars("=> ")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

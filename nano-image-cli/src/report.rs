@@ -1,0 +1,98 @@
+//! What goes to standard output and standard error, and the exit code.
+
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use nano_image::{Error, ErrorKind, Result};
+use serde_json::json;
+
+/// Says on standard error what failed; the exit code tells its kind.
+pub fn failure(error: &Error, as_json: bool) -> ExitCode {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    if as_json {
+        let kind = format!("{:?}", error.kind()).to_lowercase();
+        let value = json!({
+            "error": error.to_string(), "kind": kind, "causes": causes, "hint": error.hint(),
+            "needed": error.needed().map(|size| size.bytes()),
+        });
+        let _ = writeln!(io::stderr(), "{value}");
+        return exit_code(error.kind());
+    }
+    let mut text = format!("{RED}error:{RESET} {}\n", printable(&error.to_string()));
+    for cause in &causes {
+        text += &format!("  {BOLD}caused by:{RESET} {}\n", printable(cause));
+    }
+    if let Some(hint) = error.hint() {
+        text += &format!("  {GREEN}hint:{RESET} {}\n", printable(hint));
+    }
+    message(&text);
+    exit_code(error.kind())
+}
+
+/// A warning as a line of text.
+pub fn warning(text: &str) -> String {
+    format!("{YELLOW}warning:{RESET} {}\n", printable(text))
+}
+
+/// Writes `text` to standard error, with its colours if that is a terminal. Nobody can be told if that fails.
+pub fn message(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes `text` to standard output. A reader that has seen enough is not an error.
+pub fn output(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
+        _ => Ok(()),
+    }
+}
+
+/// `text` without control characters: names in files of strangers must not steer the terminal.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Marks that change the direction of writing could disguise a name.
+        let disguise = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || disguise {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+fn exit_code(kind: ErrorKind) -> ExitCode {
+    ExitCode::from(match kind {
+        ErrorKind::Recipe => 2,
+        ErrorKind::NotFound | ErrorKind::Unsatisfied => 3,
+        ErrorKind::Corrupt | ErrorKind::Unsupported => 4,
+        ErrorKind::TooSmall => 5,
+        ErrorKind::Cancelled => 130,
+        // `Io`, and whatever kinds will come.
+        _ => 6,
+    })
+}
+
+const RED: &str = "\x1b[1;31m";
+const YELLOW: &str = "\x1b[1;33m";
+const GREEN: &str = "\x1b[1;32m";
+const BOLD: &str = "\x1b[1m";
+const RESET: &str = "\x1b[0m";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d é 日本"), "a\\u{1b}[2Jb\\nc\\u{202e}d é 日本");
+    }
+}
