@@ -409,7 +409,7 @@ fn facts_of(tree: &FileTree, store: &WimStore, all: bool) -> BTreeMap<String, Fa
             facts.extend((len > 0).then(|| format!("{kind} 0x{sha1} {len}")));
         };
         spec.data.iter().for_each(|data| stream("Unnamed data".into(), data));
-        spec.reparse.iter().for_each(|reparse| stream("Reparse point".into(), &reparse.data));
+        spec.reparse.iter().for_each(|reparse| stream("Reparse point".into(), &Content::Bytes(reparse.data.clone())));
         spec.streams.iter().for_each(|named| stream(format!("Named data \"{}\"", named.name), &named.content));
         let id = spec.object_id.as_deref();
         let times = [spec.times.created, spec.times.modified, spec.times.accessed];
