@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nano_image::{ByteSize, Seed};
 
+use crate::outputs::OutputArgument;
+
 /// Builds bootable Windows Nano Server disk images offline, from the WIM on the install media
 #[derive(Debug, Parser)]
 #[command(name = "nano-image", version, long_version = LONG_VERSION.as_str())]
@@ -37,9 +39,11 @@ pub struct Build {
     #[arg(long, value_name = "INDEX|NAME")]
     pub image: Option<String>,
 
-    /// File to write; `-` writes to standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub output: PathBuf,
+    /// File to write; `-` writes to standard output; may be repeated, for one pass over the sources
+    ///
+    /// A list of keys describes an output of its own: type=vhd,subformat=fixed,block-size=2M,path=FILE
+    #[arg(short, long, value_name = "FILE", required = true, value_parser = OutputArgument::parse)]
+    pub output: Vec<OutputArgument>,
 
     /// Format of the image file [default: from the extension of the output]
     #[arg(long, value_enum)]
@@ -179,11 +183,6 @@ impl Build {
     /// Whether errors are for programs.
     pub fn json_errors(&self) -> bool {
         self.progress == ProgressStyle::Json
-    }
-
-    /// Whether the image goes to standard output.
-    pub fn to_stdout(&self) -> bool {
-        self.output.as_os_str() == "-"
     }
 }
 

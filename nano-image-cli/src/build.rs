@@ -1,16 +1,14 @@
 //! `nano-image build`.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use nano_image::source::wim::Wim;
-use nano_image::{BcdDevice, ByteSize, Error, ErrorKind, Firmware, Format, Recipe, Report, Result};
-use nano_image::{Seed, SeedChoice, Sources, Subformat};
+use nano_image::{BcdDevice, ByteSize, Error, ErrorKind, Observer, Recipe, Report, Result};
+use nano_image::{Seed, SeedChoice, Sources, Target};
 
-use crate::args::{BcdDeviceName, Build, FirmwareName, FormatName, ProgressStyle, SeedArgument, SubformatName};
+use crate::args::{BcdDeviceName, Build, ProgressStyle, SeedArgument};
+use crate::outputs::Output;
 use crate::progress::{Progress, stop_on_signals};
 use crate::{images, report};
 
@@ -18,9 +16,9 @@ use crate::{images, report};
 pub fn run(arguments: &Build) -> Result<()> {
     let started = Instant::now();
     // What can be refused without reading anything is refused first.
-    let name = format_name(arguments)?;
-    let format = format(name, arguments)?;
-    check_output(arguments)?;
+    let outputs = Output::all(arguments)?;
+    let (firmware, firmware_warning) = Output::firmware(&outputs, arguments.firmware);
+    let to_stdout = outputs.iter().any(|output| output.path.is_none());
     let timestamp = timestamp(arguments)?;
     let seed = seed(arguments)?;
 
@@ -34,7 +32,7 @@ pub fn run(arguments: &Build) -> Result<()> {
     let mut recipe = Recipe::image(image)
         .disk_size(arguments.size)
         .esp_size(arguments.esp_size)
-        .firmware(firmware(name, arguments))
+        .firmware(firmware)
         .label(&arguments.label)
         .bcd_device(match arguments.bcd_device {
             BcdDeviceName::Partition => BcdDevice::Partition,
@@ -55,124 +53,36 @@ pub fn run(arguments: &Build) -> Result<()> {
     } else {
         arguments.progress
     });
+    if let Some(warning) = firmware_warning {
+        progress.warn(&warning);
+    }
     let plan = recipe.plan(&sources, &progress)?;
-    let mut layout = plan.layout(format, &progress)?;
+    let mut layout = plan.layout(&progress)?;
     if let Some(jobs) = arguments.jobs {
         layout = layout.jobs(jobs.get());
     }
-    let made = if arguments.to_stdout() {
-        layout.write_to(&mut io::stdout().lock(), &progress)?
-    } else {
-        layout.write_file(&arguments.output, &progress)?
-    };
+    let mut stdout = io::stdout().lock();
+    let mut streams: Vec<&mut dyn Write> = vec![&mut stdout];
+    let targets = outputs.iter().filter_map(|output| match &output.path {
+        Some(path) => Some(Target::file(path, output.format)),
+        // There is one such output at most.
+        None => streams.pop().map(|stream| Target::stream(stream, output.format)),
+    });
+    let made = layout.write(targets.collect(), &progress)?;
+    drop(stdout);
     drop(progress);
 
     if !arguments.quiet && arguments.progress != ProgressStyle::Json {
-        report::message(&summary(arguments, &made, started.elapsed()));
+        report::message(&summary(&outputs, &made, started.elapsed()));
     }
     if arguments.json {
         let json = serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n";
-        if !arguments.to_stdout() {
+        if !to_stdout {
             return report::output(&json);
         }
         report::message(&json);
     }
     Ok(())
-}
-
-/// The format that is asked for, or else that of the output's extension.
-fn format_name(arguments: &Build) -> Result<FormatName> {
-    if let Some(name) = arguments.format {
-        return Ok(name);
-    }
-    let hint = "say which with --format vhdx, vhd, raw or azure";
-    if arguments.to_stdout() {
-        return Err(Error::recipe("standard output has no extension to tell the format").with_hint(hint));
-    }
-    let extension = arguments.output.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("vhdx") => Ok(FormatName::Vhdx),
-        Some("vhd") => Ok(FormatName::Vhd),
-        Some("raw" | "img") => Ok(FormatName::Raw),
-        _ => Err(Error::recipe("the extension does not tell the format").with_path(&arguments.output).with_hint(hint)),
-    }
-}
-
-fn format(name: FormatName, arguments: &Build) -> Result<Format> {
-    let given = arguments.subformat.map(|subformat| match subformat {
-        SubformatName::Dynamic => Subformat::Dynamic,
-        SubformatName::Fixed => Subformat::Fixed,
-    });
-    let subformat = given.unwrap_or(Subformat::Dynamic);
-    let size = |default: ByteSize| arguments.block_size.unwrap_or(default);
-    match name {
-        FormatName::Vhdx => Ok(Format::Vhdx { subformat, block_size: size(ByteSize::mib(1)) }),
-        FormatName::Vhd if given == Some(Subformat::Fixed) && arguments.block_size.is_some() => {
-            Err(Error::recipe("a fixed VHD has no blocks: --block-size does not apply"))
-        }
-        FormatName::Vhd => Ok(Format::Vhd { subformat, block_size: size(ByteSize::mib(2)) }),
-        FormatName::Raw | FormatName::Azure if arguments.block_size.is_some() => {
-            Err(Error::recipe("--block-size applies to VHDX and dynamic VHD only"))
-        }
-        FormatName::Raw if given.is_some() => Err(Error::recipe("--subformat applies to VHDX and VHD only")),
-        FormatName::Raw => Ok(Format::Raw),
-        FormatName::Azure if given == Some(Subformat::Dynamic) => {
-            Err(Error::recipe("Azure takes fixed VHDs only").with_hint("leave out --subformat"))
-        }
-        FormatName::Azure => Ok(Format::AZURE),
-    }
-}
-
-fn firmware(name: FormatName, arguments: &Build) -> Firmware {
-    match (arguments.firmware, name) {
-        (Some(FirmwareName::Uefi), _) => Firmware::Uefi,
-        (Some(FirmwareName::Bios), _) => Firmware::Bios,
-        (None, FormatName::Vhd | FormatName::Azure) => Firmware::Bios,
-        (None, FormatName::Vhdx | FormatName::Raw) => Firmware::Uefi,
-    }
-}
-
-/// That the output can be written and destroys nothing.
-fn check_output(arguments: &Build) -> Result<()> {
-    if arguments.to_stdout() {
-        if io::stdout().is_terminal() {
-            return Err(Error::recipe("standard output is a terminal: a disk image is nothing to read there")
-                .with_hint("send it to a file or a program: nano-image … -o - | zstd > nano.raw.zst"));
-        }
-        return Ok(());
-    }
-    let output = &arguments.output;
-    if let Some(source) = [&arguments.wim].into_iter().chain(&arguments.swm).find(|source| same_file(source, output)) {
-        return Err(Error::recipe("the output is the WIM that is read").with_path(source));
-    }
-    let Ok(metadata) = fs::symlink_metadata(output) else {
-        let parent: PathBuf = match output.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-            _ => ".".into(),
-        };
-        return match fs::metadata(&parent) {
-            Ok(metadata) if metadata.is_dir() => Ok(()),
-            Ok(_) => Err(Error::new(ErrorKind::NotFound, "not a directory").with_path(parent)),
-            Err(error) => Err(Error::io("open the directory of the output", parent, error)),
-        };
-    };
-    if metadata.is_dir() {
-        return Err(Error::recipe("the output is a directory").with_path(output));
-    }
-    if !arguments.force {
-        let error = Error::recipe("the output exists already").with_path(output);
-        return Err(error.with_hint("use --force to replace it"));
-    }
-    if !metadata.is_file() && !metadata.is_symlink() {
-        // The finished file is renamed into place: that would replace a device or pipe, not write to it.
-        let error = Error::recipe("the output is not a regular file").with_path(output);
-        return Err(error.with_hint("write to standard output with -o -, and send that where it shall go"));
-    }
-    Ok(())
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The flag, or else SOURCE_DATE_EPOCH (<https://reproducible-builds.org/specs/source-date-epoch/>).
@@ -202,13 +112,14 @@ fn seed(arguments: &Build) -> Result<SeedChoice> {
     }
 }
 
-fn summary(arguments: &Build, made: &Report, duration: Duration) -> String {
-    let file = if arguments.to_stdout() { "standard output".into() } else { arguments.output.display().to_string() };
+fn summary(outputs: &[Output], made: &Report, duration: Duration) -> String {
     let size = ByteSize::new;
-    format!(
-        "{}: {} for a disk of {}, Windows volume {} of {} used\nimage {}: {}\nseed {}\n{:.1} s\n",
-        report::printable(&file),
-        size(made.file_size),
+    let mut text = String::new();
+    for (output, made) in outputs.iter().zip(&made.outputs) {
+        text += &format!("{}: {}\n", report::printable(&output.label()), size(made.file_size));
+    }
+    text + &format!(
+        "disk {}, Windows volume {} of {} used\nimage {}: {}\nseed {}\n{:.1} s\n",
         size(made.disk_size),
         size(made.volume_used),
         size(made.volume_size),

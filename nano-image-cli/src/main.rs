@@ -3,6 +3,7 @@
 mod args;
 mod build;
 mod images;
+mod outputs;
 mod progress;
 mod report;
 

@@ -26,8 +26,8 @@ fn main() -> Result<()> {
     };
     let recipe = Recipe::image(image).disk_size(ByteSize::gib(4)).build()?;
     let plan = recipe.plan(&Sources::wim(wim), &Progress)?;
-    let layout = plan.layout(Format::VHDX, &Progress)?;
-    let report = layout.write_file(output, &Progress)?;
-    println!("{output}: image {} ({}), {} bytes", report.image_index, report.image_name, report.file_size);
+    let layout = plan.layout(&Progress)?;
+    let report = layout.write_file(output, Format::VHDX, &Progress)?;
+    println!("{output}: image {} ({}), seed {}", report.image_index, report.image_name, report.seed);
     Ok(())
 }

@@ -8,3 +8,4 @@ mod write;
 pub use layout::Layout;
 pub use plan::Plan;
 pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder, SeedChoice, Sources};
+pub use write::Target;

@@ -19,7 +19,7 @@ pub mod types;
 pub mod volume;
 pub mod windows;
 
-pub use build::{BcdDevice, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources};
+pub use build::{BcdDevice, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources, Target};
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;

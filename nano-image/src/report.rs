@@ -25,8 +25,8 @@ pub struct Report {
     pub volume_used: u64,
     /// Bytes of the Windows volume.
     pub volume_size: u64,
-    /// Bytes of the image file.
-    pub file_size: u64,
+    /// Image files in the order of the targets.
+    pub outputs: Vec<OutputReport>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -52,5 +52,23 @@ impl PartitionReport {
     /// Of these facts.
     pub fn new(name: &str, partition_type: String, guid: Option<String>, start: u64, size: u64) -> Self {
         Self { name: name.into(), partition_type, guid, start, size }
+    }
+}
+
+/// An image file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct OutputReport {
+    /// Format, e.g. `vhdx`.
+    pub format: String,
+    /// Bytes of the file.
+    pub file_size: u64,
+}
+
+impl OutputReport {
+    /// Of these facts.
+    pub fn new(format: &str, file_size: u64) -> Self {
+        Self { format: format.into(), file_size }
     }
 }

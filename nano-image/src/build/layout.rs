@@ -17,21 +17,22 @@ pub(super) const SECTOR_SIZE: u32 = 512;
 /// The address of every byte of an image.
 pub struct Layout<'p> {
     pub(super) plan: &'p Plan,
-    pub(super) container: Container,
     pub(super) ntfs: NtfsLayout,
     /// Partition table and EFI system partition, ascending; before and after the Windows volume.
     pub(super) before: Vec<(DiskOffset, Vec<u8>)>,
     pub(super) after: Vec<(DiskOffset, Vec<u8>)>,
+    /// Bytes of the disk that may be other than zero.
+    used: Vec<Extent>,
     pub(super) jobs: usize,
 }
 
 impl Plan {
-    /// Gives every byte its address; reads no file.
+    /// Gives every byte of the disk its address; reads no file.
     ///
     /// # Errors
     /// [`TooSmall`](crate::ErrorKind::TooSmall) with the sizes that are needed and given,
     /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format does not have.
-    pub fn layout(&self, format: Format, observer: &dyn Observer) -> Result<Layout<'_>> {
+    pub fn layout(&self, observer: &dyn Observer) -> Result<Layout<'_>> {
         observer.begin(Phase::Layout, None);
         let disk_size = ByteSize::new(self.recipe.disk_size);
         let (start, size) = self.scheme.windows();
@@ -53,11 +54,10 @@ impl Plan {
         let volume = ntfs.used_extents();
         let volume = volume.iter().map(|used| Extent { start: start.0 + used.start, len: used.len });
         let used: Vec<Extent> = before.iter().map(extent).chain(volume).chain(after.iter().map(extent)).collect();
-        let container = Container::lay_out(format, disk_size, &used, &self.seed, self.time)?;
         let warnings = self.warnings.iter().chain(ntfs.warnings());
         warnings.for_each(|warning| observer.warn(warning));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Layout { plan: self, container, ntfs, before, after, jobs })
+        Ok(Layout { plan: self, ntfs, before, after, used, jobs })
     }
 
     /// Everything outside the Windows volume: partition table and EFI system partition.
@@ -106,9 +106,13 @@ impl Plan {
 }
 
 impl Layout<'_> {
-    /// Exact size of the image file.
-    pub fn file_size(&self) -> ByteSize {
-        self.container.file_size()
+    /// Where every byte of an image file of this format is.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
+    pub fn container(&self, format: Format) -> Result<Container> {
+        let disk_size = ByteSize::new(self.plan.recipe.disk_size);
+        Container::lay_out(format, disk_size, &self.used, &self.plan.seed, self.plan.time)
     }
 
     /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.

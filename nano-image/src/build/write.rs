@@ -7,48 +7,94 @@ use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::plan::Scheme;
-use crate::disk::{FileOutput, Output, StreamOutput, gpt};
+use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, gpt};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
-use crate::report::{PartitionReport, Report};
+use crate::report::{OutputReport, PartitionReport, Report};
 use crate::types::{ByteSize, DiskOffset};
 
+/// Where an image goes, and in which format.
+pub struct Target<'a> {
+    format: Format,
+    place: Place<'a>,
+}
+
+enum Place<'a> {
+    File(PathBuf),
+    Stream(&'a mut dyn Write),
+}
+
+impl<'a> Target<'a> {
+    /// A file, replaced if it is there. The image is written into a file beside it, which is flushed to storage and
+    /// renamed when it is complete; on failure nothing is left behind.
+    pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
+        Self { format, place: Place::File(path.into()) }
+    }
+
+    /// A stream, e.g. a pipe; zeros are written out. What it got before an error is the caller's to discard.
+    pub fn stream(stream: &'a mut dyn Write, format: Format) -> Self {
+        Self { format, place: Place::Stream(stream) }
+    }
+}
+
 impl Layout<'_> {
-    /// Writes the image to `path`, replacing what is there: into a file beside it, which is flushed to storage and
-    /// renamed when it is complete. On failure nothing is left behind.
+    /// Writes one image file; see [`Target::file`].
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the source's data is broken, [`Io`](crate::ErrorKind::Io),
-    /// [`Cancelled`](crate::ErrorKind::Cancelled).
-    pub fn write_file(&self, path: impl AsRef<Path>, observer: &dyn Observer) -> Result<Report> {
-        let path = path.as_ref();
-        let mut temporary = Temporary::create(path)?;
-        let mut output = FileOutput::new(temporary.file()?, &temporary.path)?;
-        let report = self.write(&mut output, observer)?;
+    /// As [`write`](Self::write).
+    pub fn write_file(&self, path: impl Into<PathBuf>, format: Format, observer: &dyn Observer) -> Result<Report> {
+        self.write(vec![Target::file(path, format)], observer)
+    }
+
+    /// Writes the disk to every target in one pass over the sources. Each gets the bytes that it would get alone.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the source's data is broken, [`Recipe`](crate::ErrorKind::Recipe) for
+    /// a size that a format does not have, [`Io`](crate::ErrorKind::Io), [`Cancelled`](crate::ErrorKind::Cancelled).
+    pub fn write(&self, targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
+        let formats: Vec<Format> = targets.iter().map(|target| target.format).collect();
+        let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
+        let mut files = Vec::new();
+        let mut outputs: Vec<Box<dyn Output + '_>> = Vec::new();
+        for target in targets {
+            outputs.push(match target.place {
+                Place::Stream(stream) => Box::new(StreamOutput::new(stream, "output")),
+                Place::File(path) => {
+                    let temporary = Temporary::create(&path)?;
+                    let output = FileOutput::new(temporary.file()?, &path)?;
+                    files.push((temporary, path));
+                    Box::new(output)
+                }
+            });
+        }
+        let writers = containers.iter().zip(&mut outputs).map(|(container, output)| container.writer(&mut **output));
+        self.write_disk(writers.collect::<Result<_>>()?, observer)?;
+        drop(outputs);
         observer.begin(Phase::Flush, None);
-        temporary.persist(path)?;
-        Ok(report)
+        for (temporary, path) in &files {
+            temporary.flush(path)?;
+        }
+        for (temporary, path) in &mut files {
+            temporary.persist(path)?;
+        }
+        let outputs = formats.iter().zip(&containers);
+        let report = |(format, container): (&Format, &Container)| {
+            OutputReport::new(format.extension(), container.file_size().bytes())
+        };
+        Ok(self.report(outputs.map(report).collect()))
     }
 
-    /// Writes the image to a stream, e.g. a pipe; zeros are written out.
-    ///
-    /// # Errors
-    /// As [`write_file`](Self::write_file); what was written before the error is the caller's to discard.
-    pub fn write_to(&self, stream: &mut dyn Write, observer: &dyn Observer) -> Result<Report> {
-        self.write(&mut StreamOutput::new(stream, "output"), observer)
-    }
-
-    fn write(&self, output: &mut dyn Output, observer: &dyn Observer) -> Result<Report> {
+    fn write_disk(&self, mut writers: Vec<Writer<'_>>, observer: &dyn Observer) -> Result<()> {
         let total = self.ntfs.blob_bytes();
         observer.begin(Phase::Write, Some(total));
-        let mut writer = self.container.writer(output)?;
+        let mut write_at = |at: DiskOffset, bytes: &[u8]| writers.iter_mut().try_for_each(|w| w.write_at(at, bytes));
         for (at, bytes) in &self.before {
-            writer.write_at(*at, bytes)?;
+            write_at(*at, bytes)?;
         }
         let volume_start = self.plan.scheme.windows().0.0;
         let (mut done, mut reported) = (0, 0);
         self.ntfs.write(&*self.plan.store, self.jobs, &mut |at, bytes| {
-            writer.write_at(DiskOffset(volume_start + at.0), bytes)?;
+            write_at(DiskOffset(volume_start + at.0), bytes)?;
             done += bytes.len() as u64;
             if done - reported >= REPORT_EVERY {
                 reported = done;
@@ -60,14 +106,14 @@ impl Layout<'_> {
             Ok(())
         })?;
         for (at, bytes) in &self.after {
-            writer.write_at(*at, bytes)?;
+            write_at(*at, bytes)?;
         }
-        writer.finish()?;
+        writers.into_iter().try_for_each(Writer::finish)?;
         observer.advance(total);
-        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(self.report()) }
+        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(()) }
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, outputs: Vec<OutputReport>) -> Report {
         let plan = self.plan;
         let (used, clusters) = self.ntfs.clusters();
         let cluster_size = self.ntfs.cluster_size();
@@ -100,7 +146,7 @@ impl Layout<'_> {
             cluster_size: cluster_size.bytes(),
             volume_used: used * cluster_size.bytes(),
             volume_size: clusters * cluster_size.bytes(),
-            file_size: self.file_size().bytes(),
+            outputs,
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }
@@ -142,10 +188,12 @@ impl Temporary {
         file.try_clone().map_err(|error| Error::io("open", &self.path, error))
     }
 
+    fn flush(&self, target: &Path) -> Result<()> {
+        let flushed = self.file.as_ref().map_or(Ok(()), File::sync_all);
+        flushed.map_err(|error| Error::io("flush", target, error))
+    }
+
     fn persist(&mut self, target: &Path) -> Result<()> {
-        if let Some(file) = &self.file {
-            file.sync_all().map_err(|error| Error::io("flush", target, error))?;
-        }
         fs::rename(&self.path, target).map_err(|error| Error::io("rename the finished file to", target, error))?;
         self.file = None;
         // The name is durable when the directory is; where it cannot be opened, the file itself still is.

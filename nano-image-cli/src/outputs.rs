@@ -1,0 +1,203 @@
+//! Where an image goes: `-o FILE`, or `-o type=vhd,subformat=fixed,path=FILE`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use nano_image::{ByteSize, Error, ErrorKind, Firmware, Format, Result, Subformat};
+
+use crate::args::{Build, FirmwareName, FormatName, SubformatName};
+
+/// A value of `-o`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputArgument {
+    path: PathBuf,
+    format: Option<FormatName>,
+    subformat: Option<SubformatName>,
+    block_size: Option<ByteSize>,
+}
+
+impl OutputArgument {
+    /// Reads the argument. It is a list of keys if its first key is one of them; otherwise it is a path.
+    pub fn parse(text: &str) -> std::result::Result<Self, String> {
+        const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
+        let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None };
+        if !KEYS.iter().any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with('='))) {
+            return Ok(Self { path: text.into(), ..output });
+        }
+        for pair in text.split(',') {
+            let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
+            match key {
+                "path" => output.path = value.into(),
+                "type" => output.format = Some(FormatName::from_str(value, true)?),
+                "subformat" => output.subformat = Some(SubformatName::from_str(value, true)?),
+                "block-size" => output.block_size = Some(value.parse().map_err(|error: Error| error.to_string())?),
+                _ => return Err(format!("`{key}` is not one of {}", KEYS.join(", "))),
+            }
+        }
+        if output.path.as_os_str().is_empty() { Err("`path=FILE` is missing".into()) } else { Ok(output) }
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+}
+
+/// A checked output.
+pub struct Output {
+    /// `None` is standard output.
+    pub path: Option<PathBuf>,
+    pub format: Format,
+    name: FormatName,
+}
+
+impl Output {
+    /// What a person calls it.
+    pub fn label(&self) -> String {
+        self.path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string())
+    }
+
+    /// The outputs that are asked for.
+    pub fn all(arguments: &Build) -> Result<Vec<Self>> {
+        let mut outputs: Vec<Self> = Vec::new();
+        for argument in &arguments.output {
+            let name = format_name(argument, arguments)?;
+            let format = format(name, argument, arguments)?;
+            let path = (!argument.is_stdout()).then(|| argument.path.clone());
+            if outputs.iter().any(|output| output.path == path) {
+                let what = path.as_ref().map_or("standard output".into(), |path| format!("`{}`", path.display()));
+                return Err(Error::recipe(format!("{what} is named twice as output")));
+            }
+            check(path.as_deref(), arguments)?;
+            outputs.push(Self { path, format, name });
+        }
+        Ok(outputs)
+    }
+
+    /// The firmware that suits the first output, and what to say of the others.
+    pub fn firmware(outputs: &[Self], chosen: Option<FirmwareName>) -> (Firmware, Option<String>) {
+        match chosen {
+            Some(FirmwareName::Uefi) => return (Firmware::Uefi, None),
+            Some(FirmwareName::Bios) => return (Firmware::Bios, None),
+            None => {}
+        }
+        let usual = |output: &Self| match output.name {
+            FormatName::Vhd | FormatName::Azure => Firmware::Bios,
+            FormatName::Vhdx | FormatName::Raw => Firmware::Uefi,
+        };
+        let firmware = outputs.first().map_or(Firmware::Uefi, usual);
+        let other = outputs.iter().find(|output| output.name != FormatName::Raw && usual(output) != firmware);
+        let name = |firmware| if firmware == Firmware::Uefi { "UEFI" } else { "BIOS" };
+        let warning = other.map(|output| {
+            format!("{} is made for {} like the first output; --firmware chooses", output.label(), name(firmware))
+        });
+        (firmware, warning)
+    }
+}
+
+/// The format that is asked for, or else that of the extension.
+fn format_name(output: &OutputArgument, arguments: &Build) -> Result<FormatName> {
+    if let Some(name) = output.format.or(arguments.format) {
+        return Ok(name);
+    }
+    let hint = "say which with --format vhdx, vhd, raw or azure";
+    if output.is_stdout() {
+        return Err(Error::recipe("standard output has no extension to tell the format").with_hint(hint));
+    }
+    let extension = output.path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        Some("vhdx") => Ok(FormatName::Vhdx),
+        Some("vhd") => Ok(FormatName::Vhd),
+        Some("raw" | "img") => Ok(FormatName::Raw),
+        Some("qcow2") => Err(Error::recipe("qcow2 is not written").with_path(&output.path).with_hint(
+            "make a raw image and convert it: nano-image … -o nano.raw && qemu-img convert -O qcow2 nano.raw nano.qcow2",
+        )),
+        _ => Err(Error::recipe("the extension does not tell the format").with_path(&output.path).with_hint(hint)),
+    }
+}
+
+fn format(name: FormatName, output: &OutputArgument, arguments: &Build) -> Result<Format> {
+    let given = output.subformat.or(arguments.subformat).map(|subformat| match subformat {
+        SubformatName::Dynamic => Subformat::Dynamic,
+        SubformatName::Fixed => Subformat::Fixed,
+    });
+    let block_size = output.block_size.or(arguments.block_size);
+    let subformat = given.unwrap_or(Subformat::Dynamic);
+    match name {
+        FormatName::Vhdx => Ok(Format::Vhdx { subformat, block_size: block_size.unwrap_or(ByteSize::mib(1)) }),
+        FormatName::Vhd if given == Some(Subformat::Fixed) && block_size.is_some() => {
+            Err(Error::recipe("a fixed VHD has no blocks: --block-size does not apply"))
+        }
+        FormatName::Vhd => Ok(Format::Vhd { subformat, block_size: block_size.unwrap_or(ByteSize::mib(2)) }),
+        FormatName::Raw | FormatName::Azure if block_size.is_some() => {
+            Err(Error::recipe("--block-size applies to VHDX and dynamic VHD only"))
+        }
+        FormatName::Raw if given.is_some() => Err(Error::recipe("--subformat applies to VHDX and VHD only")),
+        FormatName::Raw => Ok(Format::Raw),
+        FormatName::Azure if given == Some(Subformat::Dynamic) => {
+            Err(Error::recipe("Azure takes fixed VHDs only").with_hint("leave out --subformat"))
+        }
+        FormatName::Azure => Ok(Format::AZURE),
+    }
+}
+
+/// That the output can be written and destroys nothing.
+fn check(output: Option<&Path>, arguments: &Build) -> Result<()> {
+    let Some(output) = output else {
+        if io::stdout().is_terminal() {
+            return Err(Error::recipe("standard output is a terminal: a disk image is nothing to read there")
+                .with_hint("send it to a file or a program: nano-image … -o - | zstd > nano.raw.zst"));
+        }
+        return Ok(());
+    };
+    if let Some(source) = [&arguments.wim].into_iter().chain(&arguments.swm).find(|source| same_file(source, output)) {
+        return Err(Error::recipe("the output is the WIM that is read").with_path(source));
+    }
+    let Ok(metadata) = fs::symlink_metadata(output) else {
+        let parent: PathBuf = match output.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+            _ => ".".into(),
+        };
+        return match fs::metadata(&parent) {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err(Error::new(ErrorKind::NotFound, "not a directory").with_path(parent)),
+            Err(error) => Err(Error::io("open the directory of the output", parent, error)),
+        };
+    };
+    if metadata.is_dir() {
+        return Err(Error::recipe("the output is a directory").with_path(output));
+    }
+    if !arguments.force {
+        let error = Error::recipe("the output exists already").with_path(output);
+        return Err(error.with_hint("use --force to replace it"));
+    }
+    if !metadata.is_file() && !metadata.is_symlink() {
+        // The finished file is renamed into place: that would replace a device or pipe, not write to it.
+        let error = Error::recipe("the output is not a regular file").with_path(output);
+        return Err(error.with_hint("write to standard output with -o -, and send that where it shall go"));
+    }
+    Ok(())
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_path_unless_it_begins_with_a_key() {
+        for path in ["a.vhdx", "-", "dir,with=signs/a.vhdx", "type"] {
+            assert_eq!(OutputArgument::parse(path).unwrap().path, Path::new(path));
+        }
+        let output = OutputArgument::parse("type=vhd,subformat=fixed,path=b.vhd").unwrap();
+        assert_eq!((output.format, output.subformat), (Some(FormatName::Vhd), Some(SubformatName::Fixed)));
+        for bad in ["type=vhd", "type=vhdz,path=a", "path=a,size=3", "path=a,fixed", "block-size=x,path=a"] {
+            assert!(OutputArgument::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
