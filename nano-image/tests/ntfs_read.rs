@@ -237,3 +237,61 @@ fn volumes_that_we_make_are_read_as_7_zip_reads_them() {
         }
     }
 }
+
+/// Reads every file of a volume that may be damaged; how many calls failed.
+fn explore(reader: &NtfsReader<'_>) -> u64 {
+    let mut failures = u64::from(reader.volume().is_err());
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<_> = reader.find("").ok().flatten().into_iter().collect();
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = reader.list(directory) else {
+            failures += 1;
+            continue;
+        };
+        for entry in entries {
+            let Ok(file) = reader.file(entry.reference) else {
+                failures += 1;
+                continue;
+            };
+            for (name, _) in file.streams() {
+                match reader.stream(&file, &name.to_string()) {
+                    Ok(Some(stream)) => {
+                        // The ends are enough: a damaged length can be that of a sparse stream of terabytes.
+                        let mut bytes = vec![0; stream.size().min(5000) as usize];
+                        failures += u64::from(stream.read_exact_at(&mut bytes, 0).is_err());
+                        let end = stream.size() - bytes.len() as u64;
+                        failures += u64::from(stream.read_exact_at(&mut bytes, end).is_err());
+                    }
+                    _ => failures += 1,
+                }
+            }
+            if entry.is_directory && seen.insert(entry.reference.record()) {
+                open.push(entry.reference);
+            }
+        }
+    }
+    failures
+}
+
+#[test]
+fn damaged_volumes_end_in_errors() {
+    let wim = wim("read-damaged.wim", &scenes::tiny());
+    let volume = make_ntfs("read-damaged.ntfs", 16 << 20, &[]);
+    judge::run("wimlib-imagex", &["apply", wim.to_str().unwrap(), "1", volume.to_str().unwrap()]);
+    let mut bytes = fs::read(&volume).unwrap();
+    assert_eq!(explore(&NtfsReader::open(&bytes).unwrap()), 0);
+    let magic =
+        |block: &[u8]| block.starts_with(b"FILE") || block.starts_with(b"INDX") || block[3..].starts_with(b"NTFS");
+    let places = |bytes: &[u8]| (0..bytes.len()).step_by(512).filter(|&at| magic(&bytes[at..])).collect::<Vec<_>>();
+    let places = places(&bytes);
+    let mut random = fixtures::Rng::new(16);
+    let mut failed = 0;
+    for _ in 0..2000 {
+        let at = places[random.below(places.len() as u64) as usize] + random.below(512) as usize;
+        let old = bytes[at];
+        bytes[at] = [0, 0xFF, old ^ 1 << random.below(8), random.below(256) as u8][random.below(4) as usize];
+        failed += u64::from(NtfsReader::open(&bytes).map_or(1, |reader| explore(&reader)) > 0);
+        bytes[at] = old;
+    }
+    assert!(failed > 100, "{failed}: the places are wrong");
+}
