@@ -21,6 +21,7 @@ pub struct Arguments {
 pub enum Command {
     Build(Build),
     Images(Images),
+    Inspect(Inspect),
 }
 
 /// Build a disk image from an image of a WIM
@@ -127,6 +128,19 @@ pub struct Images {
     pub json: bool,
 }
 
+/// Tell what a disk image is and holds: container, partitions, volumes, boot entries, Windows
+#[derive(Args, Debug)]
+#[command(after_long_help = INSPECT_EXAMPLES)]
+pub struct Inspect {
+    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FormatName {
     /// Hyper-V from Windows Server 2012 on (.vhdx)
@@ -208,6 +222,7 @@ const EXAMPLES: &str = "\
 Examples:
   nano-image images install.wim
   nano-image build --wim NanoServer.wim --image ServerDatacenterNano -o nano.vhdx
+  nano-image inspect nano.vhdx
 
 Exit status:
   0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
@@ -232,3 +247,8 @@ const IMAGES_EXAMPLES: &str = "\
 Examples:
   nano-image images NanoServer.wim
   nano-image images --json install.esd | jq '.[].name'";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  nano-image inspect nano.vhdx
+  nano-image inspect --json nano.vhdx | jq '.boot.stores[].entries'";

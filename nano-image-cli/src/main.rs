@@ -3,6 +3,7 @@
 mod args;
 mod build;
 mod images;
+mod inspect;
 mod outputs;
 mod progress;
 mod report;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Build(arguments) => build::run(arguments),
         Command::Images(arguments) => images::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -207,6 +207,32 @@ fn images_are_listed_and_found_by_name() {
 }
 
 #[test]
+fn an_image_is_inspected() {
+    let place = Place::new();
+    let report = place.build("a.vhdx", &["--json", "--label", "My volume"]).ok().json();
+    let inspection = place.run(&["inspect", "a.vhdx", "--json"]).ok().json();
+    assert_eq!(inspection["container"]["format"], "vhdx");
+    assert_eq!(inspection["container"]["virtual-size"], 256 << 20);
+    assert_eq!(inspection["partition-table"]["disk-id"], report["disk-id"]);
+    let partitions = inspection["partition-table"]["partitions"].as_array().unwrap();
+    for (index, partition) in partitions.iter().enumerate() {
+        for field in ["guid", "start", "size"] {
+            assert_eq!(partition[field], report["partitions"][index][field], "{field} of {index}");
+        }
+    }
+    assert_eq!(partitions[2]["volume"]["label"], "My volume");
+    let text = String::from_utf8(place.run(&["inspect", "a.vhdx"]).ok().stdout).unwrap();
+    for part in ["VHDX", "My volume", report["disk-id"].as_str().unwrap()] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    place.run(&["inspect", "none.vhdx"]).fails(3, &["none.vhdx"]);
+    let mut cut = place.read("a.vhdx");
+    cut.truncate(100_000);
+    fs::write(place.path("cut.vhdx"), cut).unwrap();
+    place.run(&["inspect", "cut.vhdx"]).fails(4, &["cut.vhdx"]);
+}
+
+#[test]
 fn the_only_image_needs_no_name() {
     let place = Place::new();
     one_image(&place.path("one.wim"), Data::text(1, 100_000));
@@ -373,7 +399,7 @@ fn names_in_a_wim_cannot_steer_the_terminal() {
 #[test]
 fn help_has_examples_and_mistakes_get_suggestions() {
     let place = Place::new();
-    for arguments in [&["--help"][..], &["build", "--help"], &["images", "--help"]] {
+    for arguments in [&["--help"][..], &["build", "--help"], &["images", "--help"], &["inspect", "--help"]] {
         let text = String::from_utf8(place.run(arguments).ok().stdout).unwrap();
         assert!(text.contains("Examples:\n"), "{text}");
     }
