@@ -102,7 +102,7 @@ pub struct Build {
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
     pub progress: ProgressStyle,
 
-    /// Print the report as JSON: on standard output, or on standard error when the image goes there
+    /// Print the report as JSON on standard output; when the image goes there, as one line on standard error
     #[arg(long)]
     pub json: bool,
 

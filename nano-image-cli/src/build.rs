@@ -76,11 +76,11 @@ pub fn run(arguments: &Build) -> Result<()> {
         report::message(&summary(&outputs, &made, started.elapsed()));
     }
     if arguments.json {
-        let json = serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n";
         if !to_stdout {
-            return report::output(&json);
+            return report::output(&(serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n"));
         }
-        report::message(&json);
+        // Standard error may carry lines of JSON already, so this is one, too.
+        report::message(&format!("{}\n", serde_json::json!({ "report": made })));
     }
     Ok(())
 }
