@@ -76,18 +76,16 @@ impl Observer for Progress {
                 json_line(phase, ByteSize::new(0), total);
             }
             Style::Bar(bar) => {
-                bar.reset();
+                // In this order nothing of the phase before is drawn once more.
+                bar.set_length(total.map_or(0, ByteSize::bytes));
+                bar.set_position(0);
+                bar.set_style(template(match total {
+                    Some(_) => "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+                    None => "{prefix:6} {spinner} {elapsed}",
+                }));
                 bar.set_prefix(phase.name());
+                bar.reset();
                 bar.enable_steady_tick(Duration::from_millis(100));
-                match total {
-                    Some(total) => {
-                        bar.set_length(total.bytes());
-                        bar.set_style(template(
-                            "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
-                        ));
-                    }
-                    None => bar.set_style(template("{prefix:6} {spinner} {elapsed}")),
-                }
             }
         }
     }
