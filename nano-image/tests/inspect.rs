@@ -71,7 +71,7 @@ fn build(name: &str, recipe: RecipeBuilder, format: Format) -> (PathBuf, Report)
     let wim = wim(&format!("{name}.wim"));
     let plan = recipe.build().unwrap().plan(&Sources::wim(wim), &Quiet).unwrap();
     let path = judge::scratch(name);
-    let report = plan.layout(format, &Quiet).unwrap().write_file(&path, &Quiet).unwrap();
+    let report = plan.layout(&Quiet).unwrap().write_file(&path, format, &Quiet).unwrap();
     (path, report)
 }
 

@@ -275,6 +275,28 @@ fn every_cluster_size_is_read_back_by_others() {
 }
 
 #[test]
+fn any_number_of_descriptors_object_ids_and_reparse_points_fits_the_system_records() {
+    for count in (0..14).chain([100, 3_000, 30_000]) {
+        let mut store = Memory::default();
+        let mut tree = FileTree::new(Node::directory(times()));
+        for index in 0..count {
+            let mut node = Node::file(times(), Content::empty());
+            node.security = Some(tree.add_descriptor(&descriptor(index)));
+            node.object_id = Some(index.to_le_bytes().repeat(4).into());
+            node.reparse = Some(Reparse { tag: 0x8000_001B, data: [1].into() });
+            add(&mut tree, NodeId::ROOT, &format!("{index}"), None, node);
+        }
+        let content = store.add(vec![1]);
+        add(&mut tree, NodeId::ROOT, "last", None, Node::file(times(), content));
+        let image = write("system.ntfs", tree, &store, options(ByteSize::mib(256)));
+        judge::run("ntfsinfo", &["-m", image.to_str().unwrap()]);
+        if matches!(count, 5..12 | 30_000) {
+            judge::ntfs_volume(&image);
+        }
+    }
+}
+
+#[test]
 fn a_volume_that_is_too_small_says_what_it_needs() {
     let mut store = Memory::default();
     let mut tree = FileTree::new(Node::directory(times()));

@@ -234,8 +234,9 @@ impl RecordBuilder {
         self.bytes.extend_from_slice(&[0; 4]);
         self.header.used_size = (self.bytes.len() as u32).into();
         self.bytes[..0x30].copy_from_slice(self.header.as_bytes());
+        assert!(self.bytes.len() <= RECORD_SIZE, "record {} is overfull", self.header.record_number);
         self.bytes.resize(RECORD_SIZE, 0);
-        let mut record: [u8; RECORD_SIZE] = self.bytes.try_into().expect("attributes fit the record");
+        let mut record: [u8; RECORD_SIZE] = self.bytes.try_into().expect("1,024 bytes");
         seal(&mut record, RECORD_USA_OFFSET);
         record
     }

@@ -1,7 +1,5 @@
 //! The system files: what every NTFS volume has besides its own files.
 
-use std::borrow::Cow;
-
 use zerocopy::IntoBytes;
 
 use super::attributes::{I30, file_name, standard_information, times};
@@ -215,15 +213,21 @@ pub(super) fn reserved_record(number: u64, time: Times) -> [u8; RECORD_SIZE] {
     builder.finish()
 }
 
-/// Room for the value of a view's `$INDEX_ROOT`: two of them fit a record.
-const MAX_VIEW_ROOT: usize = 0x160;
+/// Room for the value of a view's `$INDEX_ROOT`: `$Secure` has two of them beside 0x118 bytes of other attributes.
+const MAX_VIEW_ROOT: usize = 0x110;
+/// Largest resident `$BITMAP` of a view, bytes; `$Secure` may have two of them, too.
+const MAX_VIEW_BITMAP: usize = 64;
 
 fn view_attributes(name: &'static [u16], index: Index, cluster_size: u64) -> Vec<Attribute<'static>> {
     let bitmap = index.bitmap();
     let mut attributes = vec![Attribute::resident(attribute_type::INDEX_ROOT, name, index.root)];
     if !index.blocks.is_empty() {
         attributes.push(Attribute::value(attribute_type::INDEX_ALLOCATION, name, index.blocks, cluster_size));
-        attributes.push(Attribute::index_bitmap(name, Cow::Owned(bitmap), cluster_size));
+        attributes.push(if bitmap.len() <= MAX_VIEW_BITMAP {
+            Attribute::resident(attribute_type::BITMAP, name, bitmap)
+        } else {
+            Attribute::value(attribute_type::BITMAP, name, bitmap, cluster_size)
+        });
     }
     attributes
 }

@@ -8,7 +8,7 @@ use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::device::searched_path;
 use super::files::{Collected, Image};
 use super::{BootDevice, BootOptions, Firmware};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::registry::{Hive, Value};
 use crate::types::Guid;
 
