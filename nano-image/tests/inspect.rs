@@ -83,7 +83,7 @@ fn small(firmware: Firmware) -> RecipeBuilder {
 fn check(found: &Inspection, report: &Report, firmware: Firmware) {
     assert_eq!(found.notes, Vec::<String>::new());
     assert_eq!(found.container.virtual_size, report.disk_size);
-    assert_eq!(found.container.file_size, report.file_size);
+    assert_eq!(found.container.file_size, report.outputs[0].file_size);
     assert_eq!(found.partition_table.disk_id.as_ref(), Some(&report.disk_id));
     let partitions = &found.partition_table.partitions;
     assert_eq!(partitions.len(), report.partitions.len());
