@@ -297,6 +297,16 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
         let partition = &table.partitions[index];
         let (number, extent) = (partition.number, Extent { start: partition.start, len: partition.size });
         let mut note = |what: &str, error: Error| notes.push(format!("partition {number}: {what}: {error}"));
+        // Each byte of the disk is looked at once, however many partitions claim it.
+        let overlaps = |other: &&Partition| {
+            other.start < extent.start.saturating_add(extent.len)
+                && extent.start < other.start.saturating_add(other.size)
+        };
+        if let Some(other) = table.partitions[..index].iter().find(overlaps) {
+            let other = format!("overlaps partition {}", other.number);
+            note("it is not read", Error::corrupt(other).at(extent.start));
+            continue;
+        }
         let window = Window::new(&disk, extent);
         let (facts, contents) = match volume::read(&window, &mut note) {
             Ok(read) => read,

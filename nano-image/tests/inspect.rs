@@ -339,6 +339,22 @@ fn an_mbr_disk_of_other_tools_and_a_disk_without_partitions() {
 }
 
 #[test]
+fn of_partitions_that_overlap_one_is_read() {
+    let disk = empty("inspect-overlap.raw", 100 << 20);
+    judge::run("sgdisk", &["-n", "1:2048:+80M", "-t", "1:0700", "-m", "1", disk.to_str().unwrap()]);
+    let ntfs = foreign_ntfs("inspect-overlap.ntfs", 80, None);
+    put(&disk, 1 << 20, &fs::read(&ntfs).unwrap());
+    let mut entry = [0; 16];
+    entry.copy_from_slice(&fs::read(&disk).unwrap()[446..462]);
+    put(&disk, 462, &entry);
+    let found = inspect::open(&disk).unwrap();
+    let [first, second] = &found.partition_table.partitions[..] else { panic!("{found}") };
+    assert!(first.volume.is_some() && second.volume.is_none());
+    assert!(matches!(&found.notes[..], [note] if note.contains("overlaps partition 1")), "{:?}", found.notes);
+    assert_eq!(found.windows.len(), 1);
+}
+
+#[test]
 fn what_is_no_image_is_an_error_and_damage_is_a_note() {
     assert_eq!(inspect::open(judge::scratch("inspect-absent")).unwrap_err().kind(), ErrorKind::NotFound);
     let (path, _) = build("inspect-damage.raw", small(Firmware::Uefi), Format::Raw);

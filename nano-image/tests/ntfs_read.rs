@@ -46,7 +46,7 @@ fn walk(reader: &NtfsReader<'_>, unsupported: &mut Vec<String>) -> Streams {
         folded.iter().for_each(|name| *counts.entry(name).or_insert(0) += 1);
         for (entry, folded) in entries.iter().zip(&folded) {
             let below = format!("{path}/{}", entry.name);
-            if path.is_empty() && entry.name.to_string().starts_with('$') || below == "/." {
+            if path.is_empty() && entry.name.to_string().starts_with('$') {
                 continue;
             }
             // Of names that differ only in case any one is found, and of their directories any one is entered.
@@ -294,4 +294,27 @@ fn damaged_volumes_end_in_errors() {
         bytes[at] = old;
     }
     assert!(failed > 100, "{failed}: the places are wrong");
+}
+
+#[test]
+fn compressed_and_encrypted_streams_are_refused_by_name() {
+    let volume = make_ntfs("read-compressed.ntfs", 16 << 20, &[]);
+    let file = judge::scratch("read-compressed.in");
+    fs::write(&file, vec![7; 100_000]).unwrap();
+    judge::run("ntfscp", &["-q", volume.to_str().unwrap(), file.to_str().unwrap(), "file"]);
+    let mut bytes = fs::read(&volume).unwrap();
+    let number = NtfsReader::open(&bytes).unwrap().find("file").unwrap().unwrap().record();
+    // From the boot sector's cluster of the MFT to the record's $DATA.
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let record = word(&bytes, 0x30) * 4096 + number as usize * 1024;
+    let mut attribute = record + (word(&bytes, record + 0x14) & 0xFFFF);
+    while word(&bytes, attribute) != 0x80 {
+        attribute += word(&bytes, attribute + 4);
+    }
+    for (flags, what) in [(0x0001u16, "LZNT1"), (0x4000, "EFS")] {
+        bytes[attribute + 0x0C..attribute + 0x0E].copy_from_slice(&flags.to_le_bytes());
+        let error = NtfsReader::open(&bytes).unwrap().read_file("file", 1 << 20).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains(what) && error.path() == Some(Path::new("file")), "{error}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::volume::ntfs::NtfsReader;
 
 /// A volume whose files can be read.
 pub(super) enum Contents<'a> {
-    Fat { reader: FatReader<'a>, entries: Vec<FatEntry> },
+    Fat { reader: Box<FatReader<'a>>, entries: Vec<FatEntry> },
     Ntfs(NtfsReader<'a>),
 }
 
@@ -76,7 +76,7 @@ pub(super) fn read<'a>(
                 directories: directories.len() as u64,
                 file_bytes: files.iter().map(|file| u64::from(file.size)).sum(),
             };
-            Ok((Some(Volume::Fat32(facts)), Some(Contents::Fat { reader, entries })))
+            Ok((Some(Volume::Fat32(facts)), Some(Contents::Fat { reader: Box::new(reader), entries })))
         }
         "NTFS" => {
             let reader = NtfsReader::open(volume)?;

@@ -8,6 +8,7 @@ mod runs;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use zerocopy::FromBytes;
 
@@ -148,17 +149,17 @@ impl<'a> NtfsReader<'a> {
 
     /// Reads what `$Volume`, `$Bitmap` and `$MFT` tell of the volume.
     pub fn volume(&self) -> Result<NtfsVolume> {
-        let volume = self.system_file(record::VOLUME)?;
+        let volume = self.file_in(record::VOLUME)?;
         let resident = |kind| volume.attribute(kind, &"".into()).and_then(Attribute::resident);
         let information = resident(attribute_type::VOLUME_INFORMATION)
             .and_then(|bytes| VolumeInformation::read_from_prefix(bytes).ok())
             .ok_or_else(|| Error::corrupt("$Volume has no $VOLUME_INFORMATION"))?
             .0;
         let label = resident(attribute_type::VOLUME_NAME).map(mft::name_of);
-        let bitmap = self.system_file(record::BITMAP)?;
+        let bitmap = self.file_in(record::BITMAP)?;
         let clusters = self.open_attribute(&bitmap, attribute_type::DATA, "")?;
         let clusters = clusters.ok_or_else(|| Error::corrupt("$Bitmap has no data"))?;
-        let mft = self.system_file(record::MFT)?;
+        let mft = self.file_in(record::MFT)?;
         let in_use = self.open_attribute(&mft, attribute_type::BITMAP, "")?;
         let in_use = in_use.ok_or_else(|| Error::corrupt("$MFT has no $BITMAP"))?;
         Ok(NtfsVolume {
@@ -178,18 +179,17 @@ impl<'a> NtfsReader<'a> {
     /// The file at `path`, whose names `\` or `/` separate, without regard to case; the empty path is the root.
     /// `None`: it is not there. Reparse points are not followed.
     pub fn find(&self, path: &str) -> Result<Option<FileReference>> {
-        let mut reference = FileReference::of_fresh(record::ROOT);
+        let mut file = self.file_in(record::ROOT)?;
         for name in path.split(['\\', '/']).filter(|name| !name.is_empty()) {
-            let directory = self.file(reference)?;
-            if !directory.is_directory() {
+            if !file.is_directory() {
                 return Ok(None);
             }
-            match self.index(&directory)?.find(&name.into())? {
-                Some(found) => reference = found,
+            match self.index(&file)?.find(&name.into())? {
+                Some(found) => file = self.file(found)?,
                 None => return Ok(None),
             }
         }
-        Ok(Some(reference))
+        Ok(Some(file.reference))
     }
 
     /// A file's record.
@@ -205,12 +205,14 @@ impl<'a> NtfsReader<'a> {
         Ok(file)
     }
 
-    /// The names in a directory, in the order of its index, without names for DOS.
+    /// The names in a directory, in the order of its index, without names for DOS and the root's name for itself.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if it is no directory.
     pub fn list(&self, directory: FileReference) -> Result<Vec<NtfsEntry>> {
-        self.index(&self.file(directory)?)?.list()
+        let mut entries = self.index(&self.file(directory)?)?.list()?;
+        entries.retain(|entry| entry.reference.record() != directory.record());
+        Ok(entries)
     }
 
     /// Opens the stream `name` of `file`; the empty name is that of the contents. `None`: there is no such stream.
@@ -261,10 +263,6 @@ impl<'a> NtfsReader<'a> {
             None => base.attributes,
         };
         Ok(NtfsFile { reference, flags, attributes })
-    }
-
-    fn system_file(&self, number: u64) -> Result<NtfsFile> {
-        self.file_in(number)
     }
 
     fn record(&self, number: u64) -> Result<Record> {
@@ -349,8 +347,9 @@ fn whole_mft<'a>(volume: &'a dyn ReadAt, base: &Record, geometry: &Geometry) -> 
             *size = data_size;
         }
     }
-    if data_size > geometry.clusters * geometry.cluster_size {
-        return Err(bad("is larger than the volume"));
+    let records = data_size / geometry.record_size as u64;
+    if data_size > geometry.clusters * geometry.cluster_size || records > u64::from(u32::MAX) {
+        return Err(bad(&format!("cannot have {data_size} bytes")));
     }
     NtfsStream::new(volume, geometry.cluster_size, &data)
 }
@@ -366,21 +365,17 @@ fn collect(
     let bad = || Error::corrupt(format!("MFT record {number} has a damaged attribute list"));
     let mut extensions: BTreeMap<u64, Record> = BTreeMap::new();
     let mut attributes: Vec<Attribute> = Vec::new();
+    let extension = |reference: FileReference| {
+        let extension = record(reference.record())?;
+        let owner = FileReference(extension.header.base_reference.get());
+        let ours = owner == base_reference && extension.header.sequence.get() == reference.sequence();
+        if ours { Ok(extension) } else { Err(bad()) }
+    };
     for entry in list {
-        let holder = entry.reference.record();
-        let record = if holder == number {
-            base
-        } else {
-            if !extensions.contains_key(&holder) {
-                let extension = record(holder)?;
-                let owner = FileReference(extension.header.base_reference.get());
-                let sequence = extension.header.sequence.get();
-                if owner != base_reference || sequence != entry.reference.sequence() {
-                    return Err(bad());
-                }
-                extensions.insert(holder, extension);
-            }
-            &extensions[&holder]
+        let record = match extensions.entry(entry.reference.record()) {
+            _ if entry.reference.record() == number => base,
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(extension(entry.reference)?),
         };
         let part = record.attributes.iter().find(|part| {
             part.is(entry.kind, &entry.name) && part.instance == entry.instance && part.lowest_vcn() == entry.lowest_vcn
@@ -437,7 +432,7 @@ fn count_bits(bitmap: &NtfsStream<'_>, count: u64) -> Result<u64> {
         piece.resize((count.div_ceil(8) - start).min(BITMAP_PIECE) as usize, 0);
         read_into(bitmap, start, &mut piece)?;
         let bits = (count - start * 8).min(piece.len() as u64 * 8);
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             *piece.last_mut().expect("not empty") &= (1 << (bits % 8)) - 1;
         }
         ones += piece.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();

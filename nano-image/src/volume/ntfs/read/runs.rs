@@ -31,6 +31,8 @@ impl Runs {
     pub fn decode(pairs: &[u8], first: Vcn, clusters: u64, cluster_size: u64) -> Option<Self> {
         let (mut list, mut vcn, mut lcn, mut rest) = (Vec::new(), first.0, 0i64, pairs);
         loop {
+            // All byte positions of a stream are positive signed numbers.
+            vcn.checked_mul(cluster_size).filter(|&bytes| bytes <= i64::MAX as u64)?;
             let (&head, after) = rest.split_first()?;
             if head == 0 {
                 return Some(Self { list, first, end: Vcn(vcn) });
@@ -52,8 +54,6 @@ impl Runs {
             };
             list.push(Run { start: Vcn(vcn), place, len });
             vcn = vcn.checked_add(len)?;
-            // All byte positions of a stream are positive signed numbers.
-            vcn.checked_mul(cluster_size).filter(|&bytes| bytes <= i64::MAX as u64)?;
         }
     }
 
