@@ -357,6 +357,10 @@ fn of_partitions_that_overlap_one_is_read() {
 #[test]
 fn what_is_no_image_is_an_error_and_damage_is_a_note() {
     assert_eq!(inspect::open(judge::scratch("inspect-absent")).unwrap_err().kind(), ErrorKind::NotFound);
+    let error = inspect::open(wim("inspect-no-disk.wim")).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("WIM file"), "{error}");
+    let found = inspect::open(empty("inspect-empty.raw", 1 << 20)).unwrap();
+    assert!(matches!(&found.notes[..], [note] if note.contains("neither")), "{:?}", found.notes);
     let (path, _) = build("inspect-damage.raw", small(Firmware::Uefi), Format::Raw);
     // The boot sector of the NTFS volume: sectors of 0 bytes.
     put(&path, (53 << 20) + 11, &[0, 0]);

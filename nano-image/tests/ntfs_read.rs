@@ -297,6 +297,22 @@ fn damaged_volumes_end_in_errors() {
 }
 
 #[test]
+fn a_file_compressed_by_wof_is_refused_by_name() {
+    let mut tree = scenes::tiny().images()[0].tree.clone();
+    tree.add("packed.exe", fixtures::FileSpec::file("data".into()).reparse(0x8000_0017, vec![1, 0, 0, 0, 2, 0, 0, 0]));
+    let wim = wim("read-wof.wim", &fixtures::WimBuilder::new().image("WOF", tree));
+    let image = judge::scratch("read-wof.raw");
+    let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).build().unwrap();
+    let plan = recipe.plan(&Sources::wim(&wim), &Quiet).unwrap();
+    let report = plan.layout(Format::Raw, &Quiet).unwrap().write_file(&image, &Quiet).unwrap();
+    let file = File::open(&image).unwrap();
+    let windows = report.partitions.last().unwrap();
+    let window = Window::new(&file, Extent { start: windows.start, len: windows.size });
+    let error = NtfsReader::open(&window).unwrap().read_file("packed.exe", 1 << 20).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("WOF"), "{error}");
+}
+
+#[test]
 fn compressed_and_encrypted_streams_are_refused_by_name() {
     let volume = make_ntfs("read-compressed.ntfs", 16 << 20, &[]);
     let file = judge::scratch("read-compressed.in");

@@ -2,8 +2,8 @@
 
 use super::{Partition, PartitionTable, Scheme};
 use crate::content::ReadAt;
-use crate::disk::{DiskReader, gpt, mbr};
-use crate::error::Result;
+use crate::disk::{DiskReader, Format, gpt, mbr};
+use crate::error::{Error, Result};
 
 /// What the types of GPT partitions mean (UEFI 2.10 §5.3.3, "Partition types" of Windows, of the Linux discoverable
 /// partitions specification).
@@ -37,6 +37,16 @@ const MBR_TYPES: [(u8, &str); 13] = [
     (0xEF, "EFI system"),
 ];
 
+/// Files that are taken for raw images because they are no other kind of image: how they begin, and what helps.
+const NOT_DISKS: [(&[u8], &str, &str); 5] = [
+    (b"QFI\xFB", "QCOW image", CONVERT),
+    (b"KDMV", "VMDK image", CONVERT),
+    (b"MSWIM\0\0\0", "WIM file", "build a disk image from it first"),
+    (b"regf", "registry hive", "name the disk image that holds it"),
+    (b"MZ", "program", "name a disk image"),
+];
+const CONVERT: &str = "convert it with `qemu-img convert -O vhdx`";
+
 /// Reads the table of `disk`; a disk without one is a single partition.
 pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
     if let Some(table) = gpt::read(disk, disk.logical_sector_size())? {
@@ -58,9 +68,9 @@ pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         let disk_id = Some(table.disk_guid.to_string());
         return Ok(PartitionTable { scheme: Scheme::Gpt, disk_id, partitions: partitions.collect() });
     }
-    if !begins_with_volume(disk)
-        && let Some(table) = mbr::read(disk)?
-    {
+    let mut sector = [0; 512];
+    let volume = disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some();
+    if !volume && let Some(table) = mbr::read(disk)? {
         let mut partitions = Vec::new();
         for (partition, number) in table.partitions.iter().zip(1..) {
             let kind = partition.partition_type;
@@ -86,6 +96,15 @@ pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         let disk_id = Some(format!("{:08x}", table.disk_signature));
         return Ok(PartitionTable { scheme: Scheme::Mbr, disk_id, partitions });
     }
+    if !volume {
+        let other = NOT_DISKS.iter().find(|(magic, ..)| sector.starts_with(magic));
+        if let Some((_, name, hint)) = other.filter(|_| disk.format() == Format::Raw) {
+            return Err(
+                Error::unsupported(format!("the file is a {name}, not a VHDX, VHD or raw image")).with_hint(*hint)
+            );
+        }
+        notes.push("the disk has neither a partition table nor a known volume".to_owned());
+    }
     let whole = Partition {
         number: 1,
         name: String::new(),
@@ -98,10 +117,4 @@ pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         volume: None,
     };
     Ok(PartitionTable { scheme: Scheme::None, disk_id: None, partitions: vec![whole] })
-}
-
-/// Whether a volume begins where the table should be; its boot sector ends like a master boot record.
-fn begins_with_volume(disk: &DiskReader) -> bool {
-    let mut sector = [0; 512];
-    disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some()
 }

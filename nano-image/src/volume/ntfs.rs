@@ -1,8 +1,12 @@
-//! NTFS 3.1: our own writer, one ascending pass, no mount.
+//! NTFS 3.1: our own writer, one ascending pass, no mount; and a reader.
 //!
 //! [`lay_out`] turns a [`FileTree`](crate::tree::FileTree) into an [`NtfsLayout`], the address of every byte, without
 //! reading any file's contents; [`NtfsLayout::write`] then produces the bytes. It is home-made because nothing else
 //! writes a whole NTFS volume in one pass, without a mount, with descriptors, short names, streams and links.
+//!
+//! [`NtfsReader`] reads volumes, whoever made them. The crate `ntfs` judges the writer in the tests, but is not the
+//! reader: it takes the numbers of index blocks that are smaller than a cluster for clusters, gives up on names with
+//! unpaired surrogates, follows a damaged index without end, and wants one seeking reader for everything.
 
 mod attributes;
 mod files;
