@@ -1,5 +1,6 @@
 //! Recipe → plan → layout → image: the only room that joins the others.
 
+mod compact;
 mod layout;
 mod plan;
 mod recipe;

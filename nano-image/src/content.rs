@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
 
 /// Random access to the bytes of an input.
 pub trait ReadAt: Send + Sync {
@@ -134,6 +136,74 @@ impl From<Vec<u8>> for Content {
     }
 }
 
+/// What a request wants of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BlobForm {
+    /// Its contents.
+    Contents,
+    /// The bytes in which its store keeps it, see [`BlobStore::stored_form`].
+    Stored,
+}
+
+/// A blob in one of its forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlobRequest {
+    /// Which blob.
+    pub id: BlobId,
+    /// What of it.
+    pub form: BlobForm,
+}
+
+/// How the Windows Overlay Filter (WOF) compresses a file: `FILE_PROVIDER_COMPRESSION_*` of wofapi.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WofAlgorithm {
+    /// XPRESS with Huffman codes, chunks of 4 KiB.
+    Xpress4k = 0,
+    /// LZX, chunks of 32 KiB.
+    Lzx = 1,
+    /// XPRESS, chunks of 8 KiB.
+    Xpress8k = 2,
+    /// XPRESS, chunks of 16 KiB.
+    Xpress16k = 3,
+}
+
+/// A compressed form that a store keeps a blob in and that a WOF file has byte for byte: a table of chunk offsets and
+/// the chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredForm {
+    /// How its chunks are compressed.
+    pub algorithm: WofAlgorithm,
+    /// Its length in bytes; never 0.
+    pub len: u64,
+}
+
+/// Whether the digests of a source are checked while it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceCheck {
+    /// All of them; what is copied in its stored form is decompressed for that.
+    #[default]
+    Full,
+    /// None: the source is trusted.
+    None,
+}
+
+/// How a store is read. The bytes do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Threads that decompress, at most.
+    pub jobs: usize,
+    /// Whether digests are checked.
+    pub check: SourceCheck,
+}
+
+impl From<usize> for ReadOptions {
+    /// So many jobs, and a full check.
+    fn from(jobs: usize) -> Self {
+        Self { jobs, check: SourceCheck::Full }
+    }
+}
+
 /// Receives a piece of a blob: the index of the request, and the bytes that follow those already received.
 pub type BlobSink<'a> = dyn FnMut(usize, &[u8]) -> Result<()> + 'a;
 
@@ -149,6 +219,23 @@ pub trait BlobStore: Send + Sync {
 
     /// Reads one whole blob of at most `limit` bytes.
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>>;
+
+    /// The form that [`BlobForm::Stored`] delivers; `None` when the store has no such form of the blob.
+    fn stored_form(&self, _id: BlobId) -> Option<StoredForm> {
+        None
+    }
+
+    /// [`read_blobs`](Self::read_blobs) for requests of either form, ascending.
+    ///
+    /// # Errors
+    /// Also [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a blob without stored form.
+    fn read_forms(&self, requests: &[BlobRequest], options: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
+        if requests.iter().any(|request| request.form == BlobForm::Stored) {
+            return Err(Error::unsupported("this source has no compressed form of its files to copy"));
+        }
+        let ids: Vec<BlobId> = requests.iter().map(|request| request.id).collect();
+        self.read_blobs(&ids, options.jobs, sink)
+    }
 }
 
 /// A run of bytes in some address space: disk, volume or file.

@@ -20,9 +20,11 @@ pub mod volume;
 pub mod windows;
 
 pub use build::{BcdDevice, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources, Target};
+pub use content::SourceCheck;
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;
 pub use progress::{Observer, Phase};
 pub use report::Report;
 pub use types::ByteSize;
+pub use windows::compact::Compact;

@@ -27,8 +27,24 @@ pub struct Report {
     pub volume_size: u64,
     /// Image files in the order of the targets.
     pub outputs: Vec<OutputReport>,
+    /// What is kept compressed; none in a plain image.
+    #[serde(default)]
+    pub compact: Option<CompactReport>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
+}
+
+/// The files that the Windows volume keeps compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// How many.
+    pub files: u64,
+    /// Bytes of their contents.
+    pub contents: u64,
+    /// Bytes of their compressed forms.
+    pub compressed: u64,
 }
 
 /// A partition of the disk.

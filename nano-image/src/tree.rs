@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-use crate::content::Content;
+use crate::content::{BlobId, Content, WofAlgorithm};
 use crate::error::{Error, Result};
 use crate::types::{FileTime, Utf16Name};
 
@@ -81,6 +81,30 @@ pub struct Reparse {
     pub data: Arc<[u8]>,
 }
 
+/// The compressed form of a file that the Windows Overlay Filter (WOF, Compact OS) shows as its contents. The file's
+/// [`data`](Node::data) are still the contents.
+#[derive(Clone, Debug)]
+pub struct CompactForm {
+    /// How it is compressed.
+    pub algorithm: WofAlgorithm,
+    /// The compressed form: the table of chunk offsets and the chunks.
+    pub source: CompactSource,
+}
+
+/// Where the compressed form of a file comes from.
+#[derive(Clone, Debug)]
+pub enum CompactSource {
+    /// The one in which the store keeps the blob: [`BlobForm::Stored`](crate::content::BlobForm::Stored).
+    Copy {
+        /// Which blob.
+        id: BlobId,
+        /// Length of the stored form in bytes.
+        len: u64,
+    },
+    /// Made for it.
+    Made(Content),
+}
+
 /// One file or directory.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
@@ -93,6 +117,9 @@ pub struct Node {
     pub security: Option<SecurityId>,
     /// Contents of the unnamed stream; `None` in a directory without one.
     pub data: Option<Content>,
+    /// Compressed form, if the volume is to keep the unnamed stream in one; not for a file with a reparse point or
+    /// extended attributes.
+    pub compact: Option<CompactForm>,
     /// Named streams, sorted by name.
     pub streams: Vec<NamedStream>,
     /// Reparse point.

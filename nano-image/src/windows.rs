@@ -2,3 +2,4 @@
 
 pub mod boot;
 pub mod boot_code;
+pub mod compact;

@@ -304,7 +304,7 @@ fn a_file_compressed_by_wof_is_refused_by_name() {
     let image = judge::scratch("read-wof.raw");
     let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).build().unwrap();
     let plan = recipe.plan(&Sources::wim(&wim), &Quiet).unwrap();
-    let report = plan.layout(Format::Raw, &Quiet).unwrap().write_file(&image, &Quiet).unwrap();
+    let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::Raw, &Quiet).unwrap();
     let file = File::open(&image).unwrap();
     let windows = report.partitions.last().unwrap();
     let window = Window::new(&file, Extent { start: windows.start, len: windows.size });

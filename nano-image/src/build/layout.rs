@@ -1,7 +1,7 @@
 //! Where every byte is.
 
 use super::plan::{Plan, Scheme};
-use crate::content::Extent;
+use crate::content::{Extent, SourceCheck};
 use crate::disk::{Container, Format, gpt, mbr};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
@@ -24,6 +24,7 @@ pub struct Layout<'p> {
     /// Bytes of the disk that may be other than zero.
     used: Vec<Extent>,
     pub(super) jobs: usize,
+    pub(super) source_check: SourceCheck,
 }
 
 impl Plan {
@@ -57,7 +58,8 @@ impl Plan {
         let warnings = self.warnings.iter().chain(ntfs.warnings());
         warnings.for_each(|warning| observer.warn(warning));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Layout { plan: self, ntfs, before, after, used, jobs })
+        let source_check = SourceCheck::default();
+        Ok(Layout { plan: self, ntfs, before, after, used, jobs, source_check })
     }
 
     /// Everything outside the Windows volume: partition table and EFI system partition.
@@ -118,6 +120,12 @@ impl Layout<'_> {
     /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
+        self
+    }
+
+    /// Says whether the source's digests are checked while it is read; they are unless this says otherwise.
+    pub fn source_check(mut self, check: SourceCheck) -> Self {
+        self.source_check = check;
         self
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::compact;
 use super::recipe::{BcdDevice, Firmware, Recipe, Sources};
 use crate::content::BlobStore;
 use crate::disk::{gpt, mbr};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
+use crate::report::CompactReport;
 use crate::source::wim::{ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
@@ -29,6 +31,8 @@ pub struct Plan {
     pub(super) scheme: Scheme,
     pub(super) seed: Seed,
     pub(super) time: FileTime,
+    /// What is compressed, if anything is asked to be.
+    pub(super) compact: Option<CompactReport>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -84,6 +88,17 @@ impl Recipe {
         if self.firmware == Firmware::Bios {
             boot.add_to(&mut tree)?;
         }
+        let compact = match self.compact {
+            Some(choice) => {
+                let report = compact::apply(&mut tree, &*store, choice, &info);
+                Some(report.map_err(|error| error.with_path(&sources.wim))?)
+            }
+            None => None,
+        };
+        if compact.is_some_and(|report| report.files == 0) {
+            let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
+            warnings.push(format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"));
+        }
         Ok(Plan {
             recipe: self.clone(),
             image: info,
@@ -93,6 +108,7 @@ impl Recipe {
             scheme,
             seed,
             time,
+            compact,
             warnings,
         })
     }

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime};
+use crate::windows::compact::Compact;
+
+/// Cluster size of a compact volume, bytes: NTFS compresses nothing in larger ones, and nothing says that Windows
+/// reads compact files there.
+pub(super) const COMPACT_CLUSTER_SIZE: u64 = 4096;
 
 /// The files that an image is made of.
 #[derive(Clone, Debug)]
@@ -75,6 +80,8 @@ pub struct Recipe {
     pub esp_size: u64,
     /// Bytes of a cluster of the Windows volume; `None` is Windows' choice for its size.
     pub cluster_size: Option<u64>,
+    /// How files are compressed on the Windows volume (Compact OS); `None` keeps them plain.
+    pub compact: Option<Compact>,
     /// Label of the Windows volume.
     pub label: String,
     /// How boot entries name the partition that they start from.
@@ -96,6 +103,7 @@ impl Recipe {
                 firmware: Firmware::Uefi,
                 esp_size: ByteSize::mib(100).bytes(),
                 cluster_size: None,
+                compact: None,
                 label: "Windows".into(),
                 bcd_device: BcdDevice::Partition,
                 timestamp: None,
@@ -118,11 +126,12 @@ impl Recipe {
         // The canonical recipe: every field in its order, each on a line; the digest stands for the image, however it
         // was named.
         let canonical = format!(
-            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{}\n{:?}\n{:?}\n",
+            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n",
             self.disk_size,
             self.firmware,
             self.esp_size,
             self.cluster_size,
+            self.compact,
             self.label,
             self.bcd_device,
             self.timestamp
@@ -159,6 +168,12 @@ impl RecipeBuilder {
     /// Cluster size of the Windows volume: 4–64 KiB.
     pub fn cluster_size(mut self, size: ByteSize) -> Self {
         self.recipe.cluster_size = Some(size.bytes());
+        self
+    }
+
+    /// Compresses the files of the Windows volume (Compact OS).
+    pub fn compact(mut self, compact: Compact) -> Self {
+        self.recipe.compact = Some(compact);
         self
     }
 
@@ -203,6 +218,15 @@ impl RecipeBuilder {
                 "an EFI system partition of {} bytes is not a whole number of MiB",
                 recipe.esp_size
             )));
+        }
+        if recipe.compact.is_some() {
+            if recipe.cluster_size.is_some_and(|size| size != COMPACT_CLUSTER_SIZE) {
+                let error = Error::recipe("a compact image needs clusters of 4 KiB");
+                return Err(error.with_hint("leave the cluster size out"));
+            }
+            if recipe.disk_size > ByteSize::tib(16).bytes() {
+                return Err(Error::recipe("a compact image has at most 16 TiB, for its clusters have 4 KiB"));
+            }
         }
         if recipe.label.encode_utf16().count() > 32 {
             return Err(Error::recipe(format!("the label `{}` has more than 32 characters", recipe.label)));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::plan::Scheme;
+use crate::content::ReadOptions;
 use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, gpt};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
@@ -93,7 +94,8 @@ impl Layout<'_> {
         }
         let volume_start = self.plan.scheme.windows().0.0;
         let (mut done, mut reported) = (0, 0);
-        self.ntfs.write(&*self.plan.store, self.jobs, &mut |at, bytes| {
+        let options = ReadOptions { jobs: self.jobs, check: self.source_check };
+        self.ntfs.write(&*self.plan.store, options, &mut |at, bytes| {
             write_at(DiskOffset(volume_start + at.0), bytes)?;
             done += bytes.len() as u64;
             if done - reported >= REPORT_EVERY {
@@ -147,6 +149,7 @@ impl Layout<'_> {
             volume_used: used * cluster_size.bytes(),
             volume_size: clusters * cluster_size.bytes(),
             outputs,
+            compact: plan.compact,
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }

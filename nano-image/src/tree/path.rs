@@ -50,7 +50,7 @@ impl FileTree {
             if node.is_directory() {
                 return Err(Error::recipe(format!("`{path}` is a directory in the image, not a file")));
             }
-            node.data = Some(data.into());
+            (node.data, node.compact) = (Some(data.into()), None);
             (node.times.modified, node.times.changed) = (times.modified, times.changed);
             return Ok(existing);
         }

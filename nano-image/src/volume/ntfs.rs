@@ -18,6 +18,7 @@ mod read;
 mod record;
 mod secure;
 mod system;
+mod wof;
 mod write;
 
 pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};

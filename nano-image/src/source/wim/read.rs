@@ -4,6 +4,9 @@
 //! ones span several, and a chunk of a solid resource serves all blobs in it. The items follow from the requests
 //! alone, not from the threads. The calling thread delivers finished items and decompresses while the next one is
 //! not ready. Buffers circulate, so their number bounds the memory.
+//!
+//! A blob that is wanted as it is stored is read as if it were not compressed. To check it, the same bytes are read
+//! again soon after (they are in the page cache then), decompressed and hashed, but not delivered.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,9 +15,9 @@ use sha1::{Digest, Sha1};
 
 use super::ffi::Decompressor;
 use super::format::Compression;
-use super::resource::{Chunk, ChunkTable, Mark};
+use super::resource::{Chunk, ChunkTable, Mark, Resource};
 use super::store::WimStore;
-use crate::content::{BlobId, BlobSink};
+use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, ReadOptions, SourceCheck};
 use crate::error::{Error, Result};
 
 /// Bytes of output that an item aims at; a single chunk may be larger.
@@ -22,20 +25,27 @@ const ITEM_LEN: usize = 1 << 20;
 /// Chunks further apart than this are not read with one call.
 const MAX_GAP: u64 = 32 << 10;
 
-/// Reads `requests`; see [`BlobStore::read_blobs`](crate::content::BlobStore::read_blobs).
-pub(super) fn read_blobs(store: &WimStore, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
+/// Reads `requests`; see [`BlobStore::read_forms`](crate::content::BlobStore::read_forms).
+pub(super) fn read_forms(
+    store: &WimStore,
+    requests: &[BlobRequest],
+    options: ReadOptions,
+    sink: &mut BlobSink<'_>,
+) -> Result<()> {
+    let steps = steps(store, requests, options.check)?;
     let (mut total, mut largest) = (0u64, ITEM_LEN as u64);
-    for id in requests {
-        let blob = store.get(*id)?;
-        total = total.saturating_add(blob.len);
-        largest = largest.max(store.resources[blob.resource].step());
+    for step in &steps {
+        let source = StepSource::of(store, step)?;
+        total = total.saturating_add(source.len);
+        largest = largest.max(source.resource.step());
     }
+    let jobs = options.jobs;
     let jobs = (total / ITEM_LEN as u64 + 1).min(jobs.max(1) as u64) as usize;
     // A window of large chunks (solid resources) is kept as short as it can be.
     let buffers = if largest > 4 * ITEM_LEN as u64 { jobs + 1 } else { 2 * jobs + 2 };
-    let mut delivery = Delivery { store, sink, hasher: Sha1::new() };
+    let mut delivery = Delivery { store, steps: &steps, sink, hasher: Sha1::new() };
     let mut worker = Worker::default();
-    let mut plan = Plan::new(store, requests);
+    let mut plan = Plan::new(store, &steps);
     if jobs == 1 {
         let mut item = Item::default();
         while plan.next(&mut item)? {
@@ -71,6 +81,71 @@ pub(super) fn read_blobs(store: &WimStore, requests: &[BlobId], jobs: usize, sin
     })
 }
 
+/// A blob to be read, in one of its forms.
+struct Step {
+    request: usize,
+    blob: BlobId,
+    form: BlobForm,
+    /// Whether the sink gets it.
+    deliver: bool,
+    /// Whether its digest is checked.
+    check: bool,
+}
+
+/// What `requests` come to. Stored forms are checked in groups, so that small ones do not make an item each.
+fn steps(store: &WimStore, requests: &[BlobRequest], check: SourceCheck) -> Result<Vec<Step>> {
+    let mut steps = Vec::with_capacity(requests.len());
+    let check = check == SourceCheck::Full;
+    let mut group: Vec<BlobId> = Vec::new();
+    let mut group_len = 0;
+    let verify = |blob: BlobId| Step { request: 0, blob, form: BlobForm::Contents, deliver: false, check: true };
+    for (number, request) in requests.iter().enumerate() {
+        let is_stored = request.form == BlobForm::Stored;
+        if !is_stored || group_len >= ITEM_LEN as u64 {
+            steps.extend(group.drain(..).map(verify));
+            group_len = 0;
+        }
+        if is_stored {
+            let Some(form) = store.form(store.get(request.id)?) else {
+                let message = format!("blob {} has no form that can be copied", hex(&store.digest(request.id)));
+                return Err(Error::unsupported(message).with_path(&store.parts[0].path));
+            };
+            if check && group.last() != Some(&request.id) {
+                group.push(request.id);
+                group_len += form.len;
+            }
+        }
+        let check = check && !is_stored;
+        steps.push(Step { request: number, blob: request.id, form: request.form, deliver: true, check });
+    }
+    steps.extend(group.drain(..).map(verify));
+    Ok(steps)
+}
+
+/// Where a step reads.
+struct StepSource {
+    /// The resource as it is to be read, and a number that no other has.
+    resource: Resource,
+    number: usize,
+    /// Place in what the resource holds.
+    offset: u64,
+    len: u64,
+}
+
+impl StepSource {
+    fn of(store: &WimStore, step: &Step) -> Result<Self> {
+        let blob = store.get(step.blob)?;
+        let resource = &store.resources[blob.resource];
+        let number = 2 * blob.resource;
+        Ok(match step.form {
+            BlobForm::Contents => Self { resource: resource.clone(), number, offset: blob.offset, len: blob.len },
+            BlobForm::Stored => {
+                Self { resource: resource.as_stored(), number: number + 1, offset: 0, len: resource.stored_len }
+            }
+        })
+    }
+}
+
 /// A row of chunks and what they hold.
 #[derive(Default)]
 struct Item {
@@ -101,8 +176,10 @@ struct Run {
 
 /// A piece of a blob in the output of an item.
 struct Slice {
-    request: usize,
+    /// Index of its step.
+    step: usize,
     blob: BlobId,
+    check: bool,
     start: usize,
     len: usize,
     is_first: bool,
@@ -117,6 +194,13 @@ impl Item {
         (self.failure, self.codec, self.run, self.output_len) = (None, None, None, 0);
         self.chunks.clear();
         self.slices.clear();
+    }
+
+    /// Hashes the blobs that are whole in it and to be checked.
+    fn hash(&mut self) {
+        for slice in self.slices.iter_mut().filter(|slice| slice.check && slice.is_first && slice.is_last) {
+            slice.digest = Sha1::digest(&self.output[slice.start..slice.start + slice.len]).into();
+        }
     }
 
     /// Where chunk `index` of `resource` begins in the output, if it is there.
@@ -153,12 +237,12 @@ impl Item {
     }
 }
 
-/// Cuts the requests into items.
+/// Cuts the steps into items.
 struct Plan<'a> {
     store: &'a WimStore,
-    requests: &'a [BlobId],
-    /// Current request, and how much of its blob is in earlier items.
-    request: usize,
+    steps: &'a [Step],
+    /// Current step, and how much of it is in earlier items.
+    step: usize,
     done: u64,
     table: ChunkTable,
     /// Where the current blob begins, for when it is requested again.
@@ -166,55 +250,61 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(store: &'a WimStore, requests: &'a [BlobId]) -> Self {
-        Self { store, requests, request: 0, done: 0, table: ChunkTable::new(), begin: Mark::default() }
+    fn new(store: &'a WimStore, steps: &'a [Step]) -> Self {
+        Self { store, steps, step: 0, done: 0, table: ChunkTable::new(), begin: Mark::default() }
     }
 
     /// Fills `item`; `false` at the end.
     fn next(&mut self, item: &mut Item) -> Result<bool> {
         item.clear();
-        while let Some(id) = self.requests.get(self.request) {
-            let blob = self.store.get(*id)?;
-            let resource = &self.store.resources[blob.resource];
+        while let Some(step) = self.steps.get(self.step) {
+            let source = StepSource::of(self.store, step)?;
+            let (resource, number) = (&source.resource, source.number);
             let part = &self.store.parts[usize::from(resource.part)];
-            let step = resource.step();
-            while self.done < blob.len {
-                let position = blob.offset + self.done;
-                let index = position / step;
-                let mut place = item.find(blob.resource, index, step);
+            let chunk_len = resource.step();
+            while self.done < source.len {
+                let position = source.offset + self.done;
+                let index = position / chunk_len;
+                let mut place = item.find(number, index, chunk_len);
                 if place.is_none() {
-                    let chunk = self.table.chunk(blob.resource, resource, part, index)?;
+                    let chunk = self.table.chunk(number, resource, part, index)?;
                     if self.done == 0 {
                         self.begin = self.table.mark();
                     }
                     let codec = (resource.compression, resource.chunk_size);
-                    if !item.push(resource.part.into(), codec, chunk, blob.resource, index) {
+                    if !item.push(resource.part.into(), codec, chunk, number, index) {
                         return Ok(true);
                     }
-                    place = item.find(blob.resource, index, step);
+                    place = item.find(number, index, chunk_len);
                 } else if self.done == 0 {
                     self.begin = self.table.mark();
                 }
-                let start = place.unwrap_or_default() + (position % step) as usize;
-                let len = (step - position % step).min(blob.len - self.done);
+                let start = place.unwrap_or_default() + (position % chunk_len) as usize;
+                let len = (chunk_len - position % chunk_len).min(source.len - self.done);
                 self.done += len;
-                let is_last = self.done == blob.len;
+                let is_last = self.done == source.len;
                 match item.slices.last_mut() {
-                    Some(slice) if slice.request == self.request => {
+                    Some(slice) if slice.step == self.step => {
                         slice.len += len as usize;
                         slice.is_last = is_last;
                     }
-                    _ => {
-                        let (request, blob, is_first) = (self.request, *id, self.done == len);
-                        let len = len as usize;
-                        item.slices.push(Slice { request, blob, start, len, is_first, is_last, digest: [0; 20] });
-                    }
+                    _ => item.slices.push(Slice {
+                        step: self.step,
+                        blob: step.blob,
+                        check: step.check,
+                        start,
+                        len: len as usize,
+                        is_first: self.done == len,
+                        is_last,
+                        digest: [0; 20],
+                    }),
                 }
             }
-            if blob.len > 0 && self.requests.get(self.request + 1) == Some(id) {
+            let next = self.steps.get(self.step + 1);
+            if source.len > 0 && next.is_some_and(|next| (next.blob, next.form) == (step.blob, step.form)) {
                 self.table.restore(self.begin);
             }
-            (self.request, self.done) = (self.request + 1, 0);
+            (self.step, self.done) = (self.step + 1, 0);
         }
         Ok(!item.slices.is_empty())
     }
@@ -239,8 +329,13 @@ impl Worker {
     fn run(&mut self, store: &WimStore, item: &mut Item) -> Result<()> {
         let part = &store.parts[item.part];
         let input_len = (item.read_end - item.read_start) as usize;
-        grow(&mut self.input, input_len);
         grow(&mut item.output, item.output_len);
+        if item.codec.is_none() && input_len == item.output_len {
+            part.read(&mut item.output[..input_len], item.read_start)?;
+            item.hash();
+            return Ok(());
+        }
+        grow(&mut self.input, input_len);
         part.read(&mut self.input[..input_len], item.read_start)?;
         if self.decompressor.as_ref().map(|(codec, _)| *codec) != item.codec && item.codec.is_some() {
             self.decompressor = None;
@@ -260,9 +355,7 @@ impl Worker {
             }
             at += chunk.len as usize;
         }
-        for slice in item.slices.iter_mut().filter(|slice| slice.is_first && slice.is_last) {
-            slice.digest = Sha1::digest(&item.output[slice.start..slice.start + slice.len]).into();
-        }
+        item.hash();
         Ok(())
     }
 }
@@ -277,6 +370,7 @@ fn grow(buffer: &mut Vec<u8>, len: usize) {
 /// Hands items to the sink and checks the digests.
 struct Delivery<'a, 'b> {
     store: &'a WimStore,
+    steps: &'a [Step],
     sink: &'a mut BlobSink<'b>,
     hasher: Sha1,
 }
@@ -285,7 +379,13 @@ impl Delivery<'_, '_> {
     fn deliver(&mut self, item: &Item) -> Result<()> {
         for slice in &item.slices {
             let bytes = &item.output[slice.start..slice.start + slice.len];
-            (self.sink)(slice.request, bytes)?;
+            let step = &self.steps[slice.step];
+            if step.deliver {
+                (self.sink)(step.request, bytes)?;
+            }
+            if !step.check {
+                continue;
+            }
             let digest = if slice.is_first && slice.is_last {
                 slice.digest
             } else {

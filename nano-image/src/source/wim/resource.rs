@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::format::{Compression, PipableChunkHeader, SolidHeader};
-use crate::content::ReadAt;
+use crate::content::{ReadAt, StoredForm, WofAlgorithm};
 use crate::error::{Error, Result};
 use crate::types::FileOffset;
 
@@ -101,6 +101,23 @@ impl Resource {
             return corrupt("a compressed resource is too short for its chunks");
         }
         Ok(())
+    }
+
+    /// The form that a WOF file can have byte for byte, if it has one: of the whole resource.
+    pub(super) fn stored_form(&self) -> Option<StoredForm> {
+        let algorithm = match (self.form, self.compression, self.chunk_size) {
+            (ResourceForm::Plain, Compression::Lzx, 0x8000) => WofAlgorithm::Lzx,
+            (ResourceForm::Plain, Compression::Xpress, 0x1000) => WofAlgorithm::Xpress4k,
+            (ResourceForm::Plain, Compression::Xpress, 0x2000) => WofAlgorithm::Xpress8k,
+            (ResourceForm::Plain, Compression::Xpress, 0x4000) => WofAlgorithm::Xpress16k,
+            _ => return None,
+        };
+        Some(StoredForm { algorithm, len: self.stored_len })
+    }
+
+    /// The stored bytes as a resource of their own, without compression.
+    pub(super) fn as_stored(&self) -> Self {
+        Self { len: self.stored_len, compression: Compression::None, chunk_size: 0, ..self.clone() }
     }
 
     /// How many bytes a chunk but the last holds; also for an uncompressed resource.

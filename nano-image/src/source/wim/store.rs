@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::ffi::{BlobEntry, Info};
 use super::format::{Compression, SolidHeader};
-use super::read::{hex, read_blobs};
+use super::read::{hex, read_forms};
 use super::resource::{Part, Resource, ResourceForm};
-use crate::content::{BlobId, BlobSink, BlobStore, Extent, ReadAt};
+use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Extent, ReadAt, ReadOptions, StoredForm};
 use crate::error::{Error, Result};
 use crate::types::FileOffset;
 use zerocopy::FromBytes;
@@ -85,6 +85,11 @@ impl WimStore {
 
     pub(super) fn get(&self, id: BlobId) -> Result<&Blob> {
         self.blobs.get(id.0 as usize).ok_or_else(|| Error::not_found(format!("the WIM has no blob number {}", id.0)))
+    }
+
+    /// The form of a blob that can be copied; an empty one has none.
+    pub(super) fn form(&self, blob: &Blob) -> Option<StoredForm> {
+        self.resources[blob.resource].stored_form().filter(|_| blob.len > 0)
     }
 
     /// The store of `entries`, which lie in `parts`.
@@ -180,7 +185,9 @@ impl WimStore {
 
 impl BlobStore for WimStore {
     fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
-        read_blobs(self, requests, jobs, sink)
+        let contents = |id: &BlobId| BlobRequest { id: *id, form: BlobForm::Contents };
+        let requests: Vec<BlobRequest> = requests.iter().map(contents).collect();
+        read_forms(self, &requests, jobs.into(), sink)
     }
 
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
@@ -190,10 +197,18 @@ impl BlobStore for WimStore {
             return Err(Error::unsupported(message).with_path(&self.parts[0].path));
         }
         let mut bytes = Vec::with_capacity(blob.len.min(RESERVE) as usize);
-        read_blobs(self, &[id], 1, &mut |_, piece| {
+        self.read_blobs(&[id], 1, &mut |_, piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
         Ok(bytes)
+    }
+
+    fn stored_form(&self, id: BlobId) -> Option<StoredForm> {
+        self.form(self.get(id).ok()?)
+    }
+
+    fn read_forms(&self, requests: &[BlobRequest], options: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
+        read_forms(self, requests, options, sink)
     }
 }

@@ -260,6 +260,7 @@ impl Builder<'_> {
             times: entry.times,
             security: entry.security.map(|number| self.descriptor(number, place)).transpose()?,
             data: if is_directory { data } else { Some(data.unwrap_or_else(Content::empty)) },
+            compact: None,
             streams,
             reparse,
             object_id: entry.object_id.clone(),

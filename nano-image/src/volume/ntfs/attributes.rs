@@ -8,6 +8,7 @@ use super::files::{DirectoryIndex, File, Files, Link};
 use super::format::*;
 use super::pack::Packing;
 use super::record::*;
+use super::wof;
 use crate::tree::{Node, Times, attribute};
 use crate::types::Utf16Name;
 
@@ -35,11 +36,13 @@ impl Files {
         if let Some(object_id) = &node.object_id {
             attributes.push(Attribute::resident(attribute_type::OBJECT_ID, &[], &**object_id));
         }
-        if let Some(data) = &node.data {
-            attributes.push(Attribute::stream(attribute_type::DATA, &[], data));
-        }
-        for stream in &node.streams {
-            attributes.push(Attribute::stream(attribute_type::DATA, stream.name.units(), &stream.content));
+        if let Some(compact) = &node.compact {
+            attributes.extend(wof::data_attributes(node, compact, self.cluster_size));
+        } else {
+            let unnamed = node.data.iter().map(|data| (&[][..], data));
+            let named = node.streams.iter().map(|stream| (stream.name.units(), &stream.content));
+            let streams = unnamed.chain(named);
+            attributes.extend(streams.map(|(name, data)| Attribute::stream(attribute_type::DATA, name, data)));
         }
         attributes.extend(self.index_attributes(file));
         if let Some(reparse) = &node.reparse {
@@ -47,6 +50,9 @@ impl Files {
             value.extend_from_slice(&(reparse.data.len() as u16).to_le_bytes());
             value.extend_from_slice(&[0; 2]);
             value.extend_from_slice(&reparse.data);
+            attributes.push(Attribute::resident(attribute_type::REPARSE_POINT, &[], value));
+        } else if let Some(compact) = &node.compact {
+            let value = wof::reparse_point(compact.algorithm);
             attributes.push(Attribute::resident(attribute_type::REPARSE_POINT, &[], value));
         }
         if let Some(list) = &node.extended_attributes {
@@ -80,8 +86,8 @@ impl Files {
     pub fn file_name(&self, file: &File, link: &Link, name: &Utf16Name, namespace: u8) -> Vec<u8> {
         let node = &self.tree[file.node];
         let flag = if node.is_directory() { file_name_flag::DIRECTORY } else { 0 };
-        let extended = match (&node.reparse, &node.extended_attributes) {
-            (Some(reparse), _) => reparse.tag,
+        let extended = match (wof::reparse_tag(node), &node.extended_attributes) {
+            (Some(tag), _) => tag,
             (None, Some(list)) => packed_ea_size(list).into(),
             (None, None) => 0,
         };
@@ -131,8 +137,9 @@ impl Files {
 
 /// Attribute bits of `$STANDARD_INFORMATION`.
 fn stored_attributes(node: &Node) -> u32 {
-    let reparse = if node.reparse.is_some() { attribute::REPARSE_POINT } else { 0 };
-    node.attributes & STORED_ATTRIBUTES | reparse
+    let reparse = if wof::reparse_tag(node).is_some() { attribute::REPARSE_POINT } else { 0 };
+    let sparse = if node.compact.is_some() { attribute::SPARSE_FILE } else { 0 };
+    node.attributes & STORED_ATTRIBUTES | reparse | sparse
 }
 
 /// Value of a `$STANDARD_INFORMATION`.

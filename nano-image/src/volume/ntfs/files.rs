@@ -9,6 +9,7 @@ use super::index::{self, IndexEntry, IndexKind};
 use super::pack::Packing;
 use super::record::*;
 use super::secure::{SecurityTable, inherited};
+use super::wof;
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId};
 use crate::types::Utf16Name;
@@ -304,9 +305,10 @@ impl Files {
                 self.files[place].index = self.index_shape(place, if place == 0 { system_len } else { 0 });
             }
             let file = &self.files[place];
+            let name = &self.names(file).next().expect("every file has a name").name;
+            wof::check(&self.tree[file.node], name)?;
             let mut attributes = self.attributes(file);
             let packing = Packing::of(&mut attributes, self.cluster_size);
-            let name = &self.names(file).next().expect("every file has a name").name;
             let list_len = packing.attribute_list(&attributes, 0).len();
             let record_count = packing.record_count() as u64;
             if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
@@ -318,6 +320,7 @@ impl Files {
                 .filter(|_| !self.tree[file.node].is_directory())
                 .map_or((0, 0), |attribute| match (&attribute.form, attribute.resident_len()) {
                     (_, Some(len)) => (len.next_multiple_of(8), len),
+                    (Form::NonResident(run, Source::Hole), _) => (0, run.size),
                     (Form::NonResident(run, _), _) => (run.allocated(), run.size),
                     _ => (0, 0),
                 });

@@ -20,6 +20,11 @@ pub const RECORD_ATTRIBUTES_OFFSET: usize = 0x38;
 /// Ends the attributes of a record: the type 0xFFFFFFFF and four bytes of padding.
 pub const RECORD_END_SIZE: usize = 8;
 
+/// Flag of a sparse attribute.
+pub const ATTRIBUTE_SPARSE: u16 = 0x8000;
+/// Log₂ of the clusters of a compression unit, in which holes are counted.
+pub const SPARSE_UNIT_SHIFT: u8 = 4;
+
 /// Numbers of the system files' MFT records.
 pub mod record {
     #![allow(missing_docs)]
@@ -264,6 +269,31 @@ on_disk! {
         data_size: U64,
         /// 0x38: bytes.
         initialized_size: U64,
+    }
+
+    /// Follows [`NonResidentHeader`] in a sparse attribute.
+    struct SparseHeader = 8 {
+        /// 0x40: bytes of the clusters that are not holes.
+        total_allocated: U64,
+    }
+
+    /// Value of the `$REPARSE_POINT` of a file that the Windows Overlay Filter shows: the header of reparse data
+    /// ([MS-FSCC] 2.1.2.2), WOF_EXTERNAL_INFO and FILE_PROVIDER_EXTERNAL_INFO_V1 (wofapi.h).
+    struct WofReparsePoint = 24 {
+        /// 0x00: IO_REPARSE_TAG_WOF.
+        tag: U32,
+        /// 0x04: bytes after `reserved`.
+        length: U16,
+        /// 0x06
+        reserved: U16,
+        /// 0x08: WOF_CURRENT_VERSION, 1.
+        version: U32,
+        /// 0x0C: WOF_PROVIDER_FILE, 2.
+        provider: U32,
+        /// 0x10: FILE_PROVIDER_CURRENT_VERSION, 1.
+        provider_version: U32,
+        /// 0x14: FILE_PROVIDER_COMPRESSION_*.
+        algorithm: U32,
     }
 
     /// Value of `$STANDARD_INFORMATION`.

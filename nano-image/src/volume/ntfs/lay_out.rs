@@ -12,7 +12,7 @@ use super::pack::Packing;
 use super::record::*;
 use super::secure::SecurityTable;
 use super::system::{self, BOOT_SIZE, SystemFile, SystemSizes};
-use crate::content::{BlobId, Content, Extent};
+use crate::content::{BlobRequest, Extent};
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId, Times};
 use crate::types::{ByteSize, Lba, Utf16Name, VolumeOffset};
@@ -71,7 +71,7 @@ pub(super) enum SegmentBytes {
 /// A blob and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub blob: BlobId,
+    pub blob: BlobRequest,
     pub place: Place,
 }
 
@@ -344,16 +344,13 @@ fn place_files(files: &mut Files, space: &mut Allocator, mut root: Vec<(Utf16Nam
         let mut attributes = files.attributes(file);
         let packing = Packing::of(&mut attributes, files.cluster_size);
         for attribute in &attributes {
-            let blob = |content: &Content| match content {
-                Content::Blob { id, .. } => *id,
-                Content::Bytes(_) => unreachable!("bytes are values"),
-            };
             match &attribute.form {
                 Form::NonResident(run, source) => {
                     let mut run = *run;
                     match source {
-                        Source::Stream(content) => {
-                            let request = Request { blob: blob(content), place: Place::Record(0) };
+                        Source::Hole => {}
+                        Source::Stream(stream) => {
+                            let request = Request { blob: stream.request, place: Place::Record(0) };
                             pending.push(Pending { request, run: Some(first_run + runs.len()) });
                         }
                         Source::Value(bytes) => {
@@ -376,8 +373,8 @@ fn place_files(files: &mut Files, space: &mut Allocator, mut root: Vec<(Utf16Nam
                     }
                     runs.push(run);
                 }
-                Form::ResidentStream(content) => {
-                    let request = Request { blob: blob(content), place: Place::Record(resident) };
+                Form::ResidentStream(stream) => {
+                    let request = Request { blob: stream.request, place: Place::Record(resident) };
                     pending.push(Pending { request, run: None });
                     resident += 1;
                 }

@@ -126,7 +126,7 @@ impl Attribute<'_> {
     fn make_non_resident(&mut self, cluster_size: u64) {
         let run = Run::unplaced(self.resident_len().expect("a resident attribute"), cluster_size);
         self.form = match std::mem::replace(&mut self.form, Form::Resident(Cow::Borrowed(&[]))) {
-            Form::ResidentStream(content) => Form::NonResident(run, Source::Stream(content)),
+            Form::ResidentStream(stream) => Form::NonResident(run, Source::Stream(stream)),
             Form::Resident(value) => Form::NonResident(run, Source::Value(value)),
             form @ Form::NonResident(..) => form,
         };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use zerocopy::IntoBytes;
 
 use super::format::*;
-use crate::content::Content;
+use crate::content::{BlobForm, BlobRequest, Content};
 
 /// An attribute to be placed in a record.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) enum Form<'a> {
     /// In the record.
     Resident(Cow<'a, [u8]>),
     /// In the record, but a blob of the source: written when the blob has been read.
-    ResidentStream(&'a Content),
+    ResidentStream(BlobStream),
     /// In clusters.
     NonResident(Run, Source<'a>),
 }
@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub size: u64,
     /// Clusters.
     pub clusters: u64,
-    /// First cluster; `None` is a hole (`$BadClus`).
+    /// First cluster; `None` is a hole.
     pub lcn: Option<u64>,
     /// Bytes of a cluster.
     pub cluster_size: u64,
@@ -55,11 +55,20 @@ impl Run {
 #[derive(Clone, Debug)]
 pub(super) enum Source<'a> {
     /// A blob of the source.
-    Stream(&'a Content),
+    Stream(BlobStream),
     /// Bytes in memory.
     Value(Cow<'a, [u8]>),
     /// What the kind of the attribute says.
     Generated,
+    /// Nothing: a sparse stream without any cluster.
+    Hole,
+}
+
+/// A blob of the source in one of its forms, `len` bytes long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlobStream {
+    pub request: BlobRequest,
+    pub len: u64,
 }
 
 impl<'a> Attribute<'a> {
@@ -75,7 +84,10 @@ impl<'a> Attribute<'a> {
     pub fn stream(kind: u32, name: &'a [u16], content: &'a Content) -> Self {
         let form = match content {
             Content::Bytes(bytes) => Form::Resident(Cow::Borrowed(bytes)),
-            Content::Blob { .. } => Form::ResidentStream(content),
+            Content::Blob { id, len } => {
+                let request = BlobRequest { id: *id, form: BlobForm::Contents };
+                Form::ResidentStream(BlobStream { request, len: *len })
+            }
         };
         Self { kind, name: name.into(), form }
     }
@@ -100,9 +112,14 @@ impl<'a> Attribute<'a> {
     pub fn resident_len(&self) -> Option<u64> {
         match &self.form {
             Form::Resident(value) => Some(value.len() as u64),
-            Form::ResidentStream(content) => Some(content.len()),
+            Form::ResidentStream(stream) => Some(stream.len),
             Form::NonResident(..) => None,
         }
+    }
+
+    /// Whether it has the header of a sparse stream. The hole of `$BadClus:$Bad` has not.
+    pub fn is_sparse(&self) -> bool {
+        matches!(self.form, Form::NonResident(_, Source::Hole))
     }
 
     /// Upper bound of the bytes in a record, whatever cluster the run begins at.
@@ -111,6 +128,7 @@ impl<'a> Attribute<'a> {
             // An index bitmap is sized after the records have been.
             (attribute_type::BITMAP, _) => MAX_INDEX_BITMAP_SIZE,
             (_, Some(len)) => align8(0x18 + align8(self.name.len() * 2)) as u64 + len.next_multiple_of(8),
+            (_, None) if self.is_sparse() => non_resident_size(self.name.len()) + size_of::<SparseHeader>() as u64,
             (_, None) => non_resident_size(self.name.len()),
         }
     }
@@ -175,7 +193,12 @@ impl RecordBuilder {
         self.header.next_instance += 1;
         let start = self.bytes.len();
         let name_len = attribute.name.len() * 2;
-        let name_offset = if matches!(attribute.form, Form::NonResident(..)) { 0x40 } else { 0x18 };
+        let is_sparse = attribute.is_sparse();
+        let name_offset = match attribute.form {
+            Form::NonResident(..) if is_sparse => 0x48,
+            Form::NonResident(..) => 0x40,
+            _ => 0x18,
+        };
         let value_offset = align8(name_offset + name_len);
         self.bytes.resize(start + name_offset, 0);
         self.bytes.extend(attribute.name.iter().flat_map(|unit| unit.to_le_bytes()));
@@ -187,13 +210,17 @@ impl RecordBuilder {
                     lowest_vcn: 0.into(),
                     highest_vcn: run.clusters.wrapping_sub(1).into(),
                     mapping_pairs_offset: (value_offset as u16).into(),
-                    compression_unit: 0,
+                    compression_unit: if is_sparse { SPARSE_UNIT_SHIFT } else { 0 },
                     unused: [0; 5],
                     allocated_size: run.allocated().into(),
                     data_size: run.size.into(),
-                    initialized_size: if run.lcn.is_some() { run.size } else { 0 }.into(),
+                    // Readers of a compact file take what is not initialized for zeros.
+                    initialized_size: if run.lcn.is_some() || is_sparse { run.size } else { 0 }.into(),
                 };
                 put(0x10, header.as_bytes());
+                if is_sparse {
+                    put(0x40, SparseHeader { total_allocated: 0.into() }.as_bytes());
+                }
                 mapping_pairs(run).into()
             }
             resident => {
@@ -221,7 +248,7 @@ impl RecordBuilder {
             // Windows leaves 0 when there is no name in a resident attribute and 0x40 in a non-resident one; readers
             // ignore it.
             name_offset: if name_len == 0 && name_offset == 0x18 { 0 } else { name_offset as u16 }.into(),
-            flags: 0.into(),
+            flags: if is_sparse { ATTRIBUTE_SPARSE } else { 0 }.into(),
             instance: instance.into(),
         };
         self.bytes[start..start + 0x10].copy_from_slice(header.as_bytes());

@@ -8,6 +8,7 @@ use super::format::*;
 use super::index::{self, Index, IndexEntry, IndexKind};
 use super::record::*;
 use super::secure::SecurityTable;
+use super::wof;
 use crate::tree::{Times, attribute};
 use crate::types::{Utf16Name, upcase};
 
@@ -274,7 +275,7 @@ fn reparse_points(files: &Files) -> Vec<IndexEntry> {
         .files
         .iter()
         .filter_map(|file| {
-            let tag = files.tree[file.node].reparse.as_ref()?.tag;
+            let tag = wof::reparse_tag(&files.tree[file.node])?;
             Some([&tag.to_le_bytes()[..], &FileReference::of_fresh(file.record).0.to_le_bytes()].concat())
         })
         .collect();

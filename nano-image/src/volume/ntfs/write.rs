@@ -3,7 +3,7 @@
 use super::format::*;
 use super::lay_out::{NtfsLayout, Place, Segment, SegmentBytes};
 use super::system;
-use crate::content::{BlobId, BlobStore};
+use crate::content::{BlobRequest, BlobStore, ReadOptions};
 use crate::error::Result;
 use crate::types::VolumeOffset;
 
@@ -15,7 +15,14 @@ const CHUNK: usize = 64 << 10;
 
 impl NtfsLayout {
     /// Writes the volume: every blob is read once per file that has it, in the order of the store.
-    pub fn write(&self, store: &dyn BlobStore, jobs: usize, sink: &mut VolumeSink<'_>) -> Result<()> {
+    ///
+    /// `options` may be the number of threads alone, which then check every digest.
+    pub fn write(
+        &self,
+        store: &dyn BlobStore,
+        options: impl Into<ReadOptions>,
+        sink: &mut VolumeSink<'_>,
+    ) -> Result<()> {
         let data_start = self.requests.iter().find_map(|request| match request.place {
             Place::Clusters(offset) => Some(offset),
             Place::Record(_) => None,
@@ -25,18 +32,23 @@ impl NtfsLayout {
         let split = self.segments.partition_point(|segment| segment.offset < before_data);
         let before_mft = self.segments.partition_point(|segment| segment.offset < mft_start);
         write_segments(&self.segments[..split], sink)?;
-        let resident = self.write_blobs(store, jobs, sink)?;
+        let resident = self.write_blobs(store, options.into(), sink)?;
         write_segments(&self.segments[split..before_mft], sink)?;
         self.write_records(&resident, mft_start, sink)?;
         write_segments(&self.segments[before_mft..], sink)
     }
 
     /// Writes the blobs that have clusters and returns those that lie in records.
-    fn write_blobs(&self, store: &dyn BlobStore, jobs: usize, sink: &mut VolumeSink<'_>) -> Result<ResidentBlobs> {
-        let requests: Vec<BlobId> = self.requests.iter().map(|request| request.blob).collect();
+    fn write_blobs(
+        &self,
+        store: &dyn BlobStore,
+        options: ReadOptions,
+        sink: &mut VolumeSink<'_>,
+    ) -> Result<ResidentBlobs> {
+        let requests: Vec<BlobRequest> = self.requests.iter().map(|request| request.blob).collect();
         let mut resident = ResidentBlobs::default();
         let (mut current, mut done) = (usize::MAX, 0);
-        store.read_blobs(&requests, jobs, &mut |index, bytes| {
+        store.read_forms(&requests, options, &mut |index, bytes| {
             if index != current {
                 (current, done) = (index, 0);
             }
