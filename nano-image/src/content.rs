@@ -155,7 +155,7 @@ pub struct BlobRequest {
 }
 
 /// How the Windows Overlay Filter (WOF) compresses a file: `FILE_PROVIDER_COMPRESSION_*` of wofapi.h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WofAlgorithm {
     /// XPRESS with Huffman codes, chunks of 4 KiB.
     Xpress4k = 0,
@@ -165,6 +165,18 @@ pub enum WofAlgorithm {
     Xpress8k = 2,
     /// XPRESS, chunks of 16 KiB.
     Xpress16k = 3,
+}
+
+impl WofAlgorithm {
+    /// How many bytes each chunk but the last holds.
+    pub fn chunk_size(self) -> u32 {
+        match self {
+            Self::Xpress4k => 0x1000,
+            Self::Lzx => 0x8000,
+            Self::Xpress8k => 0x2000,
+            Self::Xpress16k => 0x4000,
+        }
+    }
 }
 
 /// A compressed form that a store keeps a blob in and that a WOF file has byte for byte: a table of chunk offsets and

@@ -14,6 +14,7 @@ use crate::source::wim::{ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
+use crate::windows::compact::Compact;
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -66,7 +67,7 @@ impl Recipe {
         let time = self.time(info.creation_time);
         let scheme = Scheme::new(self, &seed)?;
         let (mut tree, mut warnings) = (image.tree, image.warnings);
-        let store: Arc<dyn BlobStore> = wim.store().clone();
+        let mut store: Arc<dyn BlobStore> = wim.store().clone();
         let options = BootOptions {
             firmware: match self.firmware {
                 Firmware::Uefi => boot::Firmware::Uefi,
@@ -89,13 +90,10 @@ impl Recipe {
             boot.add_to(&mut tree)?;
         }
         let compact = match self.compact {
-            Some(choice) => {
-                let report = compact::apply(&mut tree, &*store, choice, &info);
-                Some(report.map_err(|error| error.with_path(&sources.wim))?)
-            }
+            Some(choice) => Some(compact::apply(&mut tree, &mut store, choice, &info, sources, observer)?),
             None => None,
         };
-        if compact.is_some_and(|report| report.files == 0) {
+        if self.compact == Some(Compact::Copy) && compact.is_some_and(|report| report.files == 0) {
             let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
             warnings.push(format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"));
         }

@@ -18,17 +18,25 @@ pub(super) const COMPACT_CLUSTER_SIZE: u64 = 4096;
 pub struct Sources {
     pub(super) wim: PathBuf,
     pub(super) parts: Vec<PathBuf>,
+    pub(super) scratch: Option<PathBuf>,
 }
 
 impl Sources {
     /// A WIM file: `.wim`, `.esd`, or the first part of a split `.swm` set, whose other parts are found beside it.
     pub fn wim(path: impl Into<PathBuf>) -> Self {
-        Self { wim: path.into(), parts: Vec::new() }
+        Self { wim: path.into(), parts: Vec::new(), scratch: None }
     }
 
     /// A further part of a split WIM that does not lie beside the first.
     pub fn part(mut self, path: impl Into<PathBuf>) -> Self {
         self.parts.push(path.into());
+        self
+    }
+
+    /// A folder for what must be compressed before the image can be laid out (see [`Compact`]): a file that is
+    /// removed with the plan.
+    pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(folder.into());
         self
     }
 }

@@ -10,6 +10,7 @@
 //!   (`metadata`, `tree`);
 //! - the XML data, of which libwim gives single texts.
 
+mod compress;
 mod ffi;
 mod format;
 mod metadata;
@@ -25,6 +26,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use compress::WofCompressor;
 pub use format::Compression;
 pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;

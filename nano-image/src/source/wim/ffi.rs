@@ -220,6 +220,52 @@ impl Drop for Decompressor {
     }
 }
 
+/// Compresses chunks of one compression and chunk size; one per thread.
+pub(super) struct Compressor {
+    raw: NonNull<sys::wimlib_compressor>,
+    max_len: usize,
+}
+
+// SAFETY: a compressor is memory without ties to the thread that made it; `&mut self` keeps its users apart.
+unsafe impl Send for Compressor {}
+
+impl Compressor {
+    /// A compressor for chunks of at most `chunk_size` bytes at libwim's default level; `None` when the compression
+    /// has no such chunks or memory is short.
+    pub fn new(compression: Compression, chunk_size: u32) -> Option<Self> {
+        initialize().ok()?;
+        let (mut raw, max_len) = (ptr::null_mut(), chunk_size as usize);
+        // SAFETY: `raw` is a valid place for the result.
+        check(unsafe { sys::wimlib_create_compressor(compression as _, max_len, 0, &mut raw) }).ok()?;
+        Some(Self { raw: NonNull::new(raw)?, max_len })
+    }
+
+    /// Compresses `chunk` into `output` and returns how many bytes it took; `None` when they do not fit.
+    pub fn compress(&mut self, chunk: &[u8], output: &mut [u8]) -> Option<usize> {
+        if chunk.is_empty() || output.is_empty() || chunk.len() > self.max_len {
+            return None;
+        }
+        // SAFETY: both slices are valid for their lengths, the chunk's within what the compressor was made for.
+        let len = unsafe {
+            sys::wimlib_compress(
+                chunk.as_ptr().cast(),
+                chunk.len(),
+                output.as_mut_ptr().cast(),
+                output.len(),
+                self.raw.as_ptr(),
+            )
+        };
+        (1..=output.len()).contains(&len).then_some(len)
+    }
+}
+
+impl Drop for Compressor {
+    fn drop(&mut self) {
+        // SAFETY: it came from wimlib_create_compressor and is freed once.
+        unsafe { sys::wimlib_free_compressor(self.raw.as_ptr()) }
+    }
+}
+
 /// libwim must be initialized once, before threads use it.
 fn initialize() -> Result<(), Code> {
     static CODE: OnceLock<c_int> = OnceLock::new();

@@ -105,13 +105,14 @@ impl Resource {
 
     /// The form that a WOF file can have byte for byte, if it has one: of the whole resource.
     pub(super) fn stored_form(&self) -> Option<StoredForm> {
-        let algorithm = match (self.form, self.compression, self.chunk_size) {
-            (ResourceForm::Plain, Compression::Lzx, 0x8000) => WofAlgorithm::Lzx,
-            (ResourceForm::Plain, Compression::Xpress, 0x1000) => WofAlgorithm::Xpress4k,
-            (ResourceForm::Plain, Compression::Xpress, 0x2000) => WofAlgorithm::Xpress8k,
-            (ResourceForm::Plain, Compression::Xpress, 0x4000) => WofAlgorithm::Xpress16k,
+        let algorithms = match (self.form, self.compression) {
+            (ResourceForm::Plain, Compression::Lzx) => &[WofAlgorithm::Lzx][..],
+            (ResourceForm::Plain, Compression::Xpress) => {
+                &[WofAlgorithm::Xpress4k, WofAlgorithm::Xpress8k, WofAlgorithm::Xpress16k]
+            }
             _ => return None,
         };
+        let algorithm = *algorithms.iter().find(|algorithm| algorithm.chunk_size() == self.chunk_size)?;
         Some(StoredForm { algorithm, len: self.stored_len })
     }
 

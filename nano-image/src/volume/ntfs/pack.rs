@@ -47,7 +47,8 @@ impl Packing {
         Self { placement: vec![0; attributes.len()] }
     }
 
-    /// `$STANDARD_INFORMATION` and the list stay in the base record; the others fill extension records in order.
+    /// `$STANDARD_INFORMATION` and the list stay in the base record, and of the others what fits, from the last on: a
+    /// reparse point is looked for there before names are. The rest fills extension records in order.
     fn with_list(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64) -> Self {
         let list_len: usize = attributes.iter().map(|attribute| list_entry_len(attribute.name.len())).sum();
         let room = RECORD_CAPACITY - STANDARD_INFORMATION_SIZE - 0x18;
@@ -57,22 +58,30 @@ impl Packing {
             Attribute::generated(attribute_type::ATTRIBUTE_LIST, &[], Run::unplaced(list_len as u64, cluster_size))
         };
         attributes.insert(1, list);
-        let (mut placement, mut used) = (vec![0, 0], RECORD_CAPACITY);
-        let mut record = 0;
-        for attribute in &attributes[2..] {
+        let mut placement = vec![0; attributes.len()];
+        let mut room = RECORD_CAPACITY - STANDARD_INFORMATION_SIZE - attributes[1].max_record_size();
+        for (attribute, place) in attributes.iter().zip(&mut placement).skip(2).rev() {
+            let size = attribute.max_record_size();
+            match room.checked_sub(size) {
+                Some(rest) => room = rest,
+                None => *place = 1,
+            }
+        }
+        let (mut record, mut used) = (0, RECORD_CAPACITY);
+        for (attribute, place) in attributes.iter().zip(&mut placement).filter(|(_, place)| **place > 0) {
             let size = attribute.max_record_size();
             if used + size > RECORD_CAPACITY {
                 (record, used) = (record + 1, 0);
             }
             used += size;
-            placement.push(record);
+            *place = record;
         }
         Self { placement }
     }
 
     /// Number of records, the base record included.
     pub fn record_count(&self) -> usize {
-        self.placement.last().map_or(1, |last| last + 1)
+        self.placement.iter().max().map_or(1, |last| last + 1)
     }
 
     /// Value of `$ATTRIBUTE_LIST`: every attribute but itself.
