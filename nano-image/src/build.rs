@@ -1,11 +1,13 @@
 //! Recipe → plan → layout → image: the only room that joins the others.
 
+mod boot_config;
 mod compact;
 mod layout;
 mod plan;
 mod recipe;
 mod write;
 
+pub use boot_config::{BootConfig, DebugMethod};
 pub use layout::Layout;
 pub use plan::Plan;
 pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder, SeedChoice, Sources};

@@ -19,7 +19,9 @@ pub mod types;
 pub mod volume;
 pub mod windows;
 
-pub use build::{BcdDevice, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources, Target};
+pub use build::{
+    BcdDevice, BootConfig, DebugMethod, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources, Target,
+};
 pub use content::SourceCheck;
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
@@ -28,3 +30,4 @@ pub use progress::{Observer, Phase};
 pub use report::Report;
 pub use types::ByteSize;
 pub use windows::compact::Compact;
+pub use windows::configure::{MachineConfig, Secret};

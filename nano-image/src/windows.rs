@@ -3,3 +3,4 @@
 pub mod boot;
 pub mod boot_code;
 pub mod compact;
+pub mod configure;

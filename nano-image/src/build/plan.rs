@@ -10,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
 use crate::report::CompactReport;
-use crate::source::wim::{ImageInfo, Wim};
+use crate::source::wim::{Architecture, ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
 use crate::windows::compact::Compact;
+use crate::windows::configure::ImageFacts;
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -55,6 +56,9 @@ impl Recipe {
     /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit the disk.
     pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
         observer.begin(Phase::Read, None);
+        // What the recipe names is checked before the image, which takes longer.
+        let machine = self.machine.prepare(self.administrator_password.as_ref())?;
+        let settings = self.boot.settings()?;
         let wim = Wim::open(&sources.wim, &sources.parts)?;
         let index = wim.find_image(&self.image)?;
         let image = wim.read_image(index)?;
@@ -68,6 +72,9 @@ impl Recipe {
         let scheme = Scheme::new(self, &seed)?;
         let (mut tree, mut warnings) = (image.tree, image.warnings);
         let mut store: Arc<dyn BlobStore> = wim.store().clone();
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
+        let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
+        warnings.extend(applied.warnings);
         let options = BootOptions {
             firmware: match self.firmware {
                 Firmware::Uefi => boot::Firmware::Uefi,
@@ -79,13 +86,16 @@ impl Recipe {
             },
             locale: info.default_language.clone(),
             description: None,
-            settings: BootSettings::default(),
+            settings,
             seed,
             time,
             jobs: 1,
         };
         let mut boot = boot::plan(&tree, &*store, &options).map_err(|error| error.with_path(&sources.wim))?;
         warnings.append(&mut boot.warnings);
+        if options.settings != BootSettings::default() {
+            boot::edit_template(&mut tree, &*store, &options.settings, time)?;
+        }
         if self.firmware == Firmware::Bios {
             boot.add_to(&mut tree)?;
         }

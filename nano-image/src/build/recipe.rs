@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::boot_config::BootConfig;
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime};
@@ -12,6 +13,7 @@ use crate::windows::compact::Compact;
 /// Cluster size of a compact volume, bytes: NTFS compresses nothing in larger ones, and nothing says that Windows
 /// reads compact files there.
 pub(super) const COMPACT_CLUSTER_SIZE: u64 = 4096;
+use crate::windows::configure::{MachineConfig, Secret};
 
 /// The files that an image is made of.
 #[derive(Clone, Debug)]
@@ -98,6 +100,15 @@ pub struct Recipe {
     pub timestamp: Option<u64>,
     /// 64 hexadecimal digits from which all identifiers are derived; `None` derives them from recipe and source.
     pub seed: Option<String>,
+    /// Name, answer file, addresses, files and registry of the machine.
+    #[serde(flatten)]
+    pub machine: MachineConfig,
+    /// Debugging, emergency management and test signing.
+    #[serde(flatten)]
+    pub boot: BootConfig,
+    /// Never written and never read: a password comes from the caller alone.
+    #[serde(skip)]
+    pub(super) administrator_password: Option<Secret>,
 }
 
 impl Recipe {
@@ -116,6 +127,9 @@ impl Recipe {
                 bcd_device: BcdDevice::Partition,
                 timestamp: None,
                 seed: None,
+                machine: MachineConfig::default(),
+                boot: BootConfig::default(),
+                administrator_password: None,
             },
         }
     }
@@ -134,7 +148,7 @@ impl Recipe {
         // The canonical recipe: every field in its order, each on a line; the digest stands for the image, however it
         // was named.
         let canonical = format!(
-            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n",
+            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n",
             self.disk_size,
             self.firmware,
             self.esp_size,
@@ -142,7 +156,9 @@ impl Recipe {
             self.compact,
             self.label,
             self.bcd_device,
-            self.timestamp
+            self.timestamp,
+            self.machine.canonical(),
+            self.boot
         );
         Ok(Seed::from_bytes(Sha256::new().chain_update(canonical).chain_update(source).finalize().into()))
     }
@@ -212,6 +228,30 @@ impl RecipeBuilder {
         self
     }
 
+    /// Name, answer file, addresses, files and registry of the machine.
+    pub fn machine(mut self, machine: MachineConfig) -> Self {
+        self.recipe.machine = machine;
+        self
+    }
+
+    /// Name of the machine: 1 to 15 characters, or `*` to let Windows choose at first boot.
+    pub fn computer_name(mut self, name: impl Into<String>) -> Self {
+        self.recipe.machine.computer_name = Some(name.into());
+        self
+    }
+
+    /// Password of the administrator.
+    pub fn administrator_password(mut self, password: Secret) -> Self {
+        self.recipe.administrator_password = Some(password);
+        self
+    }
+
+    /// Debugging, emergency management and test signing.
+    pub fn boot(mut self, boot: BootConfig) -> Self {
+        self.recipe.boot = boot;
+        self
+    }
+
     /// Checks the recipe; no file is touched.
     ///
     /// # Errors
@@ -242,6 +282,8 @@ impl RecipeBuilder {
         if let Some(seed) = &recipe.seed {
             seed.parse::<Seed>()?;
         }
+        recipe.machine.check()?;
+        recipe.boot.settings()?;
         Ok(recipe)
     }
 }

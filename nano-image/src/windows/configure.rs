@@ -1,0 +1,169 @@
+//! What makes an image one machine: name, password, answer file, addresses, first-boot script, files, registry.
+//!
+//! [`MachineConfig`] is what a recipe says; [`MachineConfig::prepare`] reads and checks everything it names before an
+//! image is touched; [`Prepared::apply`] edits the image. Everything goes where Windows itself looks: hives,
+//! `Windows\Panther\Unattend.xml`, `Windows\Setup\Scripts\SetupComplete.cmd`.
+
+mod accounts;
+mod apply;
+mod computer_name;
+mod domain;
+mod image;
+mod network;
+mod prepare;
+mod secret;
+mod setup_complete;
+mod unattend;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use prepare::Prepared;
+pub use secret::Secret;
+
+use crate::error::{Error, Result};
+use crate::types::FileTime;
+use computer_name::NameChoice;
+use network::Network;
+
+/// What a recipe says of the machine. The default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct MachineConfig {
+    /// 1 to 15 characters, or `*`: Windows chooses at first boot. `None` leaves the image's.
+    pub computer_name: Option<String>,
+    /// Give the name in the specialize pass too, for images that are generalized; one more restart at first boot.
+    pub name_in_specialize: bool,
+    /// An answer file.
+    pub unattend: Option<PathBuf>,
+    /// File that `djoin /Provision` wrote; it carries the computer name.
+    pub domain_blob: Option<PathBuf>,
+    /// A domain to make an account in; answered with how to make a blob.
+    pub domain_name: Option<String>,
+    /// Take over the account that the domain has; answered like `domain_name`.
+    pub reuse_domain_node: bool,
+    /// Name or index of the interface that gets the addresses, e.g. `Ethernet`.
+    pub interface: Option<String>,
+    /// `10.0.0.5` with [`ipv4_mask`](Self::ipv4_mask), or `10.0.0.5/24`.
+    pub ipv4_address: Option<String>,
+    /// Subnet mask.
+    pub ipv4_mask: Option<Ipv4Addr>,
+    /// Default gateway.
+    pub ipv4_gateway: Option<Ipv4Addr>,
+    /// DNS servers, the preferred first.
+    pub ipv4_dns: Vec<Ipv4Addr>,
+    /// `fd00::5` or `fd00::5/64`.
+    pub ipv6_address: Option<String>,
+    /// DNS servers, the preferred first.
+    pub ipv6_dns: Vec<Ipv6Addr>,
+    /// Let WinRM be reached from other subnets.
+    pub remote_management: Option<RemoteManagement>,
+    /// Commands that run once as SYSTEM when setup is complete.
+    pub setup_command: Vec<String>,
+}
+
+/// How the firewall is opened for remote management.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemoteManagement {
+    /// By commands in `SetupComplete.cmd`, as Microsoft's tool does it.
+    Script,
+}
+
+/// A package that the `servicing` section of the answer file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicingPackage {
+    /// `install`, `stage`, `remove` or `configure`.
+    pub action: String,
+    /// Name of its identity.
+    pub name: String,
+    /// Version, e.g. `10.0.14393.0`.
+    pub version: String,
+    /// Architecture, e.g. `amd64`.
+    pub architecture: String,
+    /// Language, or `neutral`.
+    pub language: String,
+    /// Where its cabinet is, as the file says.
+    pub source: Option<String>,
+}
+
+/// The image that [`Prepared::apply`] configures.
+#[derive(Clone, Debug)]
+pub struct ImageFacts {
+    /// Architecture in the words of component names: `amd64`.
+    pub architecture: String,
+    /// Time of everything that is changed.
+    pub time: FileTime,
+}
+
+/// What was done to an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// The name that was written; `None` if Windows or the image decides.
+    pub computer_name: Option<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl MachineConfig {
+    /// Checks everything that needs no file.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) with a hint.
+    pub fn check(&self) -> Result<()> {
+        let name = self.computer_name.as_deref().map(NameChoice::parse).transpose()?;
+        self.check_domain(name.as_ref())?;
+        if self.name_in_specialize && name.is_none() && self.unattend.is_none() {
+            return Err(Error::recipe("a name for the specialize pass is wanted, but no computer name is given")
+                .with_hint("give a computer name too"));
+        }
+        Network::of(self)?;
+        self.setup_command.iter().try_for_each(|command| setup_complete::check(command))
+    }
+
+    fn check_domain(&self, name: Option<&NameChoice>) -> Result<()> {
+        let refuse = |what: &str, hint: &str| Err(Error::recipe(what).with_hint(hint));
+        match (&self.domain_name, &self.domain_blob, name) {
+            (Some(_), Some(_), _) => {
+                refuse("a domain and a domain-join blob are given", "keep the blob: it says which domain")
+            }
+            (None, Some(_), Some(_)) => refuse(
+                "a domain-join blob and a computer name are given",
+                "leave the name out: the blob carries the name of the machine account",
+            ),
+            (Some(_), None, None | Some(NameChoice::AtFirstBoot)) => refuse(
+                "a domain is given without a computer name",
+                "a machine account needs a name: give a computer name",
+            ),
+            (None, None, _) if self.reuse_domain_node => refuse(
+                "a machine account shall be reused, but no domain is joined",
+                "`djoin /Provision … /Reuse` on a machine of the domain takes an account over; give its blob",
+            ),
+            (Some(domain), None, Some(NameChoice::Given(name))) => {
+                let reuse = if self.reuse_domain_node { " /Reuse" } else { "" };
+                Err(Error::recipe(format!("an account in the domain `{domain}` can only be made by a machine of it"))
+                    .with_hint(format!(
+                        "run `djoin /Provision /Domain {domain} /Machine {name} /SaveFile {name}.blob{reuse}` there and \
+                         give the file as the domain blob, without domain and computer name"
+                    )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The settings as text that is the same on every machine: without paths of input files. Passwords and the
+    /// contents of answer files and blobs are no part of it, so that nothing derived from it tells about them.
+    pub fn canonical(&self) -> String {
+        let mut config = self.clone();
+        for path in [&mut config.unattend, &mut config.domain_blob].into_iter().flatten() {
+            *path = PathBuf::from("file");
+        }
+        format!("{config:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! Editing the image as prepared.
+
+use super::computer_name::{self, NameChoice};
+use super::image::{HiveFile, Image, control_sets};
+use super::unattend::{self, OFFLINE, SHELL_SETUP};
+use super::{Applied, ImageFacts, Prepared, accounts, domain, setup_complete};
+use crate::content::BlobStore;
+use crate::error::Result;
+use crate::registry::Value;
+use crate::tree::FileTree;
+
+/// The name that images have before they get one.
+const UNNAMED: &str = "MINWINPC";
+
+impl Prepared {
+    /// Configures the image `tree`, whose blobs `blobs` reads.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
+    /// way of a file.
+    pub fn apply(mut self, tree: &mut FileTree, blobs: &dyn BlobStore, facts: &ImageFacts) -> Result<Applied> {
+        let mut image = Image::new(tree, blobs, facts.time);
+        let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
+        self.write_name(&mut image, &mut applied, facts)?;
+        self.apply_offline_settings(&mut image)?;
+        domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()), &facts.architecture);
+        let password = self.password.as_ref();
+        accounts::apply(&mut self.answer, password, &facts.architecture, &mut applied.warnings)?;
+        self.write_answer_file(&mut image, &mut applied, facts)?;
+        setup_complete::add(&mut image, &self.commands, &mut applied.warnings)?;
+        image.save()?;
+        Ok(applied)
+    }
+
+    fn write_name(&mut self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+        self.answer.remove(OFFLINE, SHELL_SETUP, "ComputerName");
+        let in_specialize = self.answer.text("specialize", SHELL_SETUP, &["ComputerName"]);
+        match &self.name {
+            Some(NameChoice::Given(name)) => {
+                computer_name::write(image, name)?;
+                applied.computer_name = Some(name.clone());
+            }
+            Some(NameChoice::AtFirstBoot) => {}
+            None => {
+                // Nothing was asked of the hives, so what they hold is no reason to stop.
+                let is_unnamed = computer_name::read(image).ok().flatten().is_some_and(|name| name == UNNAMED);
+                if is_unnamed && in_specialize.is_none() && self.blob.is_none() {
+                    applied.warnings.push(format!(
+                        "no computer name is given: the machine will be called {UNNAMED}, as the image says; give a \
+                         name, or `*` to let Windows choose at first boot"
+                    ));
+                }
+            }
+        }
+        if let Some(name) = &self.name
+            && in_specialize.is_none()
+            && (self.config.name_in_specialize || *name == NameChoice::AtFirstBoot)
+        {
+            self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str(), &facts.architecture);
+        }
+        Ok(())
+    }
+
+    /// Settings of the offlineServicing pass that are values in the registry.
+    fn apply_offline_settings(&mut self, image: &mut Image<'_>) -> Result<()> {
+        for (setting, number) in self.answer.take_registry_settings()? {
+            let file = if setting.in_system { HiveFile::System } else { HiveFile::Software };
+            let hive = image.edit(file)?;
+            let parents = if setting.in_system { control_sets(hive)? } else { vec![hive.root()] };
+            for parent in parents {
+                let key = hive.create_key(parent, setting.key)?;
+                hive.set_value(key, setting.value, Value::dword(number))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_answer_file(&self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+        for setting in self.answer.left_offline() {
+            applied.warnings.push(format!(
+                "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"
+            ));
+        }
+        for component in self.answer.foreign_components(&facts.architecture) {
+            applied.warnings.push(format!(
+                "the answer file's component {component} is for another architecture than the image's, {}: Windows \
+                 will ignore it",
+                facts.architecture
+            ));
+        }
+        if self.answer.is_empty() {
+            return Ok(());
+        }
+        if image.tree.find(unattend::STRONGER_PATH).is_some() {
+            applied.warnings.push(format!(
+                "the image has {}, which Windows prefers: the answer file will not be used",
+                unattend::STRONGER_PATH
+            ));
+        }
+        image.write_private(unattend::PATH, self.answer.to_bytes())
+    }
+}

@@ -1,0 +1,145 @@
+//! The computer name: its rules, and writing it offline.
+//!
+//! A name that Windows' own tools cannot set offline (0x80220001, and a machine called MINWINPC) was why this project
+//! began; so nothing here depends on the settings engine of the image: the name goes where Windows reads it.
+
+use super::image::{HiveFile, Image, control_sets};
+use crate::error::{Error, Result};
+use crate::registry::Value;
+use crate::types::upcase;
+
+/// Characters that the answer file reference forbids in ComputerName.
+const FORBIDDEN: &str = r##" {|}~[\]^':;<=>?@!"#$%`()+/.,*&"##;
+/// NetBIOS names have no more characters.
+const MAX_LEN: usize = 15;
+
+/// Who names the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NameChoice {
+    /// This name.
+    Given(String),
+    /// Windows, at first boot (`*`).
+    AtFirstBoot,
+}
+
+impl NameChoice {
+    /// A valid name, or `*`.
+    pub fn parse(name: &str) -> Result<Self> {
+        if name == "*" {
+            return Ok(Self::AtFirstBoot);
+        }
+        check(name)?;
+        Ok(Self::Given(name.into()))
+    }
+
+    /// As an answer file says it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Given(name) => name,
+            Self::AtFirstBoot => "*",
+        }
+    }
+
+    /// Whether Windows takes both for the same.
+    pub fn same(&self, other: &Self) -> bool {
+        upper(self.as_str()) == upper(other.as_str())
+    }
+}
+
+fn check(name: &str) -> Result<()> {
+    let refuse =
+        |why: String, hint: &str| Err(Error::recipe(format!("the computer name `{name}` {why}")).with_hint(hint));
+    let len = name.encode_utf16().count();
+    if name.is_empty() {
+        return refuse("is empty".into(), "give 1 to 15 characters, or `*` to let Windows choose at first boot");
+    }
+    if len > MAX_LEN {
+        return refuse(
+            format!("has {len} characters, {MAX_LEN} at most are possible"),
+            "NetBIOS allows no longer name",
+        );
+    }
+    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control() || c.is_whitespace()) {
+        let shown = if bad == ' ' { "a space".into() } else { format!("the character `{}`", bad.escape_debug()) };
+        return refuse(format!("contains {shown}"), "use letters, digits and hyphens");
+    }
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        return refuse("consists of digits alone".into(), "add a letter; DNS takes it for an address otherwise");
+    }
+    Ok(())
+}
+
+/// What the user should know of a name that is possible but unwise.
+pub(super) fn doubts(name: &str) -> Option<String> {
+    if name.starts_with('-') || name.ends_with('-') {
+        return Some(format!("the computer name `{name}` begins or ends with a hyphen, which DNS does not allow"));
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Some(format!("the computer name `{name}` is no standard DNS name: letters, digits and hyphens are"));
+    }
+    None
+}
+
+/// The name in capitals, as NetBIOS has it.
+pub(super) fn upper(name: &str) -> String {
+    let units: Vec<u16> = name.encode_utf16().map(upcase::fold).collect();
+    String::from_utf16_lossy(&units)
+}
+
+const COMPUTER_NAME: &str = r"Control\ComputerName\ComputerName";
+const TCPIP: &str = r"Services\Tcpip\Parameters";
+
+/// Writes `name` into every control set, as SetComputerNameEx keeps a physical name.
+pub(super) fn write(image: &mut Image<'_>, name: &str) -> Result<()> {
+    let hive = image.edit(HiveFile::System)?;
+    for set in control_sets(hive)? {
+        let key = hive.create_key(set, COMPUTER_NAME)?;
+        hive.set_value(key, "ComputerName", Value::sz(&upper(name)))?;
+        let key = hive.create_key(set, TCPIP)?;
+        hive.set_value(key, "Hostname", Value::sz(name))?;
+        hive.set_value(key, "NV Hostname", Value::sz(name))?;
+    }
+    Ok(())
+}
+
+/// The name in the image's SYSTEM hive, if it has one.
+pub(super) fn read(image: &mut Image<'_>) -> Result<Option<String>> {
+    let Some(hive) = image.hive(HiveFile::System)? else { return Ok(None) };
+    let name = |set| hive.value(hive.find_from(set, COMPUTER_NAME)?, "ComputerName")?.text();
+    Ok(control_sets(hive)?.into_iter().find_map(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_windows_refuses_are_refused_with_a_hint() {
+        for name in ["", "a-name-of-16-abc", "12345", "a b", "a.b", "a*", "a\tb", "a\u{a0}b", "\u{7f}"] {
+            let error = NameChoice::parse(name).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Recipe, "{name}");
+            assert!(error.hint().is_some(), "{name}");
+        }
+        for bad in FORBIDDEN.chars() {
+            assert!(NameChoice::parse(&format!("a{bad}b")).is_err(), "{bad}");
+        }
+        for name in ["a", "web-01", "a-name-of-15-ab", "1a", "under_score", "größe"] {
+            assert_eq!(NameChoice::parse(name).unwrap().as_str(), name);
+        }
+        assert_eq!(NameChoice::parse("*").unwrap(), NameChoice::AtFirstBoot);
+    }
+
+    #[test]
+    fn case_does_not_make_another_name() {
+        let name = |text| NameChoice::parse(text).unwrap();
+        assert!(name("web-01").same(&name("WEB-01")));
+        assert!(!name("web-01").same(&name("*")));
+        assert_eq!(upper("größe-1"), "GRÖßE-1");
+    }
+
+    #[test]
+    fn unwise_names_are_doubted() {
+        assert!(doubts("web-01").is_none());
+        assert!(doubts("-web").is_some() && doubts("web-").is_some() && doubts("under_score").is_some());
+    }
+}

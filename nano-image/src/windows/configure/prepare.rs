@@ -1,0 +1,139 @@
+//! Reading and checking everything that a configuration names, before an image is touched.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::computer_name::NameChoice;
+use super::network::Network;
+use super::secret::Secret;
+use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
+use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
+use crate::error::{Error, Result};
+
+/// A configuration whose files are read and checked.
+pub struct Prepared {
+    pub(super) config: MachineConfig,
+    pub(super) password: Option<Secret>,
+    /// The name to write into the image.
+    pub(super) name: Option<NameChoice>,
+    pub(super) answer: AnswerFile,
+    pub(super) blob: Option<Secret>,
+    /// Lines of `SetupComplete.cmd`.
+    pub(super) commands: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl MachineConfig {
+    /// Reads the files that the configuration names and checks them, and whether they agree.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), [`Corrupt`](crate::ErrorKind::Corrupt) and
+    /// [`NotFound`](crate::ErrorKind::NotFound) for files.
+    pub fn prepare(&self, administrator_password: Option<&Secret>) -> Result<Prepared> {
+        self.check()?;
+        administrator_password.map_or(Ok(()), accounts::check)?;
+        let mut answer = match &self.unattend {
+            Some(path) => {
+                let bytes = read_file(path, unattend::MAX_LEN, "an answer file")?;
+                AnswerFile::parse(&bytes).map_err(|error| error.with_path(path))?
+            }
+            None => AnswerFile::empty(),
+        };
+        let in_file = |error: Error| match &self.unattend {
+            Some(path) => error.with_path(path),
+            None => error,
+        };
+        let mut warnings = std::mem::take(&mut answer.warnings);
+        accounts::check_conflict(&answer, administrator_password).map_err(in_file)?;
+        let blob = match &self.domain_blob {
+            Some(path) => {
+                domain::check_conflict(&answer).map_err(in_file)?;
+                let bytes = read_file(path, domain::MAX_LEN, "a domain-join blob")?;
+                Some(Secret::new(domain::read_blob(&bytes).map_err(|error| error.with_path(path))?))
+            }
+            None => None,
+        };
+        let name = self.decide_name(&answer, &mut warnings).map_err(in_file)?;
+        let mut commands = Network::of(self)?.map(|network| network.commands()).unwrap_or_default();
+        if self.remote_management == Some(RemoteManagement::Script) {
+            commands.extend(setup_complete::REMOTE_MANAGEMENT.map(String::from));
+        }
+        commands.extend(self.setup_command.iter().cloned());
+        let password = administrator_password.cloned();
+        Ok(Prepared { config: self.clone(), password, name, answer, blob, commands, warnings })
+    }
+
+    /// The name that recipe and answer file give, if they agree.
+    fn decide_name(&self, answer: &AnswerFile, warnings: &mut Vec<String>) -> Result<Option<NameChoice>> {
+        let named = self.computer_name.as_deref().map(NameChoice::parse).transpose()?;
+        let of = |pass: &str| -> Result<Option<NameChoice>> {
+            let Some(text) = answer.text(pass, SHELL_SETUP, &["ComputerName"]) else { return Ok(None) };
+            let text = if text.is_empty() { "*" } else { &text };
+            let name = NameChoice::parse(text).map_err(|error| {
+                let hint = error.hint().unwrap_or_default().to_owned();
+                let what = format!("bad answer file: {SHELL_SETUP}/ComputerName ({pass}): {}", error.message());
+                Error::corrupt(what).with_hint(hint)
+            })?;
+            Ok(Some(name))
+        };
+        let (offline, specialize) = (of(OFFLINE)?, of("specialize")?);
+        for (pass, other) in [("specialize", &specialize), (OFFLINE, &offline)] {
+            let Some(other) = other else { continue };
+            let other_text = other.as_str();
+            if let Some(named) = named.as_ref().filter(|named| !named.same(other)) {
+                let what = format!(
+                    "the computer name `{}` contradicts the answer file, which has `{other_text}` in the pass {pass}",
+                    named.as_str()
+                );
+                return Err(Error::recipe(what).with_hint(format!(
+                    "remove ComputerName from the pass {pass} of the answer file, or give the same name, or none"
+                )));
+            }
+            if self.domain_blob.is_some() {
+                let what =
+                    format!("a domain-join blob is given, and the answer file names the computer `{other_text}`");
+                return Err(Error::recipe(what).with_hint(format!(
+                    "remove ComputerName from the pass {pass}: the blob carries the name of the machine account"
+                )));
+            }
+        }
+        if let (Some(offline), Some(specialize)) = (&offline, &specialize)
+            && !offline.same(specialize)
+        {
+            warnings.push(format!(
+                "the answer file names the computer `{}` offline and `{}` in specialize, which wins at first boot",
+                offline.as_str(),
+                specialize.as_str()
+            ));
+        }
+        let name = named.or(offline);
+        if self.name_in_specialize && !matches!(name, Some(NameChoice::Given(_))) {
+            return Err(Error::recipe("a name for the specialize pass is wanted, but no computer name is given")
+                .with_hint("give a computer name; `*` is in the specialize pass anyway"));
+        }
+        if let Some(NameChoice::Given(name)) = &name {
+            warnings.extend(super::computer_name::doubts(name));
+        }
+        Ok(name)
+    }
+}
+
+impl Prepared {
+    /// What the answer file wants to be installed or removed.
+    pub fn packages(&self) -> &[ServicingPackage] {
+        &self.answer.packages
+    }
+}
+
+/// The whole file at `path` of the machine that builds.
+pub(super) fn read_file(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| Error::io("read", path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::unsupported(format!("more than {limit} bytes: this is not {what}")).with_path(path));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,243 @@
+//! Whole configurations, applied to small images.
+
+use super::image::HiveFile;
+use super::*;
+use crate::content::{BlobId, BlobSink, BlobStore, Content};
+use crate::registry::{Hive, HiveOptions, Value};
+use crate::tree::{FileTree, Node, Times};
+
+pub(super) struct NoBlobs;
+
+impl BlobStore for NoBlobs {
+    fn read_blobs(&self, requests: &[BlobId], _jobs: usize, _sink: &mut BlobSink<'_>) -> Result<()> {
+        if requests.is_empty() { Ok(()) } else { Err(Error::not_found("no blobs")) }
+    }
+
+    fn read_blob(&self, _id: BlobId, _limit: u64) -> Result<Vec<u8>> {
+        Err(Error::not_found("no blobs"))
+    }
+}
+
+pub(super) const TIME: FileTime = FileTime(131_138_784_120_000_000);
+
+/// An image with a SYSTEM hive of two control sets and a SOFTWARE hive.
+pub(super) fn image() -> FileTree {
+    let mut tree = FileTree::new(Node::directory(Times::default()));
+    let mut system = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+    for set in ["ControlSet001", "ControlSet002"] {
+        let key = system.create_key(system.root(), &format!(r"{set}\Control\ComputerName\ComputerName")).unwrap();
+        system.set_value(key, "ComputerName", Value::sz("MINWINPC")).unwrap();
+        system.create_key(system.root(), &format!(r"{set}\Services\Tcpip\Parameters")).unwrap();
+    }
+    let key = system.create_key(system.root(), "Select").unwrap();
+    system.set_value(key, "Current", Value::dword(1)).unwrap();
+    let software = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+    for (file, hive) in [(HiveFile::System, system), (HiveFile::Software, software)] {
+        tree.write_file(file.path(), hive.into_bytes(), Times::default()).unwrap();
+        tree.write_file(&format!("{}.LOG1", file.path()), vec![1; 512], Times::default()).unwrap();
+    }
+    tree
+}
+
+pub(super) fn facts() -> ImageFacts {
+    ImageFacts { architecture: "amd64".into(), time: TIME }
+}
+
+pub(super) fn configure(config: &MachineConfig, password: Option<&str>, tree: &mut FileTree) -> Result<Applied> {
+    config.prepare(password.map(Secret::new).as_ref())?.apply(tree, &NoBlobs, &facts())
+}
+
+pub(super) fn bytes(tree: &FileTree, path: &str) -> Option<Vec<u8>> {
+    match &tree[tree.find(path)?].data {
+        Some(Content::Bytes(bytes)) => Some(bytes.to_vec()),
+        other => panic!("{path}: {other:?}"),
+    }
+}
+
+pub(super) fn hive(tree: &FileTree, file: HiveFile) -> Hive {
+    Hive::parse(bytes(tree, file.path()).unwrap()).unwrap()
+}
+
+fn answer(tree: &FileTree) -> Option<String> {
+    bytes(tree, unattend::PATH).map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+fn named(name: &str) -> MachineConfig {
+    MachineConfig { computer_name: Some(name.into()), ..MachineConfig::default() }
+}
+
+/// An answer file with `settings` of Shell-Setup in a pass.
+fn with_answer(folder: &tempfile::TempDir, pass: &str, settings: &str) -> MachineConfig {
+    let path = folder.path().join("unattend.xml");
+    let text = format!(
+        "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"{pass}\"><component \
+         name=\"Microsoft-Windows-Shell-Setup\" processorArchitecture=\"amd64\">{settings}</component></settings></unattend>"
+    );
+    std::fs::write(&path, text).unwrap();
+    MachineConfig { unattend: Some(path), ..MachineConfig::default() }
+}
+
+#[test]
+fn the_default_changes_nothing_and_warns() {
+    let mut tree = image();
+    let before = hive(&tree, HiveFile::System).into_bytes();
+    let applied = configure(&MachineConfig::default(), None, &mut tree).unwrap();
+    assert_eq!(bytes(&tree, HiveFile::System.path()).unwrap(), before);
+    assert!(answer(&tree).is_none() && bytes(&tree, setup_complete::PATH).is_none());
+    let warnings = applied.warnings.join("\n");
+    assert!(warnings.contains("MINWINPC") && warnings.contains("no administrator password"), "{warnings}");
+    let mut empty = FileTree::new(Node::directory(Times::default()));
+    configure(&MachineConfig::default(), None, &mut empty).unwrap();
+}
+
+#[test]
+fn a_name_goes_into_every_control_set_and_logs_are_emptied() {
+    let mut tree = image();
+    let applied = configure(&named("web-01"), Some("pw"), &mut tree).unwrap();
+    assert_eq!((applied.computer_name.as_deref(), applied.warnings.len()), (Some("web-01"), 0));
+    let system = hive(&tree, HiveFile::System);
+    for set in ["ControlSet001", "ControlSet002"] {
+        let value = |path: &str, name: &str| {
+            let key = system.find(&format!(r"{set}\{path}")).unwrap();
+            assert_eq!(system.key_time(key), TIME);
+            system.value(key, name).unwrap().text().unwrap()
+        };
+        assert_eq!(value(r"Control\ComputerName\ComputerName", "ComputerName"), "WEB-01");
+        assert_eq!(value(r"Services\Tcpip\Parameters", "Hostname"), "web-01");
+        assert_eq!(value(r"Services\Tcpip\Parameters", "NV Hostname"), "web-01");
+    }
+    assert!(bytes(&tree, &format!("{}.LOG1", HiveFile::System.path())).unwrap().is_empty());
+    assert_eq!(bytes(&tree, &format!("{}.LOG1", HiveFile::Software.path())).unwrap().len(), 512);
+    assert!(!answer(&tree).unwrap().contains("ComputerName"));
+}
+
+#[test]
+fn the_name_reaches_specialize_when_it_must() {
+    let star = || {
+        let mut tree = image();
+        configure(&named("*"), Some("pw"), &mut tree).map(|_| answer(&tree).unwrap())
+    };
+    assert!(star().unwrap().contains("<ComputerName>*</ComputerName>"));
+    let mut tree = image();
+    configure(&MachineConfig { name_in_specialize: true, ..named("web-01") }, None, &mut tree).unwrap();
+    let text = answer(&tree).unwrap();
+    assert!(text.contains("pass=\"specialize\"") && text.contains("<ComputerName>web-01</ComputerName>"), "{text}");
+    for config in [
+        MachineConfig { name_in_specialize: true, ..named("*") },
+        MachineConfig { name_in_specialize: true, ..MachineConfig::default() },
+    ] {
+        assert!(config.prepare(None).err().unwrap().hint().is_some());
+    }
+}
+
+#[test]
+fn names_that_contradict_the_answer_file_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for pass in ["specialize", "offlineServicing"] {
+        for other in ["db-01", "*", ""] {
+            let config = with_answer(&folder, pass, &format!("<ComputerName>{other}</ComputerName>"));
+            let config = MachineConfig { computer_name: Some("web-01".into()), ..config };
+            let error = config.prepare(None).err().unwrap();
+            assert!(error.message().contains(pass) && error.hint().unwrap().contains("remove"), "{error}");
+            assert!(error.path().is_some());
+        }
+        let config = with_answer(&folder, pass, "<ComputerName>WEB-01</ComputerName>");
+        MachineConfig { computer_name: Some("web-01".into()), ..config }.prepare(None).unwrap();
+        let config = with_answer(&folder, pass, "<ComputerName>12345</ComputerName>");
+        assert!(config.prepare(None).err().unwrap().message().contains("digits"));
+    }
+    let config =
+        with_answer(&folder, "offlineServicing", "<ComputerName>web-02</ComputerName><TimeZone>UTC</TimeZone>");
+    let mut tree = image();
+    let applied = configure(&config, Some("pw"), &mut tree).unwrap();
+    assert_eq!(applied.computer_name.as_deref(), Some("web-02"));
+}
+
+#[test]
+fn domain_rules_are_those_of_microsofts_tool() {
+    let domain = || MachineConfig { domain_name: Some("corp".into()), ..MachineConfig::default() };
+    let blob = || MachineConfig { domain_blob: Some("blob".into()), ..MachineConfig::default() };
+    let name = Some("web-01".to_owned());
+    for (config, hint) in [
+        (MachineConfig { domain_blob: Some("blob".into()), ..domain() }, "keep the blob"),
+        (MachineConfig { computer_name: name.clone(), ..blob() }, "leave the name out"),
+        (domain(), "give a computer name"),
+        (MachineConfig { reuse_domain_node: true, ..MachineConfig::default() }, "/Reuse"),
+        (MachineConfig { computer_name: name.clone(), ..domain() }, "djoin /Provision /Domain corp /Machine web-01"),
+        (MachineConfig { computer_name: name, reuse_domain_node: true, ..domain() }, "/Reuse"),
+    ] {
+        let error = config.check().unwrap_err();
+        assert!(error.hint().unwrap().contains(hint), "{error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("blob");
+    std::fs::write(&path, "ARAIAMzM").unwrap();
+    let named = with_answer(&folder, "specialize", "<ComputerName>web-01</ComputerName>");
+    let error = MachineConfig { domain_blob: Some(path.clone()), ..named }.prepare(None).err().unwrap();
+    assert!(error.hint().unwrap().contains("blob carries the name"));
+    let mut tree = image();
+    let config = MachineConfig { domain_blob: Some(path), ..MachineConfig::default() };
+    let applied = configure(&config, Some("pw"), &mut tree).unwrap();
+    assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
+    assert!(answer(&tree).unwrap().contains("<AccountData>ARAIAMzM</AccountData>"));
+    assert!(blob().prepare(None).err().unwrap().kind() == crate::ErrorKind::NotFound);
+}
+
+#[test]
+fn the_answer_file_is_closed_to_users_and_shows_no_password() {
+    let mut tree = image();
+    let config = named("web-01");
+    let applied = configure(&config, Some("hunter2"), &mut tree).unwrap();
+    let node = tree.find(unattend::PATH).unwrap();
+    let descriptor = &tree.descriptors()[tree[node].security.unwrap().0 as usize];
+    assert_eq!((descriptor.len(), descriptor[3] & 0x90), (0x64, 0x90));
+    assert!(!answer(&tree).unwrap().contains("hunter2"));
+    assert!(!format!("{applied:?} {}", config.canonical()).contains("hunter2"));
+    // New directories inherit when the volume is laid out.
+    assert_eq!(tree[tree.find(r"Windows\Panther").unwrap()].security, None);
+}
+
+#[test]
+fn settings_of_the_offline_pass_are_applied_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unattend.xml");
+    let component = |name: &str, settings: &str| format!("<component name=\"{name}\">{settings}</component>");
+    let text = format!(
+        "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"offlineServicing\">{}{}{}</settings></unattend>",
+        component("Networking-MPSSVC-Svc", "<PublicProfile_EnableFirewall>false</PublicProfile_EnableFirewall>"),
+        component("Microsoft-Windows-LUA-Settings", "<EnableLUA>true</EnableLUA>"),
+        component("Microsoft-Windows-PnpCustomizationsNonWinPE", "<DriverPaths />"),
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut tree = image();
+    let config = MachineConfig { unattend: Some(path), ..MachineConfig::default() };
+    let applied = configure(&config, Some("pw"), &mut tree).unwrap();
+    let system = hive(&tree, HiveFile::System);
+    let key = r"ControlSet002\Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile";
+    assert_eq!(system.value(system.find(key).unwrap(), "EnableFirewall").unwrap().as_dword(), Some(0));
+    let software = hive(&tree, HiveFile::Software);
+    let key = software.find(r"Microsoft\Windows\CurrentVersion\Policies\System").unwrap();
+    assert_eq!(software.value(key, "EnableLUA").unwrap().as_dword(), Some(1));
+    let warnings = applied.warnings.join("\n");
+    assert!(warnings.contains("Microsoft-Windows-PnpCustomizationsNonWinPE/DriverPaths"), "{warnings}");
+}
+
+#[test]
+fn first_boot_commands_have_the_order_of_microsofts_tool() {
+    let mut tree = image();
+    let config = MachineConfig {
+        interface: Some("Ethernet".into()),
+        ipv4_address: Some("10.0.0.5/24".into()),
+        remote_management: Some(RemoteManagement::Script),
+        setup_command: vec!["ver".into()],
+        ..MachineConfig::default()
+    };
+    configure(&config, Some("pw"), &mut tree).unwrap();
+    let script = String::from_utf8(bytes(&tree, setup_complete::PATH).unwrap()).unwrap();
+    let at = |what: &str| script.find(what).unwrap_or_else(|| panic!("{what}: {script}"));
+    assert!(at("10.0.0.5") < at("WinRM 5985") && at("-29252") < at("\r\nver >>"));
+    let config = MachineConfig { setup_command: vec!["dir".into()], ..MachineConfig::default() };
+    configure(&config, Some("pw"), &mut tree).unwrap();
+    let longer = String::from_utf8(bytes(&tree, setup_complete::PATH).unwrap()).unwrap();
+    assert!(longer.starts_with(&script) && longer.ends_with("\r\ndir >> %SCLOG%\r\n"));
+}
