@@ -59,9 +59,15 @@ run:    pushf
         mov dword [packet.lba], 0       ; its hidden sectors are the start of the active partition
         call sector
         mov si, e_hidden
-        cmp byte [es:0x600 + 0x1BE + 16], 0x80  ; the test's second entry
-        jne bad
-        mov eax, [es:0x600 + 0x1BE + 16 + 8]
+        mov di, 0x600 + 0x1BE
+.entry: cmp byte [es:di], 0x80
+        je .active
+        add di, 16
+        cmp di, 0x600 + 0x1FE
+        jb .entry
+        jmp bad
+.active:
+        mov eax, [es:di + 8]
         cmp eax, [es:0x7C1C]
         jne bad
 
