@@ -7,8 +7,10 @@ use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nano_image::content::{BlobId, BlobSink, BlobStore, Content};
-use nano_image::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, Times, attribute};
+use nano_image::content::{BlobId, BlobSink, BlobStore, Content, WofAlgorithm};
+use nano_image::tree::{
+    CompactForm, CompactSource, Entry, FileTree, NamedStream, Node, NodeId, Reparse, Times, attribute,
+};
 use nano_image::types::{ByteSize, FileTime, Lba, Utf16Name};
 use nano_image::volume::ntfs::{NtfsOptions, lay_out};
 use nano_image::{ErrorKind, Result};
@@ -271,6 +273,53 @@ fn every_cluster_size_is_read_back_by_others() {
         let image = write(&format!("rich-{kib}k.ntfs"), tree.clone(), &store, options);
         // Not `compare`: the crate `ntfs` takes the block numbers of such volumes for clusters.
         judge::ntfs_volume(&image);
+    }
+}
+
+/// Only the structure: whether the bytes decompress is another test's.
+#[test]
+fn compact_files_of_every_shape() {
+    let mut store = Memory::default();
+    let mut tree = FileTree::new(Node::directory(times()));
+    let compact = |len, stored: Content| Node {
+        compact: Some(CompactForm { algorithm: WofAlgorithm::Xpress4k, source: CompactSource::Made(stored) }),
+        ..Node::file(times(), Content::Blob { id: BlobId(u32::MAX), len })
+    };
+    // The form in the record and in clusters, from memory and from the store; holes of one byte to 5 GiB.
+    for (number, len) in [1, 4097, 65_536, 65_537, 1 << 20, 5 << 30].into_iter().enumerate() {
+        for stored in [1, 300, 5000] {
+            let made = [Content::from(noise(9, stored)), store.add(noise(number as u32, stored))];
+            for (source, stored_form) in made.into_iter().enumerate() {
+                let name = format!("compact {len} {stored} {source}");
+                add(&mut tree, NodeId::ROOT, &name, None, compact(len, stored_form));
+            }
+        }
+    }
+    // Streams on both sides of the compressed one, and names that overflow the record.
+    let mut node = compact(100_000, store.add(noise(1, 40_000)));
+    for name in ["alpha", "WofCompressedDatA2", "zeta"] {
+        node.streams.push(NamedStream { name: name.into(), content: store.add(noise(2, 500)) });
+    }
+    let node = add(&mut tree, NodeId::ROOT, "streams", None, node);
+    for index in 0..20 {
+        let name = format!("{index:03} {}", "long name ".repeat(20));
+        tree.link(NodeId::ROOT, name.as_str().into(), Entry { short_name: None, node }).unwrap();
+    }
+    let image = write("compact.ntfs", tree, &store, options(ByteSize::gib(8)));
+    judge::ntfs_volume(&image);
+    let listing = judge::run("fls", &["-r", "-p", image.to_str().unwrap()]);
+    assert_eq!(listing.matches(":WofCompressedData\n").count(), 37 + 20);
+
+    let refused = [
+        Node { extended_attributes: Some([0; 12].into()), ..compact(5000, Content::from(vec![1])) },
+        Node { reparse: Some(Reparse { tag: 1, data: [].into() }), ..compact(5000, Content::from(vec![1])) },
+        compact(0, Content::from(vec![1])),
+    ];
+    for node in refused {
+        let mut tree = FileTree::new(Node::directory(times()));
+        add(&mut tree, NodeId::ROOT, "refused", None, node);
+        let error = lay_out(Arc::new(tree), options(ByteSize::mib(64))).unwrap_err();
+        assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("refused"), "{error}");
     }
 }
 
