@@ -1,5 +1,7 @@
 //! Bytes of known length, produced later, and where they come from.
 
+mod files;
+
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+pub use files::{HostFile, WithFiles};
 
 /// Random access to the bytes of an input.
 pub trait ReadAt: Send + Sync {

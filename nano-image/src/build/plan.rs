@@ -67,11 +67,11 @@ impl Recipe {
         }
         observer.begin(Phase::Plan, None);
         let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
-        let seed = self.seed(&wim.image_digest(index)?)?;
+        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity()].concat())?;
         let time = self.time(info.creation_time);
         let scheme = Scheme::new(self, &seed)?;
         let (mut tree, mut warnings) = (image.tree, image.warnings);
-        let mut store: Arc<dyn BlobStore> = wim.store().clone();
+        let mut store = machine.store(wim.store().clone());
         let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
         let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
         warnings.extend(applied.warnings);

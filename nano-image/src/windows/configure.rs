@@ -8,11 +8,16 @@ mod accounts;
 mod apply;
 mod computer_name;
 mod domain;
+mod files;
+mod firewall;
 mod image;
+mod locale;
 mod network;
 mod prepare;
+mod reg_file;
 mod secret;
 mod setup_complete;
+mod time_zone;
 mod unattend;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -20,6 +25,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use files::FileCopy;
 pub use prepare::Prepared;
 pub use secret::Secret;
 
@@ -62,12 +68,22 @@ pub struct MachineConfig {
     pub remote_management: Option<RemoteManagement>,
     /// Commands that run once as SYSTEM when setup is complete.
     pub setup_command: Vec<String>,
+    /// Time zone by its name in Windows, e.g. `W. Europe Standard Time`.
+    pub time_zone: Option<String>,
+    /// Locale of the system and of new users, e.g. `de-DE`.
+    pub locale: Option<String>,
+    /// Files and folders to copy into the image.
+    pub copy: Vec<FileCopy>,
+    /// Registry files whose edits are made last.
+    pub reg: Vec<PathBuf>,
 }
 
 /// How the firewall is opened for remote management.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemoteManagement {
+    /// By rules in the SYSTEM hive.
+    Offline,
     /// By commands in `SetupComplete.cmd`, as Microsoft's tool does it.
     Script,
 }
@@ -121,6 +137,9 @@ impl MachineConfig {
                 .with_hint("give a computer name too"));
         }
         Network::of(self)?;
+        self.time_zone.as_deref().map_or(Ok(()), time_zone::check)?;
+        self.locale.as_deref().map(locale::find).transpose()?;
+        self.copy.iter().try_for_each(FileCopy::check)?;
         self.setup_command.iter().try_for_each(|command| setup_complete::check(command))
     }
 
@@ -155,12 +174,14 @@ impl MachineConfig {
     }
 
     /// The settings as text that is the same on every machine: without paths of input files. Passwords and the
-    /// contents of answer files and blobs are no part of it, so that nothing derived from it tells about them.
+    /// contents of answer files and blobs are no part of it, so that nothing derived from it tells about them;
+    /// [`Prepared::identity`] has those of other files.
     pub fn canonical(&self) -> String {
         let mut config = self.clone();
         for path in [&mut config.unattend, &mut config.domain_blob].into_iter().flatten() {
             *path = PathBuf::from("file");
         }
+        (config.copy, config.reg) = (Vec::new(), Vec::new());
         format!("{config:?}")
     }
 }

@@ -3,9 +3,11 @@
 use super::computer_name::{self, NameChoice};
 use super::image::{HiveFile, Image, control_sets};
 use super::unattend::{self, OFFLINE, SHELL_SETUP};
-use super::{Applied, ImageFacts, Prepared, accounts, domain, setup_complete};
+use super::{
+    Applied, ImageFacts, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone,
+};
 use crate::content::BlobStore;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::tree::FileTree;
 
@@ -13,7 +15,7 @@ use crate::tree::FileTree;
 const UNNAMED: &str = "MINWINPC";
 
 impl Prepared {
-    /// Configures the image `tree`, whose blobs `blobs` reads.
+    /// Configures the image `tree`, whose blobs `blobs` reads: what [`store`](Self::store) gives.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
@@ -22,13 +24,23 @@ impl Prepared {
     pub fn apply(mut self, tree: &mut FileTree, blobs: &dyn BlobStore, facts: &ImageFacts) -> Result<Applied> {
         let mut image = Image::new(tree, blobs, facts.time);
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
+        self.copies.apply(&mut image)?;
         self.write_name(&mut image, &mut applied, facts)?;
         self.apply_offline_settings(&mut image)?;
+        self.write_time_zone(&mut image, facts)?;
+        if let Some(name) = &self.config.locale {
+            locale::write(&mut image, locale::find(name)?, &mut applied.warnings)?;
+        }
+        if self.config.remote_management == Some(RemoteManagement::Offline) {
+            firewall::allow_remote_management(&mut image, &mut applied.warnings)?;
+        }
         domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()), &facts.architecture);
         let password = self.password.as_ref();
         accounts::apply(&mut self.answer, password, &facts.architecture, &mut applied.warnings)?;
         self.write_answer_file(&mut image, &mut applied, facts)?;
         setup_complete::add(&mut image, &self.commands, &mut applied.warnings)?;
+        // Last, so that they have the last word.
+        self.reg.iter().try_for_each(|file| file.apply(&mut image))?;
         image.save()?;
         Ok(applied)
     }
@@ -76,6 +88,20 @@ impl Prepared {
         Ok(())
     }
 
+    /// The time zone of recipe or offlineServicing pass: in the hive, and in the answer file, because Windows sets the
+    /// zone at first boot.
+    fn write_time_zone(&mut self, image: &mut Image<'_>, facts: &ImageFacts) -> Result<()> {
+        let offline = self.answer.text(OFFLINE, SHELL_SETUP, &["TimeZone"]);
+        self.answer.remove(OFFLINE, SHELL_SETUP, "TimeZone");
+        let Some(zone) = self.config.time_zone.clone().or(offline) else { return Ok(()) };
+        let zone = time_zone::write(image, &zone)?.unwrap_or(zone);
+        let is_set = |pass| self.answer.text(pass, SHELL_SETUP, &["TimeZone"]).is_some();
+        if !is_set("specialize") && !is_set("oobeSystem") {
+            self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone, &facts.architecture);
+        }
+        Ok(())
+    }
+
     fn write_answer_file(&self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
         for setting in self.answer.left_offline() {
             applied.warnings.push(format!(
@@ -91,6 +117,10 @@ impl Prepared {
         }
         if self.answer.is_empty() {
             return Ok(());
+        }
+        if self.copies.wrote(unattend::PATH) {
+            return Err(Error::recipe(format!("a copied file is in the way of the answer file: {}", unattend::PATH))
+                .with_hint("give it as the answer file instead of copying it, so that both are merged"));
         }
         if image.tree.find(unattend::STRONGER_PATH).is_some() {
             applied.warnings.push(format!(

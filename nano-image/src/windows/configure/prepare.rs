@@ -3,12 +3,18 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use super::computer_name::NameChoice;
+use super::files::Copies;
 use super::network::Network;
+use super::reg_file::{self, RegFile};
 use super::secret::Secret;
 use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
 use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
+use crate::content::{BlobStore, WithFiles};
 use crate::error::{Error, Result};
 
 /// A configuration whose files are read and checked.
@@ -21,6 +27,10 @@ pub struct Prepared {
     pub(super) blob: Option<Secret>,
     /// Lines of `SetupComplete.cmd`.
     pub(super) commands: Vec<String>,
+    pub(super) copies: Copies,
+    pub(super) reg: Vec<RegFile>,
+    /// Digests of copied files and registry files.
+    identity: Vec<u8>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -60,8 +70,30 @@ impl MachineConfig {
             commands.extend(setup_complete::REMOTE_MANAGEMENT.map(String::from));
         }
         commands.extend(self.setup_command.iter().cloned());
-        let password = administrator_password.cloned();
-        Ok(Prepared { config: self.clone(), password, name, answer, blob, commands, warnings })
+        self.check_time_zone(&answer).map_err(in_file)?;
+        let copies = Copies::collect(&self.copy)?;
+        let (mut reg, mut identity) = (Vec::new(), copies.identity.clone());
+        for path in &self.reg {
+            let bytes = read_file(path, reg_file::MAX_LEN, "a .reg file")?;
+            identity.extend(Sha256::digest(&bytes));
+            reg.push(RegFile::parse(&bytes).map_err(|error| error.with_path(path))?);
+        }
+        let (config, password) = (self.clone(), administrator_password.cloned());
+        Ok(Prepared { config, password, name, answer, blob, commands, copies, reg, identity, warnings })
+    }
+
+    fn check_time_zone(&self, answer: &AnswerFile) -> Result<()> {
+        let Some(zone) = &self.time_zone else { return Ok(()) };
+        for pass in [OFFLINE, "specialize", "oobeSystem"] {
+            let other = answer.text(pass, SHELL_SETUP, &["TimeZone"]);
+            if let Some(other) = other.filter(|other| !other.eq_ignore_ascii_case(zone)) {
+                let what = format!(
+                    "the time zone `{zone}` contradicts the answer file, which has `{other}` in the pass {pass}"
+                );
+                return Err(Error::recipe(what).with_hint("remove one of them"));
+            }
+        }
+        Ok(())
     }
 
     /// The name that recipe and answer file give, if they agree.
@@ -123,6 +155,20 @@ impl Prepared {
     /// What the answer file wants to be installed or removed.
     pub fn packages(&self) -> &[ServicingPackage] {
         &self.answer.packages
+    }
+
+    /// What decides the bytes of the image beside [`MachineConfig::canonical`]: digests of copied files and registry
+    /// files, in order; empty without any.
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
+    /// The store that reads the blobs of the image once this is applied: `store`, and large files that are copied.
+    pub fn store(&self, store: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
+        match self.copies.files.is_empty() {
+            true => store,
+            false => Arc::new(WithFiles::new(store, self.copies.files.clone())),
+        }
     }
 }
 

@@ -1,0 +1,368 @@
+//! Registry edits from `.reg` files, as Registry Editor exports them.
+//!
+//! Source: "How to add, modify, or delete registry subkeys and values by using a .reg file" on learn.microsoft.com.
+
+use super::image::{HiveFile, Image};
+use crate::error::{Error, Result};
+use crate::registry::{Hive, KeyId, Value, ValueKind};
+
+/// Larger files are not read.
+pub(super) const MAX_LEN: u64 = 64 << 20;
+
+/// The edits of a file, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RegFile {
+    sections: Vec<Section>,
+}
+
+/// The edits of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Section {
+    hive: HiveFile,
+    /// Path in the hive; for SYSTEM perhaps below `CurrentControlSet`.
+    path: String,
+    /// Delete the key with everything below it.
+    delete: bool,
+    /// Names and values to set; `None` deletes.
+    values: Vec<(String, Option<Value>)>,
+}
+
+/// Root keys that are, or lie in, a hive of the image.
+const ROOTS: [(&str, HiveFile, &str); 8] = [
+    (r"HKEY_LOCAL_MACHINE\SYSTEM", HiveFile::System, ""),
+    (r"HKEY_LOCAL_MACHINE\SOFTWARE", HiveFile::Software, ""),
+    (r"HKEY_LOCAL_MACHINE\SAM", HiveFile::Sam, ""),
+    (r"HKEY_LOCAL_MACHINE\SECURITY", HiveFile::Security, ""),
+    (r"HKEY_LOCAL_MACHINE\COMPONENTS", HiveFile::Components, ""),
+    (r"HKEY_USERS\.DEFAULT", HiveFile::Default, ""),
+    (r"HKEY_USERS\S-1-5-18", HiveFile::Default, ""),
+    (r"HKEY_CLASSES_ROOT", HiveFile::Software, "Classes"),
+];
+const SHORT_ROOTS: [(&str, &str); 3] =
+    [("HKLM", "HKEY_LOCAL_MACHINE"), ("HKU", "HKEY_USERS"), ("HKCR", "HKEY_CLASSES_ROOT")];
+
+impl RegFile {
+    /// Reads a file of version 5.00 (UTF-16LE, or UTF-8) or 4 (`REGEDIT4`; ASCII, or UTF-8).
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line, [`Unsupported`](crate::ErrorKind::Unsupported) for keys
+    /// that are in no hive of an image.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let text = decode(bytes)?;
+        let mut lines = Lines { lines: text.lines().enumerate() };
+        let wide = match lines.next().map(|(number, line)| (number, line.trim().to_owned())) {
+            Some((_, line)) if line == "Windows Registry Editor Version 5.00" => true,
+            Some((_, line)) if line == "REGEDIT4" => false,
+            _ => {
+                return Err(Error::corrupt("not a .reg file")
+                    .with_hint("its first line must be `Windows Registry Editor Version 5.00` or `REGEDIT4`"));
+            }
+        };
+        let mut file = Self::default();
+        while let Some((number, line)) = lines.next() {
+            let bad = |what: &str| Error::corrupt(format!("bad .reg file: line {number}: {what}"));
+            let line = line.trim();
+            if line.is_empty() || line.starts_with(';') {
+                continue;
+            }
+            if let Some(key) = line.strip_prefix('[') {
+                let key = key.strip_suffix(']').ok_or_else(|| bad("a key without `]` at the end"))?;
+                let (key, delete) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
+                let (hive, path) = locate(key).map_err(|error| in_line(error, number))?;
+                if delete && path.is_empty() {
+                    return Err(bad("a whole hive cannot be deleted"));
+                }
+                file.sections.push(Section { hive, path, delete, values: Vec::new() });
+                continue;
+            }
+            let section = file.sections.last_mut().ok_or_else(|| bad("a value before the first key"))?;
+            if section.delete {
+                return Err(bad("a value in a key that is deleted"));
+            }
+            let (name, rest) = read_name(line).ok_or_else(|| bad("neither a key, a value nor a comment"))?;
+            let value = lines.value(rest, wide).map_err(|what| bad(&what))?;
+            section.values.push((name, value));
+        }
+        Ok(file)
+    }
+
+    /// Makes the edits.
+    pub fn apply(&self, image: &mut Image<'_>) -> Result<()> {
+        for section in &self.sections {
+            let hive = image.edit(section.hive)?;
+            let path = resolve_control_set(hive, section)?;
+            let key = hive.find(&path).filter(|key| *key != hive.root());
+            if section.delete {
+                key.map_or(Ok(()), |key| hive.delete_key(key))?;
+                continue;
+            }
+            let key = hive.create_key(hive.root(), &path)?;
+            for (name, value) in &section.values {
+                edit(hive, key, name, value.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn edit(hive: &mut Hive, key: KeyId, name: &str, value: Option<&Value>) -> Result<()> {
+    match value {
+        Some(value) => hive.set_value(key, name, value.clone()),
+        None => hive.delete_value(key, name).map(|_| ()),
+    }
+}
+
+/// `CurrentControlSet` exists only while Windows runs: it stands for the set that `Select\Current` names.
+fn resolve_control_set(hive: &Hive, section: &Section) -> Result<String> {
+    const CURRENT: &str = "CurrentControlSet";
+    let rest = section.path.get(..CURRENT.len()).filter(|start| start.eq_ignore_ascii_case(CURRENT));
+    let rest = rest.and(section.path.get(CURRENT.len()..)).filter(|rest| rest.is_empty() || rest.starts_with('\\'));
+    let Some(rest) = rest.filter(|_| section.hive == HiveFile::System) else { return Ok(section.path.clone()) };
+    let select = hive.find("Select").ok_or_else(|| Error::corrupt("registry hive without the key `Select`"));
+    let select = select.map_err(|error| error.with_path(HiveFile::System.path()))?;
+    let number = ["Current", "Default"].into_iter().find_map(|name| hive.value(select, name)?.as_dword());
+    Ok(format!("ControlSet{:03}{rest}", number.unwrap_or(1)))
+}
+
+/// The hive of a key, and the path in it.
+fn locate(key: &str) -> Result<(HiveFile, String)> {
+    let upper = key.to_ascii_uppercase();
+    let (short, rest) = upper.split_once('\\').unwrap_or((&upper, ""));
+    let full = SHORT_ROOTS.iter().find(|(name, _)| *name == short).map(|(_, root)| format!(r"{root}\{rest}"));
+    let full_upper = full.unwrap_or_else(|| upper.clone());
+    // What follows the root, in the case of the file.
+    let tail = |root: &str| {
+        let len = full_upper.trim_end_matches('\\').len().checked_sub(root.len())?;
+        let is_root = full_upper.starts_with(root) && (len == 0 || full_upper.as_bytes()[root.len()] == b'\\');
+        let key = key.trim_end_matches('\\');
+        is_root.then(|| key[key.len() - len..].trim_start_matches('\\').to_owned())
+    };
+    for (root, hive, prefix) in ROOTS {
+        if let Some(tail) = tail(root) {
+            let parts = [prefix, &tail].into_iter().filter(|part| !part.is_empty());
+            return Ok((hive, parts.collect::<Vec<_>>().join("\\")));
+        }
+    }
+    Err(Error::unsupported(format!("`{key}` is in no registry hive of the image")).with_hint(
+        "only HKEY_LOCAL_MACHINE (SYSTEM, SOFTWARE, SAM, SECURITY, COMPONENTS), HKEY_CLASSES_ROOT and \
+         HKEY_USERS\\.DEFAULT exist before Windows runs",
+    ))
+}
+
+/// The name of a value and what follows `=`.
+fn read_name(line: &str) -> Option<(String, &str)> {
+    let (name, rest) = match line.strip_prefix('@') {
+        Some(rest) => (String::new(), rest),
+        None => quoted(line)?,
+    };
+    Some((name, rest.trim_start().strip_prefix('=')?.trim_start()))
+}
+
+/// A text in quotes at the start of `text`, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut out = String::new();
+    let rest = unescape(text.strip_prefix('"')?, &mut out)?;
+    Some((out, rest))
+}
+
+/// Adds `text` up to its closing quote to `out`, and returns what follows; `None` if the text goes on.
+fn unescape<'t>(text: &'t str, out: &mut String) -> Option<&'t str> {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some(&text[at + 1..]),
+            // A backslash before any other character stands for itself.
+            '\\' => match text[at + 1..].chars().next() {
+                Some(next @ ('"' | '\\')) => {
+                    out.push(next);
+                    chars.next();
+                }
+                _ => out.push('\\'),
+            },
+            c => out.push(c),
+        }
+    }
+    None
+}
+
+/// The lines of a file, counted from 1.
+struct Lines<'t> {
+    lines: std::iter::Enumerate<std::str::Lines<'t>>,
+}
+
+impl<'t> Lines<'t> {
+    fn next(&mut self) -> Option<(usize, &'t str)> {
+        self.lines.next().map(|(index, line)| (index + 1, line))
+    }
+
+    /// The value `text`, which may go on in the next lines; `None` for one that is to be deleted.
+    fn value(&mut self, text: &'t str, wide: bool) -> Result<Option<Value>, String> {
+        if let Some(mut line) = text.strip_prefix('"') {
+            let mut out = String::new();
+            loop {
+                if let Some(rest) = unescape(line, &mut out) {
+                    return match rest.trim().is_empty() || rest.trim_start().starts_with(';') {
+                        true => Ok(Some(Value::sz(&out))),
+                        false => Err("more after a text".into()),
+                    };
+                }
+                // A text may contain line ends.
+                out.push_str("\r\n");
+                line = self.next().ok_or("a text without end")?.1;
+            }
+        }
+        let lower = text.to_ascii_lowercase();
+        if lower.split(';').next().unwrap_or_default().trim() == "-" {
+            return Ok(None);
+        }
+        if let Some(number) = lower.strip_prefix("dword:") {
+            let number = number.split(';').next().unwrap_or_default().trim();
+            let good = !number.is_empty() && number.len() <= 8 && number.bytes().all(|b| b.is_ascii_hexdigit());
+            let number = u32::from_str_radix(number, 16).ok().filter(|_| good);
+            return Ok(Some(Value::dword(number.ok_or("`dword:` without 1 to 8 hexadecimal digits")?)));
+        }
+        let rest = lower.strip_prefix("hex").ok_or("a value of no known form")?;
+        let (kind, first) = match rest.strip_prefix('(') {
+            None => (ValueKind::BINARY, rest.strip_prefix(':')),
+            Some(rest) => {
+                let (kind, rest) = rest.split_once(')').ok_or("`hex(` without `)`")?;
+                let kind = u32::from_str_radix(kind, 16).map_err(|_| "`hex()` with no hexadecimal type")?;
+                (ValueKind(kind), rest.strip_prefix(':'))
+            }
+        };
+        let mut bytes = Vec::new();
+        let mut line = first.ok_or("`hex` without `:`")?.to_owned();
+        loop {
+            let content = line.split(';').next().unwrap_or_default().trim();
+            let (content, goes_on) = content.strip_suffix('\\').map_or((content, false), |content| (content, true));
+            for byte in content.split(',').map(str::trim).filter(|byte| !byte.is_empty()) {
+                let good = byte.len() <= 2 && byte.bytes().all(|b| b.is_ascii_hexdigit());
+                let byte = u8::from_str_radix(byte, 16).ok().filter(|_| good);
+                bytes.push(byte.ok_or("`hex` with something that is no byte")?);
+            }
+            if !goes_on {
+                break;
+            }
+            line = self.next().ok_or("`hex` goes on after the last line")?.1.to_owned();
+        }
+        // Version 4 has texts in bytes, version 5 in UTF-16LE.
+        if !wide && matches!(kind, ValueKind::SZ | ValueKind::EXPAND_SZ | ValueKind::MULTI_SZ) {
+            if !bytes.is_ascii() {
+                return Err("a text in bytes that are not ASCII; export it as version 5.00".into());
+            }
+            bytes = bytes.iter().flat_map(|byte| [*byte, 0]).collect();
+        }
+        Ok(Some(Value::new(kind, bytes)))
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<String> {
+    let bad = |what: &str| Error::corrupt(format!("bad .reg file: it is not {what}"));
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => {
+            let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+            let text = String::from_utf16(&units).ok().filter(|_| rest.len() % 2 == 0);
+            text.ok_or_else(|| bad("UTF-16, as its byte order mark says"))
+        }
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
+            let text = std::str::from_utf8(rest).map_err(|error| {
+                let at = (bytes.len() - rest.len() + error.valid_up_to()) as u64;
+                bad("UTF-8").at(at).with_hint("export it as version 5.00, or save it as UTF-8")
+            })?;
+            Ok(text.to_owned())
+        }
+    }
+}
+
+fn in_line(error: Error, number: usize) -> Error {
+    let located = Error::new(error.kind(), format!("bad .reg file: line {number}: {}", error.message()));
+    match error.hint() {
+        Some(hint) => located.with_hint(hint),
+        None => located,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NoBlobs, TIME, hive, image};
+    use super::*;
+
+    const EDITS: &str = "Windows Registry Editor Version 5.00\r\n\r\n; a comment\r\n\
+        [HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Größe]\r\n\
+        @=\"default\"\r\n\"Te\\\"xt\\\\\"=\"a \\\"b\\\" c:\\\\d\\e\" ; why\r\n\"Number\"=dword:0000002a\r\n\
+        \"Bytes\"=hex:01,02,\\\r\n  03\r\n\"Multi\"=hex(7):61,00,00,00,00,00\r\n\"Quad\"=hex(b):01,00,00,00,00,00,00,00\r\n\
+        \"Lines\"=\"one\r\ntwo\"\r\n\"Empty\"=hex(0):\r\n\"Gone\"=-\r\n\r\n\
+        [-HKLM\\System\\ControlSet002]\r\n[HKLM\\software\\New\\]\r\n";
+
+    fn apply(text: &[u8]) -> Result<(Hive, Hive)> {
+        let mut tree = image();
+        let mut image = Image::new(&mut tree, &NoBlobs, TIME);
+        RegFile::parse(text)?.apply(&mut image)?;
+        image.save()?;
+        Ok((hive(&tree, HiveFile::System), hive(&tree, HiveFile::Software)))
+    }
+
+    #[test]
+    fn edits_of_every_form_are_made() {
+        let units = EDITS.encode_utf16().flat_map(u16::to_le_bytes);
+        for bytes in [EDITS.as_bytes().to_vec(), [0xFF, 0xFE].into_iter().chain(units).collect()] {
+            let (system, software) = apply(&bytes).unwrap();
+            let key = system.find(r"ControlSet001\Services\Größe").unwrap();
+            let value = |name: &str| system.value(key, name);
+            assert_eq!(value("").unwrap(), Value::sz("default"));
+            assert_eq!(value("Te\"xt\\").unwrap(), Value::sz("a \"b\" c:\\d\\e"));
+            assert_eq!(value("Number").unwrap(), Value::dword(42));
+            assert_eq!(value("Bytes").unwrap(), Value::binary([1, 2, 3]));
+            assert_eq!(value("Multi").unwrap(), Value::multi_sz(["a"]));
+            assert_eq!(value("Quad").unwrap(), Value::qword(1));
+            assert_eq!(value("Lines").unwrap(), Value::sz("one\r\ntwo"));
+            assert_eq!(value("Empty").unwrap(), Value::new(ValueKind::NONE, []));
+            assert_eq!(value("Gone"), None);
+            assert!(system.find("ControlSet002").is_none() && system.find("CurrentControlSet").is_none());
+            assert!(software.find("New").is_some());
+        }
+    }
+
+    #[test]
+    fn version_4_has_texts_in_bytes() {
+        let (system, _) = apply(b"REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"x\"=hex(2):61,62,00\n").unwrap();
+        assert_eq!(system.value(system.find("A").unwrap(), "x").unwrap(), Value::expand_sz("ab"));
+        assert!(apply(b"REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"x\"=hex(1):fc,00\n").is_err());
+    }
+
+    #[test]
+    fn keys_are_found_in_their_hives() {
+        let found = |key| locate(key).unwrap();
+        assert_eq!(found(r"HKCR\.txt"), (HiveFile::Software, r"Classes\.txt".into()));
+        assert_eq!(found(r"hkey_users\.default\Ä"), (HiveFile::Default, "Ä".into()));
+        assert_eq!(found(r"HKLM\SAM"), (HiveFile::Sam, String::new()));
+        for key in [r"HKEY_CURRENT_USER\X", r"HKLM\HARDWARE", r"HKLM\SYSTEMX", "HKLM", "", r"HKU\S-1-5-19"] {
+            assert!(locate(key).unwrap_err().hint().is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn bad_files_are_refused_with_the_line() {
+        for (lines, number) in [
+            ("x", 2),
+            ("\"a\"=\"b\"", 2),
+            ("[HKCU\\A]", 2),
+            ("[HKLM\\SYSTEM", 2),
+            ("[-HKLM\\SYSTEM]", 2),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=\"b", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=\"b\"c", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=dword:123456789", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=dword:+1", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=hex:1,2,xx", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=hex:1,\\", 3),
+            ("[HKLM\\SYSTEM\\A]\n\"a\"=hex(z):1", 3),
+            ("[-HKLM\\SYSTEM\\A]\n\"a\"=\"b\"", 3),
+        ] {
+            let error = RegFile::parse(format!("REGEDIT4\n{lines}").as_bytes()).unwrap_err();
+            assert!(error.message().contains(&format!("line {number}:")), "{lines}: {error}");
+        }
+        assert!(RegFile::parse(b"[HKLM\\SYSTEM]").unwrap_err().hint().is_some());
+        assert!(RegFile::parse(b"").is_err() && RegFile::parse(&[0xFF, 0xFE, 0]).is_err());
+    }
+}
