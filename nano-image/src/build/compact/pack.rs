@@ -1,7 +1,7 @@
 //! Compresses files with several threads into a scratch file. Its bytes do not depend on the threads.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::COMPACT_CLUSTER_SIZE;
@@ -56,7 +56,8 @@ pub(super) fn compress(
         job_of.push(job);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (sender, receiver) = sync_channel::<Batch>(threads);
+    // Without a bound of its own, so that sending never waits for a thread that panicked.
+    let (sender, receiver) = channel::<Batch>();
     let receiver = Mutex::new(receiver);
     let made = std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -128,7 +129,7 @@ fn pack(compressor: &mut Option<WofCompressor>, batch: &Batch) -> Result<Packed>
 /// Cuts contents into batches, and writes what comes back in the same order.
 struct Packer<'a> {
     spool: &'a mut Writer,
-    sender: SyncSender<Batch>,
+    sender: Sender<Batch>,
     jobs: &'a [Job<'a>],
     /// Contents that are not yet on their way, and how many bytes of the current job came.
     contents: Vec<u8>,
