@@ -22,7 +22,7 @@ impl BlobStore for Store {
 
 const LZX: Store = Store(Some(StoredForm { algorithm: WofAlgorithm::Lzx, len: 5000 }));
 const XPRESS4K: Store = Store(Some(StoredForm { algorithm: WofAlgorithm::Xpress4k, len: 5000 }));
-const FILES: [&str; 16] = [
+const FILES: [&str; 18] = [
     r"Windows\explorer.exe",
     r"Windows\System32\ntdll.dll",
     r"Windows\System32\halmacpi.dll",
@@ -39,6 +39,8 @@ const FILES: [&str; 16] = [
     r"Windows\boot-check\linux",
     r"pagefile.sys",
     r"Windows\pagefile.sys",
+    r"bootmgr",
+    r"Boot\BCD",
 ];
 
 fn tree(len: u64) -> FileTree {
