@@ -46,7 +46,7 @@ fn decode(text: &str, element: &str) -> Option<Secret> {
     let text: String = text.split_whitespace().collect();
     let bytes = STANDARD.decode(text).ok()?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16(&units).ok().filter(|_| bytes.len() % 2 == 0)?;
+    let text = String::from_utf16(&units).ok().filter(|_| bytes.len().is_multiple_of(2))?;
     text.strip_suffix(element).map(Secret::new)
 }
 

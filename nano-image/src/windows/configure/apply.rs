@@ -27,7 +27,7 @@ impl Prepared {
         self.copies.apply(&mut image)?;
         self.write_name(&mut image, &mut applied, facts)?;
         self.apply_offline_settings(&mut image)?;
-        self.write_time_zone(&mut image, facts)?;
+        self.write_time_zone(&mut image, &mut applied, facts)?;
         if let Some(name) = &self.config.locale {
             locale::write(&mut image, locale::find(name)?, &mut applied.warnings)?;
         }
@@ -90,11 +90,19 @@ impl Prepared {
 
     /// The time zone of recipe or offlineServicing pass: in the hive, and in the answer file, because Windows sets the
     /// zone at first boot.
-    fn write_time_zone(&mut self, image: &mut Image<'_>, facts: &ImageFacts) -> Result<()> {
+    fn write_time_zone(&mut self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
         let offline = self.answer.text(OFFLINE, SHELL_SETUP, &["TimeZone"]);
         self.answer.remove(OFFLINE, SHELL_SETUP, "TimeZone");
         let Some(zone) = self.config.time_zone.clone().or(offline) else { return Ok(()) };
-        let zone = time_zone::write(image, &zone)?.unwrap_or(zone);
+        let zone = match time_zone::write(image, &zone)? {
+            Some(zone) => zone,
+            None => {
+                applied.warnings.push(format!(
+                    "the image has no list of time zones: `{zone}` is not checked, and left to Windows at first boot"
+                ));
+                zone
+            }
+        };
         let is_set = |pass| self.answer.text(pass, SHELL_SETUP, &["TimeZone"]).is_some();
         if !is_set("specialize") && !is_set("oobeSystem") {
             self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone, &facts.architecture);
@@ -103,6 +111,10 @@ impl Prepared {
     }
 
     fn write_answer_file(&self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+        for package in &self.answer.packages {
+            let (action, name) = (&package.action, &package.name);
+            applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
+        }
         for setting in self.answer.left_offline() {
             applied.warnings.push(format!(
                 "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"

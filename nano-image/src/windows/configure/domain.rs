@@ -29,7 +29,7 @@ pub(super) fn read_blob(bytes: &[u8]) -> Result<String> {
     };
     let text: String = text.trim_end_matches('\0').split_whitespace().collect();
     let is_base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
-    if text.is_empty() || text.len() % 4 != 0 || !text.bytes().all(is_base64) {
+    if text.is_empty() || !text.len().is_multiple_of(4) || !text.bytes().all(is_base64) {
         return Err(bad());
     }
     Ok(text)

@@ -152,9 +152,10 @@ impl MachineConfig {
 }
 
 impl Prepared {
-    /// What the answer file wants to be installed or removed.
-    pub fn packages(&self) -> &[ServicingPackage] {
-        &self.answer.packages
+    /// Takes what the answer file wants to be installed or removed, to do it. [`apply`](Self::apply) warns of what is
+    /// not taken.
+    pub fn take_packages(&mut self) -> Vec<ServicingPackage> {
+        std::mem::take(&mut self.answer.packages)
     }
 
     /// What decides the bytes of the image beside [`MachineConfig::canonical`]: digests of copied files and registry

@@ -261,7 +261,7 @@ fn decode(bytes: &[u8]) -> Result<String> {
     match bytes {
         [0xFF, 0xFE, rest @ ..] => {
             let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            let text = String::from_utf16(&units).ok().filter(|_| rest.len() % 2 == 0);
+            let text = String::from_utf16(&units).ok().filter(|_| rest.len().is_multiple_of(2));
             text.ok_or_else(|| bad("UTF-16, as its byte order mark says"))
         }
         [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {

@@ -223,6 +223,74 @@ fn settings_of_the_offline_pass_are_applied_or_named() {
 }
 
 #[test]
+fn packages_that_nobody_takes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unattend.xml");
+    let text = "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><servicing><package action=\"install\">\
+        <assemblyIdentity name=\"Some-Package\" /></package></servicing></unattend>";
+    std::fs::write(&path, text).unwrap();
+    let config = MachineConfig { unattend: Some(path), ..MachineConfig::default() };
+    let applied = configure(&config, Some("pw"), &mut image()).unwrap();
+    assert!(applied.warnings.iter().any(|warning| warning.contains("Some-Package")), "{:?}", applied.warnings);
+    let mut prepared = config.prepare(Some(&Secret::new("pw"))).unwrap();
+    assert_eq!(prepared.take_packages()[0].name, "Some-Package");
+    let applied = prepared.apply(&mut image(), &NoBlobs, &facts()).unwrap();
+    assert!(!applied.warnings.iter().any(|warning| warning.contains("Some-Package")));
+}
+
+#[test]
+fn time_zones_that_contradict_the_answer_file_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = with_answer(&folder, "oobeSystem", "<TimeZone>UTC</TimeZone>");
+    let zone = |zone: &str| MachineConfig { time_zone: Some(zone.into()), ..config.clone() };
+    assert!(zone("GMT Standard Time").prepare(None).err().unwrap().hint().is_some());
+    let applied = configure(&zone("utc"), Some("pw"), &mut image()).unwrap();
+    assert!(applied.warnings.iter().any(|warning| warning.contains("no list of time zones")));
+}
+
+#[test]
+fn a_dirty_hive_is_completed_or_refused() {
+    let mut tree = image();
+    let path = HiveFile::System.path();
+    let mut dirty = bytes(&tree, path).unwrap();
+    // The first of the two sequence numbers.
+    dirty[4] ^= 1;
+    tree.write_file(path, dirty, Times::default()).unwrap();
+    let error = configure(&named("web-01"), Some("pw"), &mut tree).unwrap_err();
+    assert!(error.path() == Some(std::path::Path::new(path)) && error.hint().is_some(), "{error}");
+    // Without anything to be written, a hive that cannot be read is no reason to stop.
+    configure(&MachineConfig::default(), Some("pw"), &mut tree).unwrap();
+}
+
+proptest::proptest! {
+    #[test]
+    fn damaged_inputs_never_panic(edits in proptest::collection::vec((0..400_usize, 0..=255_u8), 0..12), cut in 0..400_usize) {
+        let answer = "\u{feff}<?xml version='1.0'?><unattend xmlns='urn:schemas-microsoft-com:unattend'><settings \
+            pass='offlineServicing'><component name='Microsoft-Windows-UnattendedJoin'><ComputerName>a&amp;b\
+            </ComputerName></component></settings><servicing><package action='install'/></servicing></unattend>";
+        let reg = "Windows Registry Editor Version 5.00\r\n[HKEY_CLASSES_ROOT\\x]\r\n\"a\\\\b\"=\"c\\\"d\"\r\n\
+            @=hex(7):61,00,\\\r\n  00,00\r\n\"n\"=dword:00000001\r\n[-HKLM\\SYSTEM\\CurrentControlSet\\\u{e9}]\r\n";
+        for text in [answer, reg] {
+            let mut bytes = text.as_bytes().to_vec();
+            for (at, value) in &edits {
+                let len = bytes.len();
+                bytes[at % len] = *value;
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut % 40));
+            if let Ok(file) = unattend::AnswerFile::parse(&bytes) {
+                let written = file.to_bytes();
+                proptest::prop_assert_eq!(unattend::AnswerFile::parse(&written).unwrap().to_bytes(), written);
+            }
+            if let Ok(file) = reg_file::RegFile::parse(&bytes) {
+                let mut tree = image();
+                let _ = file.apply(&mut image::Image::new(&mut tree, &NoBlobs, TIME));
+            }
+            let _ = domain::read_blob(&bytes);
+        }
+    }
+}
+
+#[test]
 fn first_boot_commands_have_the_order_of_microsofts_tool() {
     let mut tree = image();
     let config = MachineConfig {

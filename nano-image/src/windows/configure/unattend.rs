@@ -117,7 +117,7 @@ impl AnswerFile {
         setting.set_text(text);
     }
 
-    /// Removes the setting `path` (component children first), and what has become empty by that.
+    /// Removes a setting, and the component and section that have become empty by that.
     pub fn remove(&mut self, pass: &str, component: &str, setting: &str) {
         let root = &mut self.document.root;
         for settings in root.elements_mut().filter(|settings| is_pass(settings, pass)) {

@@ -343,7 +343,7 @@ impl Builder {
 fn decode(bytes: &[u8]) -> Result<(String, bool)> {
     let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        let text = String::from_utf16(&units).ok().filter(|_| bytes.len() % 2 == 0);
+        let text = String::from_utf16(&units).ok().filter(|_| bytes.len().is_multiple_of(2));
         Ok((text.ok_or_else(|| corrupt(&"it is not UTF-16, as its byte order mark says", 0))?, true))
     };
     match bytes {
