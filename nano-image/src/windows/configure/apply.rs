@@ -140,6 +140,9 @@ impl Prepared {
                 unattend::STRONGER_PATH
             ));
         }
+        if image.tree.find(unattend::PATH).is_some() {
+            applied.warnings.push(format!("the answer file replaces that of the image, {}", unattend::PATH));
+        }
         image.write_private(unattend::PATH, self.answer.to_bytes())
     }
 }

@@ -15,8 +15,9 @@ use crate::content::{Content, HostFile, WithFiles};
 use crate::error::{Error, Result};
 use crate::types::Utf16Name;
 
-/// Files up to this length are kept in memory.
+/// Files up to this length are kept in memory, as long as all of them are not longer than [`MAX_SMALL`].
 const SMALL: u64 = 64 << 10;
+const MAX_SMALL: u64 = 64 << 20;
 /// Folders nested deeper are refused.
 const MAX_DEPTH: usize = 128;
 /// NTFS allows no longer name.
@@ -125,6 +126,8 @@ pub(super) struct Copies {
     pub files: Vec<HostFile>,
     /// Path, length and digest of every file: what decides the bytes of the image.
     pub identity: Vec<u8>,
+    /// Bytes kept in memory.
+    kept: u64,
 }
 
 impl Copies {
@@ -194,7 +197,8 @@ impl Copies {
         }
         let file = HostFile::open(source)?;
         self.identity.extend(path.bytes().chain([0]).chain(*file.digest()));
-        let content = if file.len() <= SMALL {
+        let content = if file.len() <= SMALL && self.kept + file.len() <= MAX_SMALL {
+            self.kept += file.len();
             Content::from(read_file(source, SMALL, "the file that it was")?)
         } else {
             self.files.push(file);

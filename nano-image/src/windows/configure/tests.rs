@@ -306,6 +306,8 @@ fn first_boot_commands_have_the_order_of_microsofts_tool() {
     assert!(at("10.0.0.5") < at("WinRM 5985") && at("-29252") < at("\r\nver >>"));
     let config = MachineConfig { setup_command: vec!["dir".into()], ..MachineConfig::default() };
     configure(&config, Some("pw"), &mut tree).unwrap();
+    let again = configure(&config, Some("pw"), &mut tree.clone()).unwrap();
+    assert!(again.warnings.iter().any(|warning| warning.contains("replaces that of the image")));
     let longer = String::from_utf8(bytes(&tree, setup_complete::PATH).unwrap()).unwrap();
     assert!(longer.starts_with(&script) && longer.ends_with("\r\ndir >> %SCLOG%\r\n"));
 }
