@@ -1,3 +1,4 @@
 //! Reads what Microsoft ships.
 
+pub mod cab;
 pub mod wim;
