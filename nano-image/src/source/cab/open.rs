@@ -155,7 +155,7 @@ fn join(mut parts: Vec<Opened>) -> Result<Cabinet> {
         let corrupt = |message: String, at| Err(Error::corrupt(message).at(at).with_path(&part.part.path));
         let goes_on = |index| matches!(index, format::CONTINUED_FROM_PREVIOUS | format::CONTINUED_BOTH);
         let continues = part.files.iter().any(|(_, index, _)| goes_on(*index));
-        if continues != !open_files.is_empty() {
+        if continues == open_files.is_empty() {
             return corrupt("files do not go on from one cabinet of the set to the next".into(), part.part.start);
         }
         let first = cabinet.folders.len() - usize::from(continues);

@@ -1,0 +1,247 @@
+//! Deltas that this file writes bit by bit, damaged ones, and real ones where they lie beside the clone.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ErrorKind;
+
+/// Writes bits, the lowest first.
+#[derive(Default)]
+struct Writer {
+    bits: Vec<bool>,
+}
+
+impl Writer {
+    fn stream() -> Self {
+        Self { bits: vec![false; 3] }
+    }
+
+    fn put(&mut self, value: u64, count: u32) -> &mut Self {
+        self.bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
+        self
+    }
+
+    /// A code: its bits come highest first.
+    fn code(&mut self, code: u64, count: u32) -> &mut Self {
+        self.bits.extend((0..count).rev().map(|bit| code >> bit & 1 == 1));
+        self
+    }
+
+    fn number(&mut self, value: u64) -> &mut Self {
+        let digits = (1..8).find(|digits| value >> (4 * digits) == 0).unwrap_or(8) - 1;
+        self.put(1 << digits, digits + 1).put(value, 4 * (digits + 1))
+    }
+
+    fn buffer(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64);
+        self.bits.resize(self.bits.len().next_multiple_of(8), false);
+        bytes.iter().for_each(|byte| {
+            self.put(u64::from(*byte), 8);
+        });
+        self
+    }
+
+    fn finish(&self) -> Vec<u8> {
+        let mut bits = self.bits.clone();
+        let padding = bits.len().next_multiple_of(8) - bits.len();
+        (0..3).for_each(|bit| bits[bit] = padding >> bit & 1 == 1);
+        bits.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
+    }
+
+    /// The flat code for `symbol` of `count`: the longer codes, of the later symbols, are the lower numbers.
+    fn flat(&mut self, symbol: usize, count: usize) -> &mut Self {
+        let bits = count.next_power_of_two().ilog2();
+        let short = (1 << bits) - count;
+        match symbol < short {
+            true => self.code(((count - short) / 2 + symbol) as u64, bits - 1),
+            false => self.code((symbol - short) as u64, bits),
+        }
+    }
+
+    fn literals(&mut self, text: &[u8]) -> &mut Self {
+        text.iter().for_each(|byte| {
+            self.flat((*byte).into(), 600);
+        });
+        self
+    }
+}
+
+/// The numbers of a manifest's delta: types, flags, length, hash algorithm.
+fn manifest(len: usize, patch: &Writer) -> Vec<u8> {
+    delta([1, 1, 0x20000, len as u64, 0], &[], &[], patch)
+}
+
+fn delta(numbers: [u64; 5], hash: &[u8], preprocessing: &[u8], patch: &Writer) -> Vec<u8> {
+    let mut outer = Writer::stream();
+    numbers.into_iter().for_each(|number| {
+        outer.number(number);
+    });
+    outer.buffer(hash).buffer(preprocessing).buffer(&patch.finish());
+    [b"DCM\x01PA30\x80\x16\xd7\xd5\xde\xb1\x9d\x01".to_vec(), outer.finish()].concat()
+}
+
+/// A patch without rift table, all codes of nearly one length.
+fn flat_patch() -> Writer {
+    let mut patch = Writer::stream();
+    patch.put(0, 1).put(1, 1);
+    patch
+}
+
+const SOURCE: &[u8] = b"<assembly><dependency/><file name=\"\"/></assembly>";
+
+#[test]
+fn plain_manifests_stay_as_they_are() {
+    assert_eq!(*expand_manifest(b"<?xml", b"").unwrap(), *b"<?xml");
+    assert!(!is_compressed(b"DC") && is_compressed(b"DCS\x01"));
+}
+
+#[test]
+fn copies_from_everywhere() {
+    let mut patch = flat_patch();
+    let len = SOURCE.len();
+    // The same offset of the source, 10 bytes: slot 3, length by the code for lengths (2 + 8).
+    patch.flat(256 + 8 * 3, 600).flat(2, 256);
+    patch.literals(b"XY");
+    // Two bytes further in the source, 2 bytes: slot 0 with 0x2000 - 2.
+    patch.flat(256 + 1, 600).put(0x2000 - 2, 14);
+    // The result from 4 bytes before, 8 bytes, overlapping: slot 7 + 4 (distance class 4: 2 << 1 | bit).
+    patch.flat(256 + 8 * 11 + 7, 600).put(0, 1);
+    // The distance before that: slot 4 + 1 is now the second last, 4 bytes.
+    patch.flat(256 + 8 * 5 + 3, 600);
+    // A class with a code for the low bits: class 12 is 2 << 5 | bits = 64 + (high bit) 16 * 0 + 5: distance 69.
+    patch.flat(256 + 8 * 19 + 4, 600).put(0, 1).flat(5, 16);
+    // A long overlapping copy: k + 8 low bits under an implicit bit, k = 0, + 8; one byte before: class 1.
+    patch.flat(256 + 8 * 8, 600).flat(0, 256).put(1, 1).put(7, 8);
+    let mut want = SOURCE[..10].to_vec();
+    want.extend(b"XY");
+    want.extend(&SOURCE[14..16]);
+    (0..8).for_each(|_| want.push(want[want.len() - 4]));
+    // Distance len - 2 from position 22.
+    want.extend(&SOURCE[24..28]);
+    let all = [SOURCE, &want].concat();
+    want.extend(&all[all.len() - 69..all.len() - 64]);
+    want.extend(vec![want[want.len() - 1]; 256 + 7 + 8]);
+    assert_eq!(len, 49);
+    let file = manifest(want.len(), &patch);
+    assert_eq!(String::from_utf8_lossy(&expand_manifest(&file, SOURCE).unwrap()), String::from_utf8_lossy(&want));
+    // The last copy may say more than is wanted.
+    let file = manifest(want.len() - 100, &patch);
+    assert_eq!(*expand_manifest(&file, SOURCE).unwrap(), want[..want.len() - 100]);
+}
+
+#[test]
+fn far_slots() {
+    let source: Vec<u8> = (0..0x30_000u32).map(|index| (index * 7919 >> 5) as u8).collect();
+    let mut patch = flat_patch();
+    patch.flat(256 + 8 + 7, 600).put(0x8000 - 0x2001, 16); // 0x4001 bytes further
+    patch.flat(256 + 16 + 7, 600).put(0x20000 - 0x1000, 18); // 0xB000 bytes further
+    let file = manifest(16, &patch);
+    let want = [&source[0x4001..][..8], &source[0xB008..][..8]].concat();
+    assert_eq!(*expand_manifest(&file, &source).unwrap(), want);
+}
+
+#[test]
+fn codes_of_segments() {
+    let mut patch = Writer::stream();
+    patch.put(0, 1).put(0, 1).number(2).number(SOURCE.len() as u64).number(2);
+    // The code for lengths has 2 bits for each of 0, 1, 17 (one more than before) and 38 (64 to 127 as before).
+    for symbol in 0..39 {
+        patch.put(if [0, 1, 17, 38].contains(&symbol) { 2 } else { 0 }, 4);
+    }
+    let put = |patch: &mut Writer, symbols: &[u64]| {
+        symbols.iter().for_each(|symbol| {
+            patch.code(*symbol, 2);
+        });
+    };
+    // First segment: `a` and `b` have codes of 1 bit.
+    let mut lengths = vec![0u64; 872];
+    (lengths[97], lengths[98]) = (1, 1);
+    put(&mut patch, &lengths);
+    // Second segment: 97 as before, one more for `a` and `b`, 1 for `c`, and the rest as before.
+    patch.code(3, 2).put(97 - 64, 6);
+    patch.code(2, 2).code(2, 2).code(1, 2);
+    let left = 872 - 100;
+    for run in [127, 127, 127, 127, 127, 127] {
+        patch.code(3, 2).put(run - 64, 6);
+    }
+    put(&mut patch, &vec![0; left - 6 * 127]);
+    // `a` is 0 and `b` 1; then `c` is 1, `a` 00, `b` 01.
+    patch.code(0, 1).code(1, 1).code(1, 1).code(0, 2).code(1, 2);
+    let file = manifest(5, &patch);
+    assert_eq!(*expand_manifest(&file, SOURCE).unwrap(), *b"abcab");
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let patch = flat_patch();
+    let fails = |file: &[u8], kind, message: &str| {
+        let error = expand_manifest(file, SOURCE).unwrap_err();
+        assert!(error.kind() == kind && error.message().contains(message) && error.offset().is_some(), "{error}");
+    };
+    fails(b"DCS\x01", ErrorKind::Unsupported, "DCS");
+    fails(b"DCM\x01PA30", ErrorKind::Corrupt, "truncated");
+    fails(b"DCM\x01PA1901234567890", ErrorKind::Corrupt, "not a PA30");
+    fails(&delta([1, 2, 0, 1, 0], &[], &[], &patch), ErrorKind::Unsupported, "file type 2");
+    fails(&delta([1, 1, 0, 1, 0x8003], &[7; 16], &[], &patch), ErrorKind::Unsupported, "hash");
+    fails(&delta([1, 1, 0, 1, 0], &[], &[1], &patch), ErrorKind::Unsupported, "preprocessing");
+    fails(&manifest(1, Writer::stream().put(1, 2)), ErrorKind::Unsupported, "rift table");
+    fails(&manifest(1, &patch), ErrorKind::Corrupt, "truncated");
+    fails(&manifest(1 << 30, &patch), ErrorKind::Corrupt, "more than");
+    fails(&manifest(9, flat_patch().flat(256 + 8 * 4, 600).flat(1, 256)), ErrorKind::Corrupt, "before the source");
+    fails(&manifest(9, flat_patch().flat(256, 600).put(0, 14).flat(1, 256)), ErrorKind::Corrupt, "before the source");
+    let many = manifest(1, Writer::stream().put(0, 2).number(0xFFFF_FFFF));
+    fails(&many, ErrorKind::Unsupported, "segments");
+    let mut text = flat_patch();
+    let whole = manifest(SOURCE.len(), text.literals(SOURCE));
+    assert_eq!(*expand_manifest(&whole, SOURCE).unwrap(), *SOURCE);
+    for len in 4..whole.len() {
+        fails(&whole[..len], ErrorKind::Corrupt, "truncated");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_patch_gives_a_result_or_an_error(bits in prop::collection::vec(any::<bool>(), 2..4000), flat in any::<bool>()) {
+        let mut patch = Writer::stream();
+        patch.put(0, 1).put(u64::from(flat), 1);
+        if !flat {
+            patch.number(2).number(9).number(9);
+        }
+        patch.bits.extend(bits);
+        let _ = expand_manifest(&manifest(5000, &patch), SOURCE);
+    }
+
+    #[test]
+    fn any_bytes_give_a_result_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = expand_manifest(&[&b"DCM\x01PA30"[..], &bytes].concat(), SOURCE);
+    }
+}
+
+/// Real manifests and what they are, where a collection of them lies beside the clone.
+#[test]
+fn real_manifests() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs/dcm"));
+    if !folder.exists() {
+        eprintln!("not run: {} is not here", folder.display());
+        return;
+    }
+    let dictionary = std::fs::read(folder.join("base_manifest.bin")).unwrap();
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "manifest") {
+            let text = std::fs::read(path.with_extension("manifest.xml")).unwrap();
+            assert!(
+                *expand_manifest(&std::fs::read(&path).unwrap(), &dictionary).unwrap() == text,
+                "{}",
+                path.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 4);
+}
