@@ -2,4 +2,5 @@
 
 pub mod cab;
 pub mod delta;
+pub mod iso;
 pub mod wim;

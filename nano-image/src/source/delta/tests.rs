@@ -133,7 +133,7 @@ fn copies_from_everywhere() {
 
 #[test]
 fn far_slots() {
-    let source: Vec<u8> = (0..0x30_000u32).map(|index| (index * 7919 >> 5) as u8).collect();
+    let source: Vec<u8> = (0..0x30_000u32).map(|index| ((index * 7919) >> 5) as u8).collect();
     let mut patch = flat_patch();
     patch.flat(256 + 8 + 7, 600).put(0x8000 - 0x2001, 16); // 0x4001 bytes further
     patch.flat(256 + 16 + 7, 600).put(0x20000 - 0x1000, 18); // 0xB000 bytes further
