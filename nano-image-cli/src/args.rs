@@ -1,5 +1,7 @@
 //! Flags and their texts.
 
+mod machine;
+
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -29,85 +31,109 @@ pub enum Command {
 #[command(after_long_help = BUILD_EXAMPLES)]
 pub struct Build {
     /// WIM to read: .wim, .esd, or the first part of a split set (.swm)
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub wim: PathBuf,
 
     /// Further part of a split WIM that does not lie beside the first
-    #[arg(long, value_name = "PART")]
+    #[arg(help_heading = "Source", long, value_name = "PART")]
     pub swm: Vec<PathBuf>,
 
     /// Image of the WIM, by index, name or edition; may be left out if there is only one
-    #[arg(long, value_name = "INDEX|NAME")]
+    #[arg(help_heading = "Source", long, value_name = "INDEX|NAME")]
     pub image: Option<String>,
 
     /// File to write; `-` writes to standard output; may be repeated, for one pass over the sources
     ///
     /// A list of keys describes an output of its own: type=vhd,subformat=fixed,block-size=2M,path=FILE
-    #[arg(short, long, value_name = "FILE", required = true, value_parser = OutputArgument::parse)]
+    #[arg(help_heading = "Output", short, long, value_name = "FILE", required = true, value_parser = OutputArgument::parse)]
     pub output: Vec<OutputArgument>,
 
     /// Format of the image file [default: from the extension of the output]
-    #[arg(long, value_enum)]
+    #[arg(help_heading = "Output", long, value_enum)]
     pub format: Option<FormatName>,
 
     /// Whether blocks without data are left out [default: dynamic; azure: fixed]
-    #[arg(long, value_enum)]
+    #[arg(help_heading = "Output", long, value_enum)]
     pub subformat: Option<SubformatName>,
 
     /// Block size of a VHDX (1M to 256M) or dynamic VHD (512K, 2M) [default: vhdx 1M, vhd 2M]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
     pub block_size: Option<ByteSize>,
 
     /// Size of the virtual disk
-    #[arg(long, default_value = "4G", value_parser = size)]
+    #[arg(help_heading = "Disk", long, default_value = "4G", value_parser = size)]
     pub size: ByteSize,
 
     /// Size of the EFI system partition
-    #[arg(long, value_name = "SIZE", default_value = "100M", value_parser = size)]
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", default_value = "100M", value_parser = size)]
     pub esp_size: ByteSize,
 
     /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: vhd and azure: bios, else uefi]
-    #[arg(long, value_enum)]
+    #[arg(help_heading = "Disk", long, value_enum)]
     pub firmware: Option<FirmwareName>,
 
     /// Cluster size of the Windows volume [default: as Windows chooses for its size]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = size)]
     pub cluster_size: Option<ByteSize>,
 
+    /// Keep files compressed on the Windows volume (Compact OS) [without a form: copy]
+    ///
+    /// The form decides what happens to files that the WIM does not have in it: they are compressed anew.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
+    #[arg(help_heading = "Disk", default_missing_value = "copy")]
+    pub compact: Option<CompactName>,
+
+    /// Folder for what is compressed before the image is laid out [default: the folder of the first output]
+    #[arg(help_heading = "Output", long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+
+    /// What of the WIM's contents is compared with its SHA-1 sums
+    #[arg(help_heading = "Source", long, value_enum, value_name = "WHAT", default_value = "full")]
+    pub source_check: SourceCheckName,
+
     /// Label of the Windows volume
-    #[arg(long, default_value = "Windows")]
+    #[arg(help_heading = "Disk", long, default_value = "Windows")]
     pub label: String,
 
+    #[command(flatten)]
+    pub machine: machine::Machine,
+
+    #[command(flatten)]
+    pub network: machine::Network,
+
+    #[command(flatten)]
+    pub boot: machine::Boot,
+
     /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader
-    #[arg(long, value_enum, value_name = "HOW", default_value = "partition")]
+    #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW", default_value = "partition")]
     pub bcd_device: BcdDeviceName,
 
     /// Where identifiers come from: 64 hexadecimal digits, or `random` [default: derived from recipe and WIM]
-    #[arg(long, value_name = "HEX|random", value_parser = seed)]
+    #[arg(help_heading = "Output", long, value_name = "HEX|random", value_parser = seed)]
     pub seed: Option<SeedArgument>,
 
     /// Time of what the build makes, in seconds since 1970 [default: $SOURCE_DATE_EPOCH, else the image's creation]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(help_heading = "Output", long, value_name = "SECONDS")]
     pub timestamp: Option<u64>,
 
     /// Threads that decompress; the bytes do not depend on it [default: one per processor]
-    #[arg(short, long, value_name = "N")]
+    #[arg(help_heading = "Output", short, long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
 
     /// Replace an existing file
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     pub force: bool,
 
     /// How to show progress, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    #[arg(help_heading = "Output", long, value_enum, value_name = "HOW", default_value = "auto")]
     pub progress: ProgressStyle,
 
     /// Print the report as JSON on standard output; when the image goes there, as one line on standard error
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     pub json: bool,
 
     /// No progress and no summary; warnings and errors stay
-    #[arg(short, long)]
+    #[arg(help_heading = "Output", short, long)]
     pub quiet: bool,
 }
 
@@ -174,6 +200,29 @@ pub enum BcdDeviceName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompactName {
+    /// As the WIM has them, byte for byte; files that it has in no form of Windows stay plain
+    Copy,
+    /// The fastest to read
+    #[value(name = "xpress4k")]
+    Xpress4k,
+    #[value(name = "xpress8k")]
+    Xpress8k,
+    #[value(name = "xpress16k")]
+    Xpress16k,
+    /// The smallest
+    Lzx,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceCheckName {
+    /// Everything; what is copied compressed is decompressed for that
+    Full,
+    /// Nothing: the WIM is trusted
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, else plain
     Auto,
@@ -236,6 +285,11 @@ Examples:
     nano-image build --wim NanoServer.wim --image 2 -o nano.vhd
   Azure:
     nano-image build --wim NanoServer.wim --image 2 -o nano.vhd --format azure
+  A small disk, made fast, of files as the WIM has them compressed:
+    nano-image build --wim NanoServer.wim --image 2 -o nano.vhdx --compact
+  A machine with a name, an address and a password from the environment:
+    nano-image build --wim NanoServer.wim --image 2 -o web-01.vhdx --computer-name web-01 \
+      --secret admin=env:PASSWORD --interface Ethernet --ipv4-address 10.0.0.5/24 --ipv4-gateway 10.0.0.1
   Compressed on the way:
     nano-image build --wim NanoServer.wim --image 2 --format raw -o - | zstd > nano.raw.zst
   A second machine on the same host, from the same WIM:

@@ -1,16 +1,17 @@
 //! `nano-image build`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nano_image::source::wim::Wim;
-use nano_image::{BcdDevice, ByteSize, Error, ErrorKind, Observer, Recipe, Report, Result};
-use nano_image::{Seed, SeedChoice, Sources, Target};
+use nano_image::{BcdDevice, ByteSize, Compact, Error, ErrorKind, Observer, Recipe, Report, Result};
+use nano_image::{Seed, SeedChoice, SourceCheck, Sources, Target};
 
-use crate::args::{BcdDeviceName, Build, ProgressStyle, SeedArgument};
+use crate::args::{BcdDeviceName, Build, CompactName, ProgressStyle, SeedArgument, SourceCheckName};
 use crate::outputs::Output;
 use crate::progress::{Progress, stop_on_signals};
-use crate::{images, report};
+use crate::{images, report, secret};
 
 /// Builds an image and reports on it.
 pub fn run(arguments: &Build) -> Result<()> {
@@ -21,6 +22,8 @@ pub fn run(arguments: &Build) -> Result<()> {
     let to_stdout = outputs.iter().any(|output| output.path.is_none());
     let timestamp = timestamp(arguments)?;
     let seed = seed(arguments)?;
+
+    let password = arguments.machine.secret.as_deref().map(secret::read).transpose()?;
 
     stop_on_signals()?;
     let image = match &arguments.image {
@@ -38,15 +41,30 @@ pub fn run(arguments: &Build) -> Result<()> {
             BcdDeviceName::Partition => BcdDevice::Partition,
             BcdDeviceName::Locate => BcdDevice::Locate,
         })
+        .machine(arguments.machine.config(&arguments.network))
+        .boot(arguments.boot.config())
         .seed(seed);
+    if let Some(password) = password {
+        recipe = recipe.administrator_password(password);
+    }
     if let Some(size) = arguments.cluster_size {
         recipe = recipe.cluster_size(size);
+    }
+    if let Some(form) = arguments.compact {
+        recipe = recipe.compact(match form {
+            CompactName::Copy => Compact::Copy,
+            CompactName::Xpress4k => Compact::Xpress4k,
+            CompactName::Xpress8k => Compact::Xpress8k,
+            CompactName::Xpress16k => Compact::Xpress16k,
+            CompactName::Lzx => Compact::Lzx,
+        });
     }
     if let Some(seconds) = timestamp {
         recipe = recipe.timestamp(seconds);
     }
     let recipe = recipe.build()?;
     let sources = arguments.swm.iter().fold(Sources::wim(&arguments.wim), Sources::part);
+    let sources = sources.scratch(scratch(arguments, &outputs));
 
     let progress = Progress::new(if arguments.quiet && arguments.progress != ProgressStyle::Json {
         ProgressStyle::None
@@ -57,7 +75,10 @@ pub fn run(arguments: &Build) -> Result<()> {
         progress.warn(&warning);
     }
     let plan = recipe.plan(&sources, &progress)?;
-    let mut layout = plan.layout(&progress)?;
+    let mut layout = plan.layout(&progress)?.source_check(match arguments.source_check {
+        SourceCheckName::Full => SourceCheck::Full,
+        SourceCheckName::None => SourceCheck::None,
+    });
     if let Some(jobs) = arguments.jobs {
         layout = layout.jobs(jobs.get());
     }
@@ -112,17 +133,33 @@ fn seed(arguments: &Build) -> Result<SeedChoice> {
     }
 }
 
+/// The folder for scratch files: where the image goes there is room.
+fn scratch(arguments: &Build, outputs: &[Output]) -> PathBuf {
+    let beside = outputs.iter().find_map(|output| output.path.as_deref()).map(|path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => ".".into(),
+    });
+    arguments.scratch.clone().or(beside).unwrap_or_else(std::env::temp_dir)
+}
+
 fn summary(outputs: &[Output], made: &Report, duration: Duration) -> String {
     let size = ByteSize::new;
     let mut text = String::new();
     for (output, made) in outputs.iter().zip(&made.outputs) {
         text += &format!("{}: {}\n", report::printable(&output.label()), size(made.file_size));
     }
-    text + &format!(
-        "disk {}, Windows volume {} of {} used\nimage {}: {}\nseed {}\n{:.1} s\n",
+    text += &format!(
+        "disk {}, Windows volume {} of {} used\n",
         size(made.disk_size),
         size(made.volume_used),
         size(made.volume_size),
+    );
+    if let Some(compact) = &made.compact {
+        let (compressed, contents) = (size(compact.compressed), size(compact.contents));
+        text += &format!("compact: {} files, {compressed} for {contents}\n", compact.files);
+    }
+    text + &format!(
+        "image {}: {}\nseed {}\n{:.1} s\n",
         made.image_index,
         report::printable(&made.image_name),
         made.seed,

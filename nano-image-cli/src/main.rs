@@ -7,6 +7,7 @@ mod inspect;
 mod outputs;
 mod progress;
 mod report;
+mod secret;
 
 use std::process::ExitCode;
 

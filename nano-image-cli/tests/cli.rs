@@ -1,110 +1,16 @@
 //! The program as its users meet it: files, streams, messages and exit codes.
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, scenes};
 use serde_json::Value;
-use tempfile::TempDir;
 
-const NANO_IMAGE: &str = env!("CARGO_BIN_EXE_nano-image");
-
-/// A folder with a WIM of two Nano-like images.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        static NANO: LazyLock<Vec<u8>> = LazyLock::new(|| scenes::nano_small(&scenes::pe_stand_in()).to_bytes());
-        let place = Self(TempDir::new().unwrap());
-        fs::write(place.path("nano.wim"), &*NANO).unwrap();
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    /// Names in the folder, sorted.
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(NANO_IMAGE);
-        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
-        for variable in ["SOURCE_DATE_EPOCH", "NO_COLOR", "CLICOLOR_FORCE"] {
-            command.env_remove(variable);
-        }
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(self.command(arguments).output().unwrap())
-    }
-
-    /// Builds image 1 of `nano.wim`, a disk of 256 MiB.
-    fn build(&self, output: &str, more: &[&str]) -> Run {
-        self.run(&build(output, more))
-    }
-}
-
-fn build<'a>(output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut arguments = vec!["build", "--wim", "nano.wim", "-o", output];
-    for (name, value) in [("--image", "1"), ("--size", "256M")] {
-        if !more.contains(&name) {
-            arguments.extend([name, value]);
-        }
-    }
-    arguments.extend(more);
-    arguments
-}
-
-/// What a run gave.
-struct Run {
-    code: Option<i32>,
-    stdout: Vec<u8>,
-    stderr: String,
-}
-
-impl Run {
-    fn of(output: Output) -> Self {
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!stderr.contains("panicked"), "{stderr}");
-        Self { code: output.status.code(), stdout: output.stdout, stderr }
-    }
-
-    #[track_caller]
-    fn ok(self) -> Self {
-        assert_eq!(self.code, Some(0), "{}", self.stderr);
-        self
-    }
-
-    /// Ended with `code`, and the last lines are an error that says all of `parts`.
-    #[track_caller]
-    fn fails(self, code: i32, parts: &[&str]) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.stderr);
-        let error = self.stderr.find("error: ").map(|at| &self.stderr[at..]).unwrap_or_default();
-        for part in parts {
-            assert!(error.contains(part), "`{part}` is not in:\n{}", self.stderr);
-        }
-        self
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.stdout).unwrap()
-    }
-}
+use support::{Place, Run, build};
 
 #[test]
 fn builds_an_image_and_reports_on_it() {
@@ -115,7 +21,7 @@ fn builds_an_image_and_reports_on_it() {
     assert_eq!(report["image-index"], 1);
     assert_eq!(report["image-name"], "Windows Server 2016 SERVERSTANDARDNANO");
     assert_eq!(report["disk-size"], 256 << 20);
-    assert_eq!(report["file-size"], file.len());
+    assert_eq!(report["outputs"][0]["file-size"], file.len());
     assert_eq!(report["partitions"].as_array().unwrap().len(), 3);
     assert!(file.starts_with(b"vhdxfile"));
     for phase in ["read\n", "plan\n", "layout\n", "write: ", "100 %", "flush\n", "seed ", "a.vhdx: "] {

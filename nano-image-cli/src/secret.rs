@@ -1,0 +1,87 @@
+//! Where passwords are read from: never the command line, which other users of a machine can see.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+
+use nano_image::{Error, Result, Secret};
+
+/// Larger files are no passwords.
+const MAX_LEN: usize = 4096;
+const FORMS: &str = "write admin=env:VARIABLE, admin=file:PATH or admin=stdin";
+
+/// Reads the administrator's password from where `text`, the value of `--secret`, says.
+///
+/// No error repeats `text`, for it may be a password that was given by mistake.
+pub fn read(text: &str) -> Result<Secret> {
+    let source = text.strip_prefix("admin=").ok_or_else(|| {
+        Error::recipe("--secret takes the source of the administrator's password; its value is not shown")
+            .with_hint(FORMS)
+    })?;
+    match source.split_once(':') {
+        Some(("env", name)) => variable(name),
+        Some(("file", path)) if !path.is_empty() => File::open(path)
+            .and_then(bytes)
+            .map_err(|error| Error::io("read", path, error))
+            .and_then(|bytes| secret(bytes).map_err(|error| error.with_path(path))),
+        None if source == "stdin" => {
+            if io::stdin().is_terminal() {
+                let error = Error::recipe("standard input is a terminal, which would show the password");
+                return Err(error.with_hint("send it from a file or a program, or use admin=env:VARIABLE"));
+            }
+            secret(bytes(io::stdin()).map_err(|error| Error::io("read", "standard input", error))?)
+        }
+        _ => {
+            Err(Error::recipe("--secret admin names no source of the password; its value is not shown")
+                .with_hint(FORMS))
+        }
+    }
+}
+
+fn variable(name: &str) -> Result<Secret> {
+    match std::env::var_os(name).map(std::ffi::OsString::into_string) {
+        Some(Ok(text)) => Ok(Secret::new(text)),
+        Some(Err(_)) => Err(Error::recipe(format!("the environment variable `{name}` is not UTF-8 text"))),
+        None => Err(Error::not_found(format!("no environment variable `{name}` for the password"))
+            .with_hint("set it for this command, and export it")),
+    }
+}
+
+/// At most a byte more than a password may have. The buffer does not move, which would leave copies behind.
+fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(2 * MAX_LEN);
+    source.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Text without the line break at its end, and without the mark that some editors put before it.
+fn secret(mut bytes: Vec<u8>) -> Result<Secret> {
+    let hint = "save it as UTF-8 text with nothing but the password";
+    if bytes.len() > MAX_LEN {
+        return Err(Error::unsupported(format!("more than {MAX_LEN} bytes: this is no password")).with_hint(hint));
+    }
+    for end in [b'\n', b'\r'] {
+        bytes.pop_if(|last| *last == end);
+    }
+    if bytes.starts_with(b"\xEF\xBB\xBF") {
+        bytes.drain(..3);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Secret::new(text)),
+        Err(_) => Err(Error::corrupt("the password is not UTF-8 text").with_hint(hint)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_break_at_the_end_is_none_of_the_password() {
+        for (bytes, text) in
+            [("pw", "pw"), ("pw\n", "pw"), ("pw\r\n", "pw"), ("pw\n\n", "pw\n"), (" pw ", " pw "), ("\u{feff}p", "p")]
+        {
+            assert_eq!(secret(bytes.into()).unwrap().expose(), text);
+        }
+        assert!(secret(vec![b'a'; MAX_LEN + 1]).is_err() && secret(vec![0xFF, 0xFE, b'p', 0]).is_err());
+    }
+}
