@@ -21,7 +21,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Build(Build),
+    Build(Box<Build>),
     Images(Images),
     Inspect(Inspect),
 }
@@ -30,6 +30,12 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(after_long_help = BUILD_EXAMPLES)]
 pub struct Build {
+    /// Take flags from a TOML file: its keys are their names; those given here too win
+    ///
+    /// Paths in the file are relative to it. Flags that may be repeated are lists, switches are true or false.
+    #[arg(help_heading = "Source", long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+
     /// WIM to read: .wim, .esd, or the first part of a split set (.swm)
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub wim: PathBuf,
@@ -290,6 +296,8 @@ Examples:
   A machine with a name, an address and a password from the environment:
     nano-image build --wim NanoServer.wim --image 2 -o web-01.vhdx --computer-name web-01 \
       --secret admin=env:PASSWORD --interface Ethernet --ipv4-address 10.0.0.5/24 --ipv4-gateway 10.0.0.1
+  Many machines of one kind, with what they share in a file:
+    nano-image build --recipe nano.toml --computer-name web-02 -o web-02.vhdx
   Compressed on the way:
     nano-image build --wim NanoServer.wim --image 2 --format raw -o - | zstd > nano.raw.zst
   A second machine on the same host, from the same WIM:

@@ -6,17 +6,22 @@ mod images;
 mod inspect;
 mod outputs;
 mod progress;
+mod recipe;
 mod report;
 mod secret;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, ProgressStyle};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let json_errors = matches!(&arguments.command, Command::Build(build) if build.json_errors());
     let result = match &arguments.command {
         Command::Build(arguments) => build::run(arguments),
@@ -27,4 +32,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failure(&error, json_errors),
     }
+}
+
+/// The command line, with the flags of a recipe file. Help and wrong usage end the program.
+fn arguments() -> Result<Arguments, ExitCode> {
+    let mut given: Vec<OsString> = std::env::args_os().collect();
+    if let Ok(matches) = recipe::lenient_command().try_get_matches_from(&given)
+        && let Some(("build", build)) = matches.subcommand()
+    {
+        let json_errors = build.get_one("progress") == Some(&ProgressStyle::Json);
+        let more = recipe::flags(build).map_err(|error| report::failure(&error, json_errors))?;
+        // Behind the program's and the subcommand's name.
+        given.splice(2..2, more);
+    }
+    let matches = Arguments::command().get_matches_from(given);
+    Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }

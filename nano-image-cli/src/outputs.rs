@@ -1,6 +1,6 @@
 //! Where an image goes: `-o FILE`, or `-o type=vhd,subformat=fixed,path=FILE`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,13 @@ pub struct OutputArgument {
     block_size: Option<ByteSize>,
 }
 
+const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
+
 impl OutputArgument {
     /// Reads the argument. It is a list of keys if its first key is one of them; otherwise it is a path.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
         let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None };
-        if !KEYS.iter().any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with('='))) {
+        if !is_list(text) {
             return Ok(Self { path: text.into(), ..output });
         }
         for pair in text.split(',') {
@@ -40,9 +41,26 @@ impl OutputArgument {
         if output.path.as_os_str().is_empty() { Err("`path=FILE` is missing".into()) } else { Ok(output) }
     }
 
+    /// The argument with its path as seen from `folder`.
+    pub fn relative_to(folder: &Path, text: &str) -> OsString {
+        let join = |path: &str| if path == "-" { path.into() } else { folder.join(path).into_os_string() };
+        if !is_list(text) {
+            return join(text);
+        }
+        let pairs = text.split(',').map(|pair| match pair.strip_prefix("path=") {
+            Some(path) => [OsStr::new("path="), &join(path)].into_iter().collect(),
+            None => OsString::from(pair),
+        });
+        pairs.collect::<Vec<OsString>>().join(OsStr::new(","))
+    }
+
     fn is_stdout(&self) -> bool {
         self.path.as_os_str() == "-"
     }
+}
+
+fn is_list(text: &str) -> bool {
+    KEYS.iter().any(|key| text.strip_prefix(key).is_some_and(|rest| rest.starts_with('=')))
 }
 
 /// A checked output.
@@ -196,6 +214,10 @@ mod tests {
         }
         let output = OutputArgument::parse("type=vhd,subformat=fixed,path=b.vhd").unwrap();
         assert_eq!((output.format, output.subformat), (Some(FormatName::Vhd), Some(SubformatName::Fixed)));
+        let relative = |text| OutputArgument::relative_to(Path::new("folder"), text);
+        assert_eq!(relative("a.vhdx"), "folder/a.vhdx");
+        assert_eq!(relative("-"), "-");
+        assert_eq!(relative("type=vhd,path=b.vhd"), "type=vhd,path=folder/b.vhd");
         for bad in ["type=vhd", "type=vhdz,path=a", "path=a,size=3", "path=a,fixed", "block-size=x,path=a"] {
             assert!(OutputArgument::parse(bad).is_err(), "{bad}");
         }

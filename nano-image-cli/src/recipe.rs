@@ -1,0 +1,230 @@
+//! `--recipe FILE`: flags of `build` in a TOML file.
+//!
+//! A key is a flag by its long name, so the file is turned into flags: there is one list of names, forms and limits.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
+use nano_image::{Error, Result};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::args::Arguments;
+use crate::outputs::OutputArgument;
+
+/// Larger files are no recipes.
+const MAX_LEN: u64 = 1 << 20;
+/// Flags that are no keys.
+const NO_KEYS: [&str; 3] = ["recipe", "help", "version"];
+
+/// The command line without required flags of `build`, which a recipe file may have.
+pub fn lenient_command() -> Command {
+    Arguments::command().mut_subcommand("build", |build| build.mut_args(|arg| arg.required(false)))
+}
+
+/// What the recipe file that `given` names adds: its flags but those that are given already.
+pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
+    let Some(path) = given.get_one::<PathBuf>("recipe") else { return Ok(Vec::new()) };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LEN + 1).read_to_string(&mut text))
+        .map_err(|error| Error::io("read", path, error))?;
+    if text.len() as u64 > MAX_LEN {
+        return Err(Error::unsupported("more than 1 MiB: this is no recipe").with_path(path));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read(&text, folder, &|id| given.value_source(id) == Some(ValueSource::CommandLine))
+        .map_err(|error| error.with_path(path))
+}
+
+/// The flags in `text`, without those whose identifier `is_given`.
+fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Vec<OsString>> {
+    let wrong = |span: Range<usize>, message: &str| {
+        let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
+        Error::recipe(format!("line {line}: {message}"))
+    };
+    let table = DeTable::parse(text).map_err(|error| wrong(error.span().unwrap_or(0..0), error.message()))?;
+    let command = lenient_command();
+    let build = command.find_subcommand("build").expect("a subcommand");
+    let keys: Vec<(&str, &Arg)> = build
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_long()?, arg)))
+        .filter(|(name, _)| !NO_KEYS.contains(name))
+        .collect();
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let mut all = Vec::new();
+    for (key, value) in entries {
+        let name: &str = key.get_ref();
+        let Some((_, arg)) = keys.iter().find(|(known, _)| *known == name) else {
+            let error = wrong(key.span(), &format!("there is no key `{name}`"));
+            return Err(error.with_hint(match nearest(name, keys.iter().map(|(known, _)| *known)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "the keys are the flags that `nano-image build --help` lists".into(),
+            }));
+        };
+        let flags =
+            values(arg, value, folder).map_err(|message| wrong(value.span(), &format!("`{name}` {message}")))?;
+        let alone = ["nano-image", "build"].map(OsString::from).into_iter().chain(flags.iter().cloned());
+        if let Err(error) = lenient_command().try_get_matches_from(alone) {
+            return Err(wrong(value.span(), &message(&error)));
+        }
+        if !is_given(arg.get_id().as_str()) {
+            all.extend(flags);
+        }
+    }
+    Ok(all)
+}
+
+/// The flags for one key.
+fn values(arg: &Arg, value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Vec<OsString>, String> {
+    let name = arg.get_long().unwrap_or_default();
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let may_lack_value = is_switch || arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+    match value.get_ref() {
+        DeValue::Boolean(is_on) if may_lack_value => {
+            Ok(is_on.then(|| format!("--{name}").into()).into_iter().collect())
+        }
+        _ if is_switch => Err("is true or false".into()),
+        DeValue::Array(array) if matches!(arg.get_action(), ArgAction::Append) => {
+            array.iter().map(|value| flag(arg, value.get_ref(), folder)).collect()
+        }
+        DeValue::Array(_) => Err("takes one value".into()),
+        value => Ok(vec![flag(arg, value, folder)?]),
+    }
+}
+
+/// `--name=value`.
+fn flag(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, String> {
+    let text = match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => {
+            let value = i64::from_str_radix(number.as_str(), number.radix());
+            value.map_err(|_| "has too large a number")?.to_string()
+        }
+        DeValue::Table(_) => return Err("is no table: keys stand at the top of the file".into()),
+        _ => return Err("takes text or a whole number".into()),
+    };
+    let name = arg.get_long().unwrap_or_default();
+    let value = match (name, text.strip_prefix("admin=file:")) {
+        ("output", _) => OutputArgument::relative_to(folder, &text),
+        ("secret", Some(path)) => {
+            let mut value = OsString::from("admin=file:");
+            value.push(folder.join(path));
+            value
+        }
+        _ if arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>() => folder.join(text).into(),
+        _ => text.into(),
+    };
+    let mut flag = OsString::from(format!("--{name}="));
+    flag.push(value);
+    Ok(flag)
+}
+
+/// What clap says, on one line.
+fn message(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let end = ["\n\nUsage", "\n\nFor more"].iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
+    let words: Vec<&str> = text[..end].split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+/// The name most like `wrong`, if one is.
+fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase().replace('_', "-");
+    let scored = names.map(|name| (strsim::jaro_winkler(&wrong, name), name));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(text: &str) -> Result<Vec<String>> {
+        let flags = read(text, Path::new("folder"), &|id| id == "label")?;
+        Ok(flags.into_iter().map(|flag| flag.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn keys_become_flags_and_paths_are_relative_to_the_file() {
+        let text = "
+            wim = 'nano.wim'
+            swm = ['a.swm', '/b.swm']
+            output = ['a.vhdx', 'type=vhd,path=b.vhd', '-']
+            size = '8G'
+            image = 2
+            label = 'given on the command line'
+            force = true
+            json = false
+            compact = true
+            ems = '1,9600'
+            unattend = 'answer.xml'
+            setup-command = '--odd -value'
+            ipv4-dns = ['10.0.0.1', '10.0.0.2']
+            secret = 'admin=file:password'
+        ";
+        let expected = [
+            "--wim=folder/nano.wim",
+            "--swm=folder/a.swm",
+            "--swm=/b.swm",
+            "--output=folder/a.vhdx",
+            "--output=type=vhd,path=folder/b.vhd",
+            "--output=-",
+            "--size=8G",
+            "--image=2",
+            "--force",
+            "--compact",
+            "--ems=1,9600",
+            "--unattend=folder/answer.xml",
+            "--setup-command=--odd -value",
+            "--ipv4-dns=10.0.0.1",
+            "--ipv4-dns=10.0.0.2",
+            "--secret=admin=file:folder/password",
+        ];
+        assert_eq!(flags(text).unwrap(), expected);
+        assert!(flags("compact = false\nems = false").unwrap().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, parts) in [
+            ("size = '4G'\nsiez = 1", ["line 2: ", "`siez`"]),
+            ("size = '4X'", ["line 1: ", "`4X` is not a size"]),
+            ("\nlabel = ['a']", ["line 2: ", "`label` takes one value"]),
+            ("force = 'yes'", ["line 1: ", "`force` is true or false"]),
+            ("size = true", ["line 1: ", "`size` takes text"]),
+            ("size = 1.5", ["line 1: ", "`size` takes text"]),
+            ("[network]\nsize = 1", ["line 1: ", "no key `network`"]),
+            ("compact = 'lzy'", ["line 1: ", "'lzx'"]),
+            ("recipe = 'other.toml'", ["line 1: ", "no key `recipe`"]),
+            ("size = 1\nsize = 2", ["line 2: ", "duplicate"]),
+            ("size = ", ["line 1: ", ""]),
+            ("image = 99999999999999999999", ["line 1: ", "too large"]),
+        ] {
+            let error = flags(text).unwrap_err();
+            assert!(parts.iter().all(|part| error.message().contains(part)), "{text}: {error}");
+        }
+        let hint = |text| flags(text).unwrap_err().hint().unwrap().to_owned();
+        assert_eq!(hint("computer_name = 'a'"), "did you mean `computer-name`?");
+        assert_eq!(hint("siez = 1"), "did you mean `size`?");
+        assert!(hint("colour = 1").contains("--help"));
+    }
+
+    #[test]
+    fn the_example_is_a_recipe() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nano.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        let flags = flags(&text).unwrap();
+        let command = ["nano-image", "build"].map(String::from).into_iter().chain(flags.clone());
+        Arguments::command().try_get_matches_from(command).unwrap();
+        // What it shows as comments can be taken out of them.
+        let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let more = read(&all, Path::new(""), &|_| false).unwrap();
+        assert!(more.len() > flags.len() + 10, "{more:?}");
+    }
+}
