@@ -24,6 +24,7 @@ pub enum Command {
     Build(Box<Build>),
     Images(Images),
     Inspect(Inspect),
+    RunHint(RunHint),
 }
 
 /// Build a disk image from an image of a WIM
@@ -168,6 +169,23 @@ pub struct Inspect {
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
+    /// Print commands that start it instead, like run-hint
+    #[arg(long)]
+    pub launch: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print commands that start a disk image: Hyper-V, QEMU, libvirt
+#[derive(Args, Debug)]
+#[command(after_long_help = RUN_HINT_EXAMPLES)]
+pub struct RunHint {
+    /// Disk image: VHDX, VHD or raw
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -278,6 +296,7 @@ Examples:
   nano-image images install.wim
   nano-image build --wim NanoServer.wim --image ServerDatacenterNano -o nano.vhdx
   nano-image inspect nano.vhdx
+  nano-image run-hint nano.vhdx
 
 Exit status:
   0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
@@ -309,6 +328,11 @@ const IMAGES_EXAMPLES: &str = "\
 Examples:
   nano-image images NanoServer.wim
   nano-image images --json install.esd | jq '.[].name'";
+
+const RUN_HINT_EXAMPLES: &str = "\
+Examples:
+  nano-image run-hint nano.vhdx
+  nano-image run-hint --json nano.raw | jq -r .qemu | sh";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@ mod args;
 mod build;
 mod images;
 mod inspect;
+mod launch;
 mod outputs;
 mod progress;
 mod recipe;
@@ -26,7 +27,9 @@ fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Build(arguments) => build::run(arguments),
         Command::Images(arguments) => images::run(arguments),
+        Command::Inspect(arguments) if arguments.launch => launch::run(&arguments.image, arguments.json),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -305,7 +305,9 @@ fn names_in_a_wim_cannot_steer_the_terminal() {
 #[test]
 fn help_has_examples_and_mistakes_get_suggestions() {
     let place = Place::new();
-    for arguments in [&["--help"][..], &["build", "--help"], &["images", "--help"], &["inspect", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["build", "--help"], &["images", "--help"], &["inspect", "--help"], &["run-hint", "--help"]]
+    {
         let text = String::from_utf8(place.run(arguments).ok().stdout).unwrap();
         assert!(text.contains("Examples:\n"), "{text}");
     }

@@ -1,0 +1,228 @@
+//! `nano-image run-hint` and `nano-image inspect --launch`: commands that start a disk image.
+
+use std::path::{Path, PathBuf};
+
+use nano_image::inspect::{self, Inspection, Scheme};
+use nano_image::{Error, Result};
+use serde_json::json;
+
+use crate::report::{message, output, printable, warning};
+
+/// What Nano Server runs well with; its least is half of that.
+const MEMORY_MIB: u32 = 1024;
+const PROCESSORS: u32 = 2;
+/// Firmware of Debian's package `ovmf`; other distributions have it elsewhere.
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Prints the commands that start the disk image at `path`.
+pub fn run(path: &Path, as_json: bool) -> Result<()> {
+    let inspection = inspect::open(path)?;
+    let machine = Machine::of(path, &inspection)?;
+    let boot = &inspection.boot;
+    if boot.removable_path.is_none() && boot.stores.is_empty() {
+        message(&warning("no boot manager is found on the disk: it may not start"));
+    }
+    let (hyper_v, qemu, libvirt) = (machine.hyper_v(), machine.qemu(), machine.libvirt());
+    if as_json {
+        let generation = if machine.uefi { 2 } else { 1 };
+        let value = json!({
+            "firmware": if machine.uefi { "uefi" } else { "bios" }, "generation": generation,
+            "secure-boot": machine.secure_boot, "powershell": hyper_v, "qemu": qemu, "virt-install": libvirt,
+        });
+        return output(&format!("{value:#}\n"));
+    }
+    output(&format!(
+        "# Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches\n{hyper_v}\n\
+         # QEMU: a shell\n{qemu}\n\
+         # libvirt: a shell\n{libvirt}"
+    ))
+}
+
+/// A machine that fits an image.
+struct Machine {
+    name: String,
+    /// Absolute, so that no program takes it for an option or an address.
+    path: String,
+    file_name: String,
+    /// `vhdx`, `vhd` or `raw`.
+    format: String,
+    uefi: bool,
+    secure_boot: bool,
+    windows: bool,
+}
+
+impl Machine {
+    fn of(path: &Path, inspection: &Inspection) -> Result<Self> {
+        let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+        let table = &inspection.partition_table;
+        let is_active = table.partitions.iter().any(|partition| partition.active);
+        let uefi = table.scheme == Scheme::Gpt || inspection.boot.removable_path.is_some() && !is_active;
+        // A store, or a registry that can be read.
+        let windows = !inspection.boot.stores.is_empty() || !inspection.windows.is_empty();
+        let name = absolute.file_stem().map(PathBuf::from).unwrap_or_default();
+        let file_name = absolute.file_name().map(PathBuf::from).unwrap_or_default();
+        Ok(Self {
+            name: text(&name)?,
+            path: text(&absolute)?,
+            file_name: text(&file_name)?,
+            format: inspection.container.format.clone(),
+            uefi,
+            secure_boot: uefi && windows,
+            windows,
+        })
+    }
+
+    /// Generation 2 machines take VHDX only, and no machine takes raw images.
+    fn hyper_v(&self) -> String {
+        let mut script = String::new();
+        let mut file = self.file_name.clone();
+        if self.format == "raw" || self.format == "vhd" && self.uefi {
+            file = format!("{}.vhdx", self.name);
+            script += &if self.format == "raw" {
+                let (from, to) = (powershell(&format!("./{}", self.file_name)), powershell(&format!("./{file}")));
+                format!("qemu-img convert -f raw -O vhdx {from} {to}\n")
+            } else {
+                let from = powershell(&self.file_name);
+                let to = format!("(Join-Path $PWD.ProviderPath {})", powershell(&file));
+                format!("Convert-VHD -Path (Convert-Path -LiteralPath {from}) -DestinationPath {to}\n")
+            };
+        }
+        script += &format!(
+            "$vm = New-VM -Name {} -Generation {} -MemoryStartupBytes {MEMORY_MIB}MB -SwitchName 'Default Switch' \
+             -VHDPath (Convert-Path -LiteralPath {})\n",
+            powershell(&self.name),
+            if self.uefi { 2 } else { 1 },
+            powershell(&file),
+        );
+        script += &format!("Set-VMProcessor -VM $vm -Count {PROCESSORS}\n");
+        script += match (self.uefi, self.secure_boot) {
+            (true, true) => {
+                "# Off for drivers with test signatures or a kernel debugger:\n\
+                 Set-VMFirmware -VM $vm -EnableSecureBoot On -SecureBootTemplate MicrosoftWindows\n"
+            }
+            (true, false) => "Set-VMFirmware -VM $vm -EnableSecureBoot Off\n",
+            // Generation 1 has none.
+            (false, _) => "",
+        };
+        script + "Start-VM -VM $vm\n"
+    }
+
+    /// Disk and network of kinds that Windows has drivers for.
+    fn qemu(&self) -> String {
+        let mut script = String::new();
+        let mut arguments = vec![format!(
+            "-machine {} -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {MEMORY_MIB}M",
+            if self.uefi { "q35" } else { "pc" }
+        )];
+        let disk = format!("format={},file={}", self.qemu_format(), self.path.replace(',', ",,"));
+        if self.uefi {
+            let vars = format!("{}.vars.fd", self.path);
+            script += &format!("cp -n {OVMF_VARS} {}\n", sh(&vars));
+            arguments.push(format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"));
+            let vars = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
+            arguments.push(format!("-drive {}", sh(&vars)));
+            arguments.push(format!("-drive {} -device ide-hd,drive=disk", sh(&format!("if=none,id=disk,{disk}"))));
+            arguments.push("-nic user,model=e1000e".into());
+        } else {
+            arguments.push(format!("-drive {}", sh(&format!("if=ide,media=disk,{disk}"))));
+            arguments.push("-nic user,model=e1000".into());
+        }
+        script + &format!("qemu-system-x86_64 {}\n", arguments.join(" \\\n  "))
+    }
+
+    fn libvirt(&self) -> String {
+        // virt-install splits its options as a shell splits words, with commas between.
+        let path = format!("\"{}\"", self.path.replace('\\', r"\\").replace('"', "\\\""));
+        let (machine, boot, bus, model) =
+            if self.uefi { ("q35", " --boot uefi", "sata", "e1000e") } else { ("pc", "", "ide", "e1000") };
+        let system = if self.windows { "win2k16" } else { "detect=off,require=off" };
+        let disk = format!("path={path},format={},bus={bus}", self.qemu_format());
+        format!(
+            "virt-install --name={} --memory {MEMORY_MIB} --vcpus {PROCESSORS} --machine {machine}{boot} \\\n  --osinfo \
+             {system} --import --disk {} \\\n  --network network=default,model={model} --noautoconsole\n",
+            sh(&self.name),
+            sh(&disk),
+        )
+    }
+
+    /// QEMU's name of the format.
+    fn qemu_format(&self) -> &str {
+        match self.format.as_str() {
+            "vhd" => "vpc",
+            format => format,
+        }
+    }
+}
+
+/// The path as text that means the same to a person and to a shell.
+fn text(path: &Path) -> Result<String> {
+    let text = path.to_str().filter(|text| printable(text) == *text);
+    text.map(str::to_owned).ok_or_else(|| {
+        Error::unsupported("its name has characters that cannot be shown in a command")
+            .with_path(path)
+            .with_hint("rename the file, or give it another name by a link")
+    })
+}
+
+/// A word of a POSIX shell that is `text`.
+fn sh(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@%+".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A PowerShell string that is `text`. PowerShell takes typographic quotes for quotes, too.
+fn powershell(text: &str) -> String {
+    let mut quoted = String::from("'");
+    for character in text.chars() {
+        if matches!(character, '\'' | '\u{2018}'..='\u{201b}') {
+            quoted.push(character);
+        }
+        quoted.push(character);
+    }
+    quoted + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(format: &str, uefi: bool) -> Machine {
+        let (name, file_name) = ("it's".to_owned(), format!("it's.{format}"));
+        let path = format!("/a, \"b\"/{file_name}");
+        Machine { name, path, file_name, format: format.into(), uefi, secure_boot: uefi, windows: true }
+    }
+
+    #[test]
+    fn words_keep_their_meaning() {
+        assert_eq!(sh("a-b/c.d=e"), "a-b/c.d=e");
+        assert_eq!(sh("it's $HOME `x`"), r"'it'\''s $HOME `x`'");
+        assert_eq!(sh(""), "''");
+        assert_eq!(powershell("it's $(x)"), "'it''s $(x)'");
+        assert_eq!(powershell("a\u{2019};b"), "'a\u{2019}\u{2019};b'");
+        for bad in ["a\nb", "a\u{1b}[2J", "a\u{202e}b"] {
+            assert!(text(Path::new(bad)).is_err());
+        }
+    }
+
+    #[test]
+    fn hyper_v_gets_what_its_generations_take() {
+        let script = machine("vhdx", true).hyper_v();
+        for part in ["-Name 'it''s' -Generation 2", "-LiteralPath 'it''s.vhdx'", "-SecureBootTemplate MicrosoftWindows"]
+        {
+            assert!(script.contains(part), "{part}: {script}");
+        }
+        assert!(!script.contains("onvert-VHD"), "{script}");
+        let script = machine("vhd", false).hyper_v();
+        assert!(script.contains("-Generation 1") && !script.contains("Set-VMFirmware"), "{script}");
+        assert!(machine("vhd", true).hyper_v().starts_with("Convert-VHD -Path"));
+        assert!(
+            machine("raw", true).hyper_v().starts_with("qemu-img convert -f raw -O vhdx './it''s.raw' './it''s.vhdx'")
+        );
+        let plain = Machine { secure_boot: false, ..machine("vhdx", true) };
+        assert!(plain.hyper_v().contains("-EnableSecureBoot Off"));
+    }
+}
