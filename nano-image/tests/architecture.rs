@@ -146,10 +146,10 @@ fn unfinished(path: &str, tokens: &[TokenTree], violations: &mut Vec<String>) {
     for (index, token) in tokens.iter().enumerate() {
         match token {
             TokenTree::Group(group) => unfinished(path, &list(group.stream()), violations),
-            TokenTree::Ident(name) if name == "todo" || name == "unimplemented" => {
-                if is_punct(tokens.get(index + 1), '!') {
-                    violations.push(format!("{path}: {name}!"));
-                }
+            TokenTree::Ident(name)
+                if (name == "todo" || name == "unimplemented") && is_punct(tokens.get(index + 1), '!') =>
+            {
+                violations.push(format!("{path}: {name}!"));
             }
             _ => {}
         }

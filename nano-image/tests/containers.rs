@@ -1,5 +1,4 @@
 //! Containers, judged by QEMU, libvhdi, 7-Zip and the crate `vhdx`.
-#![allow(clippy::disallowed_methods, reason = "tests call foreign tools")]
 
 #[path = "support/disk.rs"]
 mod support;

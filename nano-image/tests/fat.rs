@@ -1,5 +1,4 @@
 //! FAT32 volumes, judged by dosfstools, mtools and the crate `fatfs`.
-#![allow(clippy::disallowed_methods, reason = "tests call foreign tools")]
 
 use std::fs;
 use std::io::{Cursor, Read};

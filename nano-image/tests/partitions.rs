@@ -1,7 +1,6 @@
 //! Partition tables, judged by gdisk.
 
 #[path = "support/disk.rs"]
-#[allow(clippy::disallowed_methods, reason = "tests call foreign tools")]
 mod support;
 
 use nano_image::ErrorKind;

@@ -194,7 +194,7 @@ mod tests {
             net,
         ] {
             let error = config.settings().unwrap_err();
-            assert!(error.kind() == crate::ErrorKind::Recipe && error.hint().is_some(), "{config:?}");
+            assert!(error.kind() == crate::error::ErrorKind::Recipe && error.hint().is_some(), "{config:?}");
         }
     }
 }

@@ -40,6 +40,7 @@ pub struct Plan {
 
 /// The partitions of the disk.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(super) enum Scheme {
     /// EFI system partition, Microsoft reserved partition, Windows.
     Gpt { disk_guid: Guid, esp: gpt::Partition, msr: gpt::Partition, windows: gpt::Partition },

@@ -258,10 +258,10 @@ impl RecipeBuilder {
     /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit.
     pub fn build(self) -> Result<Recipe> {
         let recipe = self.recipe;
-        if recipe.disk_size % ByteSize::mib(1).bytes() != 0 {
+        if !recipe.disk_size.is_multiple_of(ByteSize::mib(1).bytes()) {
             return Err(Error::recipe(format!("a disk of {} bytes is not a whole number of MiB", recipe.disk_size)));
         }
-        if recipe.esp_size % ByteSize::mib(1).bytes() != 0 {
+        if !recipe.esp_size.is_multiple_of(ByteSize::mib(1).bytes()) {
             return Err(Error::recipe(format!(
                 "an EFI system partition of {} bytes is not a whole number of MiB",
                 recipe.esp_size

@@ -1,5 +1,6 @@
 //! Foreign tools that judge what the library writes. A missing tool is a failure.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::disallowed_methods)] // a test runs programs
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! A sample disk, the formats it is written in, and how to call foreign tools.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::disallowed_methods)] // a test runs programs
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 
 /// Writes bits, the lowest first.
 #[derive(Default)]
@@ -223,6 +223,7 @@ proptest! {
 
 /// Real manifests and what they are, where a collection of them lies beside the clone.
 #[test]
+#[allow(clippy::print_stderr)] // a test that is not run says so
 fn real_manifests() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs/dcm"));
     if !folder.exists() {

@@ -43,7 +43,7 @@ impl BlockDevice for Device {
 
     fn read_blocks(&mut self, first: BlockIndex, buf: &mut [u8]) -> Result<(), UdfError<io::Error>> {
         let end = first.get().checked_add(buf.len() as u64 / u64::from(SECTOR));
-        if buf.len() % SECTOR as usize != 0 || end.is_none_or(|end| end > self.count) {
+        if !buf.len().is_multiple_of(SECTOR as usize) || end.is_none_or(|end| end > self.count) {
             return Err(UdfError::new(UdfErrorKind::InvalidInput, "the image ends before what is said to be in it"));
         }
         let read = self.data.read_exact_at(buf, first.get() * u64::from(SECTOR));

@@ -19,7 +19,8 @@ impl WofCompressor {
     pub fn new(algorithm: WofAlgorithm) -> Result<Self> {
         let compression = if algorithm == WofAlgorithm::Lzx { Compression::Lzx } else { Compression::Xpress };
         let compressor = Compressor::new(compression, algorithm.chunk_size());
-        let error = || Error::new(crate::ErrorKind::Io, format!("not enough memory to compress with {algorithm:?}"));
+        let error =
+            || Error::new(crate::error::ErrorKind::Io, format!("not enough memory to compress with {algorithm:?}"));
         Ok(Self { algorithm, compressor: compressor.ok_or_else(error)? })
     }
 

@@ -154,7 +154,7 @@ impl ResidentBlobs {
 }
 
 fn write_segments(segments: &[Segment], sink: &mut VolumeSink<'_>) -> Result<()> {
-    const ONES: [u8; CHUNK] = [0xFF; CHUNK];
+    static ONES: [u8; CHUNK] = [0xFF; CHUNK];
     for Segment { offset, bytes } in segments {
         match bytes {
             SegmentBytes::Owned(bytes) => sink(*offset, bytes)?,

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ErrorKind;
 use crate::content::{BlobSink, StoredForm};
+use crate::error::ErrorKind;
 use crate::tree::{Entry, NamedStream, Node, Reparse, Times};
 
 /// A store that has every blob in this form.

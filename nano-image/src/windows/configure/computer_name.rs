@@ -117,7 +117,7 @@ mod tests {
     fn names_that_windows_refuses_are_refused_with_a_hint() {
         for name in ["", "a-name-of-16-abc", "12345", "a b", "a.b", "a*", "a\tb", "a\u{a0}b", "\u{7f}"] {
             let error = NameChoice::parse(name).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Recipe, "{name}");
+            assert_eq!(error.kind(), crate::error::ErrorKind::Recipe, "{name}");
             assert!(error.hint().is_some(), "{name}");
         }
         for bad in FORBIDDEN.chars() {

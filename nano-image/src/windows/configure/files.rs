@@ -354,7 +354,7 @@ mod tests {
         let twice = [(&*file, ":X"), (&*file, ":x")];
         assert!(copy(&twice, &mut tree).err().unwrap().message().contains("two files"));
         let missing = folder.path().join("missing");
-        assert_eq!(copy(&[(&missing, ":x")], &mut tree).err().unwrap().kind(), crate::ErrorKind::NotFound);
+        assert_eq!(copy(&[(&missing, ":x")], &mut tree).err().unwrap().kind(), crate::error::ErrorKind::NotFound);
         assert!(":x".parse::<FileCopy>().is_err());
         assert!(tree[NodeId::ROOT].is_directory());
     }

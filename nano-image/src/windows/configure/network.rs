@@ -209,7 +209,7 @@ mod tests {
         ];
         for case in cases {
             let error = Network::of(&case).unwrap_err();
-            assert!(error.kind() == crate::ErrorKind::Recipe && error.hint().is_some(), "{case:?}");
+            assert!(error.kind() == crate::error::ErrorKind::Recipe && error.hint().is_some(), "{case:?}");
         }
         assert!(Network::of(&mask([255, 255, 255, 0], "10.0.0.5/24")).is_ok());
     }

@@ -180,7 +180,7 @@ fn domain_rules_are_those_of_microsofts_tool() {
     let applied = configure(&config, Some("pw"), &mut tree).unwrap();
     assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
     assert!(answer(&tree).unwrap().contains("<AccountData>ARAIAMzM</AccountData>"));
-    assert!(blob().prepare(None).err().unwrap().kind() == crate::ErrorKind::NotFound);
+    assert!(blob().prepare(None).err().unwrap().kind() == crate::error::ErrorKind::NotFound);
 }
 
 #[test]
