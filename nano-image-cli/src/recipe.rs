@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
+use nano_image::windows::configure::FileCopy;
 use nano_image::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -113,6 +114,15 @@ fn flag(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, Strin
     let name = arg.get_long().unwrap_or_default();
     let value = match (name, text.strip_prefix("admin=file:")) {
         ("output", _) => OutputArgument::relative_to(folder, &text),
+        ("copy", _) => match text.parse::<FileCopy>() {
+            Ok(FileCopy { source, destination }) => {
+                let mut value = folder.join(source).into_os_string();
+                destination.iter().for_each(|destination| value.push(format!(":{destination}")));
+                value
+            }
+            // It is refused when the flag is read.
+            Err(_) => text.into(),
+        },
         ("secret", Some(path)) => {
             let mut value = OsString::from("admin=file:");
             value.push(folder.join(path));
@@ -167,6 +177,8 @@ mod tests {
             setup-command = '--odd -value'
             ipv4-dns = ['10.0.0.1', '10.0.0.2']
             secret = 'admin=file:password'
+            copy = ['tools', 'x:Windows/y', '/z:C:\\z']
+            reg = 'a.reg'
         ";
         let expected = [
             "--wim=folder/nano.wim",
@@ -185,6 +197,10 @@ mod tests {
             "--ipv4-dns=10.0.0.1",
             "--ipv4-dns=10.0.0.2",
             "--secret=admin=file:folder/password",
+            "--copy=folder/tools",
+            "--copy=folder/x:Windows/y",
+            "--copy=/z:C:\\z",
+            "--reg=folder/a.reg",
         ];
         assert_eq!(flags(text).unwrap(), expected);
         assert!(flags("compact = false\nems = false").unwrap().is_empty());
@@ -204,6 +220,7 @@ mod tests {
             ("recipe = 'other.toml'", ["line 1: ", "no key `recipe`"]),
             ("size = 1\nsize = 2", ["line 2: ", "duplicate"]),
             ("size = ", ["line 1: ", ""]),
+            ("copy = ':x'", ["line 1: ", "nothing to copy"]),
             ("image = 99999999999999999999", ["line 1: ", "too large"]),
         ] {
             let error = flags(text).unwrap_err();

@@ -71,7 +71,7 @@ fn first_boot_commands_and_addresses_are_written() {
         "--ipv4-dns=10.0.0.4",
         "--ipv6-address=fd00::5/64",
         "--ipv6-dns=fd00::1",
-        "--remote-management",
+        "--remote-management=script",
         "--setup-command=echo one",
         "--setup-command=echo two",
     ];
@@ -93,6 +93,39 @@ fn first_boot_commands_and_addresses_are_written() {
         (&["--ipv4-mask", "x"], "'x' for '--ipv4-mask"),
     ] {
         raw(&place, flags).fails(2, &[part]);
+    }
+}
+
+#[test]
+fn zone_locale_files_and_registry_are_written() {
+    let place = place();
+    fs::create_dir_all(place.path("tools/inner")).unwrap();
+    fs::write(place.path("tools/inner/a.txt"), "copied").unwrap();
+    fs::write(
+        place.path("a.reg"),
+        "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Test]\r\n\"Name\"=\"value\"\r\n",
+    )
+    .unwrap();
+    let more = ["--copy", "tools:Tools", "--copy", "a.reg", "--reg", "a.reg", "--remote-management"];
+    raw(&place, &[&["--time-zone", "UTC", "--locale", "de-DE"], &more[..]].concat()).ok();
+    assert_eq!(text(&place, "Tools/inner/a.txt"), "copied");
+    assert_eq!(file(&place, "a.reg").unwrap(), place.read("a.reg"));
+    assert_eq!(value(&place, "SOFTWARE", r"\Test", "Name"), "value");
+    assert_eq!(value(&place, "SYSTEM", r"\ControlSet001\Control\Nls\Locale", "@"), "00000407");
+    let rules = r"\ControlSet001\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
+    assert!(value(&place, "SYSTEM", rules, "WINRM-5985-In-TCP").contains("LPort=5985"));
+    // The image has no table of zones.
+    assert!(text(&place, "Windows/Panther/Unattend.xml").contains("<TimeZone>UTC</TimeZone>"));
+    for (flags, code, part) in [
+        (&["--locale", "xx-YY"][..], 2, "no locale `xx-YY`"),
+        (&["--time-zone", ""], 2, "no time zone"),
+        (&["--copy", ":x"], 2, "nothing to copy"),
+        (&["--copy", "none:x"], 3, "none"),
+        (&["--reg", "none.reg"], 3, "none.reg"),
+        (&["--domain-name", "corp", "--computer-name", "web-01"], 2, "djoin /Provision"),
+        (&["--reuse-domain-node"], 2, "/Reuse"),
+    ] {
+        raw(&place, flags).fails(code, &[part]);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use clap::Args;
-use nano_image::windows::configure::RemoteManagement;
+use clap::{Args, ValueEnum};
+use nano_image::windows::configure::{FileCopy, RemoteManagement};
 use nano_image::{BootConfig, DebugMethod, MachineConfig};
 
 #[derive(Args, Debug)]
@@ -36,6 +36,30 @@ pub struct Machine {
     /// File that `djoin /Provision` wrote: joins its domain, with the name in it
     #[arg(long, value_name = "FILE")]
     pub domain_blob: Option<PathBuf>,
+
+    /// Domain to make an account in; answered with the command that makes a blob
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain_name: Option<String>,
+
+    /// Take over the account that the domain has; answered like --domain-name
+    #[arg(long)]
+    pub reuse_domain_node: bool,
+
+    /// Time zone by its name in Windows, e.g. `W. Europe Standard Time`
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+
+    /// Locale of the system and of new users, e.g. de-DE; the language of texts stays
+    #[arg(long, value_name = "LOCALE")]
+    pub locale: Option<String>,
+
+    /// File or folder to copy into the image, to its root if there is no destination; may be repeated
+    #[arg(long, value_name = "SOURCE[:DESTINATION]", value_parser = file_copy)]
+    pub copy: Vec<FileCopy>,
+
+    /// Registry file (.reg) whose edits are made last; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub reg: Vec<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -69,9 +93,18 @@ pub struct Network {
     #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
     pub ipv6_dns: Vec<Ipv6Addr>,
 
-    /// Let WinRM be reached from other subnets
-    #[arg(long)]
-    pub remote_management: bool,
+    /// Let WinRM be reached from other subnets [without a value: offline]
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "offline")]
+    pub remote_management: Option<RemoteManagementName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RemoteManagementName {
+    /// By firewall rules in the image's registry
+    Offline,
+    /// By commands at first boot, as Microsoft's tool does it
+    Script,
 }
 
 #[derive(Args, Debug)]
@@ -92,6 +125,10 @@ pub struct Boot {
     /// Load drivers with test signatures
     #[arg(long)]
     pub test_signing: bool,
+}
+
+fn file_copy(text: &str) -> Result<FileCopy, String> {
+    text.parse().map_err(|error| super::with_hint(&error))
 }
 
 /// `PORT[,BAUD]`.
@@ -163,9 +200,17 @@ impl Machine {
             ipv4_dns: network.ipv4_dns.clone(),
             ipv6_address: network.ipv6_address.clone(),
             ipv6_dns: network.ipv6_dns.clone(),
-            remote_management: network.remote_management.then_some(RemoteManagement::Script),
+            remote_management: network.remote_management.map(|how| match how {
+                RemoteManagementName::Offline => RemoteManagement::Offline,
+                RemoteManagementName::Script => RemoteManagement::Script,
+            }),
             setup_command: self.setup_command.clone(),
-            ..MachineConfig::default()
+            domain_name: self.domain_name.clone(),
+            reuse_domain_node: self.reuse_domain_node,
+            time_zone: self.time_zone.clone(),
+            locale: self.locale.clone(),
+            copy: self.copy.clone(),
+            reg: self.reg.clone(),
         }
     }
 }

@@ -120,6 +120,7 @@ pub fn image_with_hives() -> Vec<u8> {
     let key = system.create_key(system.root(), "Select").unwrap();
     system.set_value(key, "Current", RegistryValue::dword(1)).unwrap();
     let software = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+    let default = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
     let mut tree = Tree::new();
     for (path, data) in [
         (r"Windows\Boot\EFI\bootmgfw.efi", scenes::pe_stand_in()),
@@ -127,6 +128,7 @@ pub fn image_with_hives() -> Vec<u8> {
         (r"Windows\System32\winload.exe", Data::noise(2, 50_000)),
         (r"Windows\System32\winload.efi", Data::noise(3, 50_000)),
         (r"Windows\System32\config\SYSTEM", Data::bytes(system.into_bytes())),
+        (r"Windows\System32\config\DEFAULT", Data::bytes(default.into_bytes())),
         (r"Windows\System32\config\SOFTWARE", Data::bytes(software.into_bytes())),
     ] {
         tree.add(path, FileSpec::file(data));
