@@ -1,5 +1,7 @@
 //! Containers, judged by QEMU, libvhdi, 7-Zip and the crate `vhdx`.
 
+#![allow(clippy::disallowed_methods)] // a test runs programs
+
 #[path = "support/disk.rs"]
 mod support;
 

@@ -4,14 +4,18 @@
 //! public descriptions. What is read is what manifests use: data without a transformation for programs, without a rift
 //! table and without a hash of the result. Everything else is refused by name.
 //!
-//! The dictionary is Microsoft's and not part of this library: it comes from the servicing stack of the image.
+//! The dictionary is Microsoft's and not part of this library: [`dictionary`] takes it from the servicing stack of the
+//! image.
 
 mod bits;
 mod decode;
+mod dictionary;
 mod format;
 mod prefix_code;
 
 use std::borrow::Cow;
+
+pub use dictionary::dictionary;
 
 use crate::error::{Error, Result};
 
@@ -23,8 +27,8 @@ pub fn is_compressed(file: &[u8]) -> bool {
     matches!(file, [b'D', b'C', _, 1, ..])
 }
 
-/// The XML text of a manifest file: the file as it is unless it is [compressed](is_compressed). `dictionary` is what
-/// the servicing stack of the image uses; a wrong one gives wrong text, since most manifests carry no hash.
+/// The XML text of a manifest file: the file as it is unless it is [compressed](is_compressed). `dictionary` is the
+/// one of the image's servicing stack (see [`dictionary`](dictionary())); a wrong one gives wrong text, since most manifests carry no hash.
 ///
 /// # Errors
 ///
