@@ -15,8 +15,8 @@ const SUBDIRECTORY: u32 = 1 << 31;
 ///
 /// # Errors
 ///
-/// [`Corrupt`](crate::ErrorKind::Corrupt) if it is not an executable file,
-/// [`NotFound`](crate::ErrorKind::NotFound) if the dictionary is not in it.
+/// [`Corrupt`](crate::error::ErrorKind::Corrupt) if it is not an executable file,
+/// [`NotFound`](crate::error::ErrorKind::NotFound) if the dictionary is not in it.
 pub fn dictionary(wcp: &[u8]) -> Result<&[u8]> {
     let file = Executable { bytes: wcp };
     let header = file.u32(0x3C)? as usize;
@@ -99,7 +99,7 @@ impl Sections<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
+    use crate::error::ErrorKind;
 
     /// A PE32+ file with one section at address 0x1000, with these resource types, each with name 1 and text.
     fn executable(types: &[u32], text: &[u8]) -> Vec<u8> {
