@@ -298,7 +298,7 @@ impl<'a> Bits<'a> {
     /// Skips to the next word; a whole one if there is nothing to skip.
     fn align(&mut self) {
         self.at -= 2 * (self.count as usize / 16);
-        if self.count % 16 == 0 {
+        if self.count.is_multiple_of(16) {
             self.at += 2;
         }
         self.count = 0;
