@@ -4,3 +4,4 @@ pub mod boot;
 pub mod boot_code;
 pub mod compact;
 pub mod configure;
+pub mod package;

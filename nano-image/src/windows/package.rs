@@ -1,0 +1,4 @@
+//! Packages: what Windows adds to an image with `dism /add-package`, done offline.
+
+pub mod identity;
+pub mod name;
