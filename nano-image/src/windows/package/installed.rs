@@ -1,0 +1,246 @@
+//! What an image has installed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::identity::{AssemblyIdentity, Version};
+use super::mum::{Condition, Parent};
+use super::resolve::{ResolvedPackage, UpdateState};
+use crate::content::{BlobStore, Content};
+use crate::error::{Error, ErrorKind, Result};
+use crate::registry::{Hive, KeyId};
+use crate::source::delta;
+use crate::tree::{FileTree, NodeId};
+
+/// Path of the hive that lists packages.
+pub(super) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
+/// Where it lists them.
+pub(super) const SERVICING: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
+/// The component store.
+pub(super) const STORE: &str = r"Windows\WinSxS";
+/// Winning versions of components, by versionless key form.
+pub(super) const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\Winners";
+
+/// The state from which on a package counts as installed: UninstallRequested; then InstallRequested, Installed and
+/// Permanent.
+const UNINSTALL_REQUESTED: u32 = 0x50;
+/// No servicing stack has a larger `wcp.dll`.
+const MAX_WCP: u64 = 64 << 20;
+
+/// What an image has installed.
+#[derive(Clone, Debug, Default)]
+pub struct Installed {
+    packages: Vec<InstalledPackage>,
+    /// Names of manifests in the component store, without ending, in lower case.
+    components: BTreeSet<String>,
+    /// Winning versions by versionless key form, in lower case.
+    winners: BTreeMap<String, Version>,
+}
+
+/// A package that is installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstalledPackage {
+    /// What it is called.
+    pub identity: AssemblyIdentity,
+    /// Its state, e.g. 0x70 for installed and 0x80 for permanent.
+    pub state: u32,
+    /// Names of its updates with their states.
+    pub updates: Vec<(String, u32)>,
+}
+
+impl Installed {
+    /// Reads what the image `tree` has.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is no image of an installed Windows,
+    /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if an installation in it is not finished,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt).
+    pub fn read(tree: &FileTree, store: &dyn BlobStore) -> Result<Self> {
+        let hive = Hive::open(tree, store, SOFTWARE)?.ok_or_else(|| {
+            Error::not_found("the image has no such registry hive")
+                .with_path(SOFTWARE)
+                .with_hint("packages can be added to images of an installed Windows, not to install media")
+        })?;
+        let Some(servicing) = hive.find(SERVICING) else {
+            let what = format!("the image lists no packages: its registry has no key `{SERVICING}`");
+            return Err(Error::not_found(what).with_path(SOFTWARE));
+        };
+        check_pending(tree, &hive, servicing)?;
+        let packages = match hive.find_from(servicing, "Packages") {
+            Some(packages) => hive.subkeys(packages).into_iter().filter_map(|key| package(&hive, key)).collect(),
+            None => Vec::new(),
+        };
+        let winners = match hive.find(WINNERS) {
+            Some(winners) => hive.subkeys(winners).into_iter().filter_map(|key| winner(&hive, key)).collect(),
+            None => BTreeMap::new(),
+        };
+        let manifests = tree.find(&format!(r"{STORE}\Manifests")).and_then(|node| tree[node].children.as_ref());
+        let components = manifests
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, _)| name.to_string().to_ascii_lowercase().strip_suffix(".manifest").map(str::to_owned));
+        Ok(Self { packages, components: components.collect(), winners })
+    }
+
+    /// The packages, in the order of their names.
+    pub fn packages(&self) -> &[InstalledPackage] {
+        &self.packages
+    }
+
+    /// The package `identity`, in exactly this version.
+    pub fn package(&self, identity: &AssemblyIdentity) -> Option<&InstalledPackage> {
+        self.packages.iter().find(|package| package.identity.is(identity))
+    }
+
+    /// The latest version of the package `identity`.
+    pub fn family(&self, identity: &AssemblyIdentity) -> Option<&AssemblyIdentity> {
+        let family = self.packages.iter().map(|package| &package.identity).filter(|other| other.is_family(identity));
+        family.max_by_key(|other| other.version)
+    }
+
+    /// Packages with this name, in any language and version.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a AssemblyIdentity> {
+        self.packages.iter().map(|package| &package.identity).filter(move |other| other.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The package that makes the image what it is, e.g. a Nano Server Datacenter.
+    pub fn edition(&self) -> Option<&AssemblyIdentity> {
+        let identities = self.packages.iter().map(|package| &package.identity).filter(|other| other.language.is_none());
+        let mut editions = identities.filter(|other| other.name.to_ascii_lowercase().contains("edition"));
+        editions.next()
+    }
+
+    /// Languages of installed packages, as written, each once.
+    pub fn languages(&self) -> Vec<&str> {
+        let mut languages: BTreeMap<String, &str> = BTreeMap::new();
+        for language in self.packages.iter().filter_map(|package| package.identity.language.as_deref()) {
+            languages.entry(language.to_ascii_lowercase()).or_insert(language);
+        }
+        languages.into_values().collect()
+    }
+
+    /// Whether a package fits the parent, with the parent's own parents.
+    pub fn has_parent(&self, parent: &Parent) -> bool {
+        self.packages.iter().any(|package| parent.fits(&package.identity))
+            && parent.parents.iter().all(|parent| self.has_parent(parent))
+    }
+
+    /// Whether the condition holds in the image, or with what is to be installed before.
+    pub(super) fn holds(&self, condition: &Condition, resolved: &[ResolvedPackage]) -> bool {
+        match condition {
+            Condition::Update { parents, name } => {
+                let is_parent = |identity: &AssemblyIdentity| parents.iter().any(|parent| parent.fits(identity));
+                let is_on =
+                    |(update, state): &(String, u32)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED;
+                let mut installed = self.packages.iter().filter(|package| is_parent(&package.identity));
+                let mut resolved = resolved.iter().filter(|package| is_parent(package.identity()));
+                installed.any(|package| package.updates.iter().any(is_on))
+                    || resolved.any(|package| {
+                        let mut updates = package.updates.iter();
+                        updates.any(|update| {
+                            update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed
+                        })
+                    })
+            }
+            Condition::Component(identity) => {
+                let families = resolved.iter().flat_map(|package| &package.components);
+                let mut families = families.map(|component| &component.manifest.manifest.identity);
+                self.winner(identity).is_some() || families.any(|other| other.is_family(identity))
+            }
+        }
+    }
+
+    /// Whether the component store has the component, in this or a later version.
+    pub fn has_component(&self, identity: &AssemblyIdentity) -> bool {
+        self.components.contains(&identity.key_form())
+            || self.winner(identity).is_some_and(|version| version >= identity.version)
+    }
+
+    /// The version of the component that is in use; the latest one in the store where the image does not say.
+    pub fn winner(&self, identity: &AssemblyIdentity) -> Option<Version> {
+        self.winners.get(&identity.versionless_key_form()).copied().or_else(|| self.latest(identity))
+    }
+
+    /// The latest version in the store of a component whose name is not shortened there.
+    fn latest(&self, identity: &AssemblyIdentity) -> Option<Version> {
+        let key = identity.key_form();
+        // The name ends where the version begins; the language follows it.
+        let (start, end) = key.split_once(&format!("_{}_", identity.version))?;
+        let (language, _) = end.rsplit_once('_')?;
+        if start.contains("..") {
+            return None;
+        }
+        let start = format!("{start}_");
+        let same = self.components.range(start.clone()..).take_while(|key| key.starts_with(&start));
+        let versions = same.filter_map(|key| {
+            let (version, rest) = key[start.len()..].split_once('_')?;
+            let (other, _) = rest.rsplit_once('_')?;
+            (other == language).then(|| version.parse().ok())?
+        });
+        versions.max()
+    }
+}
+
+/// The dictionary of compressed manifests, from the latest servicing stack in the image.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+pub fn dictionary(tree: &FileTree, store: &dyn BlobStore) -> Result<Vec<u8>> {
+    let stacks = tree.find(STORE).and_then(|node| tree[node].children.as_ref()).into_iter().flatten();
+    let mut stacks: Vec<(Version, String, NodeId)> = stacks
+        .filter_map(|(name, entry)| {
+            let name = name.to_string().to_ascii_lowercase();
+            let [_, stack, _, version, ..] = name.split('_').collect::<Vec<_>>()[..] else { return None };
+            let version = (stack == "microsoft-windows-servicingstack").then(|| version.parse().ok())??;
+            let file = tree.child(entry.node, &"wcp.dll".into())?;
+            Some((version, format!(r"{STORE}\{name}\wcp.dll"), file))
+        })
+        .collect();
+    stacks.sort();
+    let (_, path, file) = stacks.pop().ok_or_else(|| {
+        let what = format!(r"no servicing stack in the image ({STORE}\*_microsoft-windows-servicingstack_*\wcp.dll)");
+        Error::not_found(what)
+            .with_hint("the package has compressed manifests, which can be read with the image's servicing stack only")
+    })?;
+    let bytes = match &tree[file].data {
+        Some(Content::Bytes(bytes)) => bytes.to_vec(),
+        Some(Content::Blob { id, .. }) => store.read_blob(*id, MAX_WCP).map_err(|error| error.with_path(&path))?,
+        None => Vec::new(),
+    };
+    delta::dictionary(&bytes).map(<[u8]>::to_vec).map_err(|error| error.with_path(&path))
+}
+
+/// Refuses images in which Windows has still to finish an installation.
+fn check_pending(tree: &FileTree, hive: &Hive, servicing: KeyId) -> Result<()> {
+    let pending = [r"Windows\WinSxS\pending.xml"].into_iter().find(|path| tree.find(path).is_some());
+    let keys = ["PackagesPending", "RebootPending"].into_iter().find(|name| {
+        hive.find_from(servicing, name).is_some_and(|key| *name == "RebootPending" || !hive.subkeys(key).is_empty())
+    });
+    let exclusive = hive.find_from(servicing, "SessionsPending").and_then(|key| hive.value(key, "Exclusive"));
+    let exclusive =
+        exclusive.and_then(|value| value.as_dword()).filter(|number| *number != 0).map(|_| "SessionsPending");
+    match pending.or(keys).or(exclusive) {
+        Some(what) => Err(Error::new(
+            ErrorKind::Unsatisfied,
+            format!("an installation in the image is not finished (0x800f082f): it has `{what}`"),
+        )
+        .with_hint("boot it once, or take an image without pending operations")),
+        None => Ok(()),
+    }
+}
+
+fn package(hive: &Hive, key: KeyId) -> Option<InstalledPackage> {
+    let identity = AssemblyIdentity::from_package_id(&hive.name(key).to_string())?;
+    let state = hive.value(key, "CurrentState")?.as_dword()?;
+    if state < UNINSTALL_REQUESTED {
+        return None;
+    }
+    let updates = hive.find_from(key, "Updates").map(|key| hive.values(key)).unwrap_or_default();
+    let updates = updates.into_iter().filter_map(|(name, value)| Some((name.to_string(), value.as_dword()?)));
+    Some(InstalledPackage { identity, state, updates: updates.collect() })
+}
+
+/// The winning version under a key of [`WINNERS`]: the default value of its subkey `major.minor`.
+fn winner(hive: &Hive, key: KeyId) -> Option<(String, Version)> {
+    let versions = hive.subkeys(key).into_iter().filter_map(|key| hive.value(key, "")?.text()?.parse().ok());
+    Some((hive.name(key).to_string().to_ascii_lowercase(), versions.max()?))
+}

@@ -1,0 +1,311 @@
+//! What is to be installed, in which order, and what is missing for it.
+//!
+//! All that is missing is collected and reported at once, by name, with the code that DISM gives where it has one.
+
+mod applicable;
+mod closure;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::cabinet::{ManifestFile, Mum, PackageCabinet};
+use super::identity::AssemblyIdentity;
+use super::installed::Installed;
+use super::mum::{Item, Update};
+use crate::error::{Error, ErrorKind, Result};
+use closure::Closure;
+
+/// DISM's codes (cbsapi.h).
+const NOT_APPLICABLE: &str = "0x800f081e";
+const SOURCE_MISSING: &str = "0x800f081f";
+const UNKNOWN_UPDATE: &str = "0x800f080c";
+
+/// Missing things that one error lists.
+const MAX_LISTED: usize = 30;
+
+/// Packages to install, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Resolution {
+    /// Inner packages come before the one that they belong to; servicing packages are last.
+    pub packages: Vec<ResolvedPackage>,
+    /// What is left out and why, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A package to install.
+#[derive(Clone, Debug)]
+pub struct ResolvedPackage {
+    /// Its description and catalog.
+    pub mum: Arc<Mum>,
+    /// Index of the cabinet that it came in.
+    pub cabinet: usize,
+    /// Index in [`Resolution::packages`] of the package that it is a part of; `None` for one that was asked for.
+    pub owner: Option<usize>,
+    /// What becomes of its updates, in the order of the description.
+    pub updates: Vec<ResolvedUpdate>,
+    /// Its components that no package before it has, each after those that it needs; deployments come last.
+    pub components: Vec<ResolvedComponent>,
+}
+
+impl ResolvedPackage {
+    /// What the package is called.
+    pub fn identity(&self) -> &AssemblyIdentity {
+        &self.mum.package.identity
+    }
+}
+
+/// An update of a package.
+#[derive(Clone, Debug)]
+pub struct ResolvedUpdate {
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub state: UpdateState,
+    /// The components that it names itself.
+    pub deployments: Vec<AssemblyIdentity>,
+}
+
+/// What becomes of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpdateState {
+    /// Nothing: what it updates is not there.
+    NotApplicable,
+    /// Its files are put into the component store only: a feature that is off.
+    Staged,
+    /// It is installed.
+    Installed,
+}
+
+/// A component to install.
+#[derive(Clone, Debug)]
+pub struct ResolvedComponent {
+    /// Its manifest.
+    pub manifest: Arc<ManifestFile>,
+    /// Index of the cabinet with its files.
+    pub cabinet: usize,
+    /// Whether it goes into the component store only: features that are off, and what a newer version in the image
+    /// supersedes.
+    pub staged: bool,
+    /// The deployments that it belongs to; a deployment belongs to itself.
+    pub deployments: Vec<AssemblyIdentity>,
+}
+
+/// A cabinet to install.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The cabinet.
+    pub cabinet: &'a PackageCabinet,
+    /// Whether it updates what others install, and so comes last.
+    pub servicing: bool,
+}
+
+/// Decides what `given` installs into an image with `installed`, with these optional `features`.
+///
+/// # Errors
+/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing.
+pub fn resolve(
+    given: &[Given<'_>],
+    features: &[String],
+    installed: &Installed,
+    architecture: &str,
+) -> Result<Resolution> {
+    let mut missing = Missing::default();
+    let mut notes = Vec::new();
+    let roots = applicable::order(given, installed, architecture, &mut missing, &mut notes);
+    let mut resolver = Resolver {
+        given,
+        installed,
+        features,
+        known_features: BTreeSet::new(),
+        packages: Vec::new(),
+        resolved: BTreeSet::new(),
+        closure: Closure::new(given, installed),
+        missing,
+        notes,
+    };
+    for root in roots {
+        resolver.package(root, given[root].cabinet.packages[0].clone());
+    }
+    resolver.finish()
+}
+
+/// What is missing, in the order found.
+#[derive(Debug, Default)]
+struct Missing {
+    texts: Vec<String>,
+    seen: BTreeSet<String>,
+}
+
+impl Missing {
+    fn add(&mut self, text: String) {
+        if self.seen.insert(text.clone()) {
+            self.texts.push(text);
+        }
+    }
+
+    fn into_error(self) -> Option<Error> {
+        let count = self.texts.len();
+        let more = match count.saturating_sub(MAX_LISTED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let what = match &self.texts[..] {
+            [] => return None,
+            [one] => one.clone(),
+            texts => format!("{count} things are in the way: {}{more}", texts[..count.min(MAX_LISTED)].join("; ")),
+        };
+        Some(Error::new(ErrorKind::Unsatisfied, what))
+    }
+}
+
+struct Resolver<'a> {
+    given: &'a [Given<'a>],
+    installed: &'a Installed,
+    features: &'a [String],
+    /// In lower case, as they are written.
+    known_features: BTreeSet<String>,
+    packages: Vec<ResolvedPackage>,
+    /// Package identifiers in lower case.
+    resolved: BTreeSet<String>,
+    closure: Closure<'a>,
+    missing: Missing,
+    notes: Vec<String>,
+}
+
+/// A package whose updates are gone through.
+struct Frame {
+    cabinet: usize,
+    mum: Arc<Mum>,
+    updates: Vec<ResolvedUpdate>,
+    /// Indexes of the update and of the item in it that come next.
+    next: (usize, usize),
+    /// Packages from here on are parts of this one.
+    first_part: usize,
+}
+
+impl<'a> Resolver<'a> {
+    /// Resolves a package with all inside of it.
+    fn package(&mut self, cabinet: usize, mum: Arc<Mum>) {
+        let mut stack = Vec::new();
+        self.push(&mut stack, cabinet, mum);
+        while let Some(frame) = stack.last_mut() {
+            let mum = frame.mum.clone();
+            let Some(update) = mum.package.updates.get(frame.next.0) else {
+                let frame = stack.pop().expect("it is there");
+                self.complete(frame, stack.is_empty());
+                continue;
+            };
+            if frame.next.1 == 0 {
+                let state = self.state(update);
+                frame.updates.push(ResolvedUpdate { name: update.name.clone(), state, deployments: Vec::new() });
+            }
+            let state = frame.updates.last().expect("just pushed").state;
+            let item = update.items.get(frame.next.1).filter(|_| state != UpdateState::NotApplicable);
+            let Some(item) = item else {
+                frame.next = (frame.next.0 + 1, 0);
+                continue;
+            };
+            frame.next.1 += 1;
+            let cabinet = frame.cabinet;
+            match item {
+                Item::Component(identity) | Item::Driver { identity, .. } => {
+                    frame.updates.last_mut().expect("just pushed").deployments.push(identity.clone());
+                    let staged = state == UpdateState::Staged;
+                    self.closure.add(identity, cabinet, staged, &mum.package.identity, &mut self.missing);
+                }
+                Item::Package(identity) => self.child(&mut stack, identity, cabinet, &mum),
+            }
+        }
+    }
+
+    fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>) {
+        if self.resolved.insert(mum.package.identity.package_id().to_ascii_lowercase()) {
+            let first_part = self.packages.len();
+            stack.push(Frame { cabinet, mum, updates: Vec::new(), next: (0, 0), first_part });
+        }
+    }
+
+    /// Goes into the package `identity` that `owner` names.
+    fn child(&mut self, stack: &mut Vec<Frame>, identity: &AssemblyIdentity, cabinet: usize, owner: &Mum) {
+        let order = [cabinet].into_iter().chain((0..self.given.len()).filter(|index| *index != cabinet));
+        let found = order.into_iter().find_map(|index| {
+            let packages = &self.given[index].cabinet.packages;
+            let found = packages.iter().find(|mum| mum.package.identity.is(identity));
+            found.map(|mum| (index, mum.clone()))
+        });
+        let Some((index, mum)) = found else {
+            if self.installed.package(identity).is_none() {
+                let path = self.given[cabinet].cabinet.path.display();
+                self.missing.add(format!(
+                    "the package `{}`, a part of `{}`, is not in {path} ({SOURCE_MISSING})",
+                    identity.package_id(),
+                    owner.package.identity.package_id()
+                ));
+            }
+            return;
+        };
+        let parents = &mum.package.parents;
+        let is_open = |parent: &super::mum::Parent| stack.iter().any(|frame| parent.fits(&frame.mum.package.identity));
+        let is_done = |parent: &super::mum::Parent| {
+            self.packages.iter().any(|package| parent.fits(package.identity())) || self.installed.has_parent(parent)
+        };
+        if parents.is_empty() || parents.iter().any(|parent| is_open(parent) || is_done(parent)) {
+            self.push(stack, index, mum);
+        } else {
+            let id = identity.package_id();
+            self.notes.push(format!("`{id}` is left out: what it extends is not in the image"));
+        }
+    }
+
+    /// Records a package whose updates are all seen.
+    fn complete(&mut self, frame: Frame, is_root: bool) {
+        let id = frame.mum.package.identity.package_id();
+        let updates = &frame.mum.package.updates;
+        let nothing = frame.updates.iter().all(|update| update.state == UpdateState::NotApplicable);
+        let parts = self.packages.len() - frame.first_part;
+        let only_packages =
+            updates.iter().flat_map(|update| &update.items).all(|item| matches!(item, Item::Package(_)));
+        if is_root && !updates.is_empty() && (nothing || (only_packages && parts == 0)) && self.missing.texts.is_empty()
+        {
+            self.missing.add(format!("`{id}` has nothing for this image ({NOT_APPLICABLE})"));
+        }
+        let index = self.packages.len();
+        for part in &mut self.packages[frame.first_part..] {
+            part.owner.get_or_insert(index);
+        }
+        let components = self.closure.take();
+        let Frame { cabinet, mum, updates, .. } = frame;
+        self.packages.push(ResolvedPackage { mum, cabinet, owner: None, updates, components });
+    }
+
+    fn state(&mut self, update: &Update) -> UpdateState {
+        let packages = &self.packages;
+        let holds = |condition: &_| self.installed.holds(condition, packages);
+        if !update.applicable.is_empty() && !update.applicable.iter().any(holds) {
+            return UpdateState::NotApplicable;
+        }
+        let Some(selectable) = &update.selectable else { return UpdateState::Installed };
+        let is_on = selectable.default || selectable.conditions.iter().any(holds);
+        self.known_features.insert(update.name.clone());
+        let is_named = self.features.iter().any(|feature| feature.eq_ignore_ascii_case(&update.name));
+        if is_on || is_named { UpdateState::Installed } else { UpdateState::Staged }
+    }
+
+    fn finish(mut self) -> Result<Resolution> {
+        for feature in self.features {
+            if !self.known_features.iter().any(|known| known.eq_ignore_ascii_case(feature)) {
+                let known: Vec<&str> = self.known_features.iter().map(String::as_str).take(MAX_LISTED).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                let text = format!("no package has the feature `{feature}` ({UNKNOWN_UPDATE}); there are: {known}");
+                self.missing.add(text);
+            }
+        }
+        self.closure.finish(&mut self.packages, &mut self.notes);
+        match self.missing.into_error() {
+            Some(error) => Err(error),
+            None => Ok(Resolution { packages: self.packages, notes: self.notes }),
+        }
+    }
+}

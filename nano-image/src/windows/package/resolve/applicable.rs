@@ -1,0 +1,143 @@
+//! Which of the packages that are asked for fit the image, and in which order they are installed.
+
+use super::{Given, Missing, NOT_APPLICABLE};
+use crate::windows::package::cabinet::PackageCabinet;
+use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::installed::Installed;
+use crate::windows::package::mum::{Package, Parent};
+
+/// Indexes of the cabinets to install, parents before what extends them, as given otherwise; servicing last.
+pub(super) fn order(
+    given: &[Given<'_>],
+    installed: &Installed,
+    architecture: &str,
+    missing: &mut Missing,
+    notes: &mut Vec<String>,
+) -> Vec<usize> {
+    let mut waiting = Vec::new();
+    for (index, candidate) in given.iter().enumerate() {
+        if wants(index, given, installed, notes) {
+            let identity = &root(candidate).identity;
+            let other = &identity.architecture;
+            if !["neutral", "*", "", architecture].iter().any(|one| other.eq_ignore_ascii_case(one)) {
+                let id = identity.package_id();
+                missing.add(format!("`{id}` is for {other}, the image for {architecture} ({NOT_APPLICABLE})"));
+            } else {
+                waiting.push(index);
+            }
+        }
+    }
+    let mut order = Vec::new();
+    for servicing in [false, true] {
+        // Each round takes what only needs packages that are taken; a package that is late waits for the next one.
+        loop {
+            let is_ready = |index: &usize| {
+                let package = root(&given[*index]);
+                given[*index].servicing == servicing
+                    && fits(package, |parent| {
+                        installed.has_parent(parent)
+                            || order.iter().any(|taken: &usize| has_package(given[*taken].cabinet, parent))
+                    })
+            };
+            let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
+            if ready.is_empty() {
+                break;
+            }
+            waiting.retain(|index| !ready.contains(index));
+            order.extend(ready);
+        }
+    }
+    for index in &waiting {
+        if let Some(text) = refusal(*index, &waiting, given, installed) {
+            missing.add(text);
+        }
+    }
+    order
+}
+
+/// Whether the package is to be installed: not if it, or a later version, is installed or given too.
+fn wants(index: usize, given: &[Given<'_>], installed: &Installed, notes: &mut Vec<String>) -> bool {
+    let identity = &root(&given[index]).identity;
+    let id = identity.package_id();
+    if let Some(other) = installed.family(identity).filter(|other| other.version >= identity.version) {
+        notes.push(match other.version == identity.version {
+            true => format!("`{id}` is installed already"),
+            false => format!("`{id}` is left out: the image has version {}", other.version),
+        });
+        return false;
+    }
+    let later = given.iter().enumerate().find(|(other, candidate)| {
+        let other_identity = &root(candidate).identity;
+        let later = (other_identity.version, index) > (identity.version, *other);
+        *other != index && other_identity.is_family(identity) && later
+    });
+    if let Some((_, later)) = later {
+        let later = &root(later).identity;
+        notes.push(match later.version == identity.version {
+            true => format!("`{id}` is given twice"),
+            false => format!("`{id}` is left out: version {} is given too", later.version),
+        });
+    }
+    later.is_none()
+}
+
+/// Why the package at `index` cannot be installed; `None` if it only waits for another one that cannot.
+fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Installed) -> Option<String> {
+    let package = root(&given[index]);
+    let id = package.identity.package_id();
+    let awaited = |parent: &Parent| waiting.iter().any(|other| has_package(given[*other].cabinet, parent));
+    if fits(package, awaited) {
+        let mut seen = vec![index];
+        let mut at = index;
+        // Follows the chain: either it comes back, or it ends at a package that is reported itself.
+        loop {
+            let next = waiting
+                .iter()
+                .copied()
+                .find(|other| fits(root(&given[at]), |parent| has_package(given[*other].cabinet, parent)))?;
+            if next == index {
+                return Some(format!("`{id}` needs a package that needs it ({NOT_APPLICABLE})"));
+            }
+            if seen.contains(&next) {
+                return None;
+            }
+            seen.push(next);
+            at = next;
+        }
+    }
+    let mut wanted: Vec<String> = Vec::new();
+    let mut similar: Vec<String> = Vec::new();
+    for name in package.parents.iter().flat_map(|parent| &parent.identities) {
+        let version = if name.any_version { "any version".into() } else { name.identity.version.to_string() };
+        let language = name.identity.language.as_deref().map(|language| format!(" {language}")).unwrap_or_default();
+        wanted.push(format!("`{}`{language} {version}", name.identity.name));
+        similar.extend(installed.named(&name.identity.name).map(AssemblyIdentity::package_id));
+    }
+    wanted.dedup();
+    similar.sort();
+    similar.dedup();
+    const MAX: usize = 8;
+    let more = if wanted.len() > MAX { format!(" or {} others", wanted.len() - MAX) } else { String::new() };
+    let wanted = wanted[..wanted.len().min(MAX)].join(" or ");
+    let has = match &similar[..] {
+        [] => match installed.edition() {
+            Some(edition) => format!("the image is `{}`", edition.package_id()),
+            None => "the image has none of them".into(),
+        },
+        similar => format!("the image has `{}`", similar[..similar.len().min(MAX)].join("`, `")),
+    };
+    Some(format!("`{id}` does not fit the image ({NOT_APPLICABLE}): it extends {wanted}{more}; {has}"))
+}
+
+/// Whether the package needs no other one, or one of its parents is found.
+fn fits(package: &Package, found: impl Fn(&Parent) -> bool) -> bool {
+    package.parents.is_empty() || package.parents.iter().any(found)
+}
+
+fn has_package(cabinet: &PackageCabinet, parent: &Parent) -> bool {
+    cabinet.packages.iter().any(|mum| parent.fits(&mum.package.identity))
+}
+
+fn root<'a>(given: &Given<'a>) -> &'a Package {
+    &given.cabinet.packages[0].package
+}

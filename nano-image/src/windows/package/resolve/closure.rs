@@ -1,0 +1,239 @@
+//! The components that updates need, each after those that it needs itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING};
+use crate::windows::package::cabinet::ManifestFile;
+use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::installed::Installed;
+use crate::windows::package::manifest::{Dependency, DependencyKind};
+
+/// Components found so far. A component is known by its key form.
+pub(super) struct Closure<'a> {
+    given: &'a [Given<'a>],
+    installed: &'a Installed,
+    /// For each cabinet: components by name in lower case.
+    by_name: Vec<BTreeMap<String, Vec<&'a Arc<ManifestFile>>>>,
+    found: BTreeMap<String, Found>,
+    /// Key forms of what was found since the last [`take`](Self::take), in order.
+    fresh: Vec<String>,
+}
+
+struct Found {
+    component: ResolvedComponent,
+    /// Key forms of what it needs and is found here.
+    needs: Vec<String>,
+}
+
+/// A component whose dependencies are gone through.
+struct Frame<'a> {
+    key: String,
+    file: &'a Arc<ManifestFile>,
+    cabinet: usize,
+    next: usize,
+    needs: Vec<String>,
+    /// What is to be visited before it.
+    inner: Vec<(usize, &'a Arc<ManifestFile>)>,
+}
+
+impl<'a> Closure<'a> {
+    pub fn new(given: &'a [Given<'a>], installed: &'a Installed) -> Self {
+        let by_name = given.iter().map(|given| {
+            let mut names: BTreeMap<String, Vec<_>> = BTreeMap::new();
+            for file in given.cabinet.manifests() {
+                names.entry(file.manifest.identity.name.to_ascii_lowercase()).or_default().push(file);
+            }
+            names
+        });
+        Self { given, installed, by_name: by_name.collect(), found: BTreeMap::new(), fresh: Vec::new() }
+    }
+
+    /// Adds the component `identity`, which an update of `package` in `cabinet` names, and what it needs.
+    pub fn add(
+        &mut self,
+        identity: &AssemblyIdentity,
+        cabinet: usize,
+        staged: bool,
+        package: &AssemblyIdentity,
+        missing: &mut Missing,
+    ) {
+        let Some((index, file)) = self.find(identity, cabinet) else {
+            if !self.installed.has_component(identity) {
+                let path = self.given[cabinet].cabinet.path.display();
+                let (id, key) = (package.package_id(), identity.key_form());
+                missing.add(format!("the component `{key}` of `{id}` is not in {path} ({SOURCE_MISSING})"));
+            }
+            return;
+        };
+        self.visit(index, file, missing);
+        // Everything below it belongs to this deployment.
+        let deployment = file.manifest.identity.clone();
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![deployment.key_form()];
+        while let Some(key) = stack.pop() {
+            if !seen.insert(key.clone()) {
+                continue;
+            }
+            let Some(found) = self.found.get_mut(&key) else { continue };
+            if !found.component.deployments.contains(&deployment) {
+                found.component.deployments.push(deployment.clone());
+            }
+            found.component.staged &= staged;
+            stack.extend(found.needs.iter().cloned());
+        }
+    }
+
+    /// The components found since the last call, in order.
+    pub fn take(&mut self) -> Vec<ResolvedComponent> {
+        let (deployments, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.fresh)
+            .into_iter()
+            .map(|key| self.found[&key].component.clone())
+            .partition(|component| component.manifest.manifest.is_deployment);
+        others.into_iter().chain(deployments).collect()
+    }
+
+    /// Completes the components in `packages`: who they belong to at last, and without those whose prerequisites are
+    /// nowhere.
+    pub fn finish(&mut self, packages: &mut [ResolvedPackage], notes: &mut Vec<String>) {
+        let dropped = self.without_prerequisites(notes);
+        for package in packages {
+            package.components.retain(|component| !dropped.contains(&component.manifest.manifest.identity.key_form()));
+            for component in &mut package.components {
+                let identity = &component.manifest.manifest.identity;
+                if let Some(found) = self.found.get(&identity.key_form()) {
+                    *component = found.component.clone();
+                }
+                let identity = &component.manifest.manifest.identity;
+                if let Some(winner) = self.installed.winner(identity).filter(|winner| *winner > identity.version) {
+                    component.staged = true;
+                    notes.push(format!("`{}` is superseded by version {winner} in the image", identity.key_form()));
+                }
+            }
+        }
+    }
+
+    /// Key forms of components whose prerequisites are missing, and of those that need them.
+    fn without_prerequisites(&self, notes: &mut Vec<String>) -> BTreeSet<String> {
+        let mut dropped = BTreeSet::new();
+        let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut names: BTreeMap<String, Vec<&AssemblyIdentity>> = BTreeMap::new();
+        for (key, found) in &self.found {
+            found.needs.iter().for_each(|need| users.entry(need).or_default().push(key));
+            let identity = &found.component.manifest.manifest.identity;
+            names.entry(identity.name.to_ascii_lowercase()).or_default().push(identity);
+        }
+        let mut stack = Vec::new();
+        for (key, found) in &self.found {
+            let needs = found.component.manifest.manifest.dependencies.iter();
+            let mut needs = needs.filter(|need| need.kind == DependencyKind::Prerequisite && !is_optional(need));
+            let is_missing = |need: &Dependency| {
+                let same_name = names.get(&need.identity.name.to_ascii_lowercase());
+                let is_found =
+                    |other: &&AssemblyIdentity| other.fits(&need.identity) && other.version >= need.identity.version;
+                !same_name.is_some_and(|others| others.iter().any(is_found))
+                    && !self.installed.has_component(&need.identity)
+            };
+            if let Some(need) = needs.find(|need| is_missing(need)) {
+                let need = need.identity.key_form();
+                notes.push(format!("`{key}` is left out: its prerequisite `{need}` is not there"));
+                stack.push(key.as_str());
+            }
+        }
+        while let Some(key) = stack.pop() {
+            if dropped.insert(key.to_owned()) {
+                stack.extend(users.get(key).into_iter().flatten());
+            }
+        }
+        dropped
+    }
+
+    /// Visits a component and all that it needs, depth first.
+    fn visit(&mut self, cabinet: usize, file: &'a Arc<ManifestFile>, missing: &mut Missing) {
+        let mut open = BTreeSet::new();
+        let mut stack = Vec::new();
+        self.open(&mut stack, &mut open, cabinet, file);
+        while let Some(frame) = stack.last_mut() {
+            if let Some((index, inner)) = frame.inner.pop() {
+                frame.needs.push(inner.manifest.identity.key_form());
+                self.open(&mut stack, &mut open, index, inner);
+                continue;
+            }
+            let dependencies = &frame.file.manifest.dependencies;
+            let Some(dependency) = dependencies.get(frame.next) else {
+                let Frame { key, file, cabinet, needs, .. } = stack.pop().expect("it is there");
+                let manifest = file.clone();
+                let component = ResolvedComponent { manifest, cabinet, staged: true, deployments: Vec::new() };
+                self.fresh.push(key.clone());
+                self.found.insert(key, Found { component, needs });
+                continue;
+            };
+            frame.next += 1;
+            if dependency.kind == DependencyKind::Prerequisite && !dependency.resources {
+                continue;
+            }
+            let cabinet = frame.cabinet;
+            if is_optional(dependency) {
+                let mut inner = self.resources(&dependency.identity, cabinet);
+                // The last is taken first.
+                inner.reverse();
+                frame.inner = inner;
+            } else if let Some(found) = self.find(&dependency.identity, cabinet) {
+                frame.inner = vec![found];
+            } else if !self.installed.has_component(&dependency.identity) {
+                let path = self.given[cabinet].cabinet.path.display();
+                let need = dependency.identity.key_form();
+                missing.add(format!(
+                    "the component `{need}`, needed by `{}`, is not in {path} ({SOURCE_MISSING})",
+                    frame.key
+                ));
+            }
+        }
+    }
+
+    fn open(
+        &self,
+        stack: &mut Vec<Frame<'a>>,
+        open: &mut BTreeSet<String>,
+        cabinet: usize,
+        file: &'a Arc<ManifestFile>,
+    ) {
+        let key = file.manifest.identity.key_form();
+        if !self.found.contains_key(&key) && open.insert(key.clone()) {
+            stack.push(Frame { key, file, cabinet, next: 0, needs: Vec::new(), inner: Vec::new() });
+        }
+    }
+
+    /// The manifest of exactly this component, preferably in `cabinet`.
+    fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Option<(usize, &'a Arc<ManifestFile>)> {
+        self.cabinets(cabinet).find_map(|index| Some((index, self.given[index].cabinet.manifest(identity)?)))
+    }
+
+    /// All languages of the component, one version of each: the wanted one, or else the latest.
+    fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Vec<(usize, &'a Arc<ManifestFile>)> {
+        let mut languages: BTreeMap<String, (usize, &'a Arc<ManifestFile>)> = BTreeMap::new();
+        for index in self.cabinets(cabinet) {
+            let same_name = self.by_name[index].get(&identity.name.to_ascii_lowercase());
+            for file in same_name.into_iter().flatten().filter(|file| file.manifest.identity.fits(identity)) {
+                let other = &file.manifest.identity;
+                let language = other.language.as_deref().unwrap_or_default().to_ascii_lowercase();
+                let rank = |version| (version == identity.version, version);
+                let known = languages.get(&language).map(|(_, known)| rank(known.manifest.identity.version));
+                if known < Some(rank(other.version)) {
+                    languages.insert(language, (index, file));
+                }
+            }
+        }
+        languages.into_values().collect()
+    }
+
+    /// Indexes of all cabinets, `first` first.
+    fn cabinets(&self, first: usize) -> impl Iterator<Item = usize> + use<'a> {
+        [first].into_iter().chain((0..self.given.len()).filter(move |index| *index != first))
+    }
+}
+
+/// Texts in a language: whichever are there are taken.
+fn is_optional(dependency: &Dependency) -> bool {
+    dependency.resources || dependency.identity.language.as_deref() == Some("*")
+}
