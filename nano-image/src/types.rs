@@ -2,11 +2,13 @@
 
 mod guid;
 mod name;
+mod nearest;
 mod size;
 mod time;
 pub mod upcase;
 
 pub use guid::Guid;
 pub use name::Utf16Name;
+pub use nearest::nearest;
 pub use size::{ByteSize, DiskOffset, FileOffset, Lba, Lcn, Vcn, VolumeOffset};
 pub use time::FileTime;

@@ -5,3 +5,4 @@ pub mod boot_code;
 pub mod compact;
 pub mod configure;
 pub mod package;
+pub mod media;

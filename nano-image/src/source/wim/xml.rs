@@ -6,14 +6,12 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::error::{Error, Result};
-use crate::types::{ByteSize, FileTime};
+use crate::types::{ByteSize, FileTime, nearest};
 
 /// Elements nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
 /// Images that an error lists.
 const MAX_LISTED: usize = 20;
-/// Characters compared to find the nearest name.
-const MAX_COMPARED: usize = 100;
 
 /// An image, as the WIM's XML data describes it. Texts are empty where the XML has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -221,7 +219,8 @@ pub(super) fn find_image(images: &[ImageInfo], wanted: &str) -> Result<u32> {
         return Err(Error::not_found(message).with_hint(format!("take the index: {}", found[0].index)));
     }
     let error = Error::not_found(format!("the WIM has no image `{wanted}`; it has {list}"));
-    Err(match nearest(images, wanted) {
+    let names = images.iter().flat_map(|image| [&image.name, &image.edition_id, &image.display_name]);
+    Err(match nearest(wanted, names.map(String::as_str)) {
         Some(name) => error.with_hint(format!("did you mean `{name}`?")),
         None => error.with_hint("take an index or a name from the list"),
     })
@@ -230,35 +229,6 @@ pub(super) fn find_image(images: &[ImageInfo], wanted: &str) -> Result<u32> {
 fn describe(image: &ImageInfo) -> String {
     let edition = if image.edition_id.is_empty() { String::new() } else { format!(" ({})", image.edition_id) };
     format!("{}: {}{edition}", image.index, image.name)
-}
-
-/// The name, edition or display name most like `wanted`, if one is like it.
-fn nearest<'a>(images: &'a [ImageInfo], wanted: &str) -> Option<&'a str> {
-    let wanted: Vec<char> = wanted.to_lowercase().chars().take(MAX_COMPARED).collect();
-    let names = images.iter().flat_map(|image| [&image.name, &image.edition_id, &image.display_name]);
-    let scored = names.filter(|name| !name.is_empty()).map(|name| {
-        let lower: Vec<char> = name.to_lowercase().chars().take(MAX_COMPARED).collect();
-        let contains = !wanted.is_empty() && lower.windows(wanted.len()).any(|part| part == wanted);
-        let distance = if contains { 0 } else { edit_distance(&lower, &wanted) };
-        (distance, name.as_str())
-    });
-    let (distance, name) = scored.min_by_key(|(distance, _)| *distance)?;
-    (distance <= wanted.len() / 3).then_some(name)
-}
-
-/// Number of characters to insert, delete or replace to get from one text to the other (Levenshtein).
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -1,0 +1,222 @@
+//! Install media: an ISO image, a folder with its files, or a WIM alone. Where they have images and packages, from
+//! Technical Preview 2 to Windows Server 2016.
+//!
+//! | media | images | packages |
+//! |---|---|---|
+//! | Nano Server | `NanoServer\NanoServer.wim` | `NanoServer\Packages\NAME.cab` |
+//! | to Technical Preview 4 | | `NanoServer\Packages\LANGUAGE\NAME.cab` |
+//! | from Technical Preview 5 on | | `NanoServer\Packages\LANGUAGE\NAME_LANGUAGE.cab` |
+//! | any Windows Server | `sources\install.wim`, `.esd` or `.swm` | |
+//!
+//! A folder may also be that of `NanoServer.wim` or `install.wim` itself; beside a WIM, `Packages` has its packages.
+
+mod files;
+mod image;
+mod names;
+mod package;
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use files::MediaFile;
+pub use image::ImageChoice;
+pub use names::{Deployment, Edition, Role, release};
+pub use package::{MediaPackage, Selection};
+
+use crate::content::ReadAt;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::iso::Iso;
+use crate::source::wim::Wim;
+use files::{Directory, Files, same};
+
+/// Directories that may have images, and their files, the likeliest first.
+const NANO: &str = "NanoServer";
+const SOURCES: &str = "sources";
+const WIMS: [&str; 4] = ["NanoServer.wim", "install.wim", "install.esd", "install.swm"];
+const PACKAGES: &str = "Packages";
+/// What a WIM begins with; the second is a pipable one.
+const WIM_MAGICS: [&[u8; 8]; 2] = [b"MSWIM\0\0\0", b"WLPWM\0\0\0"];
+/// Names that an error lists.
+const MAX_LISTED: usize = 40;
+
+/// Opened install media.
+pub struct Media {
+    path: PathBuf,
+    files: Files,
+    /// Volume label of an ISO image.
+    label: Option<String>,
+    wims: Vec<MediaFile>,
+    /// Further parts of a split WIM.
+    parts: Vec<PathBuf>,
+    packages: Vec<MediaPackage>,
+    /// Directory of the packages, if there is one.
+    has_packages: bool,
+}
+
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wims, packages) = (&self.wims, self.packages.len());
+        f.debug_struct("Media").field("path", &self.path).field("wims", wims).field("packages", &packages).finish()
+    }
+}
+
+impl Media {
+    /// Opens the ISO image, folder or WIM at `path`. Of a split WIM further `parts` may be named.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to build from, listing what is there;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) and [`Corrupt`](crate::ErrorKind::Corrupt) for a bad ISO image.
+    pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
+        let path = path.as_ref();
+        let io = |error| Error::io("open the media", path, error);
+        if fs::metadata(path).map_err(io)?.is_dir() {
+            return Self::find(path, Files::Folder(path.to_owned()), None);
+        }
+        let file = File::open(path).map_err(io)?;
+        let mut magic = [0; 8];
+        let is_long = ReadAt::len(&file).map_err(io)? >= 8;
+        if is_long {
+            file.read_exact_at(&mut magic, 0).map_err(io)?;
+        }
+        if WIM_MAGICS.contains(&&magic) {
+            return Self::wim(path, parts);
+        }
+        let iso = Iso::open(Arc::new(file), path).map_err(|error| match error.kind() {
+            ErrorKind::Unsupported => Error::unsupported("neither an ISO image with a UDF file system nor a WIM")
+                .with_path(path)
+                .with_hint("name the ISO image as Microsoft ships it, or a folder with the files of the medium"),
+            _ => error,
+        })?;
+        let label = Some(iso.label().to_owned());
+        Self::find(path, Files::Iso { iso, path: path.to_owned() }, label)
+    }
+
+    /// Opens the WIM at `path` as media: packages are in the folder `Packages` beside it, if there is one.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound); what is wrong with a WIM is told
+    /// when its images are looked for.
+    pub fn wim(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
+        let path = path.as_ref();
+        let wims = vec![MediaFile::at(path)?];
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let beside = folder.join(PACKAGES);
+        let (mut packages, has_packages) = (Vec::new(), beside.is_dir());
+        if has_packages {
+            let files = Files::Folder(beside);
+            packages = package::list(&files, &files.root()?)?;
+        }
+        let (path, parts) = (path.to_owned(), parts.to_vec());
+        Ok(Self { path, files: Files::Folder(folder), label: None, wims, parts, packages, has_packages })
+    }
+
+    /// Looks for images and packages.
+    fn find(path: &Path, files: Files, label: Option<String>) -> Result<Self> {
+        let root = files.root().map_err(|error| error.with_path(path))?;
+        let nano = files.directory(&root, NANO)?;
+        let sources = files.directory(&root, SOURCES)?;
+        let places: Vec<&Directory> = [Some(&root), nano.as_ref(), sources.as_ref()].into_iter().flatten().collect();
+        let mut wims = Vec::new();
+        for name in WIMS {
+            wims.extend(places.iter().filter_map(|place| place.file(name)).cloned());
+        }
+        if wims.is_empty() {
+            return Err(nothing_found(&places, &root).with_path(path));
+        }
+        let mut packages = None;
+        for place in [nano.as_ref(), Some(&root)].into_iter().flatten() {
+            if packages.is_none() {
+                packages = files.directory(place, PACKAGES)?;
+            }
+        }
+        let has_packages = packages.is_some();
+        let packages = packages.map(|directory| package::list(&files, &directory)).transpose()?.unwrap_or_default();
+        Ok(Self { path: path.to_owned(), files, label, wims, parts: Vec::new(), packages, has_packages })
+    }
+
+    /// Path of the media.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Label of the volume, of an ISO image.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// The WIMs that have images of Windows, that of Nano Server first; never empty.
+    pub fn wims(&self) -> &[MediaFile] {
+        &self.wims
+    }
+
+    /// The packages, sorted by name.
+    pub fn packages(&self) -> &[MediaPackage] {
+        &self.packages
+    }
+
+    /// Opens a file of the media.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io); [`Corrupt`](crate::ErrorKind::Corrupt) for a truncated ISO image.
+    pub fn read(&self, file: &MediaFile) -> Result<Arc<dyn ReadAt>> {
+        self.files.open(file)
+    }
+
+    /// Opens one of the [`wims`](Self::wims). Inside an ISO image that takes a small file in the folder `scratch`,
+    /// which is removed at once.
+    ///
+    /// # Errors
+    /// Those of [`Wim::open`] and [`Wim::open_within`]; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is
+    /// needed and none is given.
+    pub fn open_wim(&self, wim: &MediaFile, scratch: Option<&Path>) -> Result<Wim> {
+        if wim.is_plain() {
+            return Wim::open(&wim.path, &self.parts);
+        }
+        let folder = scratch.ok_or_else(|| {
+            Error::recipe("a WIM inside an ISO image takes a scratch folder to open").with_hint("name a folder")
+        })?;
+        let data = self.read(wim)?;
+        let mut attempt = 0;
+        loop {
+            let skeleton = folder.join(format!(".nano-image-{}-{attempt}.skeleton", std::process::id()));
+            match Wim::open_within(data.clone(), &wim.path, &skeleton) {
+                Err(error) if attempt < 100 && exists_already(&error) => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Whether another build uses the scratch file.
+fn exists_already(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::AlreadyExists)
+}
+
+/// That the media have no image, with what they have.
+fn nothing_found(places: &[&Directory], root: &Directory) -> Error {
+    let other = places.iter().flat_map(|place| &place.files).find(|file| file.has_extension("wim"));
+    let what = format!("no {NANO}/{}, and no {SOURCES}/{}", WIMS[0], WIMS[1]);
+    let hint = match other {
+        Some(other) => format!("there is `{}`: name the file itself if it is meant", other.path.display()),
+        None => format!("there is: {}", list(root.names())),
+    };
+    Error::not_found(what).with_hint(hint)
+}
+
+/// Names for a message.
+fn list(mut names: Vec<String>) -> String {
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    if names.len() > MAX_LISTED {
+        names.truncate(MAX_LISTED);
+        names.push("…".into());
+    }
+    names.join(", ")
+}

@@ -1,0 +1,127 @@
+//! What packages of Nano Server are called, from the first preview to the release, and the words of
+//! New-NanoServerImage for them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::files::same;
+
+/// Edition of Windows Server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edition {
+    /// Standard.
+    Standard,
+    /// Datacenter.
+    Datacenter,
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "Standard",
+            Self::Datacenter => "Datacenter",
+        })
+    }
+}
+
+/// What the image will run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deployment {
+    /// A virtual machine: its drivers are in the Guest package.
+    Guest,
+    /// A physical machine.
+    Host,
+}
+
+impl Deployment {
+    /// Name of its package.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Guest => "Microsoft-NanoServer-Guest-Package",
+            Self::Host => "Microsoft-NanoServer-Host-Package",
+        }
+    }
+}
+
+/// A package for which New-NanoServerImage has a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// File server.
+    Storage,
+    /// Hyper-V.
+    Compute,
+    /// Windows Defender.
+    Defender,
+    /// Failover clusters.
+    Clustering,
+    /// Drivers of the network and storage adapters that Server Core has.
+    OemDrivers,
+    /// Windows containers.
+    Containers,
+}
+
+impl Role {
+    /// Name of its package.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Storage => "Microsoft-NanoServer-Storage-Package",
+            Self::Compute => "Microsoft-NanoServer-Compute-Package",
+            Self::Defender => "Microsoft-NanoServer-Defender-Package",
+            Self::Clustering => "Microsoft-NanoServer-FailoverCluster-Package",
+            Self::OemDrivers => "Microsoft-NanoServer-OEM-Drivers-Package",
+            Self::Containers => "Microsoft-NanoServer-Containers-Package",
+        }
+    }
+}
+
+/// The first build (Technical Preview 5) with a Host package, and with the reverse forwarders in the image.
+const TP5_BUILD: u32 = 14300;
+
+/// Packages that were renamed after Technical Preview 4.
+const RENAMED: [(&str, &str); 2] = [
+    ("Microsoft-Windows-Server-SCVMM-Package", "Microsoft-NanoServer-SCVMM-Package"),
+    ("Microsoft-Windows-Server-SCVMM-Compute-Package", "Microsoft-NanoServer-SCVMM-Compute-Package"),
+];
+
+/// The release that has this build of Windows, if it had Nano Server on its media.
+pub fn release(build: u32) -> Option<&'static str> {
+    Some(match build {
+        10074 => "Technical Preview 2",
+        10514 => "Technical Preview 3",
+        10586 => "Technical Preview 4",
+        14300 => "Technical Preview 5",
+        14393 => "Windows Server 2016",
+        _ => return None,
+    })
+}
+
+/// The names that `wanted` can mean, the likeliest first: itself; the name that it had or got; `IIS` is short for
+/// `Microsoft-NanoServer-IIS-Package`.
+pub(super) fn meanings(wanted: &str) -> Vec<String> {
+    let wanted = wanted.trim();
+    let long = format!("Microsoft-NanoServer-{wanted}-Package");
+    let mut names = vec![wanted.to_owned(), long];
+    for (old, new) in RENAMED {
+        for (one, other) in [(old, new), (new, old)] {
+            if names.iter().any(|name| same(name, one)) {
+                names.push(other.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// Why media of this build have no package `name`, though an image of it has what later or earlier ones have in it.
+pub(super) fn needs_no_package(name: &str, build: u32) -> Option<&'static str> {
+    if build < TP5_BUILD && same(name, Deployment::Host.package()) {
+        return Some("media before Technical Preview 5 have no such package");
+    }
+    if build >= TP5_BUILD && same(name, "Microsoft-OneCore-ReverseForwarders-Package") {
+        return Some("images from Technical Preview 5 on have it built in");
+    }
+    None
+}

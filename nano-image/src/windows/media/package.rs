@@ -1,0 +1,245 @@
+//! The package cabinets of the media.
+
+use super::files::{Directory, Files};
+use super::{Media, MediaFile, names, same};
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::wim::ImageInfo;
+use crate::types::nearest;
+
+/// A package of the media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MediaPackage {
+    /// Name of its cabinet without extension, e.g. `Microsoft-NanoServer-IIS-Package`.
+    pub name: String,
+    /// The cabinet for all languages; none if only that of a language is there.
+    pub neutral: Option<MediaFile>,
+    /// Languages, as the media spell them, and their cabinets; sorted.
+    pub languages: Vec<(String, MediaFile)>,
+}
+
+/// The cabinets that packages consist of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Selection {
+    /// Names of the packages, without repeats.
+    pub names: Vec<String>,
+    /// Their cabinets, each package's neutral one before those of languages.
+    pub cabinets: Vec<MediaFile>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// The packages in `directory` and in its directories for languages, sorted.
+pub(super) fn list(files: &Files, directory: &Directory) -> Result<Vec<MediaPackage>> {
+    let mut packages: Vec<MediaPackage> = Vec::new();
+    let cabinets = |directory: &Directory| directory.files.clone().into_iter().filter(|file| file.has_extension("cab"));
+    for file in cabinets(directory) {
+        match file.stem().rsplit_once('_') {
+            Some((name, language)) if is_language(language) => {
+                let (name, language) = (name.to_owned(), language.to_owned());
+                at(&mut packages, &name).languages.push((language, file));
+            }
+            _ => {
+                let name = file.stem().to_owned();
+                at(&mut packages, &name).neutral = Some(file);
+            }
+        }
+    }
+    for language in directory.directories.iter().filter(|name| is_language(name)) {
+        let Some(inner) = files.directory(directory, language)? else { continue };
+        for file in cabinets(&inner) {
+            let name = match file.stem().rsplit_once('_') {
+                Some((name, tail)) if same(tail, language) => name.to_owned(),
+                _ => file.stem().to_owned(),
+            };
+            let package = at(&mut packages, &name);
+            if let Some((_, other)) = package.languages.iter().find(|(other, _)| same(other, language)) {
+                let (one, other) = (file.path.display(), other.path.display());
+                return Err(Error::corrupt(format!("two cabinets for the same package and language: {other}, {one}")));
+            }
+            package.languages.push((language.clone(), file));
+        }
+    }
+    packages.iter_mut().for_each(|package| package.languages.sort_by(|a, b| a.0.cmp(&b.0)));
+    packages.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(packages)
+}
+
+/// The package `name`, which is added if it is new.
+fn at<'a>(packages: &'a mut Vec<MediaPackage>, name: &str) -> &'a mut MediaPackage {
+    let index = packages.iter().position(|package| same(&package.name, name)).unwrap_or_else(|| {
+        packages.push(MediaPackage { name: name.into(), neutral: None, languages: Vec::new() });
+        packages.len() - 1
+    });
+    &mut packages[index]
+}
+
+/// Whether `text` has the form of a language tag: `en-us`, `zh-hans-cn`.
+fn is_language(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let first = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && is_letters(part));
+    let rest: Vec<&str> = parts.collect();
+    let is_part = |part: &&str| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    first && !rest.is_empty() && rest.iter().all(is_part)
+}
+
+fn is_letters(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+impl Media {
+    /// The package that `name` means, in any case: also `IIS` for `Microsoft-NanoServer-IIS-Package`, and the name
+    /// that it had or got in another release.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) lists the packages and hints the nearest.
+    pub fn package(&self, name: &str) -> Result<&MediaPackage> {
+        let meanings = names::meanings(name);
+        let found = meanings.iter().find_map(|name| self.packages.iter().find(|package| same(&package.name, name)));
+        found.ok_or_else(|| self.no_package(name))
+    }
+
+    fn no_package(&self, name: &str) -> Error {
+        if !self.has_packages {
+            return Error::not_found(format!("no package `{name}`: there is no folder with packages"))
+                .with_path(&self.path)
+                .with_hint("packages are in the folder NanoServer/Packages of the media of Nano Server");
+        }
+        let names: Vec<String> = self.packages.iter().map(|package| package.name.clone()).collect();
+        let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
+        let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        let bare = bare.strip_suffix(".cab").unwrap_or(bare);
+        let hint = match nearest(bare, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if is_file => {
+                "a package is named, not its file; for cabinets from elsewhere see --servicing-package".into()
+            }
+            None => format!("there is: {}", super::list(names)),
+        };
+        Error::not_found(format!("no package `{name}`")).with_path(&self.path).with_hint(hint)
+    }
+
+    /// The cabinets of the packages that `names` mean, with those for the languages of `image`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) names all that is missing;
+    /// [`Recipe`](crate::ErrorKind::Recipe) if there are several languages and the image does not say which it has.
+    pub fn select(&self, names: &[String], image: &ImageInfo) -> Result<Selection> {
+        let mut selection = Selection::default();
+        let mut missing = Vec::new();
+        let mut languages = None;
+        for name in names {
+            let build = image.version.map(|version| version.build);
+            let package = match self.package(name) {
+                Ok(package) => package,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let meanings = names::meanings(name);
+                    let why = |build| meanings.iter().find_map(|name| names::needs_no_package(name, build));
+                    match build.and_then(why) {
+                        Some(why) => selection.warnings.push(format!("no package `{name}` is installed: {why}")),
+                        None => missing.push(error),
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if selection.names.contains(&package.name) {
+                continue;
+            }
+            let languages = match &languages {
+                Some(languages) => languages,
+                None => languages.insert(self.languages_of(image)?),
+            };
+            match package.cabinets(languages) {
+                Ok(cabinets) => selection.cabinets.extend(cabinets),
+                Err(error) => missing.push(error.with_path(&self.path)),
+            }
+            selection.names.push(package.name.clone());
+        }
+        match missing.len() {
+            0 => Ok(selection),
+            1 => Err(missing.remove(0)),
+            _ => {
+                let all: Vec<&str> = missing.iter().map(Error::message).collect();
+                let mut hints: Vec<&str> = missing.iter().filter_map(Error::hint).collect();
+                hints.dedup();
+                Err(Error::not_found(all.join("; ")).with_path(&self.path).with_hint(hints.join("; ")))
+            }
+        }
+    }
+
+    /// The languages of the image; where it says none, the only one of the media.
+    fn languages_of(&self, image: &ImageInfo) -> Result<Vec<String>> {
+        let mut languages: Vec<String> = image.default_language.iter().chain(&image.languages).cloned().collect();
+        if languages.is_empty() {
+            let on_media = self.packages.iter().flat_map(|package| &package.languages);
+            languages = on_media.map(|(language, _)| language.to_lowercase()).collect();
+            languages.sort();
+            languages.dedup();
+            if languages.len() > 1 {
+                let message = format!(
+                    "the packages have several languages, and the image does not say which it has: {}",
+                    languages.join(", ")
+                );
+                return Err(Error::recipe(message)
+                    .with_path(&self.path)
+                    .with_hint("copy the media to a folder, without the languages that are not wanted"));
+            }
+        }
+        let mut unique: Vec<String> = Vec::new();
+        for language in languages {
+            if !unique.iter().any(|known| same(known, &language)) {
+                unique.push(language);
+            }
+        }
+        Ok(unique)
+    }
+}
+
+impl MediaPackage {
+    /// The neutral cabinet and those for `languages`, of which the first must be there.
+    fn cabinets(&self, languages: &[String]) -> Result<Vec<MediaFile>> {
+        let neutral = self.neutral.as_ref().ok_or_else(|| {
+            Error::not_found(format!("only a language cabinet of the package `{}`", self.name))
+                .with_hint(format!("the folder of packages should have {}.cab", self.name))
+        })?;
+        let mut cabinets = vec![neutral.clone()];
+        for (index, language) in languages.iter().enumerate() {
+            match self.languages.iter().find(|(found, _)| same(found, language)) {
+                Some((_, file)) => cabinets.push(file.clone()),
+                None if index > 0 => {}
+                None => return Err(self.no_language(language)),
+            }
+        }
+        if languages.is_empty() {
+            return Err(self.no_language("any language"));
+        }
+        Ok(cabinets)
+    }
+
+    fn no_language(&self, language: &str) -> Error {
+        let found: Vec<&str> = self.languages.iter().map(|(language, _)| language.as_str()).collect();
+        let what = format!("the package `{}` has no cabinet for {language}", self.name);
+        Error::not_found(match &found[..] {
+            [] => what,
+            found => format!("{what}, only for {}", found.join(", ")),
+        })
+        .with_hint("it is in the folder of its language beside the packages: take all folders of the media")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_tags_are_told_from_names() {
+        for tag in ["en-us", "de-DE", "zh-hans-cn", "es-419", "sr-latn-rs"] {
+            assert!(is_language(tag), "{tag}");
+        }
+        for other in ["en", "", "Package", "amd64", "a-b", "en-", "-us", "Microsoft-Nano Server"] {
+            assert!(!is_language(other), "{other}");
+        }
+    }
+}
