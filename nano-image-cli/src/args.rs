@@ -1,6 +1,7 @@
 //! Flags and their texts.
 
 mod machine;
+pub mod read;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -24,6 +25,8 @@ pub enum Command {
     Build(Box<Build>),
     Images(Images),
     Inspect(Inspect),
+    Cat(read::Cat),
+    Extract(read::Extract),
     RunHint(RunHint),
 }
 

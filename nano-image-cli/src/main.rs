@@ -7,6 +7,7 @@ mod inspect;
 mod launch;
 mod outputs;
 mod progress;
+mod read;
 mod recipe;
 mod report;
 mod secret;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Command::Images(arguments) => images::run(arguments),
         Command::Inspect(arguments) if arguments.launch => launch::run(&arguments.image, arguments.json),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Cat(arguments) => read::cat(arguments),
+        Command::Extract(arguments) => read::extract(arguments),
         Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
     };
     match result {

@@ -3,20 +3,25 @@
 //! What cannot be read below the partition table becomes a note; everything else is still told.
 
 mod boot;
+mod extract;
+mod files;
+mod image;
 mod partition;
 mod text;
 mod volume;
 mod windows;
+mod wof;
 
-use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::content::{Extent, ReadAt, Window};
-use crate::disk::{self, DiskReader, Format, Subformat};
+use crate::content::Extent;
+use crate::disk::{DiskReader, Format, Subformat};
 use crate::error::{Error, Result};
+pub use extract::{ExtractOptions, Extracted, extract};
+pub use files::{DirectoryEntry, FileId, Files, Stream, copy};
+pub use image::Image;
 
 /// What an image is and holds. Sizes and places are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -282,16 +287,9 @@ pub struct Windows {
 /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported) for its container and
 /// partition table. What is wrong below these becomes one of the [notes](Inspection::notes).
 pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
-    let path = path.as_ref();
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(Error::not_found("a directory is no disk image").with_path(path));
-    }
-    let file_size = ReadAt::len(&file).map_err(|error| Error::io("read", path, error))?;
-    let named = |error: Error| error.with_path(path);
-    let disk = disk::open(Arc::new(file)).map_err(named)?;
-    let mut notes = Vec::new();
-    let mut table = partition::read(&disk, &mut notes).map_err(named)?;
+    let image = Image::open(path)?;
+    let mut notes = image.notes().to_vec();
+    let mut table = image.partition_table().clone();
     let (mut boot, mut installations) = (Boot::default(), Vec::new());
     for index in 0..table.partitions.len() {
         let partition = &table.partitions[index];
@@ -307,8 +305,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
             note("it is not read", Error::corrupt(other).at(extent.start));
             continue;
         }
-        let window = Window::new(&disk, extent);
-        let (facts, contents) = match volume::read(&window, &mut note) {
+        let Some(window) = image.partition_bytes(number) else { continue };
+        let (facts, contents) = match volume::read(window, &mut note) {
             Ok(read) => read,
             Err(error) => {
                 note("its volume is not readable", error);
@@ -322,8 +320,8 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
         table.partitions[index].volume = facts;
     }
     Ok(Inspection {
-        path: path.display().to_string(),
-        container: container(&disk, file_size),
+        path: image.path().display().to_string(),
+        container: container(image.disk(), image.file_size()),
         partition_table: table,
         boot,
         windows: installations,

@@ -26,7 +26,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use compress::WofCompressor;
+pub use compress::{WofCompressor, WofDecompressor};
 pub use format::Compression;
 pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;

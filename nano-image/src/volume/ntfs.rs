@@ -22,5 +22,7 @@ mod wof;
 mod write;
 
 pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
-pub use read::{NtfsEntry, NtfsFile, NtfsReader, NtfsStream, NtfsVolume};
+pub use read::{
+    NtfsAttribute, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun, NtfsStream, NtfsVolume,
+};
 pub use write::VolumeSink;

@@ -1,6 +1,6 @@
-//! Makes the compressed form of a WOF file, which is that of a WIM resource, with libwim's compressors.
+//! Makes and undoes the compressed form of a WOF file, which is that of a WIM resource, with libwim's codecs.
 
-use super::ffi::Compressor;
+use super::ffi::{Compressor, Decompressor};
 use super::format::Compression;
 use crate::content::WofAlgorithm;
 use crate::error::{Error, Result};
@@ -17,8 +17,7 @@ impl WofCompressor {
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) if memory is short.
     pub fn new(algorithm: WofAlgorithm) -> Result<Self> {
-        let compression = if algorithm == WofAlgorithm::Lzx { Compression::Lzx } else { Compression::Xpress };
-        let compressor = Compressor::new(compression, algorithm.chunk_size());
+        let compressor = Compressor::new(compression(algorithm), algorithm.chunk_size());
         let error =
             || Error::new(crate::error::ErrorKind::Io, format!("not enough memory to compress with {algorithm:?}"));
         Ok(Self { algorithm, compressor: compressor.ok_or_else(error)? })
@@ -42,9 +41,37 @@ impl WofCompressor {
     }
 }
 
+/// Decompresses the chunks of files; one per thread.
+pub struct WofDecompressor(Decompressor);
+
+impl WofDecompressor {
+    /// A decompressor for `algorithm`.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) if memory is short.
+    pub fn new(algorithm: WofAlgorithm) -> Result<Self> {
+        let decompressor = Decompressor::new(compression(algorithm), algorithm.chunk_size());
+        let error =
+            || Error::new(crate::error::ErrorKind::Io, format!("not enough memory to decompress {algorithm:?}"));
+        decompressor.map(Self).ok_or_else(error)
+    }
+
+    /// Fills `output` with what `chunk` holds; one that is as long is the contents themselves. `false`: it is damaged.
+    pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> bool {
+        if chunk.len() == output.len() {
+            output.copy_from_slice(chunk);
+            return true;
+        }
+        self.0.decompress(chunk, output)
+    }
+}
+
+fn compression(algorithm: WofAlgorithm) -> Compression {
+    if algorithm == WofAlgorithm::Lzx { Compression::Lzx } else { Compression::Xpress }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::ffi::Decompressor;
     use super::*;
 
     #[test]
@@ -58,13 +85,8 @@ mod tests {
                 let mut stored = vec![9];
                 compressor.compress(chunk, &mut stored);
                 let stored = &stored[1..];
-                if stored.len() == chunk.len() {
-                    assert_eq!(stored, chunk);
-                    continue;
-                }
-                let compression = if algorithm == Lzx { Compression::Lzx } else { Compression::Xpress };
                 let mut output = vec![0; chunk.len()];
-                assert!(Decompressor::new(compression, size as u32).unwrap().decompress(stored, &mut output));
+                assert!(WofDecompressor::new(algorithm).unwrap().decompress(stored, &mut output));
                 assert_eq!(output, chunk);
             }
         }

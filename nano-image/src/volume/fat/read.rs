@@ -7,6 +7,7 @@ use zerocopy::FromBytes;
 use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
+use crate::types::ByteSize;
 
 /// Bytes of the FAT read at a time.
 const FAT_PIECE: u64 = 4096;
@@ -36,6 +37,8 @@ pub struct FatEntry {
     pub attributes: u8,
     /// Length in bytes; 0 for directories.
     pub size: u32,
+    /// Last write: date in the high half, time in the low, as [`DirectoryEntry`] has them.
+    pub modified: u32,
     cluster: u32,
 }
 
@@ -117,6 +120,37 @@ impl<'a> FatReader<'a> {
         self.read_runs(&runs, entry.size.into())
     }
 
+    /// Where the clusters of a file or directory are; none for an empty file.
+    pub fn extents(&self, entry: &FatEntry) -> Result<Vec<Extent>> {
+        let enough = match entry.is_directory {
+            true => MAX_DIRECTORY as u64,
+            false if entry.size == 0 => return Ok(Vec::new()),
+            false => entry.size.into(),
+        };
+        self.chain(entry.cluster, enough).map_err(|e| e.with_path(&entry.path))
+    }
+
+    /// Where the clusters of the root directory are.
+    pub fn root_extents(&self) -> Result<Vec<Extent>> {
+        self.chain(self.boot.root_cluster.get(), MAX_DIRECTORY as u64)
+    }
+
+    /// Where boot sectors, FATs and clusters are.
+    pub fn regions(&self) -> Vec<(Extent, &'static str)> {
+        let fat_size = u64::from(self.boot.fat_sectors.get()) * u64::from(self.boot.bytes_per_sector.get());
+        let mut regions = vec![(Extent { start: 0, len: self.fat }, "boot sectors")];
+        let fats = (0..u64::from(self.boot.fats)).map(|n| Extent { start: self.fat + n * fat_size, len: fat_size });
+        regions.extend(fats.map(|fat| (fat, "FAT")));
+        let clusters = u64::from(self.clusters) * self.cluster_size;
+        regions.push((Extent { start: self.data, len: clusters }, "clusters"));
+        regions
+    }
+
+    /// Bytes of a cluster.
+    pub fn cluster_size(&self) -> ByteSize {
+        ByteSize::new(self.cluster_size)
+    }
+
     /// The clusters of a chain as runs of the volume's bytes, until there are `enough` bytes.
     fn chain(&self, first: u32, enough: u64) -> Result<Vec<Extent>> {
         let mut runs: Vec<Extent> = Vec::new();
@@ -189,6 +223,7 @@ fn parse(bytes: &[u8], parent: &str, entries: &mut Vec<FatEntry>) {
             is_directory,
             attributes: entry.attributes,
             size: if is_directory { 0 } else { entry.size.get() },
+            modified: u32::from(entry.modified_date.get()) << 16 | u32::from(entry.modified_time.get()),
             cluster: u32::from(entry.cluster_high.get()) << 16 | u32::from(entry.cluster_low.get()),
         });
     }

@@ -2,6 +2,7 @@
 //!
 //! Damage is an error of the call that meets it; nothing is believed that the volume's size does not allow.
 
+mod details;
 mod index;
 mod mft;
 mod runs;
@@ -16,6 +17,7 @@ use super::format::*;
 use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Utf16Name};
+pub use details::{NtfsAttribute, NtfsDescriptors, NtfsName, NtfsRun};
 use index::Index;
 use mft::{Attribute, AttributeValue, Geometry, Record, attribute_list};
 pub use stream::NtfsStream;

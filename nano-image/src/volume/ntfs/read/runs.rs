@@ -1,5 +1,6 @@
 //! Mapping pairs: where the clusters of a stream are.
 
+use super::details::NtfsRun;
 use crate::content::ReadAt;
 use crate::types::{Lcn, Vcn};
 use std::io;
@@ -65,6 +66,11 @@ impl Runs {
     /// The cluster behind the last.
     pub fn end(&self) -> Vcn {
         self.end
+    }
+
+    /// The runs, ascending in the stream.
+    pub fn list(&self) -> impl Iterator<Item = NtfsRun> + '_ {
+        self.list.iter().map(|run| NtfsRun { vcn: run.start, lcn: run.place, clusters: run.len })
     }
 
     /// Appends the runs that follow; `None`: they do not follow these.

@@ -1,0 +1,68 @@
+//! Flags of the commands that read images back.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Print a file of a disk image
+#[derive(Args, Debug)]
+#[command(after_long_help = CAT_EXAMPLES)]
+pub struct Cat {
+    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// File in the image, with \ or /, without regard to case; FILE:NAME is a named stream
+    #[arg(value_name = "PATH")]
+    pub path: String,
+
+    /// Partition that has the file [default: the one of Windows]
+    #[arg(short, long, value_name = "N")]
+    pub partition: Option<u32>,
+}
+
+/// Copy files of a disk image into a folder
+#[derive(Args, Debug)]
+#[command(after_long_help = EXTRACT_EXAMPLES)]
+pub struct Extract {
+    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Files and folders in the image, with \ or /, without regard to case [default: everything]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+
+    /// Folder to copy them into, where they keep their paths; it is made if need be
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// Partition that has the files [default: the one of Windows]
+    #[arg(short, long, value_name = "N")]
+    pub partition: Option<u32>,
+
+    /// Copy named streams too, as files called NAME:STREAM
+    #[arg(long)]
+    pub streams: bool,
+
+    /// No summary; what cannot be copied is still told
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+const CAT_EXAMPLES: &str = "\
+Examples:
+  nano-image cat nano.vhdx Windows/Panther/Unattend.xml
+  nano-image cat nano.vhdx 'Windows\\System32\\config\\SYSTEM' > SYSTEM
+  nano-image cat nano.vhdx -p 1 EFI/Microsoft/Boot/BCD > BCD
+  nano-image cat nano.vhdx 'Users/Public/setup.exe:Zone.Identifier'
+
+Compressed files (Compact OS) come decompressed.";
+
+const EXTRACT_EXAMPLES: &str = "\
+Examples:
+  nano-image extract nano.vhdx -C all
+  nano-image extract nano.vhdx Windows/System32/config Windows/inf -C out
+  nano-image extract nano.vhdx -p 1 -C esp
+
+Nothing that exists is replaced. Links and junctions are not copied but told.";
