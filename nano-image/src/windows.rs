@@ -4,5 +4,5 @@ pub mod boot;
 pub mod boot_code;
 pub mod compact;
 pub mod configure;
-pub mod package;
 pub mod media;
+pub mod package;
