@@ -47,6 +47,42 @@ pub struct CompactReport {
     pub compressed: u64,
 }
 
+/// An INF file of a driver, and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct DriverReport {
+    /// Its name, in lower case.
+    pub inf: String,
+    /// Its name in the image, e.g. `oem0.inf`; none if it was passed over, for the reason in
+    /// [`not_applied`](Self::not_applied).
+    pub published: Option<String>,
+    /// Directory in the driver store.
+    pub package: String,
+    /// Who made it.
+    pub provider: String,
+    /// Class of its devices, e.g. `SCSIAdapter`.
+    pub class: String,
+    /// Version, e.g. `100.93.104.24000`.
+    pub version: String,
+    /// Hardware ids and compatible ids that it is for.
+    pub devices: Vec<String>,
+    /// Services that it installs.
+    pub services: Vec<String>,
+    /// Whether Windows has it from the start, before it looks for devices.
+    pub boot_critical: bool,
+    /// Whether it has a catalog; if that is a valid signature Windows decides.
+    pub has_catalog: bool,
+    /// Files of the package.
+    pub files: u64,
+    /// Bytes that it adds to the volume.
+    pub bytes_added: u64,
+    /// What the INF file says and is not done.
+    pub not_applied: Vec<String>,
+    /// What the user should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
 /// A partition of the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -6,3 +6,4 @@ pub mod compact;
 pub mod configure;
 pub mod media;
 pub mod package;
+pub mod driver;

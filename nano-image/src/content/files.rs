@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::{BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Content, ReadOptions, StoredForm};
 use crate::error::{Error, Result};
 
-/// Numbers from here on are files; a WIM has fewer blobs.
-const FIRST: u32 = 1 << 31;
+/// The first file has this number, unless its user chose another; a WIM has fewer blobs.
+const FIRST: BlobId = BlobId(1 << 31);
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 
@@ -68,63 +68,92 @@ impl HostFile {
     }
 }
 
-/// A store whose blobs are followed by files.
+/// A store, and files beside its blobs.
+///
+/// Each user of files has numbers of its own, so one such store can be around another.
 pub struct WithFiles {
     store: Arc<dyn BlobStore>,
+    first: BlobId,
     files: Vec<HostFile>,
 }
 
 impl WithFiles {
-    /// `store` with `files`.
+    /// `store` with `files`, numbered from 2³¹ on.
     pub fn new(store: Arc<dyn BlobStore>, files: Vec<HostFile>) -> Self {
-        Self { store, files }
+        Self::numbered(FIRST, store, files)
     }
 
-    /// What the file number `index` holds, for a tree whose blobs such a store reads.
+    /// `store` with `files`, numbered from `first` on; `store` must have no blobs with these numbers.
+    pub fn numbered(first: BlobId, store: Arc<dyn BlobStore>, files: Vec<HostFile>) -> Self {
+        Self { store, first, files }
+    }
+
+    /// What the file number `index` of a [`new`](Self::new) store holds, for a tree whose blobs such a store reads.
     pub fn content(index: usize, file: &HostFile) -> Content {
+        Self::content_from(FIRST, index, file)
+    }
+
+    /// What the file number `index` of a store that is [`numbered`](Self::numbered) from `first` on holds.
+    pub fn content_from(first: BlobId, index: usize, file: &HostFile) -> Content {
         match file.len {
             0 => Content::empty(),
-            len => Content::Blob { id: BlobId(FIRST + index as u32), len },
+            len => Content::Blob { id: BlobId(first.0 + index as u32), len },
         }
     }
 
-    fn file(&self, id: BlobId) -> Result<&HostFile> {
-        let file = id.0.checked_sub(FIRST).and_then(|index| self.files.get(index as usize));
-        file.ok_or_else(|| Error::not_found(format!("there is no file for the blob number {}", id.0)))
+    fn file(&self, id: BlobId) -> Option<&HostFile> {
+        self.files.get(id.0.checked_sub(self.first.0)? as usize)
+    }
+
+    /// Splits ascending requests: how many come before the files, and before what follows them.
+    fn split<T>(&self, requests: &[T], id: impl Fn(&T) -> BlobId) -> (usize, usize) {
+        let end = u64::from(self.first.0) + self.files.len() as u64;
+        let before = requests.partition_point(|request| id(request) < self.first);
+        (before, requests.partition_point(|request| u64::from(id(request).0) < end))
+    }
+
+    /// Hands the contents of files to `sink`; the first request has the number `number`.
+    fn send(&self, ids: impl Iterator<Item = BlobId>, number: usize, sink: &mut BlobSink<'_>) -> Result<()> {
+        for (index, id) in ids.enumerate() {
+            if let Some(file) = self.file(id) {
+                file.send(&mut |piece| sink(number + index, piece))?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl BlobStore for WithFiles {
     fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
-        let split = requests.partition_point(|id| id.0 < FIRST);
-        self.store.read_blobs(&requests[..split], jobs, sink)?;
-        for (index, id) in requests.iter().enumerate().skip(split) {
-            self.file(*id)?.send(&mut |piece| sink(index, piece))?;
+        let (before, after) = self.split(requests, |id| *id);
+        self.store.read_blobs(&requests[..before], jobs, sink)?;
+        self.send(requests[before..after].iter().copied(), before, sink)?;
+        match &requests[after..] {
+            [] => Ok(()),
+            rest => self.store.read_blobs(rest, jobs, &mut |index, piece| sink(after + index, piece)),
         }
-        Ok(())
     }
 
     fn stored_form(&self, id: BlobId) -> Option<StoredForm> {
-        if id.0 < FIRST { self.store.stored_form(id) } else { None }
+        if self.file(id).is_none() { self.store.stored_form(id) } else { None }
     }
 
     fn read_forms(&self, requests: &[BlobRequest], options: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
-        let split = requests.partition_point(|request| request.id.0 < FIRST);
-        self.store.read_forms(&requests[..split], options, sink)?;
-        for (index, request) in requests.iter().enumerate().skip(split) {
-            if request.form == BlobForm::Stored {
-                return Err(Error::unsupported("a file has no compressed form to copy"));
-            }
-            self.file(request.id)?.send(&mut |piece| sink(index, piece))?;
+        let (before, after) = self.split(requests, |request| request.id);
+        self.store.read_forms(&requests[..before], options, sink)?;
+        let own = &requests[before..after];
+        if own.iter().any(|request| request.form == BlobForm::Stored) {
+            return Err(Error::unsupported("a file has no compressed form to copy"));
         }
-        Ok(())
+        self.send(own.iter().map(|request| request.id), before, sink)?;
+        match &requests[after..] {
+            [] => Ok(()),
+            rest => self.store.read_forms(rest, options, &mut |index, piece| sink(after + index, piece)),
+        }
     }
 
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
-        if id.0 < FIRST {
-            return self.store.read_blob(id, limit);
-        }
-        let file = self.file(id)?;
+        let Some(file) = self.file(id) else { return self.store.read_blob(id, limit) };
         if file.len > limit {
             let what = format!("file of {} bytes; {limit} at most are expected", file.len);
             return Err(Error::unsupported(what).with_path(&file.path));
@@ -164,7 +193,50 @@ mod tests {
         }
 
         fn read_blob(&self, id: BlobId, _limit: u64) -> Result<Vec<u8>> {
-            Ok(vec![id.0 as u8])
+            if id < FIRST { Ok(vec![id.0 as u8]) } else { Err(Error::not_found("no such number")) }
+        }
+
+        fn stored_form(&self, id: BlobId) -> Option<StoredForm> {
+            Some(StoredForm { algorithm: crate::content::WofAlgorithm::Lzx, len: id.0.into() })
+        }
+
+        fn read_forms(&self, requests: &[BlobRequest], _: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
+            requests.iter().enumerate().try_for_each(|(index, request)| sink(index, &[request.id.0 as u8]))
+        }
+    }
+
+    /// Either user of files may come first, and the store's own blobs may lie between and behind theirs.
+    #[test]
+    fn stores_with_files_go_into_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            HostFile::open(path).unwrap()
+        };
+        let low = || vec![file("a"), file("bb")];
+        let high = || vec![file("ccc")];
+        let second = BlobId(3 << 30);
+        let inside: Arc<dyn BlobStore> = Arc::new(WithFiles::new(Arc::new(Numbers), low()));
+        let outside: Arc<dyn BlobStore> = Arc::new(WithFiles::numbered(second, Arc::new(Numbers), high()));
+        let stores = [WithFiles::numbered(second, inside, high()), WithFiles::new(outside, low())];
+        let ids = [BlobId(5), FIRST, BlobId(FIRST.0 + 1), BlobId(FIRST.0 + 2), second, BlobId(second.0 + 9)];
+        for store in stores {
+            let mut got = vec![String::new(); ids.len()];
+            let mut sink = |index: usize, piece: &[u8]| {
+                got[index].push_str(&String::from_utf8(piece.to_vec()).unwrap());
+                Ok(())
+            };
+            store.read_blobs(&ids, 1, &mut sink).unwrap();
+            let requests = ids.map(|id| BlobRequest { id, form: BlobForm::Contents });
+            store.read_forms(&requests, 1.into(), &mut sink).unwrap();
+            assert_eq!(got, ["\x05\x05", "aa", "bbbb", "\x02\x02", "cccccc", "\x09\x09"]);
+            assert_eq!(store.read_blob(second, 3).unwrap(), b"ccc");
+            assert_eq!(store.read_blob(ids[2], 3).unwrap(), b"bb");
+            assert!(store.stored_form(ids[2]).is_none() && store.stored_form(second).is_none());
+            assert!(store.stored_form(BlobId(5)).is_some());
+            let stored = [BlobRequest { id: second, form: BlobForm::Stored }];
+            assert!(store.read_forms(&stored, 1.into(), &mut |_, _| Ok(())).is_err());
         }
     }
 

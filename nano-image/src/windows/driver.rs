@@ -1,0 +1,203 @@
+//! Adds drivers to an image, as DISM's `/Add-Driver` does: INF files with their files and catalogs.
+//!
+//! Every driver goes into the driver store and gets a name `oemN.inf`; its files go where the INF file wants them, its
+//! services and settings into the registry, and the database of drivers learns which devices it is for. So the boot
+//! loader and the kernel find a storage driver at the first start: without it Windows stops with 0x7B. What needs a
+//! device that is there (co-installers, interfaces, network bindings) is left to Windows and reported.
+//!
+//! Sources: the INF pages on learn.microsoft.com; for `DriverDatabase`, the manifests of drivers that come with
+//! Windows, and the keys that virt-v2v and Incus write for virtio drivers.
+
+mod add_reg;
+mod database;
+mod files;
+mod inf;
+mod install;
+mod models;
+mod package;
+mod place;
+mod reader;
+mod service;
+mod target;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::content::{BlobId, BlobStore, HostFile, WithFiles};
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::report::DriverReport;
+use crate::tree::FileTree;
+use crate::types::FileTime;
+use package::Package;
+use target::Target;
+
+/// Blobs of driver files begin here: behind those of the source and of copied files.
+const FIRST_BLOB: BlobId = BlobId(3 << 30);
+
+/// The image that gets drivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverOptions {
+    /// Its processor in the words of component names: `amd64`.
+    pub architecture: String,
+    /// Major, minor and build number of its Windows; `None` is Windows Server 2016.
+    pub version: Option<(u32, u32, u32)>,
+    /// Time of everything that is changed.
+    pub time: FileTime,
+    /// Treat all drivers as needed to start Windows, not only those whose class or INF file says so.
+    pub boot_critical: bool,
+}
+
+/// Drivers that are read and checked.
+pub struct Prepared {
+    packages: Vec<Package>,
+    /// Reports of what is not added.
+    skipped: Vec<DriverReport>,
+    target: Target,
+    time: FileTime,
+}
+
+/// Adds the drivers that `drivers` names, INF files or folders with INF files at any depth, to `tree`. Afterwards
+/// `store` also reads their files. A report per INF file comes back.
+///
+/// # Errors
+/// Those of [`prepare`] and [`Prepared::apply`].
+pub fn add(
+    tree: &mut FileTree,
+    store: &mut Arc<dyn BlobStore>,
+    drivers: &[PathBuf],
+    options: &DriverOptions,
+    observer: &dyn Observer,
+) -> Result<Vec<DriverReport>> {
+    let prepared = prepare(drivers, options, observer)?;
+    *store = prepared.store(store.clone());
+    prepared.apply(tree, &**store)
+}
+
+/// Reads all INF files and the files that they name.
+///
+/// An INF file that is for other processors or versions of Windows is an error if it was named itself; in a folder it
+/// is passed over, as long as there is another one to add.
+///
+/// # Errors
+/// [`Corrupt`](crate::ErrorKind::Corrupt) with the line of the INF file, [`NotFound`](crate::ErrorKind::NotFound) for
+/// missing files, [`Unsupported`](crate::ErrorKind::Unsupported) for drivers that the image cannot use,
+/// [`Recipe`](crate::ErrorKind::Recipe) if two drivers bring different files of one name.
+pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Observer) -> Result<Prepared> {
+    let target = Target::new(&options.architecture, options.version)?;
+    let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
+    for (path, is_named) in files::find_infs(drivers)? {
+        if observer.cancelled() {
+            return Err(Error::cancelled());
+        }
+        let bytes = read_at_most(&path, inf::MAX_LEN, "an INF file")?;
+        match Package::read(&path, bytes, &target, options.boot_critical).map_err(|error| error.with_path(&path))? {
+            // The same driver, found in two places.
+            Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
+            Ok(package) => packages.push(package),
+            Err(why) if is_named => {
+                return Err(Error::unsupported(format!("the driver cannot be added: {why}"))
+                    .with_path(&path)
+                    .with_hint(format!("get the driver for {target}")));
+            }
+            Err(why) => {
+                let inf = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+                skipped.push(DriverReport { inf, not_applied: vec![why], ..DriverReport::default() });
+            }
+        }
+    }
+    if packages.is_empty()
+        && let Some(first) = skipped.first()
+    {
+        let count = skipped.len();
+        let what = format!("none of the {count} INF files can be used; {}: {}", first.inf, first.not_applied[0]);
+        let error = Error::unsupported(what).with_hint(format!("get the drivers for {target}"));
+        return Err(if let Some(path) = drivers.first() { error.with_path(path) } else { error });
+    }
+    check_conflicts(&packages)?;
+    Ok(Prepared { packages, skipped, target, time: options.time })
+}
+
+impl Prepared {
+    /// What decides the bytes of the image: a digest of all drivers; empty without any.
+    pub fn identity(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        for package in &self.packages {
+            hash.update(&package.label);
+            hash.update([0, u8::from(package.boot_critical)]);
+        }
+        if self.packages.is_empty() { Vec::new() } else { hash.finalize().to_vec() }
+    }
+
+    /// The store that reads the blobs of the image once the drivers are in it.
+    pub fn store(&self, store: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
+        let files: Vec<HostFile> = self.files().cloned().collect();
+        if files.is_empty() { store } else { Arc::new(WithFiles::numbered(FIRST_BLOB, store, files)) }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &HostFile> {
+        self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &source.file))
+    }
+
+    /// Adds the drivers to the image `tree`, whose blobs `blobs` reads: what [`store`](Self::store) gives.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image has no SYSTEM hive,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
+    /// way of a file.
+    pub fn apply(self, tree: &mut FileTree, blobs: &dyn BlobStore) -> Result<Vec<DriverReport>> {
+        if self.packages.is_empty() {
+            return Ok(self.skipped);
+        }
+        let mut image = install::Image::open(tree, blobs, self.time)?;
+        let mut reports = Vec::new();
+        let mut first = 0;
+        for package in self.packages {
+            let files = package.files.files.len();
+            reports.push(image.install(package, &self.target, first)?);
+            first += files;
+        }
+        image.save()?;
+        reports.extend(self.skipped);
+        Ok(reports)
+    }
+}
+
+/// Two drivers that bring different files for one place would be mixed.
+fn check_conflicts(packages: &[Package]) -> Result<()> {
+    let mut places = BTreeMap::new();
+    for package in packages {
+        for (index, destination) in &package.copies {
+            let digest = package.files.files[*index].file.digest();
+            let (other, other_digest) = places.entry(destination.to_lowercase()).or_insert((package, digest));
+            if *other_digest != digest {
+                let what = format!("two drivers bring different files for {destination}");
+                return Err(Error::recipe(format!("{what}: {} too", other.path.display()))
+                    .with_path(&package.path)
+                    .with_hint("name the folder of one version of the driver, not that of all versions"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The whole file at `path` of the machine that builds.
+fn read_at_most(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| Error::io("read", path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::unsupported(format!("more than {limit} bytes: this is not {what}")).with_path(path));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

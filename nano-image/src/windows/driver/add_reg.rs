@@ -1,0 +1,206 @@
+//! Lines of add-registry sections.
+//!
+//! Source: "INF AddReg Directive" on learn.microsoft.com.
+
+use super::inf::{Inf, Line, bad_line, number};
+use super::place::{self, Style};
+use crate::error::Result;
+use crate::registry::{Value, ValueKind};
+
+/// Data are bytes.
+const BINARY: u32 = 0x1;
+const NO_CLOBBER: u32 = 0x2;
+const DELETE: u32 = 0x4;
+const APPEND: u32 = 0x8;
+const KEY_ONLY: u32 = 0x10;
+const OVERWRITE_ONLY: u32 = 0x20;
+/// For programs of 32 bits.
+const KEY_32_BIT: u32 = 0x4000;
+/// Bits that say how data are written.
+const TYPE: u32 = 0xFFFF_0001;
+
+/// Where a line's key lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// HKR: what the section is for.
+    Relative,
+    /// HKLM.
+    Machine,
+    /// HKCR.
+    Classes,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Make the key.
+    Key,
+    Set(Value),
+    /// Set if there is no such value.
+    SetNew(Value),
+    /// Set if there is such a value.
+    SetOld(Value),
+    /// Add to the strings of the value those that it lacks.
+    Append(Vec<String>),
+    /// Delete the value, or without a name the key.
+    Delete,
+}
+
+/// An edit of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub root: Root,
+    /// Below the root.
+    pub key: String,
+    pub name: String,
+    pub action: Action,
+}
+
+/// The edits of an add-registry section; what cannot be done goes to `not_applied`.
+pub(super) fn read(inf: &Inf, section: &str, package: &str, not_applied: &mut Vec<String>) -> Result<Vec<Edit>> {
+    let mut edits = Vec::new();
+    for line in inf.lines(section)? {
+        match edit(inf, line, package)? {
+            Ok(edit) => edits.push(edit),
+            Err(why) => not_applied.push(format!("[{section}], line {}: {why}", line.number)),
+        }
+    }
+    Ok(edits)
+}
+
+/// The edit of a line, or why there is none.
+fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
+    let text = |index: usize, style: Style| {
+        let field = line.fields.get(index).map_or("", String::as_str);
+        inf.expand_with(field, &|id| place::directory(id, package, style))
+    };
+    let root = match text(0, Style::Absolute)?.to_ascii_uppercase().as_str() {
+        "HKR" => Root::Relative,
+        "HKLM" => Root::Machine,
+        "HKCR" => Root::Classes,
+        root @ ("HKCU" | "HKU") => return Ok(Err(format!("{root} belongs to users, who do not exist yet"))),
+        _ => return Err(bad_line(line.number, "an edit of the registry begins with HKR, HKLM, HKCR, HKCU or HKU")),
+    };
+    let (key, name) = (text(1, Style::Absolute)?, text(2, Style::Absolute)?);
+    let key = key.split('\\').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\\");
+    if key.split('\\').any(|part| part.encode_utf16().count() > 255) || name.encode_utf16().count() > 16_383 {
+        return Err(bad_line(line.number, "the name of a registry key or value is too long"));
+    }
+    let flags = match text(3, Style::Absolute)? {
+        empty if empty.is_empty() => 0,
+        flags => number(&flags).ok_or_else(|| bad_line(line.number, "the flags are no number"))?,
+    };
+    if flags & KEY_32_BIT != 0 {
+        return Ok(Err("it is for programs of 32 bits, which the image does not run".into()));
+    }
+    if flags & KEY_ONLY != 0 {
+        return Ok(Ok(Edit { root, key, name: String::new(), action: Action::Key }));
+    }
+    if flags & DELETE != 0 {
+        return Ok(Ok(Edit { root, key, name, action: Action::Delete }));
+    }
+    let fields = line.fields.get(4..).unwrap_or_default();
+    let value = match flags & TYPE {
+        0 => Value::sz(&text(4, Style::Absolute)?),
+        0x2_0000 => Value::expand_sz(&text(4, Style::Environment)?),
+        0x1_0000 => {
+            let texts = (4..line.fields.len()).map(|index| text(index, Style::Absolute)).collect::<Result<Vec<_>>>()?;
+            if flags & APPEND != 0 {
+                return Ok(Ok(Edit { root, key, name, action: Action::Append(texts) }));
+            }
+            Value::multi_sz(texts.iter().filter(|text| !text.is_empty()))
+        }
+        0x1_0001 if fields.len() <= 1 => {
+            let text = text(4, Style::Absolute)?;
+            let value = if text.is_empty() { Some(0) } else { number(&text) };
+            Value::dword(value.ok_or_else(|| bad_line(line.number, "the value is no number"))?)
+        }
+        binary if binary & BINARY != 0 => {
+            let kind = match binary >> 16 {
+                0 => ValueKind::BINARY,
+                1 => ValueKind::DWORD,
+                2 => ValueKind::NONE,
+                kind => ValueKind(kind),
+            };
+            let mut data = Vec::with_capacity(fields.len());
+            for field in fields.iter().filter(|field| !field.is_empty()) {
+                let byte = inf.expand(field)?;
+                let byte = byte.trim().trim_start_matches("0x").trim_start_matches("0X");
+                data.push(
+                    u8::from_str_radix(byte, 16).map_err(|_| bad_line(line.number, "the value is no list of bytes"))?,
+                );
+            }
+            Value::new(kind, data)
+        }
+        other => return Ok(Err(format!("values of the type {other:#x} are not known"))),
+    };
+    let action = match flags & (NO_CLOBBER | OVERWRITE_ONLY) {
+        0 => Action::Set(value),
+        NO_CLOBBER => Action::SetNew(value),
+        _ => Action::SetOld(value),
+    };
+    Ok(Ok(Edit { root, key, name, action }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(line: &str) -> Edit {
+        let inf = Inf::parse(format!("[a]\n{line}\n[Strings]\nD=0x10001\nM=0x10000\n").as_bytes()).unwrap();
+        let mut not_applied = Vec::new();
+        let mut edits = read(&inf, "a", "pkg", &mut not_applied).unwrap();
+        assert_eq!((edits.len(), not_applied.len()), (1, 0), "{line}: {not_applied:?}");
+        edits.remove(0)
+    }
+
+    fn set(line: &str) -> Value {
+        match one(line).action {
+            Action::Set(value) => value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_types_are_read() {
+        assert_eq!(set("HKR,,a,,b"), Value::sz("b"));
+        assert_eq!(set("HKR,,a,0,\"b, c\""), Value::sz("b, c"));
+        assert_eq!(set("HKR,,a"), Value::sz(""));
+        assert_eq!(set("HKR,,a,0x20000,\"%%SystemRoot%%\\b\""), Value::expand_sz(r"%SystemRoot%\b"));
+        assert_eq!(set(r"HKR,,a,0x20000,%11%\b"), Value::expand_sz(r"%SystemRoot%\System32\b"));
+        assert_eq!(set(r"HKR,,a,,%11%\b"), Value::sz(r"C:\Windows\System32\b"));
+        assert_eq!(set("HKR,,a,%M%,b,\"c d\""), Value::multi_sz(["b", "c d"]));
+        assert_eq!(set("HKR,,a,%D%,0x10"), Value::dword(16));
+        assert_eq!(set("HKR,,a,%D%,-1"), Value::dword(u32::MAX));
+        assert_eq!(set("HKR,,a,%D%,78,0,0,0"), Value::dword(0x78));
+        assert_eq!(set("HKR,,a,1,00, 1F,0xff"), Value::binary([0, 0x1F, 0xFF]));
+        assert_eq!(set("HKR,,a,0x20001"), Value::new(ValueKind::NONE, []));
+        assert_eq!(set("HKR,,a,0xB0001,1,0,0,0,0,0,0,0"), Value::qword(1));
+        assert_eq!(set("HKR,,a,0x80001,5"), Value::new(ValueKind::RESOURCE_LIST, [5]));
+    }
+
+    #[test]
+    fn roots_and_actions_are_read() {
+        assert_eq!(one("HKR,\"\\A B\\C\\\",,0x10").key, r"A B\C");
+        assert_eq!(one("HKR,a,,0x10").action, Action::Key);
+        assert_eq!(one("HKLM,a,b,4").action, Action::Delete);
+        assert_eq!(one("HKCR,a,b,2,c").action, Action::SetNew(Value::sz("c")));
+        assert_eq!(one("HKLM,a,b,0x20,c").action, Action::SetOld(Value::sz("c")));
+        assert_eq!(one("HKLM,a,b,0x10008,c,d").action, Action::Append(vec!["c".into(), "d".into()]));
+        assert_eq!((one("hklm,a").root, one("HKCR,a").root), (Root::Machine, Root::Classes));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_told_and_errors_name_the_line() {
+        let inf = |line: &str| Inf::parse(format!("[a]\n\n{line}\n").as_bytes()).unwrap();
+        for line in ["HKCU,a", "HKU,a", "HKLM,a,b,0x4000,c", "HKR,,a,0x30000,b"] {
+            let mut not_applied = Vec::new();
+            assert_eq!(read(&inf(line), "a", "p", &mut not_applied).unwrap(), []);
+            assert!(not_applied[0].starts_with("[a], line 3: "), "{not_applied:?}");
+        }
+        for line in ["HKXX,a", "HKR,,a,x,b", "HKR,,a,0x10001,b", "HKR,,a,1,100", "a=b"] {
+            let error = read(&inf(line), "a", "p", &mut Vec::new()).unwrap_err();
+            assert!(error.message().contains("line 3"), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The database of drivers in the registry, `DriverDatabase`.
+//!
+//! | key | says |
+//! |---|---|
+//! | `DeviceIds\<id>` | which INF files are for a device |
+//! | `DriverInfFiles\oemN.inf` | which package an INF file is of |
+//! | `DriverPackages\<package>` | what the package is; its devices (`Descriptors`) and install sections (`Configurations`) |
+
+use std::collections::BTreeMap;
+
+use super::add_reg::Root;
+use super::install::edit_key;
+use super::package::Package;
+use super::service::{Service, Text};
+use super::target::Target;
+use crate::error::Result;
+use crate::registry::{Hive, KeyId, Value, ValueKind};
+use crate::types::FileTime;
+
+const ROOT: &str = "DriverDatabase";
+/// First bytes of the `Version` of a package that does not come with Windows.
+const VERSION_MARK: [u8; 2] = [0x00, 0xFF];
+/// Entries of `DeviceIds`: how the INF file names the device; the score is the one of drivers that name none.
+const HARDWARE_ID: [u8; 4] = [1, 0xFF, 0, 0];
+const COMPATIBLE_ID: [u8; 4] = [2, 0xFF, 0, 0];
+/// What Windows has for drivers that it imported.
+const STATUS_FLAGS: u32 = 0x12;
+/// Scores of signers (`SIGNERSCORE_*` of setupapi.h): Windows Hardware Quality Labs, any other, none.
+const SIGNER_WHQL: u32 = 0x0D00_0005;
+const SIGNER_OTHER: u32 = 0x0F00_0000;
+const SIGNER_NONE: u32 = 0x8000_0000;
+
+/// A package and the name that it gets.
+pub(super) struct Published<'a> {
+    /// `oemN.inf`.
+    pub name: &'a str,
+    pub number: u32,
+    pub package: &'a Package,
+    pub services: &'a [Service],
+    pub time: FileTime,
+}
+
+/// Whether a database has an INF file.
+pub(super) fn has(hive: &Hive, name: &str) -> bool {
+    hive.find(&format!(r"{ROOT}\DriverInfFiles\{name}")).is_some()
+}
+
+/// The name of the INF file of a package.
+pub(super) fn published_name(hive: &Hive, label: &str) -> Option<String> {
+    hive.value(hive.find(&format!(r"{ROOT}\DriverPackages\{label}"))?, "")?.text()
+}
+
+/// Writes a package into the database of a hive.
+pub(super) fn write(hive: &mut Hive, published: &Published<'_>, target: &Target) -> Result<()> {
+    let Published { name, package, time, .. } = *published;
+    let root = hive.create_key(hive.root(), ROOT)?;
+    mark_number(hive, root, published.number)?;
+    hive.set_value(root, "UpdateDate", Value::binary(time.0.to_le_bytes()))?;
+
+    let class = format!("{{{}}}", package.version.class_guid);
+    let key = hive.create_key(root, &format!(r"DeviceIds\{class}"))?;
+    hive.set_value(key, name, Value::new(ValueKind::NONE, []))?;
+
+    let key = hive.create_key(root, &format!(r"DriverInfFiles\{name}"))?;
+    hive.set_value(key, "", Value::multi_sz([&package.label]))?;
+    hive.set_value(key, "Active", Value::sz(&package.label))?;
+    let configurations = package.configurations.iter().map(|configuration| &configuration.name);
+    hive.set_value(key, "Configurations", Value::multi_sz(configurations))?;
+
+    let key = hive.create_key(root, &format!(r"DriverPackages\{}", package.label))?;
+    write_package(hive, key, published, target)?;
+    write_configurations(hive, key, published)?;
+    write_devices(hive, root, key, published)
+}
+
+/// Marks the number of an INF file as taken: bits of bytes, the highest first.
+fn mark_number(hive: &mut Hive, root: KeyId, number: u32) -> Result<()> {
+    let mut map = hive.value(root, "OemInfMap").map(|value| value.data).unwrap_or_default();
+    let byte = number as usize / 8;
+    map.resize(map.len().max(byte + 1), 0);
+    map[byte] |= 0x80 >> (number % 8);
+    hive.set_value(root, "OemInfMap", Value::binary(map))
+}
+
+fn write_package(hive: &mut Hive, key: KeyId, published: &Published<'_>, target: &Target) -> Result<()> {
+    let Published { name, package, time, .. } = *published;
+    let version = &package.version;
+    let mut bytes = Vec::with_capacity(48);
+    bytes.extend(VERSION_MARK);
+    bytes.extend(target.number.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(version.class_guid.to_bytes());
+    bytes.extend(version.date.0.to_le_bytes());
+    bytes.extend(version.version.iter().rev().flat_map(|part| part.to_le_bytes()));
+    bytes.extend([0; 8]);
+    let size = package.inf.len() as u64 + package.files.files.iter().map(|source| source.file.len()).sum::<u64>();
+    let score = match (package.catalog, package.is_whql) {
+        (None, _) => SIGNER_NONE,
+        (Some(_), true) => SIGNER_WHQL,
+        (Some(_), false) => SIGNER_OTHER,
+    };
+    for (value_name, value) in [
+        ("", Value::sz(name)),
+        ("InfName", Value::sz(&package.name)),
+        ("Provider", Value::sz(&version.provider)),
+        ("Version", Value::binary(bytes)),
+        ("FileSize", Value::qword(size)),
+        ("ImportDate", Value::binary(time.0.to_le_bytes())),
+        ("SignerScore", Value::dword(score)),
+        ("StatusFlags", Value::dword(STATUS_FLAGS)),
+    ] {
+        hive.set_value(key, value_name, value)?;
+    }
+    if let Some(catalog) = &version.catalog {
+        hive.set_value(key, "Catalog", Value::sz(catalog))?;
+    }
+    if package.boot_critical {
+        hive.set_value(key, "BootCritical", Value::dword(1))?;
+    }
+    Ok(())
+}
+
+fn write_configurations(hive: &mut Hive, package_key: KeyId, published: &Published<'_>) -> Result<()> {
+    for configuration in &published.package.configurations {
+        let key = hive.create_key(package_key, &format!(r"Configurations\{}", configuration.name))?;
+        hive.set_value(key, "ConfigFlags", Value::dword(0))?;
+        if let Some(service) = &configuration.service {
+            hive.set_value(key, "Service", Value::sz(service))?;
+        }
+        for (name, edits) in [("Driver", &configuration.driver), ("Device", &configuration.device)] {
+            for edit in edits {
+                let parent = hive.create_key(key, name)?;
+                edit_key(hive, parent, edit, true)?;
+            }
+        }
+        let has_service = |service: &&Service| configuration.services.contains(&service.name);
+        for service in published.services.iter().filter(has_service) {
+            for edit in service.edits.iter().filter(|edit| edit.root == Root::Relative) {
+                let parent = hive.create_key(key, &format!(r"Services\{}", service.name))?;
+                edit_key(hive, parent, edit, true)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_devices(hive: &mut Hive, root: KeyId, package_key: KeyId, published: &Published<'_>) -> Result<()> {
+    let mut strings = BTreeMap::new();
+    for device in &published.package.models {
+        let mut text = |text: &Text| match &text.name {
+            Some(name) => {
+                strings.insert(name.to_lowercase(), text.text.clone());
+                format!("%{}%", name.to_lowercase())
+            }
+            None => text.text.clone(),
+        };
+        let (description, manufacturer) = (text(&device.description), text(&device.manufacturer));
+        let hardware = device.model.hardware.iter().map(|id| (id, HARDWARE_ID));
+        let compatible = device.model.compatible.iter().map(|id| (id, COMPATIBLE_ID));
+        for (id, mark) in hardware.chain(compatible) {
+            let key = hive.create_key(root, &format!(r"DeviceIds\{id}"))?;
+            // What names a device exactly is not made less by another line.
+            if hive.value(key, published.name).is_none_or(|known| known.data[..] > mark[..]) {
+                hive.set_value(key, published.name, Value::binary(mark))?;
+            }
+            let key = hive.create_key(package_key, &format!(r"Descriptors\{id}"))?;
+            // Of several lines for a device Windows takes the first.
+            if hive.value(key, "Configuration").is_none() {
+                hive.set_value(key, "Configuration", Value::sz(&device.model.configuration))?;
+                hive.set_value(key, "Description", Value::sz(&description))?;
+                hive.set_value(key, "Manufacturer", Value::sz(&manufacturer))?;
+            }
+        }
+    }
+    if !strings.is_empty() {
+        let key = hive.create_key(package_key, "Strings")?;
+        for (name, text) in strings {
+            hive.set_value(key, name.as_str(), Value::sz(&text))?;
+        }
+    }
+    Ok(())
+}

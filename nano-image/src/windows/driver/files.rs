@@ -1,0 +1,193 @@
+//! Finding the files of a driver beside its INF file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::inf::{Inf, bad_line};
+use super::place;
+use super::target::Target;
+use crate::content::HostFile;
+use crate::error::{Error, Result};
+
+/// A file of a driver package.
+pub(super) struct SourceFile {
+    /// Path in the package.
+    pub path: String,
+    /// Path on the machine that builds.
+    pub source: PathBuf,
+    pub file: HostFile,
+}
+
+/// The files of a package, by their names in lower case.
+#[derive(Default)]
+pub(super) struct SourceFiles {
+    pub files: Vec<SourceFile>,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl SourceFiles {
+    /// Looks up all `wanted` files: those that are copied, and the catalog.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) that lists all missing ones.
+    pub fn find(inf: &Inf, inf_path: &Path, wanted: &[String], target: &Target) -> Result<Self> {
+        let folder = inf_path.parent().unwrap_or(Path::new(""));
+        let places = places(inf, target)?;
+        let (mut found, mut missing) = (Self::default(), Vec::new());
+        let mut listings = BTreeMap::new();
+        for name in wanted {
+            let key = name.to_lowercase();
+            if found.by_name.contains_key(&key) {
+                continue;
+            }
+            let folder_in_package = places.get(&key).map_or("", String::as_str);
+            let path = match folder_in_package {
+                "" => place::relative(name)?,
+                folder => format!(r"{folder}\{}", place::relative(name)?),
+            };
+            match resolve(folder, &path, &mut listings)? {
+                Some(file) => {
+                    found.by_name.insert(key, found.files.len());
+                    found.files.push(SourceFile { path, file: HostFile::open(&file)?, source: file });
+                }
+                None => missing.push(path),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Error::not_found(format!("files that the driver needs are missing: {}", missing.join(", ")))
+                .with_hint("put them beside the INF file, as the vendor ships them"));
+        }
+        Ok(found)
+    }
+
+    /// A file by its name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(&name.to_lowercase()).copied()
+    }
+}
+
+/// Folders of the files in the source, by the files' names in lower case: SourceDisksFiles and SourceDisksNames.
+fn places(inf: &Inf, target: &Target) -> Result<BTreeMap<String, String>> {
+    let sections = |name: &str| [name.to_owned(), format!("{name}.{}", target.architecture())];
+    let mut disks = BTreeMap::new();
+    for section in sections("SourceDisksNames") {
+        for line in inf.lines(&section)? {
+            let path = inf.expand(line.fields.get(3).map_or("", String::as_str))?;
+            disks.insert(inf.expand(line.key.as_deref().unwrap_or_default())?, place::relative(&path)?);
+        }
+    }
+    let mut places = BTreeMap::new();
+    for section in sections("SourceDisksFiles") {
+        for line in inf.lines(&section)? {
+            let Some(name) = line.key.as_deref() else {
+                return Err(bad_line(line.number, "no file: `name = disk` is expected"));
+            };
+            let disk = disks.get(&inf.expand(line.field(0).unwrap_or_default())?).map_or("", String::as_str);
+            let subdirectory = inf.expand(line.fields.get(1).map_or("", String::as_str))?;
+            places.insert(inf.expand(name)?.to_lowercase(), place::relative(&format!(r"{disk}\{subdirectory}"))?);
+        }
+    }
+    Ok(places)
+}
+
+/// The file at `path` below `folder`, without regard to case.
+fn resolve(
+    folder: &Path,
+    path: &str,
+    listings: &mut BTreeMap<PathBuf, BTreeMap<String, PathBuf>>,
+) -> Result<Option<PathBuf>> {
+    let mut at = folder.to_owned();
+    for part in path.split('\\') {
+        if !listings.contains_key(&at) {
+            listings.insert(at.clone(), list(&at)?);
+        }
+        match listings[&at].get(&part.to_lowercase()) {
+            Some(next) => at = next.clone(),
+            None => return Ok(None),
+        }
+    }
+    Ok(at.is_file().then_some(at))
+}
+
+/// The entries of a folder by their names in lower case; none if it is no folder.
+fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !folder.is_dir() {
+        return Ok(BTreeMap::new());
+    }
+    let failed = |error| Error::io("read", folder, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    // Of names that differ in case alone the first counts, whatever the order of the folder.
+    paths.sort_by(|a, b| b.cmp(a));
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+    Ok(paths.into_iter().filter_map(|path| Some((name(&path)?, path))).collect())
+}
+
+/// The INF files of `paths`: files as named, folders with everything below them, each file once, and whether it was
+/// named itself.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound) for what is missing and for folders without any.
+pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>> {
+    let mut found: Vec<(PathBuf, bool)> = Vec::new();
+    let mut known = std::collections::BTreeSet::new();
+    for path in paths {
+        let metadata = fs::metadata(path).map_err(|error| Error::io("read the driver", path, error))?;
+        if !metadata.is_dir() {
+            if !is_inf(path) {
+                return Err(Error::recipe("this is no INF file")
+                    .with_path(path)
+                    .with_hint("name the driver's .inf file, or a folder that holds it"));
+            }
+            if known.insert(fs::canonicalize(path).map_err(|error| Error::io("read", path, error))?) {
+                found.push((path.clone(), true));
+            }
+            continue;
+        }
+        let mut below = Vec::new();
+        walk(path, 0, &mut below)?;
+        if below.is_empty() {
+            return Err(Error::not_found("the folder holds no INF file")
+                .with_path(path)
+                .with_hint("name the folder of a driver; drivers inside an archive must be extracted first"));
+        }
+        for path in below {
+            if known.insert(fs::canonicalize(&path).map_err(|error| Error::io("read", &path, error))?) {
+                found.push((path, false));
+            }
+        }
+    }
+    Ok(found)
+}
+
+const MAX_DEPTH: usize = 64;
+
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::unsupported(format!("folders nested deeper than {MAX_DEPTH}")).with_path(folder));
+    }
+    let failed = |error| Error::io("read", folder, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        // Links to folders are not followed: they may lead back.
+        paths.push((entry.path(), entry.file_type().map_err(failed)?.is_dir()));
+    }
+    paths.sort();
+    for (path, is_folder) in paths {
+        if is_folder {
+            walk(&path, depth + 1, found)?;
+        } else if is_inf(&path) && path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_inf(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("inf"))
+}

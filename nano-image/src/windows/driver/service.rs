@@ -1,0 +1,193 @@
+//! Services that a driver installs.
+//!
+//! Sources: "INF AddService Directive" on learn.microsoft.com; the names of the values are those that Windows writes.
+
+use super::add_reg::{self, Edit};
+use super::inf::{Inf, Line, bad_line, number};
+use super::place::{self, Style};
+use crate::error::Result;
+
+/// The service is the driver of the device.
+const ASSOCIATED: u32 = 0x2;
+/// Flags that keep a value that a service has already, and the value.
+const KEEP: [(u32, &str); 6] = [
+    (0x8, "DisplayName"),
+    (0x10, "Start"),
+    (0x20, "ErrorControl"),
+    (0x40, "Group"),
+    (0x80, "DependOnService"),
+    (0x100, "Description"),
+];
+/// Service types that the kernel loads.
+const KERNEL_TYPES: u32 = 0xB;
+pub(super) const BOOT_START: u32 = 0;
+
+/// A text that may stand in the file's strings, so that Windows can translate it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    /// Name of the replaceable string.
+    pub name: Option<String>,
+    pub text: String,
+}
+
+impl Text {
+    /// Of a field.
+    pub fn of(inf: &Inf, field: &str) -> Result<Self> {
+        let name = field.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+        let name = name.filter(|name| inf.string(name).is_some()).map(str::to_owned);
+        Ok(Self { name, text: inf.expand(field)? })
+    }
+}
+
+/// A service.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub name: String,
+    pub kind: u32,
+    pub start: u32,
+    pub error_control: u32,
+    pub image_path: String,
+    pub group: Option<String>,
+    pub display_name: Option<Text>,
+    pub description: Option<Text>,
+    pub account: Option<String>,
+    pub depends_on_services: Vec<String>,
+    pub depends_on_groups: Vec<String>,
+    pub boot_flags: Option<u32>,
+    /// Names of values that stay if the service is there already.
+    pub keeps: Vec<&'static str>,
+    /// Relative to the service's key.
+    pub edits: Vec<Edit>,
+    /// Name of the event log (`System`), of the source in it, and edits relative to its key.
+    pub event_log: Option<(String, String, Vec<Edit>)>,
+    /// Version of the kernel-mode driver framework that it is made for.
+    pub kmdf_version: Option<String>,
+}
+
+/// What a services section says.
+#[derive(Default)]
+pub(super) struct Services {
+    pub services: Vec<Service>,
+    /// The service that is the driver of the device.
+    pub associated: Option<String>,
+}
+
+/// Reads the AddService lines of a services section into `services`.
+pub(super) fn read(
+    inf: &Inf,
+    section: &str,
+    package: &str,
+    services: &mut Services,
+    not_applied: &mut Vec<String>,
+) -> Result<()> {
+    for line in inf.lines(section)? {
+        let Some(key) = &line.key else { continue };
+        match key.to_ascii_lowercase().as_str() {
+            "addservice" => {}
+            "include" | "needs" => continue,
+            _ => {
+                not_applied.push(format!("[{section}], line {}: {key}", line.number));
+                continue;
+            }
+        }
+        let text = |index: usize| inf.expand(line.fields.get(index).map_or("", String::as_str));
+        let name = text(0)?;
+        let flags = number(&text(1)?).unwrap_or(0);
+        // Without a name: the device needs no driver.
+        if name.is_empty() {
+            continue;
+        }
+        if name.contains(['\\', '/']) || name.encode_utf16().count() > 255 {
+            return Err(bad_line(line.number, "this is no name of a service"));
+        }
+        if flags & ASSOCIATED != 0 {
+            services.associated = Some(name.clone());
+        }
+        let mut service = service(inf, line, name, &text(2)?, package, not_applied)?;
+        service.keeps = KEEP.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, value)| *value).collect();
+        let events = text(3)?;
+        if !events.is_empty() {
+            let log = Some(text(4)?).filter(|log| !log.is_empty()).unwrap_or_else(|| "System".into());
+            let source = Some(text(5)?).filter(|source| !source.is_empty()).unwrap_or_else(|| service.name.clone());
+            let mut edits = Vec::new();
+            for section in inf.list(&events, "AddReg")? {
+                edits.extend(add_reg::read(inf, &section, package, not_applied)?);
+            }
+            service.event_log = Some((log, source, edits));
+        }
+        services.services.push(service);
+    }
+    Ok(())
+}
+
+fn service(
+    inf: &Inf,
+    line: &Line,
+    name: String,
+    section: &str,
+    package: &str,
+    not_applied: &mut Vec<String>,
+) -> Result<Service> {
+    if !inf.has(section) {
+        return Err(bad_line(line.number, &format!("there is no section [{section}] for the service {name}")));
+    }
+    let required = |key: &str| -> Result<u32> {
+        let value = inf.value(section, key)?.as_deref().and_then(number);
+        value.ok_or_else(|| bad_line(line.number, &format!("the service {name} has no {key} in [{section}]")))
+    };
+    let (kind, start) = (required("ServiceType")?, required("StartType")?);
+    let error_control = required("ErrorControl")?;
+    let style = match (kind & KERNEL_TYPES != 0, start) {
+        (true, BOOT_START) => Style::Boot,
+        (true, _) => Style::Kernel,
+        (false, _) => Style::Environment,
+    };
+    let binary = inf.lines(section)?.iter().find(|line| line.has_key("ServiceBinary"));
+    let image_path = match binary.and_then(|line| line.field(0)) {
+        Some(field) => inf.expand_with(field, &|id| place::directory(id, package, style))?,
+        None => return Err(bad_line(line.number, &format!("the service {name} has no ServiceBinary in [{section}]"))),
+    };
+    let mut edits = Vec::new();
+    for section in inf.list(section, "AddReg")? {
+        edits.extend(add_reg::read(inf, &section, package, not_applied)?);
+    }
+    let mut service = Service {
+        kind,
+        start,
+        error_control,
+        image_path,
+        group: inf.value(section, "LoadOrderGroup")?,
+        display_name: None,
+        description: None,
+        account: inf.value(section, "StartName")?,
+        depends_on_services: Vec::new(),
+        depends_on_groups: Vec::new(),
+        boot_flags: inf.value(section, "BootFlags")?.as_deref().and_then(number),
+        keeps: Vec::new(),
+        edits,
+        event_log: None,
+        kmdf_version: None,
+        name,
+    };
+    for line in inf.lines(section)? {
+        let Some(key) = &line.key else { continue };
+        let field = line.field(0);
+        match key.to_ascii_lowercase().as_str() {
+            "displayname" => service.display_name = field.map(|field| Text::of(inf, field)).transpose()?,
+            "description" => service.description = field.map(|field| Text::of(inf, field)).transpose()?,
+            "dependencies" => {
+                for field in line.fields.iter().filter(|field| !field.is_empty()) {
+                    let name = inf.expand(field)?;
+                    match name.strip_prefix('+') {
+                        Some(group) => service.depends_on_groups.push(group.into()),
+                        None => service.depends_on_services.push(name),
+                    }
+                }
+            }
+            "servicetype" | "starttype" | "errorcontrol" | "servicebinary" | "loadordergroup" | "startname"
+            | "addreg" | "bootflags" => {}
+            _ => not_applied.push(format!("[{section}], line {}: {key}", line.number)),
+        }
+    }
+    Ok(service)
+}

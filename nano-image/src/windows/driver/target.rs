@@ -1,0 +1,104 @@
+//! The Windows that a driver is installed into, and the names of sections that are for it.
+//!
+//! Source: "Combining Platform Extensions with Operating System Versions" on learn.microsoft.com.
+
+use std::fmt;
+
+use super::inf::number;
+use crate::error::{Error, Result};
+
+/// Product type of a server.
+const VER_NT_SERVER: u32 = 3;
+/// Version of an image that does not say it: Windows Server 2016.
+const DEFAULT_VERSION: (u32, u32, u32) = (10, 0, 14393);
+
+/// Processor and version of Windows.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    architecture: String,
+    /// `PROCESSOR_ARCHITECTURE_*`.
+    pub number: u16,
+    /// Major, minor, build.
+    version: (u32, u32, u32),
+}
+
+impl Target {
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for an unknown architecture.
+    pub fn new(architecture: &str, version: Option<(u32, u32, u32)>) -> Result<Self> {
+        let number = match architecture {
+            "x86" => 0,
+            "arm" => 5,
+            "amd64" => 9,
+            "arm64" => 12,
+            _ => return Err(Error::unsupported(format!("drivers for {architecture} are not known"))),
+        };
+        Ok(Self { architecture: architecture.into(), number, version: version.unwrap_or(DEFAULT_VERSION) })
+    }
+
+    /// As in the names of driver packages: `amd64`.
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
+    /// What the names of sections end in, the closest first.
+    pub fn platforms(&self) -> [String; 3] {
+        [format!(".NT{}", self.architecture), ".NT".into(), String::new()]
+    }
+
+    /// Whether a Models section may lack its platform.
+    pub fn takes_undecorated(&self) -> bool {
+        self.architecture == "x86"
+    }
+
+    /// How closely a platform of the Manufacturer section (`NTamd64.10.0...14393`) fits; `None` if not at all.
+    pub fn rank(&self, platform: &str) -> Option<Rank> {
+        let mut parts = platform.split('.').map(str::trim);
+        let name = parts.next()?.to_ascii_lowercase();
+        let architecture = name.strip_prefix("nt")?;
+        let names_architecture = architecture == self.architecture;
+        if !names_architecture && !(architecture.is_empty() && self.takes_undecorated()) {
+            return None;
+        }
+        let mut next = || match parts.next() {
+            None | Some("") => Some(None),
+            Some(text) => number(text).map(Some),
+        };
+        let (major, minor, product, suite, build) = (next()?, next()?, next()?, next()?, next()?);
+        // Which suites a server belongs to is not known before it runs.
+        if product.is_some_and(|product| product != VER_NT_SERVER) || suite.is_some() {
+            return None;
+        }
+        let wanted = (major.unwrap_or(0), minor.unwrap_or(0), build.unwrap_or(0));
+        (wanted <= self.version).then_some((wanted, product.is_some(), names_architecture))
+    }
+}
+
+/// Version, whether the product type is named, and whether the processor is; the greatest is the closest.
+type Rank = ((u32, u32, u32), bool, bool);
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor, build) = self.version;
+        write!(f, "Windows {major}.{minor}.{build} on {}", self.architecture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_platform_wins() {
+        let target = Target::new("amd64", Some((10, 0, 14393))).unwrap();
+        let order = ["NTamd64", "ntAMD64.6.3", "NTamd64.10.0", "NTamd64.10.0.3", "NTamd64.10.0...14393"];
+        let ranks: Vec<Rank> = order.iter().map(|platform| target.rank(platform).unwrap()).collect();
+        assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
+        for other in
+            ["NTx86", "NT", "amd64", "NTamd64.10.0.1", "NTamd64.10.0...14394", "NTamd64.11", "NTamd64.x", "NTarm64"]
+        {
+            assert_eq!(target.rank(other), None, "{other}");
+        }
+        assert!(Target::new("mips", None).is_err());
+    }
+}
