@@ -2,6 +2,7 @@
 
 mod machine;
 pub mod read;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nano_image::{ByteSize, Seed};
 
 use crate::outputs::OutputArgument;
+pub use verify::Verify;
 
 /// Builds bootable Windows Nano Server disk images offline, from the WIM on the install media
 #[derive(Debug, Parser)]
@@ -28,6 +30,7 @@ pub enum Command {
     Cat(read::Cat),
     Extract(read::Extract),
     RunHint(RunHint),
+    Verify(Verify),
 }
 
 /// Build a disk image from an image of a WIM
@@ -300,9 +303,10 @@ Examples:
   nano-image build --wim NanoServer.wim --image ServerDatacenterNano -o nano.vhdx
   nano-image inspect nano.vhdx
   nano-image run-hint nano.vhdx
+  nano-image verify nano.vhdx
 
 Exit status:
-  0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
+  0 done   1 verify found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
   5 disk too small   6 input/output error   130 stopped";
 
 const BUILD_EXAMPLES: &str = "\

@@ -11,6 +11,7 @@ mod read;
 mod recipe;
 mod report;
 mod secret;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
     };
     let json_errors = matches!(&arguments.command, Command::Build(build) if build.json_errors());
     let result = match &arguments.command {
+        Command::Verify(arguments) => match verify::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Build(arguments) => build::run(arguments),
         Command::Images(arguments) => images::run(arguments),
         Command::Inspect(arguments) if arguments.launch => launch::run(&arguments.image, arguments.json),

@@ -8,6 +8,7 @@ mod files;
 mod image;
 mod partition;
 mod text;
+pub mod verify;
 mod volume;
 mod windows;
 mod wof;

@@ -1,6 +1,10 @@
-//! What was built.
+//! What was built, and what a check found wrong.
+
+mod finding;
 
 use serde::{Deserialize, Serialize};
+
+pub use finding::{Finding, Findings};
 
 /// What a build made. It depends on the recipe and the sources alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

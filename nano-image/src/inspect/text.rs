@@ -183,6 +183,6 @@ fn exact(bytes: u64) -> String {
 }
 
 /// Text of an image, without characters that command a terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

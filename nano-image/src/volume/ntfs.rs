@@ -7,8 +7,11 @@
 //! [`NtfsReader`] reads volumes, whoever made them. The crate `ntfs` judges the writer in the tests, but is not the
 //! reader: it takes the numbers of index blocks that are smaller than a cluster for clusters, gives up on names with
 //! unpaired surrogates, follows a damaged index without end, and wants one seeking reader for everything.
+//!
+//! [`check()`] finds what is wrong with a volume, whoever made it.
 
 mod attributes;
+mod check;
 mod files;
 pub mod format;
 mod index;
@@ -21,6 +24,7 @@ mod system;
 mod wof;
 mod write;
 
+pub use check::check;
 pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
 pub use read::{
     NtfsAttribute, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun, NtfsStream, NtfsVolume,

@@ -15,7 +15,7 @@ pub(super) use inherit::inherited;
 /// First security id; Windows counts from here.
 const FIRST_ID: u32 = 0x100;
 /// `$SDS` is made of pairs of such blocks: the second is a copy of the first, and no entry crosses a block.
-const BLOCK: u64 = 0x4_0000;
+pub(super) const BLOCK: u64 = 0x4_0000;
 
 /// Descriptors of the system files: read-only, and writable, for SYSTEM and Administrators.
 const READ_ACCESS: u32 = 0x0012_0089;
@@ -119,7 +119,7 @@ impl SecurityTable {
 }
 
 /// The hash of a descriptor: its words added up, the sum rotated by 3 before each.
-fn hash(descriptor: &[u8]) -> u32 {
+pub(super) fn hash(descriptor: &[u8]) -> u32 {
     descriptor.chunks_exact(4).fold(0, |hash: u32, word| {
         u32::from_le_bytes(word.try_into().expect("4 bytes")).wrapping_add(hash.rotate_left(3))
     })

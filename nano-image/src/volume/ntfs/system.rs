@@ -315,7 +315,7 @@ fn quota_entries(time: Times) -> Vec<IndexEntry> {
 }
 
 /// Contents of `$AttrDef`, the same on every volume.
-fn attribute_definitions() -> Vec<u8> {
+pub(super) fn attribute_definitions() -> Vec<u8> {
     const ANY: u64 = u64::MAX;
     const ROWS: [(&str, u32, u32, u64, u64); 15] = [
         ("$STANDARD_INFORMATION", 0x10, 0x40, 48, 72),

@@ -1,0 +1,40 @@
+//! A verification as text for a terminal.
+
+use std::fmt;
+
+use super::super::text::clean;
+use super::Verification;
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Image    {}", clean(&self.path))?;
+        writeln!(f, "Checked  {}", clean(&self.checked.join("; ")))?;
+        if self.is_clean() {
+            return writeln!(f, "Nothing is wrong");
+        }
+        let total: u64 = self.counts.values().sum();
+        writeln!(f, "{total} finding{}", if total == 1 { "" } else { "s" })?;
+        for finding in &self.findings {
+            write!(f, "  {}: ", finding.code)?;
+            if let Some(number) = finding.partition {
+                write!(f, "partition {number}, ")?;
+            }
+            write!(f, "{}", clean(&finding.structure))?;
+            if let Some(path) = &finding.path {
+                write!(f, " ({})", clean(path))?;
+            }
+            write!(f, ": {}", clean(&finding.message))?;
+            if let Some(offset) = finding.offset {
+                write!(f, " (at byte {offset:#x})")?;
+            }
+            writeln!(f)?;
+        }
+        for (code, count) in &self.counts {
+            let shown = self.findings.iter().filter(|finding| finding.code == *code).count() as u64;
+            if shown < *count {
+                writeln!(f, "  {code}: and {} more", count - shown)?;
+            }
+        }
+        Ok(())
+    }
+}

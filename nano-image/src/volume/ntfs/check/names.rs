@@ -1,0 +1,187 @@
+//! Names of files: as the files have them, as directories have them, and what they lead to.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use zerocopy::FromBytes;
+
+use super::Check;
+use super::mft::{name_of, record_text};
+use crate::types::Utf16Name;
+use crate::volume::ntfs::format::*;
+
+/// A path with more directories is not told.
+const MAX_DEPTH: usize = 256;
+
+/// Names that files say they have, as hashes: a name has up to 510 bytes, and there may be millions.
+#[derive(Default)]
+pub(super) struct Names {
+    list: Vec<Name>,
+}
+
+#[derive(Clone, Copy)]
+struct Name {
+    hash: u64,
+    file: u32,
+    found: bool,
+}
+
+impl Names {
+    /// A name of `file` in the directory `parent`.
+    pub fn add(&mut self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) {
+        // There are at most 2³² records.
+        let number = file.record() as u32;
+        self.list.push(Name { hash: hash(parent, file, namespace, name), file: number, found: false });
+    }
+
+    /// To be called when all are known.
+    pub fn sort(&mut self) {
+        self.list.sort_unstable_by_key(|name| name.hash);
+    }
+
+    /// Notes that a directory has the name; whether the file has it, too.
+    pub fn find(&mut self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> bool {
+        let wanted = hash(parent, file, namespace, name);
+        let first = self.list.partition_point(|name| name.hash < wanted);
+        let same = self.list[first..].iter_mut().take_while(|name| name.hash == wanted);
+        let mut same = same.filter(|name| !name.found && u64::from(name.file) == file.record());
+        same.next().is_some_and(|name| std::mem::replace(&mut name.found, true) == false)
+    }
+
+    /// Files with names that no directory has, ascending.
+    fn missing(&self) -> Vec<u64> {
+        let mut files: Vec<u64> = self.list.iter().filter(|name| !name.found).map(|name| name.file.into()).collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    fn is_missing(&self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> bool {
+        let wanted = hash(parent, file, namespace, name);
+        let first = self.list.partition_point(|name| name.hash < wanted);
+        self.list[first..].iter().take_while(|name| name.hash == wanted).any(|name| !name.found)
+    }
+}
+
+fn hash(parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (parent, file.0, namespace, name).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A `$FILE_NAME` taken apart: its fixed part and the bytes of the name. `None`: it is damaged.
+pub(super) fn parse(value: &[u8]) -> Option<(FileName, &[u8])> {
+    let (fixed, name) = FileName::read_from_prefix(value).ok()?;
+    (name.len() == 2 * usize::from(fixed.name_length) && !name.is_empty()).then_some((fixed, name))
+}
+
+/// Why `name` is not allowed in `namespace`.
+pub(super) fn fault(namespace: u8, name: &Utf16Name) -> Option<String> {
+    let units = name.units();
+    if namespace > namespace::WIN32_AND_DOS {
+        return Some(format!("is of namespace {namespace}, which there is not"));
+    }
+    let forbidden = match namespace {
+        namespace::POSIX => "\0/",
+        _ => "\"*/:<>?\\|",
+    };
+    let control = |unit: u16| unit < 0x20 && namespace != namespace::POSIX;
+    let is_forbidden = |&unit: &u16| control(unit) || forbidden.encode_utf16().any(|other| other == unit);
+    if let Some(unit) = units.iter().copied().find(is_forbidden) {
+        return Some(format!("has the character U+{unit:04X}, which is not allowed"));
+    }
+    if namespace == namespace::DOS {
+        let mut parts = units.split(|&unit| unit == u16::from(b'.'));
+        let (base, extension) = (parts.next().unwrap_or_default(), parts.next());
+        let short = !base.is_empty()
+            && base.len() <= 8
+            && extension.is_none_or(|extension| (1..=3).contains(&extension.len()))
+            && parts.next().is_none()
+            && !units.contains(&u16::from(b' '));
+        if !short {
+            return Some("is no DOS name of 8.3 characters".to_owned());
+        }
+    }
+    None
+}
+
+impl Check<'_> {
+    /// Parents of all files exist, and each directory leads to the root.
+    pub fn parents(&mut self) {
+        let mut sound = std::collections::BTreeSet::from([record::ROOT]);
+        let mut circles = Vec::new();
+        for (&number, facts) in self.files.iter().filter(|(_, facts)| facts.is_directory() && facts.names > 0) {
+            let (mut path, mut at) = (vec![number], facts.parent.record());
+            while !sound.contains(&at) {
+                if path.contains(&at) {
+                    circles.push(number);
+                    break;
+                }
+                path.push(at);
+                // A parent that does not exist has been told of.
+                match self.files.get(&at).filter(|_| path.len() < MAX_DEPTH * 4) {
+                    Some(facts) => at = facts.parent.record(),
+                    None => break,
+                }
+            }
+            sound.extend(path);
+        }
+        for number in circles {
+            let message = "its parents run in a circle and do not lead to the root";
+            self.bad("ntfs-orphan", &record_text(number), self.record_place(number), message);
+        }
+    }
+
+    /// Names of files that no directory has.
+    pub fn missing_entries(&mut self) {
+        for number in self.names.missing() {
+            let Some(file) = self.load_file(number) else { continue };
+            let reference = file.reference();
+            for attribute in file.attributes().filter(|attribute| attribute.kind == attribute_type::FILE_NAME) {
+                let Some((fixed, name)) = attribute.value().and_then(parse) else { continue };
+                let parent = FileReference(fixed.parent.get());
+                // A directory that is not readable has been told of, and one that does not exist, too.
+                let readable = self.files.get(&parent.record()).is_some_and(|facts| {
+                    facts.sequence == parent.sequence() && facts.is_directory() && !facts.index_broken
+                });
+                if readable && self.names.is_missing(parent.record(), reference, fixed.namespace, name) {
+                    let message = format!(
+                        "its name `{}` (namespace {}) is not in the index of directory {}",
+                        name_of(name),
+                        fixed.namespace,
+                        parent.record()
+                    );
+                    self.bad("ntfs-index-missing", &record_text(number), attribute.at, message);
+                }
+            }
+        }
+    }
+
+    /// Path of a file, as far as it leads; `None`: nothing is known.
+    pub fn path(&self, number: u64) -> Option<String> {
+        let mut parts = Vec::new();
+        let mut at = number;
+        for _ in 0..MAX_DEPTH {
+            if at == record::ROOT {
+                break;
+            }
+            let Some(file) = self.load_file(at).or_else(|| self.load_file(self.base_of(at)?)) else { break };
+            let names = file.attributes().filter(|attribute| attribute.kind == attribute_type::FILE_NAME);
+            let mut names = names.filter_map(|attribute| parse(attribute.value()?));
+            let Some((fixed, name)) = names.find(|(fixed, _)| fixed.namespace != namespace::DOS) else { break };
+            parts.push(name_of(name).to_string());
+            at = FileReference(fixed.parent.get()).record();
+        }
+        if parts.is_empty() && number != record::ROOT {
+            return None;
+        }
+        parts.reverse();
+        let root = if at == record::ROOT { "\\" } else { "?\\" };
+        Some(format!("{root}{}", parts.join("\\")))
+    }
+
+    /// The base record that `extension` belongs to.
+    fn base_of(&self, extension: u64) -> Option<u64> {
+        let has = |list: &[(u64, u16)]| list.iter().any(|(number, _)| *number == extension);
+        self.extensions.iter().find(|(_, list)| has(list)).map(|(base, _)| *base)
+    }
+}

@@ -1,0 +1,107 @@
+//! Views of the volume's files: `$Reparse` and `$ObjId` in `$Extend`.
+
+use std::collections::BTreeSet;
+
+use super::Check;
+use super::index::{Entry, IndexJob};
+use super::mft::record_text;
+use crate::report::{Finding, Findings};
+use crate::volume::ntfs::format::*;
+
+impl Check<'_> {
+    /// Whether the file is one of `$Extend`.
+    pub fn is_in_extend(&self, number: u64) -> bool {
+        self.files.get(&number).is_some_and(|facts| facts.parent.record() == record::EXTEND)
+    }
+
+    /// Whether the file is `$ObjId`; `$Quota` has an index of that name, too.
+    pub fn is_object_ids(&self, number: u64) -> bool {
+        self.is_in_extend(number) && self.path(number).is_some_and(|path| path.eq_ignore_ascii_case(r"\$Extend\$ObjId"))
+    }
+
+    /// `$R` has every reparse point: tag, then file.
+    pub fn reparse_index(&mut self, job: &IndexJob) {
+        let Some(file) = self.load_file(job.file) else { return };
+        let text = format!("{}, index $R", record_text(job.file));
+        let files = std::mem::take(&mut self.files);
+        let mut seen = BTreeSet::new();
+        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+            let mut bad = |message: String| {
+                findings.add(Finding::new("ntfs-reparse-index", text.clone(), message).at(entry.at));
+            };
+            let Some((tag, reference)) = entry.key.split_first_chunk::<4>() else {
+                return bad(format!("has a key of {} bytes, not 12", entry.key.len()));
+            };
+            let Some(reference) = reference.first_chunk::<8>().map(|bytes| FileReference(u64::from_le_bytes(*bytes)))
+            else {
+                return bad(format!("has a key of {} bytes, not 12", entry.key.len()));
+            };
+            let (tag, number) = (u32::from_le_bytes(*tag), reference.record());
+            match files.get(&number) {
+                Some(facts) if facts.sequence == reference.sequence() && facts.reparse_tag == tag => {
+                    seen.insert(number);
+                }
+                Some(facts) if facts.reparse_tag != 0 => {
+                    let actual = facts.reparse_tag;
+                    bad(format!("gives record {number} the tag {tag:#010x}; it has {actual:#010x}"));
+                }
+                _ => bad(format!("has record {number} with tag {tag:#010x}, which is no reparse point")),
+            }
+        };
+        let whole = self.walk(&file, &job.name, &mut visit);
+        self.files = files;
+        if whole {
+            self.reparse_points_without(&seen);
+        }
+    }
+
+    fn reparse_points_without(&mut self, seen: &BTreeSet<u64>) {
+        let points = self.files.iter().filter(|(number, facts)| facts.reparse_tag != 0 && !seen.contains(number));
+        let missing: Vec<(u64, u32)> = points.map(|(number, facts)| (*number, facts.reparse_tag)).collect();
+        for (number, tag) in missing {
+            let message = format!("is a reparse point of tag {tag:#010x}, which $Extend\\$Reparse:$R does not have");
+            self.bad("ntfs-reparse-index", &record_text(number), self.record_place(number), message);
+        }
+    }
+
+    /// `$O` has every object id, with the file and the id's origin.
+    pub fn object_id_index(&mut self, job: &IndexJob) {
+        let Some(file) = self.load_file(job.file) else { return };
+        let text = format!("{}, index $O", record_text(job.file));
+        let ids = std::mem::take(&mut self.object_ids);
+        let files = std::mem::take(&mut self.files);
+        let mut seen = BTreeSet::new();
+        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+            let mut bad = |message: String| {
+                findings.add(Finding::new("ntfs-object-id", text.clone(), message).at(entry.at));
+            };
+            let (Ok(id), Some(reference)) = (<[u8; 16]>::try_from(entry.key), entry.data.first_chunk::<8>()) else {
+                return bad(format!("has {} bytes of key, {} of data", entry.key.len(), entry.data.len()));
+            };
+            let reference = FileReference(u64::from_le_bytes(*reference));
+            let number = reference.record();
+            if number == record::VOLUME {
+                return;
+            }
+            let known = files.get(&number).is_some_and(|facts| facts.sequence == reference.sequence());
+            if !known || ids.get(&id) != Some(&number) {
+                bad(format!("has an id for record {number}, which the record does not have"));
+            }
+            seen.insert(id);
+        };
+        let whole = self.walk(&file, &job.name, &mut visit);
+        self.files = files;
+        for (id, &number) in ids.iter().filter(|(id, _)| whole && !seen.contains(*id)) {
+            let _ = id;
+            let message = "has an object id that $Extend\\$ObjId:$O does not have";
+            self.bad("ntfs-object-id", &record_text(number), self.record_place(number), message);
+        }
+    }
+
+    /// Reparse points and object ids on a volume without the view for them.
+    pub fn missing_views(&mut self, jobs: &[IndexJob]) {
+        if !jobs.iter().any(|job| job.name.to_string() == "$R" && self.is_in_extend(job.file)) {
+            self.reparse_points_without(&BTreeSet::new());
+        }
+    }
+}
