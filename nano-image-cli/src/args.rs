@@ -29,6 +29,7 @@ pub enum Command {
     Inspect(Inspect),
     Cat(read::Cat),
     Extract(read::Extract),
+    Diff(read::Diff),
     RunHint(RunHint),
     Verify(Verify),
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod diff;
 mod images;
 mod inspect;
 mod launch;
@@ -37,6 +38,10 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Cat(arguments) => read::cat(arguments),
         Command::Extract(arguments) => read::extract(arguments),
+        Command::Diff(arguments) => match diff::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
     };
     match result {

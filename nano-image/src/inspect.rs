@@ -2,13 +2,19 @@
 //!
 //! What cannot be read below the partition table becomes a note; everything else is still told.
 
+mod bcd_text;
 mod boot;
+mod diff;
 mod extract;
 mod files;
+mod hives;
 mod image;
+mod listing;
 mod partition;
+mod sddl;
 mod text;
 pub mod verify;
+mod value_text;
 mod volume;
 mod windows;
 mod wof;
@@ -20,6 +26,7 @@ use serde::Serialize;
 use crate::content::Extent;
 use crate::disk::{DiskReader, Format, Subformat};
 use crate::error::{Error, Result};
+pub use diff::{Category, Compared, DiffText, Difference, diff};
 pub use extract::{ExtractOptions, Extracted, extract};
 pub use files::{DirectoryEntry, FileId, Files, Stream, copy};
 pub use image::Image;
@@ -109,6 +116,9 @@ pub struct Partition {
     pub guid: Option<String>,
     /// Whether a BIOS boots from it (MBR).
     pub active: bool,
+    /// Attribute bits in the table; 0 on an MBR disk.
+    #[serde(skip)]
+    pub attributes: u64,
     /// First byte.
     pub start: u64,
     /// Bytes.

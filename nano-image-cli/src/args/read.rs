@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nano_image::inspect::Category;
 
 /// Print a file of a disk image
 #[derive(Args, Debug)]
@@ -50,6 +51,34 @@ pub struct Extract {
     pub quiet: bool,
 }
 
+/// Tell what is different between two disk images: partitions, files, registry, boot entries
+#[derive(Args, Debug)]
+#[command(after_long_help = DIFF_EXAMPLES)]
+pub struct Diff {
+    /// First disk image: VHDX, VHD or raw, also of other makers
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+
+    /// Second disk image
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+
+    /// Kinds of differences that do not count
+    ///
+    /// container, partition, volume, file, content, stream, attributes, times, identifiers, security, links, reparse,
+    /// registry, boot, storage
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
+    pub ignore: Vec<Category>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print nothing: the exit status tells
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
 const CAT_EXAMPLES: &str = "\
 Examples:
   nano-image cat nano.vhdx Windows/Panther/Unattend.xml
@@ -66,3 +95,15 @@ Examples:
   nano-image extract nano.vhdx -p 1 -C esp
 
 Nothing that exists is replaced. Links and junctions are not copied but told.";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  nano-image diff old.vhdx new.vhdx
+  nano-image diff old.vhdx new.vhd --ignore times,identifiers,container
+  nano-image diff --json old.vhdx new.vhdx | jq -r '.differences[] | select(.category == \"registry\") | .key'
+
+Hives and boot stores are compared by their keys and values, compressed files by what they hold. Where files lie on the
+disk, and what follows from that, is not compared.
+
+Exit status:
+  0 no differences   1 differences   4 something could not be compared, and nothing else differs";

@@ -75,7 +75,7 @@ fn entry(id: Guid, object: &BcdObject, table: &PartitionTable) -> BootEntry {
 }
 
 /// A device, with the partition of this disk that it names.
-fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
+pub(super) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
     let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
         let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);
         let this_disk = table.disk_id.as_deref() == Some(&disk);

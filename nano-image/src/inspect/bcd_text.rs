@@ -1,0 +1,157 @@
+//! Boot configuration in words: the names of bcdedit.
+
+use super::PartitionTable;
+use super::boot::device;
+use crate::registry::Value;
+use crate::types::Guid;
+use crate::windows::boot::BootDevice;
+use crate::windows::boot::bcd::{BcdObject, element, object_type, well_known};
+
+/// Names of elements ("BcdLibraryElementTypes" and the like of the BCD WMI provider).
+const ELEMENTS: [(u32, &str); 63] = [
+    (element::DEVICE, "device"),
+    (element::PATH, "path"),
+    (element::DESCRIPTION, "description"),
+    (element::LOCALE, "locale"),
+    (element::INHERIT, "inherit"),
+    (0x1500_0007, "truncatememory"),
+    (0x1400_0008, "recoverysequence"),
+    (0x1600_0009, "recoveryenabled"),
+    (0x1700_000A, "badmemorylist"),
+    (element::BAD_MEMORY_ACCESS, "badmemoryaccess"),
+    (element::BOOT_DEBUG, "bootdebug"),
+    (element::DEBUG_TYPE, "debugtype"),
+    (0x1500_0012, "debugaddress"),
+    (element::DEBUG_PORT, "debugport"),
+    (element::DEBUG_BAUD_RATE, "baudrate"),
+    (element::DEBUG_CHANNEL, "channel"),
+    (element::DEBUG_TARGET, "targetname"),
+    (0x1600_0017, "noumex"),
+    (element::DEBUG_BUS, "busparams"),
+    (element::DEBUG_HOST, "hostip"),
+    (element::DEBUG_HOST_PORT, "port"),
+    (element::DEBUG_DHCP, "dhcp"),
+    (element::DEBUG_KEY, "key"),
+    (element::BOOT_EMS, "bootems"),
+    (element::EMS_PORT, "emsport"),
+    (element::EMS_BAUD_RATE, "emsbaudrate"),
+    (0x1600_0040, "advancedoptions"),
+    (0x1600_0041, "optionsedit"),
+    (0x1600_0046, "graphicsmodedisabled"),
+    (0x1600_0048, "nointegritychecks"),
+    (element::TEST_SIGNING, "testsigning"),
+    (0x1600_0050, "extendedinput"),
+    (0x1500_0052, "graphicsresolution"),
+    (element::ISOLATED_CONTEXT, "isolatedcontext"),
+    (0x1500_0065, "displaymessage"),
+    (0x1500_0066, "displaymessageoverride"),
+    (0x1600_006C, "bootuxdisabled"),
+    (element::ALLOWED_IN_MEMORY_SETTINGS, "allowedinmemorysettings"),
+    (element::OS_DEVICE, "osdevice"),
+    (element::SYSTEM_ROOT, "systemroot"),
+    (element::DISPLAY_ORDER, "displayorder"),
+    (0x2400_0002, "bootsequence"),
+    (element::TIMEOUT, "timeout"),
+    (0x2600_0005, "resume"),
+    (element::BOOTMGR_RESUME_OBJECT, "resumeobject"),
+    (element::TOOLS_DISPLAY_ORDER, "toolsdisplayorder"),
+    (0x2600_0020, "displaybootmenu"),
+    (0x2600_0010, "detecthal"),
+    (element::RESUME_BOOT_MENU_POLICY, "bootmenupolicy"),
+    (element::NX, "nx"),
+    (0x2500_0021, "pae"),
+    (0x2600_0022, "winpe"),
+    (0x2600_0024, "nocrashautoreboot"),
+    (0x2600_0060, "onecpu"),
+    (0x2500_0061, "numproc"),
+    (0x2600_00A0, "debug"),
+    (0x2600_00B0, "ems"),
+    (element::BOOT_MENU_POLICY, "bootmenupolicy"),
+    (0x2500_00E0, "bootstatuspolicy"),
+    (element::HYPERVISOR_LAUNCH_TYPE, "hypervisorlaunchtype"),
+    (element::HYPERVISOR_DEBUG_TYPE, "hypervisordebugtype"),
+    (element::HYPERVISOR_DEBUG_PORT, "hypervisordebugport"),
+    (element::HYPERVISOR_BAUD_RATE, "hypervisorbaudrate"),
+];
+
+/// Names of objects that every store shares.
+const OBJECTS: [(Guid, &str); 11] = [
+    (well_known::BOOTMGR, "{bootmgr}"),
+    (well_known::MEMDIAG, "{memdiag}"),
+    (well_known::GLOBAL_SETTINGS, "{globalsettings}"),
+    (well_known::BOOT_LOADER_SETTINGS, "{bootloadersettings}"),
+    (well_known::RESUME_LOADER_SETTINGS, "{resumeloadersettings}"),
+    (well_known::DEBUGGER_SETTINGS, "{dbgsettings}"),
+    (well_known::EMS_SETTINGS, "{emssettings}"),
+    (well_known::BAD_MEMORY, "{badmemory}"),
+    (well_known::HYPERVISOR_SETTINGS, "{hypervisorsettings}"),
+    (well_known::NTLDR, "{ntldr}"),
+    (well_known::TARGET_EFI, "{target-template-efi}"),
+];
+
+/// Meanings of small integers.
+const INTEGERS: [(u32, &[&str]); 5] = [
+    (element::NX, &["OptIn", "OptOut", "AlwaysOff", "AlwaysOn"]),
+    (element::BOOT_MENU_POLICY, &["Legacy", "Standard"]),
+    (element::HYPERVISOR_LAUNCH_TYPE, &["Off", "Auto"]),
+    (element::DEBUG_TYPE, &["Serial", "1394", "USB", "Net", "Local"]),
+    (0x2500_00E0, &["DisplayAllFailures", "IgnoreAllFailures", "IgnoreShutdownFailures", "IgnoreBootFailures"]),
+];
+
+/// Name of the element with `code` in an object of type `kind`.
+pub(super) fn element_name(kind: u32, code: u32) -> String {
+    // One code means two things.
+    if code == element::DEFAULT {
+        return if kind == object_type::BOOT_MANAGER { "default" } else { "resumeobject" }.to_owned();
+    }
+    let known = ELEMENTS.iter().find(|(known, _)| *known == code);
+    known.map_or_else(|| format!("custom:{code:08x}"), |(_, name)| (*name).to_owned())
+}
+
+/// What a type of objects is called.
+pub(super) fn kind_name(kind: u32) -> String {
+    let name = match kind {
+        object_type::BOOT_MANAGER => "boot manager",
+        object_type::OS_LOADER => "loader",
+        object_type::RESUME => "resume from hibernation",
+        object_type::MEMORY_TESTER => "memory tester",
+        object_type::INHERIT_ANY => "settings",
+        object_type::INHERIT_OS_LOADER => "loader settings",
+        object_type::INHERIT_RESUME => "resume settings",
+        0x1010_0001 => "firmware boot manager",
+        0x1030_0006 => "legacy loader",
+        0x1010_FFFD | 0x3000_0000 => "device options",
+        other => return format!("type {other:#010x}"),
+    };
+    name.to_owned()
+}
+
+/// An identifier, by its name if it is well known.
+pub(super) fn object_name(id: Guid) -> String {
+    let known = OBJECTS.iter().find(|(known, _)| *known == id);
+    known.map_or_else(|| format!("{{{id}}}"), |(_, name)| (*name).to_owned())
+}
+
+/// The value of an element in words.
+pub(super) fn element_value(code: u32, value: &Value, object: &BcdObject, table: &PartitionTable) -> String {
+    let named = |text: &str| text.parse().map_or_else(|_| text.to_owned(), object_name);
+    let text = match code >> 24 & 0xF {
+        1 => BootDevice::from_bytes(&value.data).map(|found| device(found, object, table).text),
+        2 => value.text(),
+        3 => value.text().map(|text| named(&text)),
+        4 => value.texts().map(|texts| texts.iter().map(|text| named(text)).collect::<Vec<_>>().join(", ")),
+        5 => object.integer(code).map(|number| {
+            let meanings = INTEGERS.iter().find(|(known, _)| *known == code).map(|(_, meanings)| *meanings);
+            let meaning = meanings.and_then(|meanings| meanings.get(usize::try_from(number).ok()?));
+            meaning.map_or_else(|| number.to_string(), |meaning| (*meaning).to_owned())
+        }),
+        6 => value.data.first().map(|&byte| if byte == 0 { "No" } else { "Yes" }.to_owned()),
+        7 => {
+            let numbers = value.data.chunks_exact(8);
+            let numbers = numbers.map(|number| u64::from_le_bytes(number.try_into().expect("8 bytes")));
+            Some(numbers.map(|number| format!("{number:#x}")).collect::<Vec<_>>().join(", "))
+        }
+        _ => None,
+    };
+    text.unwrap_or_else(|| super::value_text::value(value))
+}

@@ -1,0 +1,58 @@
+//! Differences as text.
+
+use super::Difference;
+
+/// Puts differences into lines, under headings of what they are in.
+#[derive(Clone, Debug, Default)]
+pub struct DiffText {
+    partition: Option<Option<u32>>,
+    path: Option<String>,
+    key: Option<String>,
+}
+
+impl DiffText {
+    /// The lines of the next difference.
+    pub fn lines(&mut self, difference: &Difference) -> String {
+        let Difference { partition, path, key, what, old, new, .. } = difference;
+        let mut text = String::new();
+        if self.partition != Some(*partition) {
+            *self = Self { partition: Some(*partition), ..Self::default() };
+            text += &match partition {
+                Some(number) => format!("partition {number}\n"),
+                None => "disk\n".to_owned(),
+            };
+        }
+        if what == "file"
+            && let Some(path) = path
+        {
+            // A file that one side has is its own heading.
+            (self.path, self.key) = (None, None);
+            let (mark, facts) = if new.is_some() { ('+', new) } else { ('-', old) };
+            return text + &format!("  {mark} {}  ({})\n", clean(path), clean(facts.as_deref().unwrap_or_default()));
+        }
+        if self.path != *path {
+            (self.path, self.key) = (path.clone(), None);
+            text += &path.iter().map(|path| format!("  {}\n", clean(path))).collect::<String>();
+        }
+        let mut indent = if path.is_some() { "    " } else { "  " };
+        if self.key != *key {
+            self.key.clone_from(key);
+            text += &key.iter().map(|key| format!("    [{}]\n", clean(key))).collect::<String>();
+        }
+        if key.is_some() {
+            indent = "      ";
+        }
+        let change = match (old, new) {
+            (Some(old), Some(new)) => format!("{} → {}", clean(old), clean(new)),
+            (Some(old), None) => format!("- {}", clean(old)),
+            (None, Some(new)) => format!("+ {}", clean(new)),
+            (None, None) => String::new(),
+        };
+        text + &format!("{indent}{}: {change}\n", clean(what))
+    }
+}
+
+/// Text of an image, without characters that command a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

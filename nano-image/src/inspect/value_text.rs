@@ -1,0 +1,74 @@
+//! Registry values as text for people.
+
+use crate::registry::{Value, ValueKind};
+
+/// Bytes of data that are shown.
+const SHOWN: usize = 64;
+/// Characters of text that are shown.
+const SHOWN_TEXT: usize = 400;
+
+/// A value with its type where the text alone does not tell it.
+pub(super) fn value(value: &Value) -> String {
+    excerpt(value, 0)
+}
+
+/// Two values that differ: of long data the part is shown where they do.
+pub(super) fn pair(old: &Value, new: &Value) -> (String, String) {
+    let differs = old.data.iter().zip(&new.data).position(|(old, new)| old != new);
+    let at = differs.unwrap_or(old.data.len().min(new.data.len())) & !15;
+    let (old_text, new_text) = (excerpt(old, at), excerpt(new, at));
+    if old_text == new_text {
+        // Text that ends the same, but is stored otherwise.
+        return (bytes(&old.data, at, old.kind), bytes(&new.data, at, new.kind));
+    }
+    (old_text, new_text)
+}
+
+fn excerpt(value: &Value, at: usize) -> String {
+    let kind = value.kind;
+    let text = match kind {
+        ValueKind::SZ => value.text().map(|text| quoted(&text)),
+        ValueKind::EXPAND_SZ | ValueKind::LINK => value.text().map(|text| format!("{} ({kind})", quoted(&text))),
+        ValueKind::MULTI_SZ => value.texts().map(|texts| {
+            let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+            format!("[{}]", texts.join(", "))
+        }),
+        ValueKind::DWORD | ValueKind::DWORD_BIG_ENDIAN => {
+            value.as_dword().map(|number| format!("{number:#010x} ({number})"))
+        }
+        ValueKind::QWORD => value.as_qword().map(|number| format!("{number:#018x} ({number})")),
+        _ => None,
+    };
+    match text {
+        Some(text) if text.chars().count() <= SHOWN_TEXT => text,
+        Some(_) => {
+            let units = value.data[at.min(value.data.len())..].chunks_exact(2);
+            let units: Vec<u16> =
+                units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).take(SHOWN_TEXT / 2).collect();
+            format!("… {} … ({} bytes)", quoted(&String::from_utf16_lossy(&units)), value.data.len())
+        }
+        None => bytes(&value.data, at, kind),
+    }
+}
+
+fn bytes(data: &[u8], at: usize, kind: ValueKind) -> String {
+    let kind = if kind == ValueKind::BINARY { String::new() } else { format!(" ({kind})") };
+    if data.is_empty() {
+        return format!("empty{kind}");
+    }
+    if data.len() <= SHOWN {
+        return format!("{}{kind}", hex(data));
+    }
+    let from = at.min(data.len());
+    let shown = hex(&data[from..data.len().min(from + SHOWN / 2)]);
+    format!("… {shown} … from byte {from} of {}{kind}", data.len())
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug().to_string().replace("\\\\", "\\"))
+}
