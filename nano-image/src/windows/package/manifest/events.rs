@@ -1,0 +1,135 @@
+//! Providers of events and their channels (`<instrumentation>`, the schema of event manifests).
+
+use super::{Manifest, is_true};
+use crate::types::Guid;
+use crate::windows::package::xml::Element;
+
+/// A provider of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventProvider {
+    /// Name.
+    pub name: String,
+    /// Identifier.
+    pub guid: Guid,
+    /// Files with its texts by the names of their values (`ResourceFileName` …), with macros.
+    pub files: Vec<(&'static str, String)>,
+    /// Its own channels.
+    pub channels: Vec<Channel>,
+    /// Channels of others that it writes to.
+    pub imported: Vec<ImportedChannel>,
+}
+
+/// A channel that events are written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Channel {
+    /// Name, e.g. `Microsoft-Windows-Hyper-V-VMMS-Admin`.
+    pub name: String,
+    /// Number in its provider, if it is given.
+    pub number: Option<u32>,
+    /// 0 Admin, 1 Operational, 2 Analytic, 3 Debug.
+    pub kind: u32,
+    /// 0 Application, 1 System, 2 Custom.
+    pub isolation: u32,
+    /// Whether events are recorded.
+    pub enabled: bool,
+    /// Who may read and write, as SDDL.
+    pub access: Option<String>,
+    /// Bytes that it keeps at most.
+    pub max_size: Option<u32>,
+    /// Whether old events stay when it is full.
+    pub retention: bool,
+    /// Whether a full one is put aside.
+    pub auto_backup: bool,
+}
+
+/// A channel of another provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedChannel {
+    /// Name.
+    pub name: String,
+    /// Number in this provider, if it is given.
+    pub number: Option<u32>,
+}
+
+const KINDS: [&str; 4] = ["Admin", "Operational", "Analytic", "Debug"];
+const ISOLATIONS: [&str; 3] = ["Application", "System", "Custom"];
+/// Attributes that name files, and the values that they become.
+const FILES: [(&str, &str); 3] = [
+    ("resourceFileName", "ResourceFileName"),
+    ("messageFileName", "MessageFileName"),
+    ("parameterFileName", "ParameterFileName"),
+];
+
+impl Manifest {
+    pub(super) fn read_instrumentation(&mut self, instrumentation: &Element) {
+        for part in &instrumentation.children {
+            match part.name.as_str() {
+                "events" => {
+                    for provider in &part.children {
+                        match provider.name.as_str() {
+                            "provider" => self.read_provider(provider),
+                            // Messages are in the provider's own files.
+                            "messageTable" => {}
+                            _ => self.unhandled(provider, "not known in `events`"),
+                        }
+                    }
+                }
+                "counters" => self.unhandled(part, "performance counters are registered by a program"),
+                _ => self.unhandled(part, "not known in `instrumentation`"),
+            }
+        }
+    }
+
+    fn read_provider(&mut self, element: &Element) {
+        let guid = element.attribute("guid").and_then(|guid| guid.parse().ok());
+        let (Some(name), Some(guid)) = (element.attribute("name"), guid) else {
+            return self.unhandled(element, "a provider of events without a name or GUID");
+        };
+        let file = |(attribute, value)| Some((value, element.attribute(attribute)?.to_owned()));
+        let files = FILES.into_iter().filter_map(file).filter(|(_, path)| !path.is_empty()).collect();
+        let mut provider =
+            EventProvider { name: name.to_owned(), guid, files, channels: Vec::new(), imported: Vec::new() };
+        for part in element.children.iter().filter(|part| part.name == "channels").flat_map(|list| &list.children) {
+            let Some(name) = part.attribute("name").filter(|name| !name.is_empty()).map(str::to_owned) else {
+                self.unhandled(part, "a channel without a name");
+                continue;
+            };
+            let number = part.attribute("value").and_then(|text| text.parse().ok());
+            match part.name.as_str() {
+                "importChannel" => provider.imported.push(ImportedChannel { name, number }),
+                "channel" => match read_channel(part, name, number) {
+                    Ok(channel) => provider.channels.push(channel),
+                    Err(why) => self.unhandled(part, why),
+                },
+                _ => self.unhandled(part, "not known in `channels`"),
+            }
+        }
+        self.event_providers.push(provider);
+    }
+}
+
+fn read_channel(element: &Element, name: String, number: Option<u32>) -> Result<Channel, String> {
+    let index = |names: &[&str], attribute: &str| {
+        let Some(value) = element.attribute(attribute) else { return Ok(0) };
+        let found = names.iter().position(|known| value.eq_ignore_ascii_case(known));
+        found.map(|index| index as u32).ok_or_else(|| format!("`{value}` is no known {attribute} of a channel"))
+    };
+    let logging = element.children.iter().find(|part| part.name == "logging");
+    // A setting of the log: an element with text.
+    let log = |name: &str| logging?.children.iter().find(|part| part.name == name).map(|part| part.text.trim());
+    let max_size = log("maxSize").map(|text| text.parse().map_err(|_| format!("`{text}` is not a size")));
+    let kind = index(&KINDS, "type")?;
+    Ok(Channel {
+        name,
+        number,
+        kind,
+        isolation: index(&ISOLATIONS, "isolation")?,
+        enabled: is_true(element.attribute("enabled")),
+        access: element.attribute("access").filter(|sddl| !sddl.is_empty()).map(str::to_owned),
+        max_size: max_size.transpose()?,
+        retention: is_true(log("retention")),
+        auto_backup: is_true(log("autoBackup")),
+    })
+}

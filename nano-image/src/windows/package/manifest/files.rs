@@ -1,0 +1,171 @@
+//! Files and directories.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Manifest, is_true, security_name};
+use crate::error::{Error, Result};
+use crate::windows::package::xml::Element;
+
+/// A file of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManifestFile {
+    /// Name in the component's folder of the store.
+    pub name: String,
+    /// Name in the component's folder of the cabinet, if it differs.
+    pub source_name: Option<String>,
+    /// Folder it is installed to, with macros; `None` leaves it in the store.
+    pub destination_path: Option<String>,
+    /// Name there, if it differs.
+    pub destination_name: Option<String>,
+    /// Further paths that it is linked to, with macros.
+    pub links: Vec<String>,
+    /// Names or number of file attributes, as written.
+    pub attributes: Option<String>,
+    /// Whether programs change it, so that it is copied from the store and not linked.
+    pub writeable: bool,
+    /// Name of its security descriptor.
+    pub security: Option<String>,
+    /// Digest of its contents.
+    pub digest: Option<Digest>,
+}
+
+/// The digest of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// How it is computed.
+    pub algorithm: DigestAlgorithm,
+    /// Its bytes.
+    pub value: Vec<u8>,
+}
+
+/// An algorithm for digests (`http://www.w3.org/2000/09/xmldsig#…`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// A directory of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Directory {
+    /// Path, with macros.
+    pub path: String,
+    /// Names or number of file attributes, as written.
+    pub attributes: Option<String>,
+    /// Name of its security descriptor.
+    pub security: Option<String>,
+}
+
+impl ManifestFile {
+    /// Names that the file can have in the component's folder of the cabinet.
+    pub fn payload_names(&self) -> impl Iterator<Item = &str> {
+        self.source_name.as_deref().into_iter().chain([self.name.as_str()])
+    }
+
+    /// Name at the destination.
+    pub fn installed_name(&self) -> &str {
+        self.destination_name.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl Manifest {
+    pub(super) fn read_file(&mut self, element: &Element) -> Result<()> {
+        let given = |name| element.attribute(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        let name = given("name").ok_or_else(|| Error::corrupt("a file without a name").at(element.offset))?;
+        let mut file = ManifestFile {
+            source_name: given("sourceName").filter(|source| *source != name),
+            destination_name: given("destinationName").filter(|destination| *destination != name),
+            destination_path: given("destinationPath"),
+            links: Vec::new(),
+            attributes: given("attributes"),
+            writeable: given("writeableType").is_some_and(|kind| !kind.eq_ignore_ascii_case("readOnly")),
+            security: security_name(element),
+            digest: None,
+            name,
+        };
+        if is_true(element.attribute("compress")) {
+            self.unhandled(element, "NTFS compression is not used; the file is installed plain");
+        }
+        for part in &element.children {
+            match part.name.as_str() {
+                "hash" => self.read_digest(part, &mut file)?,
+                "link" => match part.attribute("destination") {
+                    Some(destination) => file.links.push(destination.to_owned()),
+                    None => self.unhandled(part, "a link without a destination"),
+                },
+                "lodctr" => self.unhandled(part, "performance counters are registered by a program"),
+                "gac" | "ngen" => self.unhandled(part, "assemblies of .NET are registered by a program"),
+                // Descriptions of what is in the file, and of how it is signed.
+                "securityDescriptor"
+                | "systemProtection"
+                | "signatureInfo"
+                | "infFile"
+                | "resfile"
+                | "comClass"
+                | "comInterfaceProxyStub"
+                | "typelib"
+                | "windowClass"
+                | "activatableClass" => {}
+                _ => self.unhandled(part, format!("not known in the file `{}`", file.name)),
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn read_digest(&mut self, hash: &Element, file: &mut ManifestFile) -> Result<()> {
+        let part = |name: &str| hash.children.iter().find(|child| child.name == name);
+        let identity = part("Transforms").into_iter().flat_map(|transforms| &transforms.children).all(|transform| {
+            let algorithm = transform.attribute("Algorithm").unwrap_or_default();
+            algorithm.rsplit('.').next().is_some_and(|name| name.eq_ignore_ascii_case("Identity"))
+        });
+        let method = part("DigestMethod").and_then(|method| method.attribute("Algorithm")).unwrap_or_default();
+        let algorithm = match method.rsplit('#').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "sha256" => DigestAlgorithm::Sha256,
+            "sha1" => DigestAlgorithm::Sha1,
+            _ => {
+                self.unhandled(hash, format!("the digest `{method}` of the file `{}` is not checked", file.name));
+                return Ok(());
+            }
+        };
+        if !identity {
+            self.unhandled(hash, format!("the digest of the file `{}` is not that of its contents", file.name));
+            return Ok(());
+        }
+        let text = part("DigestValue").map_or("", |value| value.text.trim());
+        let value = STANDARD.decode(text).ok().filter(|value| value.len() == algorithm.len());
+        let bad = || Error::corrupt(format!("bad digest `{text}` of the file `{}`", file.name)).at(hash.offset);
+        file.digest = Some(Digest { algorithm, value: value.ok_or_else(bad)? });
+        Ok(())
+    }
+
+    pub(super) fn read_directory(&mut self, element: &Element) {
+        let Some(path) = element.attribute("destinationPath") else {
+            return self.unhandled(element, "a directory without a path");
+        };
+        for part in
+            element.children.iter().filter(|part| !part.is("securityDescriptor") && !part.is("systemProtection"))
+        {
+            self.unhandled(part, format!("not known in the directory `{path}`"));
+        }
+        self.directories.push(Directory {
+            path: path.to_owned(),
+            attributes: element.attribute("attributes").filter(|names| !names.is_empty()).map(str::to_owned),
+            security: security_name(element),
+        });
+    }
+}
+
+impl DigestAlgorithm {
+    fn len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Registry keys and the spelling of their values.
+
+use super::{Manifest, is_true, security_name};
+use crate::registry::{Value, ValueKind};
+use crate::windows::package::xml::Element;
+
+/// A key of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistryKey {
+    /// Path from a root (`HKEY_LOCAL_MACHINE\…`), with macros.
+    pub path: String,
+    /// Values.
+    pub values: Vec<RegistryValue>,
+    /// Name of its security descriptor.
+    pub security: Option<String>,
+}
+
+/// A value of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistryValue {
+    /// Name; empty for the default value.
+    pub name: String,
+    /// Type.
+    pub kind: ValueKind,
+    /// Data as written, with macros; `None` if nothing is.
+    pub text: Option<String>,
+    /// Whether one that is there stays.
+    pub keep_existing: bool,
+    /// What to do with one that is there.
+    pub operation: Operation,
+}
+
+/// What to do with a value that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is replaced.
+    Replace,
+    /// The items of a list are added to it.
+    Append,
+}
+
+impl Manifest {
+    pub(super) fn read_registry_key(&mut self, element: &Element) {
+        let Some(path) = element.attribute("keyName").filter(|path| !path.is_empty()) else {
+            return self.unhandled(element, "a registry key without a name");
+        };
+        let mut key = RegistryKey { path: path.to_owned(), values: Vec::new(), security: security_name(element) };
+        for part in &element.children {
+            match part.name.as_str() {
+                "registryValue" => match read_value(part) {
+                    Ok(value) => key.values.push(value),
+                    Err(why) => self.unhandled(part, format!("{why} (in the key `{path}`)")),
+                },
+                // Values that settings own are with the settings.
+                "securityDescriptor" | "systemProtection" | "overridable" => {}
+                _ => self.unhandled(part, format!("not known in the key `{path}`")),
+            }
+        }
+        self.registry.push(key);
+    }
+}
+
+fn read_value(element: &Element) -> Result<RegistryValue, String> {
+    let kind = element.attribute("valueType").unwrap_or("REG_SZ");
+    let operation = match element.attribute("operationHint").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "replace") => Operation::Replace,
+        Some("append") => Operation::Append,
+        Some(other) => return Err(format!("the operation `{other}` is not known")),
+    };
+    let kind = value_kind(kind).ok_or_else(|| format!("the type `{kind}` is not known"))?;
+    if operation == Operation::Append && kind != ValueKind::MULTI_SZ {
+        return Err("only to a list something can be appended".into());
+    }
+    Ok(RegistryValue {
+        name: element.attribute("name").unwrap_or_default().to_owned(),
+        kind,
+        text: element.attribute("value").map(str::to_owned),
+        keep_existing: is_true(element.attribute("mutable")),
+        operation,
+    })
+}
+
+/// The type that `name` stands for: a `REG_` name or eight hexadecimal digits.
+pub(super) fn value_kind(name: &str) -> Option<ValueKind> {
+    const NAMES: [(&str, ValueKind); 12] = [
+        ("REG_NONE", ValueKind::NONE),
+        ("REG_SZ", ValueKind::SZ),
+        ("REG_EXPAND_SZ", ValueKind::EXPAND_SZ),
+        ("REG_BINARY", ValueKind::BINARY),
+        ("REG_DWORD", ValueKind::DWORD),
+        ("REG_DWORD_BIG_ENDIAN", ValueKind::DWORD_BIG_ENDIAN),
+        ("REG_LINK", ValueKind::LINK),
+        ("REG_MULTI_SZ", ValueKind::MULTI_SZ),
+        ("REG_RESOURCE_LIST", ValueKind::RESOURCE_LIST),
+        ("REG_FULL_RESOURCE_DESCRIPTOR", ValueKind::FULL_RESOURCE_DESCRIPTOR),
+        ("REG_RESOURCE_REQUIREMENTS_LIST", ValueKind::RESOURCE_REQUIREMENTS_LIST),
+        ("REG_QWORD", ValueKind::QWORD),
+    ];
+    let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, kind)| *kind);
+    let digits = || name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    known.or_else(|| digits().then(|| u32::from_str_radix(name, 16).ok().map(ValueKind)).flatten())
+}
+
+/// The value of type `kind` that `text`, with macros expanded, stands for.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub(in super::super) fn decode_value(kind: ValueKind, text: &str) -> Result<Value, String> {
+    Ok(match kind {
+        ValueKind::SZ => Value::sz(text),
+        ValueKind::EXPAND_SZ => Value::expand_sz(text),
+        ValueKind::MULTI_SZ => Value::multi_sz(decode_list(text)?),
+        ValueKind::DWORD if text.is_empty() => Value::new(kind, []),
+        ValueKind::DWORD => {
+            let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+            Value::dword(number.ok_or_else(|| format!("`{text}` is not a number of 32 bits"))?)
+        }
+        _ => Value::new(kind, decode_hex(text).ok_or_else(|| format!("`{text}` is not hexadecimal"))?),
+    })
+}
+
+/// Hexadecimal digits as bytes.
+pub(in super::super) fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            Some((digit(*high)? * 16 + digit(*low)?) as u8)
+        }
+        _ => None,
+    };
+    pairs.map(byte).collect()
+}
+
+/// The items of `"a","b c"`. Items are quoted; a quote inside one is doubled.
+pub(in super::super) fn decode_list(text: &str) -> Result<Vec<String>, String> {
+    let mut items = Vec::new();
+    let mut rest = text.trim();
+    let bad = || format!("`{text}` is not a list of quoted items");
+    while !rest.is_empty() {
+        let mut item = String::new();
+        let mut inner = rest.strip_prefix('"').ok_or_else(bad)?;
+        loop {
+            let (before, after) = inner.split_once('"').ok_or_else(bad)?;
+            item.push_str(before);
+            inner = after;
+            match inner.strip_prefix('"') {
+                Some(after) => {
+                    item.push('"');
+                    inner = after;
+                }
+                None => break,
+            }
+        }
+        // An empty item would end the list.
+        items.extend(Some(item).filter(|item| !item.is_empty()));
+        rest = inner.trim_start();
+        if !rest.is_empty() {
+            rest = rest.strip_prefix(',').ok_or_else(bad)?.trim_start();
+        }
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(kind: &str, text: &str) -> Result<Vec<u8>, String> {
+        decode_value(value_kind(kind).unwrap(), text).map(|value| value.data)
+    }
+
+    #[test]
+    fn values_of_all_types() {
+        assert_eq!(data("REG_SZ", "aé").unwrap(), [0x61, 0, 0xE9, 0, 0, 0]);
+        assert_eq!(data("reg_dword", "0x0000000A").unwrap(), [10, 0, 0, 0]);
+        assert_eq!(data("REG_DWORD", "7").unwrap(), [7, 0, 0, 0]);
+        assert_eq!(data("REG_QWORD", "0A88000000000000").unwrap(), 0x880Au64.to_le_bytes());
+        assert_eq!(data("REG_BINARY", "02fF00").unwrap(), [2, 0xFF, 0]);
+        assert_eq!(data("REG_NONE", "").unwrap(), []);
+        assert_eq!(data("00020001", "610000").unwrap(), [0x61, 0, 0]);
+        assert_eq!(decode_value(value_kind("00100000").unwrap(), "").unwrap().kind, ValueKind(0x10_0000));
+        assert_eq!(data("REG_MULTI_SZ", "").unwrap(), [0, 0]);
+        assert_eq!(decode_list(r#""a","b, c" , "d""e""#).unwrap(), ["a", "b, c", "d\"e"]);
+        for (kind, text) in [
+            ("REG_DWORD", "0x100000000"),
+            ("REG_DWORD", "x"),
+            ("REG_DWORD", "+1"),
+            ("REG_BINARY", "0"),
+            ("REG_QWORD", "0g"),
+        ] {
+            assert!(data(kind, text).is_err(), "{kind} {text}");
+        }
+        for text in ["a", "\"a", "\"a\"b", "\"a\",b"] {
+            assert!(data("REG_MULTI_SZ", text).is_err(), "{text}");
+        }
+        assert!(value_kind("REG_X").is_none() && value_kind("0002000").is_none());
+    }
+}
