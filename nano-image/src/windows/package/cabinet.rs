@@ -102,7 +102,7 @@ pub struct PackageCabinet {
     /// The packages in it; the first is the one that the cabinet is made for.
     pub packages: Vec<Arc<Mum>>,
     /// Components by their [key form](AssemblyIdentity::key_form).
-    manifests: BTreeMap<String, Arc<ManifestFile>>,
+    manifests: BTreeMap<String, Arc<StoredManifest>>,
 }
 
 /// A package's description and catalog.
@@ -118,7 +118,7 @@ pub struct Mum {
 
 /// A component's manifest.
 #[derive(Debug)]
-pub struct ManifestFile {
+pub struct StoredManifest {
     /// Name of the file without ending, and of the folder with the component's files in the cabinet.
     pub stem: String,
     /// The file, which may be compressed.
@@ -131,12 +131,12 @@ pub struct ManifestFile {
 
 impl PackageCabinet {
     /// The manifest of the component `identity`.
-    pub fn manifest(&self, identity: &AssemblyIdentity) -> Option<&Arc<ManifestFile>> {
+    pub fn manifest(&self, identity: &AssemblyIdentity) -> Option<&Arc<StoredManifest>> {
         self.manifests.get(&identity.key_form())
     }
 
     /// All components, in the order of their key forms.
-    pub fn manifests(&self) -> impl Iterator<Item = &Arc<ManifestFile>> {
+    pub fn manifests(&self) -> impl Iterator<Item = &Arc<StoredManifest>> {
         self.manifests.values()
     }
 }
@@ -258,7 +258,7 @@ fn open(source: &CabinetSource) -> Result<Cabinet> {
     }
 }
 
-fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<ManifestFile> {
+fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<StoredManifest> {
     let text = delta::expand_manifest(&stored, dictionary)?;
     let manifest = Manifest::parse(&text)?;
     let name = manifest.identity.key_form();
@@ -271,5 +271,5 @@ fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<
         return Err(if hint.is_empty() { error } else { error.with_hint(hint) });
     }
     let digest = Sha256::digest(&text).into();
-    Ok(ManifestFile { stem, digest, manifest, stored: stored.clone() })
+    Ok(StoredManifest { stem, digest, manifest, stored: stored.clone() })
 }

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cabinet::{ManifestFile, Mum, PackageCabinet};
+use super::cabinet::{Mum, PackageCabinet, StoredManifest};
 use super::identity::AssemblyIdentity;
 use super::installed::Installed;
 use super::mum::{Item, Update};
@@ -82,7 +82,7 @@ pub enum UpdateState {
 #[derive(Clone, Debug)]
 pub struct ResolvedComponent {
     /// Its manifest.
-    pub manifest: Arc<ManifestFile>,
+    pub manifest: Arc<StoredManifest>,
     /// Index of the cabinet with its files.
     pub cabinet: usize,
     /// Whether it goes into the component store only: features that are off, and what a newer version in the image

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING};
-use crate::windows::package::cabinet::ManifestFile;
+use crate::windows::package::cabinet::StoredManifest;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{Dependency, DependencyKind};
@@ -14,7 +14,7 @@ pub(super) struct Closure<'a> {
     given: &'a [Given<'a>],
     installed: &'a Installed,
     /// For each cabinet: components by name in lower case.
-    by_name: Vec<BTreeMap<String, Vec<&'a Arc<ManifestFile>>>>,
+    by_name: Vec<BTreeMap<String, Vec<&'a Arc<StoredManifest>>>>,
     found: BTreeMap<String, Found>,
     /// Key forms of what was found since the last [`take`](Self::take), in order.
     fresh: Vec<String>,
@@ -29,12 +29,12 @@ struct Found {
 /// A component whose dependencies are gone through.
 struct Frame<'a> {
     key: String,
-    file: &'a Arc<ManifestFile>,
+    file: &'a Arc<StoredManifest>,
     cabinet: usize,
     next: usize,
     needs: Vec<String>,
     /// What is to be visited before it.
-    inner: Vec<(usize, &'a Arc<ManifestFile>)>,
+    inner: Vec<(usize, &'a Arc<StoredManifest>)>,
 }
 
 impl<'a> Closure<'a> {
@@ -149,7 +149,7 @@ impl<'a> Closure<'a> {
     }
 
     /// Visits a component and all that it needs, depth first.
-    fn visit(&mut self, cabinet: usize, file: &'a Arc<ManifestFile>, missing: &mut Missing) {
+    fn visit(&mut self, cabinet: usize, file: &'a Arc<StoredManifest>, missing: &mut Missing) {
         let mut open = BTreeSet::new();
         let mut stack = Vec::new();
         self.open(&mut stack, &mut open, cabinet, file);
@@ -196,7 +196,7 @@ impl<'a> Closure<'a> {
         stack: &mut Vec<Frame<'a>>,
         open: &mut BTreeSet<String>,
         cabinet: usize,
-        file: &'a Arc<ManifestFile>,
+        file: &'a Arc<StoredManifest>,
     ) {
         let key = file.manifest.identity.key_form();
         if !self.found.contains_key(&key) && open.insert(key.clone()) {
@@ -205,13 +205,13 @@ impl<'a> Closure<'a> {
     }
 
     /// The manifest of exactly this component, preferably in `cabinet`.
-    fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Option<(usize, &'a Arc<ManifestFile>)> {
+    fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Option<(usize, &'a Arc<StoredManifest>)> {
         self.cabinets(cabinet).find_map(|index| Some((index, self.given[index].cabinet.manifest(identity)?)))
     }
 
     /// All languages of the component, one version of each: the wanted one, or else the latest.
-    fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Vec<(usize, &'a Arc<ManifestFile>)> {
-        let mut languages: BTreeMap<String, (usize, &'a Arc<ManifestFile>)> = BTreeMap::new();
+    fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Vec<(usize, &'a Arc<StoredManifest>)> {
+        let mut languages: BTreeMap<String, (usize, &'a Arc<StoredManifest>)> = BTreeMap::new();
         for index in self.cabinets(cabinet) {
             let same_name = self.by_name[index].get(&identity.name.to_ascii_lowercase());
             for file in same_name.into_iter().flatten().filter(|file| file.manifest.identity.fits(identity)) {
