@@ -1,6 +1,7 @@
 //! Bytes of known length, produced later, and where they come from.
 
 mod files;
+mod scratch;
 
 use std::fs::File;
 use std::io;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use files::{HostFile, WithFiles};
+pub(crate) use scratch::{Made, Scratch, WithMade};
 
 /// Random access to the bytes of an input.
 pub trait ReadAt: Send + Sync {

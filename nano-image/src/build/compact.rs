@@ -44,7 +44,7 @@ pub(super) fn apply(
                 tree[*node].compact = Some(CompactForm { algorithm: *algorithm, source });
             }
         }
-        *store = Arc::new(spool.finish(store.clone(), first)?);
+        *store = Arc::new(spool.finish(store.clone(), first));
     }
     Ok(report(tree))
 }

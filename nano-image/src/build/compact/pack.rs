@@ -189,7 +189,7 @@ impl Packer<'_> {
         let entry_len = if content.len() > u64::from(u32::MAX) { 8 } else { 4 };
         if self.offsets.is_empty() {
             let chunks = content.len().div_ceil(algorithm.chunk_size().into());
-            self.spool.begin((chunks - 1) * entry_len)?;
+            self.spool.begin((chunks - 1) * entry_len);
         }
         for len in packed.lens {
             self.offsets.push(self.end);

@@ -1,0 +1,1 @@
+//! Puts components into an image.
