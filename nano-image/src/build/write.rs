@@ -150,6 +150,7 @@ impl Layout<'_> {
             volume_size: clusters * cluster_size.bytes(),
             outputs,
             compact: plan.compact,
+            packages: Vec::new(),
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }

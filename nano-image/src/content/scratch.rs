@@ -215,11 +215,12 @@ mod tests {
         let store = WithMade::new(Arc::new(Numbers), 10, blobs, Some(scratch));
         let ids = [3, 9, 10, 11, 11, 12, 13, 1 << 31].map(BlobId);
         let mut got = vec![Vec::new(); ids.len()];
-        store.read_blobs(&ids, 1, &mut |index, piece| {
-            got[index].extend_from_slice(piece);
-            Ok(())
-        })
-        .unwrap();
+        store
+            .read_blobs(&ids, 1, &mut |index, piece| {
+                got[index].extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
         let number = |number: u32| number.to_le_bytes().to_vec();
         let expected =
             [number(3), number(9), vec![1, 2], big.clone(), big.clone(), vec![], number(13), number(1 << 31)];
@@ -230,11 +231,12 @@ mod tests {
         let form = |id, form| BlobRequest { id: BlobId(id), form };
         let requests = [form(9, BlobForm::Stored), form(10, BlobForm::Contents), form(14, BlobForm::Stored)];
         let mut got = vec![Vec::new(); 3];
-        store.read_forms(&requests, ReadOptions::from(1), &mut |index, piece| {
-            got[index].extend_from_slice(piece);
-            Ok(())
-        })
-        .unwrap();
+        store
+            .read_forms(&requests, ReadOptions::from(1), &mut |index, piece| {
+                got[index].extend_from_slice(piece);
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(got, [[number(9), vec![9]].concat(), vec![1, 2], [number(14), vec![9]].concat()]);
         assert!(store.read_forms(&[form(11, BlobForm::Stored)], 1.into(), &mut |_, _| Ok(())).is_err());
         drop(store);

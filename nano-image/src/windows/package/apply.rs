@@ -1,1 +1,212 @@
-//! Puts components into an image.
+//! Puts components into an image: files, directories, registry, services, and the store's copies of it all.
+//!
+//! Everything is checked before the image is touched; what cannot be done is noted, for the report.
+
+mod events;
+mod files;
+mod registry;
+mod services;
+mod target;
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::InstallOptions;
+use super::macros::Macros;
+use super::manifest::Manifest;
+use super::payload::{Payload, PayloadFile};
+use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
+use crate::content::{BlobStore, Content};
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::report::{InstallReport, InstalledPackage, NotApplied};
+use crate::tree::FileTree;
+use target::Target;
+
+/// Where packages and their catalogs are.
+const PACKAGES: &str = r"Windows\servicing\Packages";
+/// Catalogs that vouch for files; the name is that of the subsystem that asks for them (DRIVER_ACTION_VERIFY).
+const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
+/// The component store.
+const STORE: &str = r"Windows\WinSxS";
+
+/// Applies what `resolution` says to the image `tree`; afterwards `store` also has the files of `payload`.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound) for a file that its cabinet lacks, [`Corrupt`](crate::ErrorKind::Corrupt)
+/// for a wrong digest or an unknown macro, naming cabinet, component and file; what [`Hive::open`] finds;
+/// with [`strict`](InstallOptions::strict) [`Unsupported`](crate::ErrorKind::Unsupported) lists all that is not
+/// applied.
+///
+/// [`Hive::open`]: crate::registry::Hive::open
+pub fn apply(
+    tree: &mut FileTree,
+    store: &mut Arc<dyn BlobStore>,
+    payload: &Payload,
+    resolution: &Resolution,
+    options: &InstallOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<InstallReport> {
+    let mut checked = Vec::new();
+    for package in &resolution.packages {
+        let parts = package.components.iter().map(|component| Part::check(component, payload, options));
+        checked.push(parts.collect::<Result<Vec<_>>>()?);
+    }
+    let mut target = Target::new(tree, &**store, options.time);
+    let mut report = InstallReport::default();
+    for (package, parts) in resolution.packages.iter().zip(&checked) {
+        let mut done = InstalledPackage { id: package.identity().package_id(), tier: 1, ..Default::default() };
+        for part in parts {
+            if observer.cancelled() {
+                return Err(Error::cancelled());
+            }
+            part.apply_files(&mut target, &mut done).map_err(|error| part.explain(error))?;
+        }
+        for part in parts.iter().filter(|part| !part.component.staged) {
+            part.apply_settings(&mut target, &mut done).map_err(|error| part.explain(error))?;
+        }
+        add_package_files(&mut target, package, &mut done)?;
+        report.packages.push(done);
+    }
+    report.warnings.extend(target.finish()?);
+    *store = payload.store();
+    if options.strict {
+        refuse_gaps(&report)?;
+    }
+    Ok(report)
+}
+
+/// A component whose files are found and checked.
+struct Part<'a> {
+    component: &'a ResolvedComponent,
+    manifest: &'a Manifest,
+    key_form: String,
+    /// The contents of its files, in their order.
+    files: Vec<&'a PayloadFile>,
+    macros: Macros<'a>,
+    /// Whether it is for programs that the image cannot run.
+    is_foreign: bool,
+    cabinet: &'a std::path::Path,
+}
+
+impl<'a> Part<'a> {
+    fn check(component: &'a ResolvedComponent, payload: &'a Payload, options: &InstallOptions<'_>) -> Result<Self> {
+        let manifest = &component.manifest.manifest;
+        let architecture = manifest.identity.architecture.to_ascii_lowercase();
+        let is_foreign = ["x86", "wow64", "amd64", "arm", "arm64"].contains(&architecture.as_str())
+            && architecture != options.architecture.to_ascii_lowercase();
+        let mut part = Self {
+            component,
+            manifest,
+            key_form: manifest.identity.key_form(),
+            files: Vec::new(),
+            macros: Macros::new(&manifest.strings),
+            is_foreign,
+            cabinet: payload.path(component.cabinet),
+        };
+        for file in &manifest.files {
+            let Some(found) = payload.find(component.cabinet, &component.manifest.stem, file) else {
+                let error = Error::not_found(format!("the file `{}` is missing", file.name));
+                return Err(part.explain(error).with_hint("the cabinet is not complete: copy it again"));
+            };
+            if let Some(digest) = &file.digest
+                && !payload.verify(found, digest)?
+            {
+                let error =
+                    Error::corrupt(format!("the file `{}` has another digest than its manifest says", file.name));
+                return Err(part.explain(error).with_hint("the cabinet is damaged or was changed: copy it again"));
+            }
+            part.files.push(found);
+        }
+        Ok(part)
+    }
+
+    /// `error`, saying where it is.
+    fn explain(&self, error: Error) -> Error {
+        let mut explained = Error::new(error.kind(), format!("component `{}`: {}", self.key_form, error.message()));
+        if let Some(hint) = error.hint() {
+            explained = explained.with_hint(hint);
+        }
+        explained.with_path(error.path().unwrap_or(self.cabinet))
+    }
+
+    /// Notes that something is not applied.
+    fn skip(&self, done: &mut InstalledPackage, element: impl Into<String>, why: impl Into<String>) {
+        let (component, element, why) = (self.key_form.clone(), element.into(), why.into());
+        done.not_applied.push(NotApplied { component, element, why });
+    }
+
+    /// The store's copies and, if it is installed, what is where it is used.
+    fn apply_files(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+        done.components += 1;
+        let manifest = format!(r"{STORE}\Manifests\{}.manifest", self.key_form);
+        done.bytes_added += target.add(&manifest, Content::Bytes(self.component.manifest.stored.clone()))?;
+        let is_installed = !self.component.staged && !self.is_foreign;
+        if is_installed {
+            self.make_directories(target, done)?;
+        }
+        for (file, payload) in self.manifest.files.iter().zip(&self.files) {
+            self.install_file(target, file, payload, is_installed, done)?;
+        }
+        Ok(())
+    }
+
+    /// Everything but files.
+    fn apply_settings(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+        if self.is_foreign {
+            let why = format!("it is for {}, which the image does not run", self.manifest.identity.architecture);
+            self.skip(done, "assembly", why);
+            return Ok(());
+        }
+        for item in &self.manifest.not_applied {
+            self.skip(done, &item.element, &item.why);
+        }
+        self.write_registry(target, done)?;
+        self.write_services(target, done)?;
+        self.write_firewall_rules(target, done)?;
+        self.write_events(target, done)
+    }
+}
+
+/// The description and catalog of a package, where Windows looks for them.
+fn add_package_files(target: &mut Target<'_>, package: &ResolvedPackage, done: &mut InstalledPackage) -> Result<()> {
+    let id = &done.id;
+    let mut added = target.add(&format!(r"{PACKAGES}\{id}.mum"), Content::Bytes(package.mum.bytes.clone()))?;
+    match &package.mum.catalog {
+        Some(catalog) => {
+            let digest: String = Sha256::digest(catalog).iter().map(|byte| format!("{byte:02x}")).collect();
+            let paths = [
+                format!(r"{PACKAGES}\{id}.cat"),
+                format!(r"{CATALOGS}\{id}.cat"),
+                format!(r"{STORE}\Catalogs\{digest}.cat"),
+            ];
+            for path in paths {
+                added += target.add(&path, Content::Bytes(catalog.clone()))?;
+            }
+        }
+        None => {
+            target.warnings.push(format!("`{id}` has no catalog: Windows cannot check the signatures of its files"))
+        }
+    }
+    done.bytes_added += added;
+    Ok(())
+}
+
+/// Fails if anything is not applied.
+fn refuse_gaps(report: &InstallReport) -> Result<()> {
+    let gaps = report.packages.iter().flat_map(|package| &package.not_applied);
+    let gaps: Vec<String> = gaps.map(|gap| format!("{} of `{}`: {}", gap.element, gap.component, gap.why)).collect();
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let what = match gaps.len() {
+        1 => "one thing that the packages ask for is not done".into(),
+        count => format!("{count} things that the packages ask for are not done"),
+    };
+    Err(Error::unsupported(format!("{what}: {}", gaps.join("; ")))
+        .with_hint("without the strict mode they are listed in the report"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,9 +22,11 @@ use crate::error::{Error, Result};
 pub use events::{Channel, EventProvider, ImportedChannel};
 pub use files::{Digest, DigestAlgorithm, Directory, ManifestFile};
 pub use firewall::FirewallRule;
+pub(super) use registry::decode_value;
 pub use registry::{Operation, RegistryKey, RegistryValue};
 pub use services::{FailureAction, FailureActions, Service, ServiceGroup, Trigger};
 pub use settings::Setting;
+pub(super) use settings::decode_default;
 
 /// The content of a manifest.
 #[derive(Clone, Debug)]

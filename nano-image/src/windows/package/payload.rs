@@ -4,7 +4,7 @@
 //! the image gets does not depend on which.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +27,7 @@ const MAX_FILES: usize = 1 << 29;
 pub struct Payload {
     /// For each cabinet: files by their paths in lower case.
     cabinets: Vec<BTreeMap<String, PayloadFile>>,
+    paths: Vec<PathBuf>,
     store: Arc<WithMade>,
 }
 
@@ -86,12 +87,18 @@ impl Payload {
         let scratch = shared.scratch.into_inner().unwrap_or_else(PoisonError::into_inner);
         let scratch = scratch.and_then(|(scratch, _)| Arc::into_inner(scratch));
         let store = Arc::new(WithMade::new(store, FIRST, made, scratch));
-        Ok((raws, Self { cabinets: files, store }))
+        let paths = cabinets.iter().map(|source| source.path.clone()).collect();
+        Ok((raws, Self { cabinets: files, paths, store }))
     }
 
     /// The store that reads the image's blobs and the files.
     pub fn store(&self) -> Arc<dyn BlobStore> {
         self.store.clone()
+    }
+
+    /// What messages call the cabinet number `cabinet`.
+    pub fn path(&self, cabinet: usize) -> &Path {
+        self.paths.get(cabinet).map_or(Path::new(""), PathBuf::as_path)
     }
 
     /// The file of the component whose folder in the cabinet number `cabinet` is `folder`.

@@ -57,6 +57,8 @@ pub struct Directory {
     pub path: String,
     /// Names or number of file attributes, as written.
     pub attributes: Option<String>,
+    /// Whether the component owns it, so that its descriptor holds even if the directory was there.
+    pub is_owner: bool,
     /// Name of its security descriptor.
     pub security: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Manifest {
         self.directories.push(Directory {
             path: path.to_owned(),
             attributes: element.attribute("attributes").filter(|names| !names.is_empty()).map(str::to_owned),
+            is_owner: is_true(element.attribute("owner")),
             security: security_name(element),
         });
     }
