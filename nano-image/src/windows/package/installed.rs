@@ -65,10 +65,6 @@ impl Installed {
             return Err(Error::not_found(what).with_path(SOFTWARE));
         };
         check_pending(tree, &hive, servicing)?;
-        let packages = match hive.find_from(servicing, "Packages") {
-            Some(packages) => hive.subkeys(packages).into_iter().filter_map(|key| package(&hive, key)).collect(),
-            None => Vec::new(),
-        };
         let winners = match hive.find(WINNERS) {
             Some(winners) => hive.subkeys(winners).into_iter().filter_map(|key| winner(&hive, key)).collect(),
             None => BTreeMap::new(),
@@ -78,7 +74,14 @@ impl Installed {
             .into_iter()
             .flatten()
             .filter_map(|(name, _)| name.to_string().to_ascii_lowercase().strip_suffix(".manifest").map(str::to_owned));
-        Ok(Self { packages, components: components.collect(), winners })
+        Ok(Self { components: components.collect(), winners, ..Self::listed(&hive, servicing) })
+    }
+
+    /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
+    pub(super) fn listed(software: &Hive, servicing: KeyId) -> Self {
+        let packages = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
+        let packages = packages.into_iter().filter_map(|key| package(software, key)).collect();
+        Self { packages, ..Self::default() }
     }
 
     /// The packages, in the order of their names.

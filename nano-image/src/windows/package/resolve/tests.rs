@@ -5,21 +5,8 @@ use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Component, Form, Identity, Manifests, Package, Update, What, nano, wcp};
 
 use super::*;
-use crate::windows::package::cabinet::{CabinetSource, PayloadSink, Raw, summary};
-use crate::windows::package::testing;
-
-/// Throws files away.
-struct Nowhere;
-
-impl PayloadSink for Nowhere {
-    fn begin(&mut self, _: &str, _: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn append(&mut self, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-}
+use crate::windows::package::cabinet::{CabinetSource, Raw, summary};
+use crate::windows::package::testing::{self, Nowhere};
 
 fn read(cabinet: &Cabinet) -> PackageCabinet {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };

@@ -1,0 +1,267 @@
+//! The bookkeeping of an installation: what the component store and the servicing stack note of a package, so that
+//! DISM lists it and later updates build on it.
+//!
+//! Windows runs without it; it is read when the image is serviced. A wrong note is worse than none, so two things are
+//! checked first. The [`gate`]: the names that are computed here must reproduce every name that the image has. The
+//! [`Shape`]: values are written as the image's own packages have them, since their form differs between builds.
+
+mod gate;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::identity::{AssemblyIdentity, Version};
+use super::installed::{SERVICING, SOFTWARE, WINNERS};
+use super::mum::Parent;
+use super::name;
+use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage, UpdateState};
+use crate::content::BlobStore;
+use crate::error::Result;
+use crate::registry::{Hive, KeyId, Value};
+use crate::tree::FileTree;
+use crate::types::FileTime;
+use shape::Shape;
+
+/// Path of the hive of the component store.
+pub(super) const COMPONENTS: &str = r"Windows\System32\config\COMPONENTS";
+
+/// CBS's states.
+const STAGED: u32 = 0x40;
+const INSTALLED: u32 = 0x70;
+
+/// How much of an installation is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Everything: DISM lists the packages as installed.
+    Completely,
+    /// Nothing, for this reason: files and settings are in place, and the servicing stack does not know of it.
+    NotAtAll(String),
+}
+
+/// Records the installation of `resolution` in the hives of `tree`. Nothing is changed unless everything can be.
+///
+/// # Errors
+/// [`Corrupt`](crate::ErrorKind::Corrupt) for hives.
+pub fn record(tree: &mut FileTree, store: &dyn BlobStore, resolution: &Resolution, time: FileTime) -> Result<Recorded> {
+    let Some(mut components) = Hive::open(tree, store, COMPONENTS)? else {
+        return Ok(Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
+    };
+    let Some(mut software) = Hive::open(tree, store, SOFTWARE)? else {
+        return Ok(Recorded::NotAtAll("the image has no SOFTWARE hive".into()));
+    };
+    if let Err(why) = gate::check(&components) {
+        return Ok(Recorded::NotAtAll(why));
+    }
+    let shape = match Shape::of(&software, &components) {
+        Ok(shape) => shape,
+        Err(why) => return Ok(Recorded::NotAtAll(why)),
+    };
+    components.set_time(time);
+    software.set_time(time);
+    let mut record = Record { components: &mut components, software: &mut software, shape: &shape, time };
+    record.packages(resolution)?;
+    for component in resolution.packages.iter().flat_map(|package| &package.components) {
+        record.component(component)?;
+    }
+    record.forget_index()?;
+    components.save(tree, COMPONENTS)?;
+    software.save(tree, SOFTWARE)?;
+    Ok(Recorded::Completely)
+}
+
+struct Record<'a> {
+    components: &'a mut Hive,
+    software: &'a mut Hive,
+    shape: &'a Shape,
+    time: FileTime,
+}
+
+impl Record<'_> {
+    fn packages(&mut self, resolution: &Resolution) -> Result<()> {
+        for package in &resolution.packages {
+            let root = root_of(resolution, package).identity().package_id();
+            self.package(package, &root)?;
+            let catalog = package.mum.catalog.as_ref().map(|catalog| hex(&Sha256::digest(catalog)));
+            for update in &package.updates {
+                for deployment in &update.deployments {
+                    self.deployment(package, &update.name, update.state, deployment, catalog.as_deref())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the servicing stack notes of a package that is a part of `root`.
+    fn package(&mut self, package: &ResolvedPackage, root: &str) -> Result<()> {
+        let identity = package.identity();
+        let id = identity.package_id();
+        let is_root = package.owner.is_none();
+        let servicing = self.software.create_key(self.software.root(), SERVICING)?;
+        let packages = self.software.create_key(servicing, "Packages")?;
+        let key = self.software.create_child(packages, id.as_str())?;
+        for (name, own) in [
+            ("CurrentState", Value::dword(INSTALLED)),
+            ("InstallClient", Value::sz("DISM Package Manager Provider")),
+            ("InstallLocation", Value::sz(r"\\?\C:\Windows\servicing\Packages")),
+            ("InstallName", Value::sz(&if is_root { "update.mum".to_owned() } else { format!("{id}.mum") })),
+            ("InstallTimeHigh", Value::dword((self.time.0 >> 32) as u32)),
+            ("InstallTimeLow", Value::dword(self.time.0 as u32)),
+            ("InstallUser", Value::sz("S-1-5-18")),
+            ("SelfUpdate", Value::dword(0)),
+            ("Visibility", Value::dword(if is_root { 1 } else { 2 })),
+            ("Trusted", Value::dword(1)),
+        ] {
+            if self.shape.package_values.contains(name) {
+                self.software.set_value(key, name, own)?;
+            }
+        }
+        if let Some(value) = &self.shape.owner {
+            let owners = self.software.create_child(key, "Owners")?;
+            self.software.set_value(owners, root, value.clone())?;
+        }
+        if let Some(installed) = self.shape.installed_update {
+            let updates = self.software.create_child(key, "Updates")?;
+            for update in &package.updates {
+                let state = match update.state {
+                    UpdateState::Installed => installed,
+                    UpdateState::Staged => STAGED,
+                    UpdateState::NotApplicable => 0,
+                };
+                self.software.set_value(updates, update.name.as_str(), Value::dword(state))?;
+            }
+        }
+        let any_version = |identity: &AssemblyIdentity| {
+            AssemblyIdentity { version: Version::default(), ..identity.clone() }.package_id()
+        };
+        let versionless = any_version(identity);
+        if let Some(value) = &self.shape.index {
+            let index = self.software.create_key(servicing, "PackageIndex")?;
+            let index = self.software.create_child(index, versionless.as_str())?;
+            self.software.set_value(index, identity.version.to_string().as_str(), value.clone())?;
+        }
+        if let Some(value) = &self.shape.detect {
+            let detect = self.software.create_key(servicing, "PackageDetect")?;
+            for parent in package.mum.package.parents.iter().flat_map(parents_of) {
+                let parent = self.software.create_child(detect, any_version(&parent).as_str())?;
+                self.software.set_value(parent, id.as_str(), value.clone())?;
+            }
+        }
+        // What was found out about the package before does not hold any more.
+        if let Some(cache) = self.software.find_from(servicing, "ApplicabilityEvaluationCache") {
+            for name in [id.as_str(), versionless.as_str()] {
+                if let Some(key) = self.software.child(cache, name) {
+                    self.software.delete_key(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the component store notes of a component that an update names.
+    fn deployment(
+        &mut self,
+        package: &ResolvedPackage,
+        update: &str,
+        state: UpdateState,
+        deployment: &AssemblyIdentity,
+        catalog: Option<&str>,
+    ) -> Result<()> {
+        let prefixes = match state {
+            UpdateState::Installed => &['p', 's', 'i'][..],
+            UpdateState::Staged => &['p', 's'],
+            UpdateState::NotApplicable => return Ok(()),
+        };
+        let root = self.components.root();
+        let deployments = self.components.create_key(root, r"CanonicalData\Deployments")?;
+        let name = deployment.deployment_key();
+        let key = self.components.create_child(deployments, name.as_str())?;
+        self.components.set_value(key, "appid", Value::binary(deployment.identity_text()))?;
+        if let Some(catalog) = catalog {
+            self.components.set_value(key, "CatalogThumbprint", Value::sz(catalog))?;
+            let catalogs = self.components.create_key(root, r"CanonicalData\Catalogs")?;
+            let catalog = self.components.create_child(catalogs, catalog)?;
+            self.components.set_value(catalog, format!("c!{name}").as_str(), Value::binary([]))?;
+        }
+        let package_id = package.identity().package_id();
+        let id = format!("{package_id}.{update}");
+        for prefix in prefixes {
+            let extra = self.shape.extra.get(prefix).map(Vec::as_slice).unwrap_or_default();
+            let lengths = [id.len() as u32, extra.len() as u32].map(u32::to_le_bytes).concat();
+            let data = [&lengths[..], id.as_bytes(), extra].concat();
+            let value = name::truncated_update(*prefix, &package_id, update);
+            self.components.set_value(key, value.as_str(), Value::binary(data))?;
+        }
+        Ok(())
+    }
+
+    fn component(&mut self, component: &ResolvedComponent) -> Result<()> {
+        let manifest = &component.manifest.manifest;
+        let root = self.components.root();
+        let components = self.components.create_key(root, r"DerivedData\Components")?;
+        let key = self.components.create_child(components, manifest.identity.key_form().as_str())?;
+        self.components.set_value(key, "identity", Value::binary(manifest.identity.identity_text()))?;
+        self.components.set_value(key, "S256H", Value::binary(component.manifest.digest))?;
+        for deployment in &component.deployments {
+            let name = format!("c!{}", deployment.deployment_key());
+            self.components.set_value(key, name.as_str(), Value::binary([]))?;
+        }
+        for file in &manifest.files {
+            self.components.set_value(key, name::truncated_file(&file.name).as_str(), Value::dword(1))?;
+        }
+        if !component.staged {
+            self.winner(&manifest.identity)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the component the one in use, unless a later version is.
+    fn winner(&mut self, identity: &AssemblyIdentity) -> Result<()> {
+        let Some(winners) = self.software.find(WINNERS) else { return Ok(()) };
+        let key = self.software.create_child(winners, identity.versionless_key_form().as_str())?;
+        let [major, minor, ..] = identity.version.0;
+        let key = self.software.create_child(key, format!("{major}.{minor}").as_str())?;
+        let version = identity.version.to_string();
+        let old = self.software.value(key, "").and_then(|value| value.text()?.parse::<Version>().ok());
+        if old.is_none_or(|old| old < identity.version) {
+            self.software.set_value(key, "", Value::sz(&version))?;
+        }
+        self.software.set_value(key, version.as_str(), Value::binary([1]))
+    }
+
+    /// Removes what the store has derived from the notes, so that it is derived again.
+    fn forget_index(&mut self) -> Result<()> {
+        let Some(index) = self.components.find(r"DerivedData\VersionedIndex") else { return Ok(()) };
+        let versions: Vec<KeyId> = self.components.subkeys(index);
+        versions.into_iter().try_for_each(|version| self.components.delete_key(version))
+    }
+}
+
+/// The package that was asked for of which `package` is a part.
+fn root_of<'a>(resolution: &'a Resolution, package: &'a ResolvedPackage) -> &'a ResolvedPackage {
+    let mut package = package;
+    while let Some(owner) = package.owner {
+        package = &resolution.packages[owner];
+    }
+    package
+}
+
+/// The names of a parent and of its own parents.
+fn parents_of(parent: &Parent) -> Vec<AssemblyIdentity> {
+    let mut names: BTreeMap<String, AssemblyIdentity> = BTreeMap::new();
+    let mut stack = vec![parent];
+    while let Some(parent) = stack.pop() {
+        for name in &parent.identities {
+            names.insert(name.identity.package_id(), name.identity.clone());
+        }
+        stack.extend(&parent.parents);
+    }
+    names.into_values().collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,134 @@
+//! The form of the notes that the image has of its own packages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::registry::{Hive, KeyId, Value, ValueKind};
+use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::installed::{Installed, SERVICING};
+
+/// Values without which a package's key is of an unknown form, and the types of all known ones.
+const REQUIRED: [&str; 2] = ["CurrentState", "InstallName"];
+const KINDS: [(&str, ValueKind); 10] = [
+    ("CurrentState", ValueKind::DWORD),
+    ("InstallClient", ValueKind::SZ),
+    ("InstallLocation", ValueKind::SZ),
+    ("InstallName", ValueKind::SZ),
+    ("InstallTimeHigh", ValueKind::DWORD),
+    ("InstallTimeLow", ValueKind::DWORD),
+    ("InstallUser", ValueKind::SZ),
+    ("SelfUpdate", ValueKind::DWORD),
+    ("Visibility", ValueKind::DWORD),
+    ("Trusted", ValueKind::DWORD),
+];
+/// Deployments that are looked at.
+const SAMPLES: usize = 64;
+
+/// How the image notes its packages. `None`: it has no such notes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Names of values that its packages have.
+    pub package_values: BTreeSet<&'static str>,
+    /// What the owner of a package is noted with.
+    pub owner: Option<Value>,
+    /// The state of an installed update.
+    pub installed_update: Option<u32>,
+    /// What a version in `PackageIndex` is noted with.
+    pub index: Option<Value>,
+    /// What a package in `PackageDetect` is noted with.
+    pub detect: Option<Value>,
+    /// What follows the identifier in a deployment's values, by the first letter of their names.
+    pub extra: BTreeMap<char, Vec<u8>>,
+}
+
+impl Shape {
+    /// The form of the notes in an image.
+    ///
+    /// # Errors
+    /// Says what is of an unknown form.
+    pub fn of(software: &Hive, components: &Hive) -> Result<Self, String> {
+        let servicing = software.find(SERVICING).ok_or_else(|| format!("SOFTWARE has no key `{SERVICING}`"))?;
+        let (key, identity) = reference(software, servicing)?;
+        let id = identity.package_id();
+        let mut shape = Self::default();
+        for (name, kind) in KINDS {
+            match software.value(key, name) {
+                Some(value) if value.kind != kind => {
+                    return Err(format!("the value `{name}` of the package `{id}` in the image has an unknown form"));
+                }
+                Some(_) => drop(shape.package_values.insert(name)),
+                None if REQUIRED.contains(&name) => {
+                    return Err(format!("the package `{id}` in the image has no value `{name}`"));
+                }
+                None => {}
+            }
+        }
+        let odd = |what: &str| Err(format!("`{what}` of the package `{id}` in the image has an unknown form"));
+        let values = |path: &str| {
+            let key = software.find_from(key, path);
+            key.map(|key| software.values(key)).unwrap_or_default()
+        };
+        if let Some((owner, value)) = values("Owners").into_iter().next() {
+            if AssemblyIdentity::from_package_id(&owner.to_string()).is_none() || value.as_dword().is_none() {
+                return odd("Owners");
+            }
+            shape.owner = Some(value);
+        }
+        if let Some((_, value)) = values("Updates").into_iter().next() {
+            let Some(state) = value.as_dword() else { return odd("Updates") };
+            shape.installed_update = Some(state);
+        }
+        let versionless = id.replace(&identity.version.to_string(), "0.0.0.0");
+        if let Some(index) = software.find_from(servicing, "PackageIndex") {
+            let index = software.child(index, versionless.as_str());
+            let value = index.and_then(|index| software.value(index, identity.version.to_string().as_str()));
+            let Some(value) = value.filter(|value| value.kind == ValueKind::DWORD) else { return odd("PackageIndex") };
+            shape.index = Some(value);
+        }
+        if let Some(detect) = software.find_from(servicing, "PackageDetect") {
+            let mut noted = software.subkeys(detect).into_iter().flat_map(|parent| software.values(parent));
+            shape.detect = match noted.next() {
+                Some((child, value)) if AssemblyIdentity::from_package_id(&child.to_string()).is_some() => Some(value),
+                Some(_) => return odd("PackageDetect"),
+                None => Some(Value::dword(0)),
+            };
+        }
+        shape.extra = extra(components)?;
+        Ok(shape)
+    }
+}
+
+/// The package whose notes are the example: the edition's, or else the first that is installed.
+fn reference(software: &Hive, servicing: KeyId) -> Result<(KeyId, AssemblyIdentity), String> {
+    let installed = Installed::listed(software, servicing);
+    let identity = installed.edition().or_else(|| Some(&installed.packages().first()?.identity));
+    let identity = identity.ok_or("the image lists no installed package")?.clone();
+    let packages = software.find_from(servicing, "Packages");
+    let key = packages.and_then(|packages| software.child(packages, identity.package_id().as_str()));
+    Ok((key.ok_or("the image lists no installed package")?, identity))
+}
+
+/// What follows the identifier in the values of deployments.
+fn extra(components: &Hive) -> Result<BTreeMap<char, Vec<u8>>, String> {
+    let mut extra = BTreeMap::new();
+    let deployments = components.find(r"CanonicalData\Deployments");
+    let deployments = deployments.map(|key| components.subkeys(key)).unwrap_or_default();
+    for key in deployments.into_iter().take(SAMPLES) {
+        for (name, value) in components.values(key) {
+            let name = name.to_string();
+            let Some(prefix) = ["p!CBS_", "s!CBS_", "i!CBS_"].iter().find(|prefix| name.starts_with(**prefix)) else {
+                continue;
+            };
+            let odd = || format!("`{name}` of a deployment in COMPONENTS has an unknown form");
+            let (lengths, rest) = value.data.split_at_checked(8).ok_or_else(odd)?;
+            let length = |at: usize| {
+                u32::from_le_bytes([lengths[at], lengths[at + 1], lengths[at + 2], lengths[at + 3]]) as usize
+            };
+            let (id_len, extra_len) = (length(0), length(4));
+            if id_len.checked_add(extra_len) != Some(rest.len()) || value.kind != ValueKind::BINARY {
+                return Err(odd());
+            }
+            extra.entry(prefix.as_bytes()[0].into()).or_insert_with(|| rest[id_len..].to_vec());
+        }
+    }
+    Ok(extra)
+}

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use fixtures::cab::Method;
+use fixtures::packages::{Cabinet, Form, Manifests, State, nano};
+use fixtures::scenes::nano_cbs_state;
+
+use super::*;
+use crate::tree::Times;
+use crate::windows::package::cabinet::{CabinetSource, PackageCabinet, Raw};
+use crate::windows::package::installed::Installed;
+use crate::windows::package::resolve::{Given, resolve};
+use crate::windows::package::testing::{self, NoBlobs, Nowhere};
+
+const TIME: FileTime = FileTime(131_000_000_000_000_000);
+
+fn read(cabinet: &Cabinet) -> PackageCabinet {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let source = CabinetSource { path: "a.cab".into(), data: Arc::new(cabinet.to_bytes(form)) };
+    Raw::open(&source, &mut Nowhere).unwrap().parse(Path::new("a.cab"), &[]).unwrap()
+}
+
+/// Records the package in the image.
+fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
+    let read = read(cabinet);
+    let installed = Installed::read(tree, &NoBlobs).unwrap();
+    let resolution = resolve(&[Given { cabinet: &read, servicing: false }], &[], &installed, "amd64").unwrap();
+    record(tree, &NoBlobs, &resolution, TIME).unwrap()
+}
+
+/// All values of a hive: key and name, type and data.
+fn values(tree: &FileTree, path: &str) -> BTreeMap<(String, String), (u32, Vec<u8>)> {
+    let hive = Hive::open(tree, &NoBlobs, path).unwrap().unwrap();
+    let mut found = BTreeMap::new();
+    let mut stack = vec![(hive.root(), String::new())];
+    while let Some((key, path)) = stack.pop() {
+        for (name, value) in hive.values(key) {
+            found.insert((path.clone(), name.to_string()), (value.kind.0, value.data));
+        }
+        for child in hive.subkeys(key) {
+            stack.push((child, format!(r"{path}\{}", hive.name(child)).trim_start_matches('\\').to_owned()));
+        }
+    }
+    found
+}
+
+/// Edits a hive of the image.
+fn edit(tree: &mut FileTree, path: &str, change: impl FnOnce(&mut Hive)) {
+    let mut hive = Hive::open(tree, &NoBlobs, path).unwrap().unwrap();
+    change(&mut hive);
+    hive.save(tree, path).unwrap();
+}
+
+#[test]
+fn notes_are_those_that_the_generator_of_images_makes() {
+    let before = nano_cbs_state("ServerDatacenterNano");
+    let guest = nano::guest();
+    let mut after: State = before.clone();
+    after.install(&[&guest]);
+    let mut tree = testing::image(&before);
+    assert_eq!(install(&mut tree, &guest), Recorded::Completely);
+    let expected = testing::image(&after);
+    for path in [COMPONENTS, SOFTWARE] {
+        let (ours, theirs) = (values(&tree, path), values(&expected, path));
+        let places = ["InstallLocation", "InstallTimeHigh", "InstallTimeLow"];
+        let is_free = |key: &(String, String)| places.contains(&key.1.as_str());
+        for (key, value) in &theirs {
+            assert!(is_free(key) || ours.get(key) == Some(value), "{key:?}: {:?}, not {value:?}", ours.get(key));
+        }
+        for key in ours.keys() {
+            assert!(theirs.contains_key(key), "{key:?} is not expected");
+        }
+    }
+    let listed = Installed::read(&tree, &NoBlobs).unwrap();
+    let package = listed.packages().iter().find(|package| package.identity.name == guest.root.identity.name).unwrap();
+    assert_eq!((package.state, package.updates.len()), (INSTALLED, guest.root.updates.len()));
+}
+
+#[test]
+fn an_odd_name_in_the_image_stops_it() {
+    let state = nano_cbs_state("ServerDatacenterNano");
+    let mut tree = testing::image(&state);
+    edit(&mut tree, COMPONENTS, |hive| {
+        let components = hive.find(r"DerivedData\Components").unwrap();
+        let key = hive.create_child(components, "amd64_odd_31bf3856ad364e35_1.0.0.0_none_0123456789abcdef").unwrap();
+        let identity = "Odd, Culture=neutral, Version=1.0.0.0, PublicKeyToken=31bf3856ad364e35, \
+                        ProcessorArchitecture=amd64, versionScope=NonSxS";
+        hive.set_value(key, "identity", Value::binary(identity)).unwrap();
+    });
+    let before = values(&tree, COMPONENTS);
+    let Recorded::NotAtAll(why) = install(&mut tree, &nano::guest()) else { panic!("recorded") };
+    assert!(why.contains("amd64_odd_") && why.contains("would be called"), "{why}");
+    assert_eq!(values(&tree, COMPONENTS), before);
+}
+
+#[test]
+fn unknown_forms_stop_it() {
+    let cases: [(&str, &str, fn(&mut Hive)); 4] = [
+        (SOFTWARE, "CurrentState", |hive| {
+            let packages = hive.find(&format!(r"{SERVICING}\Packages")).unwrap();
+            for key in hive.subkeys(packages) {
+                hive.set_value(key, "InstallName", Value::dword(1)).unwrap();
+            }
+        }),
+        (SOFTWARE, "PackageIndex", |hive| {
+            let index = hive.find(&format!(r"{SERVICING}\PackageIndex")).unwrap();
+            for key in hive.subkeys(index) {
+                hive.delete_key(key).unwrap();
+            }
+        }),
+        (COMPONENTS, "deployment", |hive| {
+            let deployments = hive.find(r"CanonicalData\Deployments").unwrap();
+            let key = hive.subkeys(deployments)[0];
+            hive.set_value(key, "i!CBS_x", Value::binary([1, 2, 3])).unwrap();
+        }),
+        (COMPONENTS, "nothing to compare", |hive| {
+            for path in [r"DerivedData\Components", r"CanonicalData\Deployments"] {
+                let parent = hive.find(path).unwrap();
+                for key in hive.subkeys(parent) {
+                    hive.delete_key(key).unwrap();
+                }
+            }
+        }),
+    ];
+    let state = nano_cbs_state("ServerDatacenterNano");
+    for (path, what, change) in cases {
+        let mut tree = testing::image(&state);
+        edit(&mut tree, path, change);
+        let recorded = install(&mut tree, &nano::guest());
+        assert!(matches!(recorded, Recorded::NotAtAll(_)), "{what}");
+    }
+    let mut tree = testing::image(&state);
+    tree.write_file(COMPONENTS, Vec::new(), Times::default()).unwrap();
+    assert_eq!(install(&mut tree, &nano::guest()), Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
+}
