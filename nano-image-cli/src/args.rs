@@ -3,17 +3,19 @@
 mod machine;
 pub mod read;
 mod verify;
+mod packages;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nano_image::{ByteSize, Seed};
 
 use crate::outputs::OutputArgument;
 pub use verify::Verify;
+use packages::EditionName;
 
-/// Builds bootable Windows Nano Server disk images offline, from the WIM on the install media
+/// Builds bootable Windows Nano Server disk images offline, from the install media
 #[derive(Debug, Parser)]
 #[command(name = "nano-image", version, long_version = LONG_VERSION.as_str())]
 #[command(arg_required_else_help = true, after_long_help = EXAMPLES)]
@@ -25,6 +27,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Build(Box<Build>),
+    /// Tell what `build` would make of the same flags: partitions, files, packages, exact sizes; writes nothing
+    #[command(long_about = None, after_long_help = PLAN_EXAMPLES)]
+    Plan(Box<Build>),
+    Packages(PackagesOf),
     Images(Images),
     Inspect(Inspect),
     Cat(read::Cat),
@@ -34,7 +40,7 @@ pub enum Command {
     Verify(Verify),
 }
 
-/// Build a disk image from an image of a WIM
+/// Build a disk image from install media or a WIM
 #[derive(Args, Debug)]
 #[command(after_long_help = BUILD_EXAMPLES)]
 pub struct Build {
@@ -44,13 +50,21 @@ pub struct Build {
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
 
-    /// WIM to read: .wim, .esd, or the first part of a split set (.swm)
+    /// Install media to read: an ISO image, or a folder with its files
+    #[arg(help_heading = "Source", long, value_name = "PATH", conflicts_with = "wim")]
+    pub media: Option<PathBuf>,
+
+    /// WIM to read: .wim, .esd, or the first part of a split set (.swm); packages are in `Packages` beside it
     #[arg(help_heading = "Source", long, value_name = "FILE")]
-    pub wim: PathBuf,
+    pub wim: Option<PathBuf>,
 
     /// Further part of a split WIM that does not lie beside the first
     #[arg(help_heading = "Source", long, value_name = "PART")]
     pub swm: Vec<PathBuf>,
+
+    /// Edition of Windows Server, which chooses the image
+    #[arg(help_heading = "Source", long, value_enum, value_name = "EDITION", conflicts_with = "image")]
+    pub edition: Option<EditionName>,
 
     /// Image of the WIM, by index, name or edition; may be left out if there is only one
     #[arg(help_heading = "Source", long, value_name = "INDEX|NAME")]
@@ -97,7 +111,7 @@ pub struct Build {
     #[arg(help_heading = "Disk", default_missing_value = "copy")]
     pub compact: Option<CompactName>,
 
-    /// Folder for what is compressed before the image is laid out [default: the folder of the first output]
+    /// Folder for scratch files, e.g. what is compressed before the image is laid out [default: that of the first output]
     #[arg(help_heading = "Output", long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
 
@@ -108,6 +122,9 @@ pub struct Build {
     /// Label of the Windows volume
     #[arg(help_heading = "Disk", long, default_value = "Windows")]
     pub label: String,
+
+    #[command(flatten)]
+    pub packages: packages::Packages,
 
     #[command(flatten)]
     pub machine: machine::Machine,
@@ -149,6 +166,23 @@ pub struct Build {
     /// No progress and no summary; warnings and errors stay
     #[arg(help_heading = "Output", short, long)]
     pub quiet: bool,
+}
+
+/// List the editions and packages of install media, or what one package says of itself
+#[derive(Args, Debug)]
+#[command(after_long_help = PACKAGES_EXAMPLES)]
+pub struct PackagesOf {
+    /// Install media: an ISO image, a folder with its files, or a WIM with `Packages` beside it
+    #[arg(value_name = "MEDIA")]
+    pub media: PathBuf,
+
+    /// Package to describe; IIS is short for Microsoft-NanoServer-IIS-Package
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// List the images of a WIM
@@ -273,7 +307,28 @@ pub enum SeedArgument {
     Given(Seed),
 }
 
+/// The command line. `plan` takes the flags of `build` and needs no output.
+pub fn command() -> clap::Command {
+    Arguments::command().mut_subcommand("plan", |plan| plan.mut_arg("output", |output| output.required(false)))
+}
+
 impl Build {
+    /// What is read: the media or the WIM.
+    ///
+    /// # Errors
+    /// If neither is given.
+    pub fn source(&self) -> nano_image::Result<&PathBuf> {
+        self.media.as_ref().or(self.wim.as_ref()).ok_or_else(|| {
+            nano_image::Error::recipe("no source is given")
+                .with_hint("name install media with --media PATH, or a WIM with --wim FILE")
+        })
+    }
+
+    /// All files that are read in place.
+    pub fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.media.iter().chain(&self.wim).chain(&self.swm).chain(&self.packages.servicing_package)
+    }
+
     /// Whether errors are for programs.
     pub fn json_errors(&self) -> bool {
         self.progress == ProgressStyle::Json
@@ -300,8 +355,9 @@ static LONG_VERSION: LazyLock<String> =
 
 const EXAMPLES: &str = "\
 Examples:
+  nano-image packages WS2016.iso
+  nano-image build --media WS2016.iso --edition datacenter --deployment guest --package IIS -o web.vhdx
   nano-image images install.wim
-  nano-image build --wim NanoServer.wim --image ServerDatacenterNano -o nano.vhdx
   nano-image inspect nano.vhdx
   nano-image run-hint nano.vhdx
   nano-image verify nano.vhdx
@@ -312,6 +368,11 @@ Exit status:
 
 const BUILD_EXAMPLES: &str = "\
 Examples:
+  A web server for Hyper-V, from the media as Microsoft ships them:
+    nano-image build --media WS2016.iso --edition datacenter --deployment guest --package IIS -o web.vhdx
+  With the last update, and drivers of KVM:
+    nano-image build --media WS2016.iso --edition standard --storage --driver virtio-win/ \
+      --servicing-package windows10.0-kb4103723.msu --format raw -o kvm.raw
   Hyper-V generation 2, 8 GiB:
     nano-image build --wim NanoServer.wim --image 2 -o nano.vhdx --size 8G
   Hyper-V generation 1:
@@ -331,6 +392,17 @@ Examples:
     nano-image build --wim NanoServer.wim --image 2 -o web-02.vhdx --seed random
 
 The same WIM and flags give the same bytes. Sizes take K, M, G, T (powers of 1024).";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  nano-image plan --media WS2016.iso --edition datacenter --deployment guest --storage
+  nano-image plan --recipe nano.toml --json | jq '.outputs[].\"file-size\"'";
+
+const PACKAGES_EXAMPLES: &str = "\
+Examples:
+  nano-image packages WS2016.iso
+  nano-image packages WS2016.iso IIS
+  nano-image packages --json WS2016.iso | jq -r '.packages[].name'";
 
 const IMAGES_EXAMPLES: &str = "\
 Examples:

@@ -4,35 +4,36 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nano_image::source::wim::Wim;
 use nano_image::{BcdDevice, ByteSize, Compact, Error, ErrorKind, Observer, Recipe, Report, Result};
 use nano_image::{Seed, SeedChoice, SourceCheck, Sources, Target};
 
 use crate::args::{BcdDeviceName, Build, CompactName, ProgressStyle, SeedArgument, SourceCheckName};
 use crate::outputs::Output;
 use crate::progress::{Progress, stop_on_signals};
-use crate::{images, report, secret};
+use crate::{report, secret};
 
-/// Builds an image and reports on it.
-pub fn run(arguments: &Build) -> Result<()> {
-    let started = Instant::now();
-    // What can be refused without reading anything is refused first.
-    let outputs = Output::all(arguments)?;
-    let (firmware, firmware_warning) = Output::firmware(&outputs, arguments.firmware);
-    let to_stdout = outputs.iter().any(|output| output.path.is_none());
+/// What the flags ask for, checked as far as that goes without reading the source.
+pub struct Prepared {
+    pub recipe: Recipe,
+    pub sources: Sources,
+    pub progress: Progress,
+}
+
+/// Turns flags into a recipe for `outputs`.
+pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
+    let (firmware, firmware_warning) = Output::firmware(outputs, arguments.firmware);
     let timestamp = timestamp(arguments)?;
     let seed = seed(arguments)?;
-
+    let sources = sources(arguments, outputs)?;
     let password = arguments.machine.secret.as_deref().map(secret::read).transpose()?;
 
-    stop_on_signals()?;
-    let image = match &arguments.image {
-        Some(image) => image.clone(),
-        None => images::only(&Wim::open(&arguments.wim, &arguments.swm)?)
-            .map_err(|error| error.with_path(&arguments.wim))?
-            .to_string(),
+    let recipe = match (&arguments.image, arguments.edition) {
+        (Some(image), _) => Recipe::image(image),
+        (None, Some(edition)) => Recipe::only_image().edition(edition.edition()),
+        (None, None) => Recipe::only_image(),
     };
-    let mut recipe = Recipe::image(image)
+    let (recipe, sources) = arguments.packages.add_to(recipe, sources);
+    let mut recipe = recipe
         .disk_size(arguments.size)
         .esp_size(arguments.esp_size)
         .firmware(firmware)
@@ -63,9 +64,6 @@ pub fn run(arguments: &Build) -> Result<()> {
         recipe = recipe.timestamp(seconds);
     }
     let recipe = recipe.build()?;
-    let sources = arguments.swm.iter().fold(Sources::wim(&arguments.wim), Sources::part);
-    let sources = sources.scratch(scratch(arguments, &outputs));
-
     let progress = Progress::new(if arguments.quiet && arguments.progress != ProgressStyle::Json {
         ProgressStyle::None
     } else {
@@ -74,6 +72,17 @@ pub fn run(arguments: &Build) -> Result<()> {
     if let Some(warning) = firmware_warning {
         progress.warn(&warning);
     }
+    Ok(Prepared { recipe, sources, progress })
+}
+
+/// Builds an image and reports on it.
+pub fn run(arguments: &Build) -> Result<()> {
+    let started = Instant::now();
+    // What can be refused without reading anything is refused first.
+    let outputs = Output::all(arguments)?;
+    let to_stdout = outputs.iter().any(|output| output.path.is_none());
+    let Prepared { recipe, sources, progress } = prepare(arguments, &outputs)?;
+    stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let mut layout = plan.layout(&progress)?.source_check(match arguments.source_check {
         SourceCheckName::Full => SourceCheck::Full,
@@ -131,6 +140,12 @@ fn seed(arguments: &Build) -> Result<SeedChoice> {
             Ok(SeedChoice::Given(Seed::from_bytes(bytes)))
         }
     }
+}
+
+fn sources(arguments: &Build, outputs: &[Output]) -> Result<Sources> {
+    let source = arguments.source()?;
+    let sources = if arguments.media.is_some() { Sources::media(source) } else { Sources::wim(source) };
+    Ok(arguments.swm.iter().fold(sources, Sources::part).scratch(scratch(arguments, outputs)))
 }
 
 /// The folder for scratch files: where the image goes there is room.

@@ -1,8 +1,8 @@
 //! `nano-image images`.
 
+use nano_image::Result;
 use nano_image::source::wim::{ImageInfo, Wim};
 use nano_image::types::FileTime;
-use nano_image::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::args::Images;
@@ -15,25 +15,14 @@ pub fn run(arguments: &Images) -> Result<()> {
         let images: Vec<Value> = wim.images().iter().map(value).collect();
         return output(&format!("{:#}\n", Value::from(images)));
     }
-    let heads = ["index", "name", "edition", "version", "arch", "language", "size", "created"];
-    let rows: Vec<[String; 8]> = wim.images().iter().map(row).collect();
-    output(&table(heads, &rows))
+    output(&list(&wim))
 }
 
-/// The index of the only image of `wim`.
-///
-/// # Errors
-/// If there are several, an error that lists them.
-pub fn only(wim: &Wim) -> Result<u32> {
-    match wim.images() {
-        [image] => Ok(image.index),
-        images => {
-            let list: Vec<String> =
-                images.iter().map(|image| format!("{}: {} ({})", image.index, image.name, image.total_bytes)).collect();
-            let message = format!("the WIM has {} images: {}", images.len(), list.join(", "));
-            Err(Error::recipe(message).with_hint("choose one with --image INDEX or --image NAME"))
-        }
-    }
+/// A table of the images of a WIM.
+pub fn list(wim: &Wim) -> String {
+    let heads = ["index", "name", "edition", "version", "arch", "language", "size", "created"];
+    let rows: Vec<[String; 8]> = wim.images().iter().map(row).collect();
+    table(heads, &rows)
 }
 
 fn row(image: &ImageInfo) -> [String; 8] {
@@ -50,7 +39,8 @@ fn row(image: &ImageInfo) -> [String; 8] {
     ]
 }
 
-fn value(image: &ImageInfo) -> Value {
+/// An image as JSON.
+pub fn value(image: &ImageInfo) -> Value {
     json!({
         "index": image.index,
         "name": image.name,
@@ -77,7 +67,7 @@ fn created(time: FileTime) -> Option<String> {
 }
 
 /// Columns as wide as their contents; columns without contents are left out.
-fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
     let widths: Vec<usize> =
         (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();

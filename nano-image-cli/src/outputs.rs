@@ -77,10 +77,17 @@ impl Output {
         self.path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string())
     }
 
-    /// The outputs that are asked for.
+    /// The outputs that are asked for; they can be written and destroy nothing.
     pub fn all(arguments: &Build) -> Result<Vec<Self>> {
+        let outputs = Self::of(&arguments.output, arguments)?;
+        outputs.iter().try_for_each(|output| check(output.path.as_deref(), arguments))?;
+        Ok(outputs)
+    }
+
+    /// What `list` means, without a look at what is there.
+    pub fn of(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
         let mut outputs: Vec<Self> = Vec::new();
-        for argument in &arguments.output {
+        for argument in list {
             let name = format_name(argument, arguments)?;
             let format = format(name, argument, arguments)?;
             let path = (!argument.is_stdout()).then(|| argument.path.clone());
@@ -88,7 +95,6 @@ impl Output {
                 let what = path.as_ref().map_or("standard output".into(), |path| format!("`{}`", path.display()));
                 return Err(Error::recipe(format!("{what} is named twice as output")));
             }
-            check(path.as_deref(), arguments)?;
             outputs.push(Self { path, format, name });
         }
         Ok(outputs)
@@ -170,8 +176,8 @@ fn check(output: Option<&Path>, arguments: &Build) -> Result<()> {
         }
         return Ok(());
     };
-    if let Some(source) = [&arguments.wim].into_iter().chain(&arguments.swm).find(|source| same_file(source, output)) {
-        return Err(Error::recipe("the output is the WIM that is read").with_path(source));
+    if let Some(source) = arguments.inputs().find(|source| same_file(source, output)) {
+        return Err(Error::recipe("the output is the WIM or the media that are read").with_path(source));
     }
     let Ok(metadata) = fs::symlink_metadata(output) else {
         let parent: PathBuf = match output.parent() {

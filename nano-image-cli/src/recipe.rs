@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use nano_image::windows::configure::FileCopy;
 use nano_image::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::args::Arguments;
+use crate::args::command;
 use crate::outputs::OutputArgument;
 
 /// Larger files are no recipes.
@@ -25,7 +25,8 @@ const NO_KEYS: [&str; 3] = ["recipe", "help", "version"];
 
 /// The command line without required flags of `build`, which a recipe file may have.
 pub fn lenient_command() -> Command {
-    Arguments::command().mut_subcommand("build", |build| build.mut_args(|arg| arg.required(false)))
+    let lenient = |build: Command| build.mut_args(|arg| arg.required(false));
+    command().mut_subcommand("build", lenient).mut_subcommand("plan", lenient)
 }
 
 /// What the recipe file that `given` names adds: its flags but those that are given already.
@@ -238,7 +239,7 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         let flags = flags(&text).unwrap();
         let command = ["nano-image", "build"].map(String::from).into_iter().chain(flags.clone());
-        Arguments::command().try_get_matches_from(command).unwrap();
+        super::command().try_get_matches_from(command).unwrap();
         // What it shows as comments can be taken out of them.
         let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let more = read(&all, Path::new(""), &|_| false).unwrap();

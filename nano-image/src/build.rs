@@ -3,8 +3,10 @@
 mod boot_config;
 mod compact;
 mod layout;
+mod packages;
 mod plan;
 mod recipe;
+mod summary;
 mod write;
 
 pub use boot_config::{BootConfig, DebugMethod};

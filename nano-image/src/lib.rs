@@ -31,3 +31,4 @@ pub use report::Report;
 pub use types::ByteSize;
 pub use windows::compact::Compact;
 pub use windows::configure::{MachineConfig, Secret};
+pub use windows::media::{Deployment, Edition, Media, Role};

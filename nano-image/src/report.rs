@@ -29,6 +29,12 @@ pub struct Report {
     pub volume_used: u64,
     /// Bytes of the Windows volume.
     pub volume_size: u64,
+    /// Files of the Windows volume; one with several names counts once.
+    #[serde(default)]
+    pub files: u64,
+    /// Directories of the Windows volume, without its root.
+    #[serde(default)]
+    pub directories: u64,
     /// Image files in the order of the targets.
     pub outputs: Vec<OutputReport>,
     /// What is kept compressed; none in a plain image.

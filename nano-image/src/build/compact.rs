@@ -6,6 +6,7 @@
 mod pack;
 mod spool;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::recipe::{COMPACT_CLUSTER_SIZE, Sources};
@@ -24,12 +25,13 @@ pub(super) fn apply(
     store: &mut Arc<dyn BlobStore>,
     choice: Compact,
     image: &ImageInfo,
+    wim: &Path,
     sources: &Sources,
     observer: &dyn Observer,
 ) -> Result<CompactReport> {
     let build = image.version.map(|version| version.build);
-    let pending = compact::mark(tree, &**store, choice, build, COMPACT_CLUSTER_SIZE)
-        .map_err(|error| error.with_path(&sources.wim))?;
+    let pending =
+        compact::mark(tree, &**store, choice, build, COMPACT_CLUSTER_SIZE).map_err(|error| error.with_path(wim))?;
     if !pending.is_empty() {
         let Some(folder) = &sources.scratch else {
             let message = format!("{} files are to be compressed, but there is no scratch folder", pending.len());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::compact;
+use super::packages::Packages;
 use super::recipe::{BcdDevice, Firmware, Recipe, Sources};
 use crate::content::BlobStore;
 use crate::disk::{gpt, mbr};
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
 use crate::report::CompactReport;
-use crate::source::wim::{Architecture, ImageInfo, Wim};
+use crate::source::wim::{Architecture, ImageInfo};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
@@ -58,20 +59,25 @@ impl Recipe {
     pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
         observer.begin(Phase::Read, None);
         // What the recipe names is checked before the image, which takes longer.
-        let machine = self.machine.prepare(self.administrator_password.as_ref())?;
+        let mut machine = self.machine.prepare(self.administrator_password.as_ref())?;
         let settings = self.boot.settings()?;
-        let wim = Wim::open(&sources.wim, &sources.parts)?;
-        let index = wim.find_image(&self.image)?;
+        let media = sources.open()?;
+        let mut warnings = Vec::new();
+        let (wim, file, index) = media.find_image(self.choice(), sources.scratch.as_deref(), &mut warnings)?;
+        let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
+        let packages = Packages::find(self, sources, &media, &info, machine.take_packages())?;
         let image = wim.read_image(index)?;
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
         observer.begin(Phase::Plan, None);
-        let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
-        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity()].concat())?;
+        let identity = packages.identity()?;
+        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity(), &identity].concat())?;
         let time = self.time(info.creation_time);
         let scheme = Scheme::new(self, &seed)?;
-        let (mut tree, mut warnings) = (image.tree, image.warnings);
+        let mut tree = image.tree;
+        warnings.extend(image.warnings);
+        warnings.extend(packages.warnings.iter().cloned());
         let mut store = machine.store(wim.store().clone());
         let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
         let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
@@ -92,7 +98,7 @@ impl Recipe {
             time,
             jobs: 1,
         };
-        let mut boot = boot::plan(&tree, &*store, &options).map_err(|error| error.with_path(&sources.wim))?;
+        let mut boot = boot::plan(&tree, &*store, &options).map_err(|error| error.with_path(&file.path))?;
         warnings.append(&mut boot.warnings);
         if options.settings != BootSettings::default() {
             boot::edit_template(&mut tree, &*store, &options.settings, time)?;
@@ -101,7 +107,7 @@ impl Recipe {
             boot.add_to(&mut tree)?;
         }
         let compact = match self.compact {
-            Some(choice) => Some(compact::apply(&mut tree, &mut store, choice, &info, sources, observer)?),
+            Some(choice) => Some(compact::apply(&mut tree, &mut store, choice, &info, &file.path, sources, observer)?),
             None => None,
         };
         if self.compact == Some(Compact::Copy) && compact.is_some_and(|report| report.files == 0) {

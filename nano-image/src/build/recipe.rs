@@ -10,23 +10,42 @@ use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime};
 use crate::windows::compact::Compact;
 
+use crate::windows::configure::{MachineConfig, Secret};
+use crate::windows::media::{Deployment, Edition, ImageChoice, Media, Role};
+
 /// Cluster size of a compact volume, bytes: NTFS compresses nothing in larger ones, and nothing says that Windows
 /// reads compact files there.
 pub(super) const COMPACT_CLUSTER_SIZE: u64 = 4096;
-use crate::windows::configure::{MachineConfig, Secret};
 
 /// The files that an image is made of.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    pub(super) wim: PathBuf,
-    pub(super) parts: Vec<PathBuf>,
+    media: PathBuf,
+    /// Whether `media` is a WIM, whatever it looks like.
+    is_wim: bool,
+    parts: Vec<PathBuf>,
     pub(super) scratch: Option<PathBuf>,
+    pub(super) servicing_packages: Vec<PathBuf>,
+    pub(super) drivers: Vec<PathBuf>,
 }
 
 impl Sources {
+    /// Install media: an ISO image, a folder with its files, or a WIM. See [`Media`].
+    pub fn media(path: impl Into<PathBuf>) -> Self {
+        Self {
+            media: path.into(),
+            is_wim: false,
+            parts: Vec::new(),
+            scratch: None,
+            servicing_packages: Vec::new(),
+            drivers: Vec::new(),
+        }
+    }
+
     /// A WIM file: `.wim`, `.esd`, or the first part of a split `.swm` set, whose other parts are found beside it.
+    /// Packages are in the folder `Packages` beside it.
     pub fn wim(path: impl Into<PathBuf>) -> Self {
-        Self { wim: path.into(), parts: Vec::new(), scratch: None }
+        Self { is_wim: true, ..Self::media(path) }
     }
 
     /// A further part of a split WIM that does not lie beside the first.
@@ -35,11 +54,30 @@ impl Sources {
         self
     }
 
-    /// A folder for what must be compressed before the image can be laid out (see [`Compact`]): a file that is
-    /// removed with the plan.
+    /// An update that is installed after all packages: a `.cab` or `.msu` file.
+    pub fn servicing_package(mut self, path: impl Into<PathBuf>) -> Self {
+        self.servicing_packages.push(path.into());
+        self
+    }
+
+    /// A driver: an INF file, or a folder in which all are taken.
+    pub fn driver(mut self, path: impl Into<PathBuf>) -> Self {
+        self.drivers.push(path.into());
+        self
+    }
+
+    /// A folder for what must be made before the image can be laid out (see [`Compact`]), and for opening a WIM
+    /// inside an ISO image: files that are removed with the plan.
     pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scratch = Some(folder.into());
         self
+    }
+
+    pub(super) fn open(&self) -> Result<Media> {
+        match self.is_wim {
+            true => Media::wim(&self.media, &self.parts),
+            false => Media::open(&self.media, &self.parts),
+        }
     }
 }
 
@@ -80,8 +118,27 @@ pub enum SeedChoice {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recipe {
-    /// Index or name of the image in the WIM.
-    pub image: String,
+    /// Index or name of the image in the WIM; without it and the edition, the only one.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Edition of Windows Server, which chooses the image.
+    #[serde(default)]
+    pub edition: Option<Edition>,
+    /// What the image will run on: adds its package.
+    #[serde(default)]
+    pub deployment: Option<Deployment>,
+    /// Packages that have a name of their own here.
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// Names of further packages of the media.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Updates of packages to install that are not installed without a choice.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Whether what cannot be applied of a package is an error.
+    #[serde(default)]
+    pub strict: bool,
     /// Size of the virtual disk, bytes.
     pub disk_size: u64,
     /// Firmware of the machine.
@@ -112,12 +169,31 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Begins a recipe for an image of the WIM, by index or name. The defaults: a 4 GiB disk, an EFI system partition
-    /// of 100 MiB, clusters as Windows chooses them, boot entries that name the partition.
+    /// Begins a recipe for Nano Server from its media: an edition, and the drivers of what it will run on. The
+    /// defaults: a 4 GiB disk, an EFI system partition of 100 MiB, clusters as Windows chooses them, boot entries that
+    /// name the partition.
+    pub fn new(edition: Edition, deployment: Deployment) -> RecipeBuilder {
+        Self::only_image().edition(edition).deployment(deployment)
+    }
+
+    /// Begins a recipe for an image of the WIM, by index or name; see [`new`](Self::new) for the defaults.
     pub fn image(image: impl Into<String>) -> RecipeBuilder {
+        let mut builder = Self::only_image();
+        builder.recipe.image = Some(image.into());
+        builder
+    }
+
+    /// Begins a recipe for the only image of a WIM; see [`new`](Self::new) for the defaults.
+    pub fn only_image() -> RecipeBuilder {
         RecipeBuilder {
             recipe: Self {
-                image: image.into(),
+                image: None,
+                edition: None,
+                deployment: None,
+                roles: Vec::new(),
+                packages: Vec::new(),
+                features: Vec::new(),
+                strict: false,
                 disk_size: ByteSize::gib(4).bytes(),
                 firmware: Firmware::Uefi,
                 esp_size: ByteSize::mib(100).bytes(),
@@ -134,9 +210,43 @@ impl Recipe {
         }
     }
 
+    /// Which image is meant.
+    pub(super) fn choice(&self) -> ImageChoice<'_> {
+        match (&self.image, self.edition) {
+            (Some(image), _) => ImageChoice::Named(image),
+            (None, Some(edition)) => ImageChoice::Edition(edition),
+            (None, None) => ImageChoice::Only,
+        }
+    }
+
+    /// Names of all packages: that of the deployment, those of roles, and the others in their order.
+    pub(super) fn package_names(&self) -> Vec<String> {
+        let mut roles = self.roles.clone();
+        roles.sort();
+        let named = self.deployment.map(Deployment::package).into_iter().chain(roles.into_iter().map(Role::package));
+        named.map(str::to_owned).chain(self.packages.iter().cloned()).collect()
+    }
+
     /// The time of what the build makes, given the source's.
     pub(super) fn time(&self, source: FileTime) -> FileTime {
         self.timestamp.map_or(source, FileTime::from_unix_seconds)
+    }
+
+    /// Rules of New-NanoServerImage that concern packages.
+    fn check_packages(&self) -> Result<()> {
+        if self.image.is_some() && self.edition.is_some() {
+            return Err(Error::recipe("an image and an edition are given").with_hint("leave one of them out"));
+        }
+        if self.deployment == Some(Deployment::Guest) && self.roles.contains(&Role::OemDrivers) {
+            let (guest, oem) = (Deployment::Guest.package(), Role::OemDrivers.package());
+            return Err(Error::recipe("drivers of physical machines for a guest").with_hint(format!(
+                "{guest} has the drivers of a guest; to have the others all the same, name the package {oem}"
+            )));
+        }
+        match self.packages.iter().chain(&self.features).find(|name| name.trim().is_empty()) {
+            Some(_) => Err(Error::recipe("a package or feature without a name")),
+            None => Ok(()),
+        }
     }
 
     /// The seed, given a digest of the source image.
@@ -171,6 +281,42 @@ pub struct RecipeBuilder {
 }
 
 impl RecipeBuilder {
+    /// Edition of Windows Server, which chooses the image.
+    pub fn edition(mut self, edition: Edition) -> Self {
+        self.recipe.edition = Some(edition);
+        self
+    }
+
+    /// What the image will run on: adds its package.
+    pub fn deployment(mut self, deployment: Deployment) -> Self {
+        self.recipe.deployment = Some(deployment);
+        self
+    }
+
+    /// Adds the package of a role.
+    pub fn role(mut self, role: Role) -> Self {
+        self.recipe.roles.push(role);
+        self
+    }
+
+    /// Adds a package of the media, by name; see [`Media::package`].
+    pub fn package(mut self, name: impl Into<String>) -> Self {
+        self.recipe.packages.push(name.into());
+        self
+    }
+
+    /// Installs an update of a package that is not installed without a choice, by name.
+    pub fn feature(mut self, name: impl Into<String>) -> Self {
+        self.recipe.features.push(name.into());
+        self
+    }
+
+    /// Makes it an error if something of a package cannot be applied.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.recipe.strict = strict;
+        self
+    }
+
     /// Size of the virtual disk.
     pub fn disk_size(mut self, size: ByteSize) -> Self {
         self.recipe.disk_size = size.bytes();
@@ -282,6 +428,7 @@ impl RecipeBuilder {
         if let Some(seed) = &recipe.seed {
             seed.parse::<Seed>()?;
         }
+        recipe.check_packages()?;
         recipe.machine.check()?;
         recipe.boot.settings()?;
         Ok(recipe)

@@ -6,12 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
-use super::plan::Scheme;
 use crate::content::ReadOptions;
-use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, gpt};
+use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
-use crate::report::{OutputReport, PartitionReport, Report};
+use crate::report::Report;
 use crate::types::{ByteSize, DiskOffset};
 
 /// Where an image goes, and in which format.
@@ -78,11 +77,7 @@ impl Layout<'_> {
         for (temporary, path) in &mut files {
             temporary.persist(path)?;
         }
-        let outputs = formats.iter().zip(&containers);
-        let report = |(format, container): (&Format, &Container)| {
-            OutputReport::new(format.extension(), container.file_size().bytes())
-        };
-        Ok(self.report(outputs.map(report).collect()))
+        Ok(self.report(&formats, &containers))
     }
 
     fn write_disk(&self, mut writers: Vec<Writer<'_>>, observer: &dyn Observer) -> Result<()> {
@@ -113,46 +108,6 @@ impl Layout<'_> {
         writers.into_iter().try_for_each(Writer::finish)?;
         observer.advance(total);
         if observer.cancelled() { Err(Error::cancelled()) } else { Ok(()) }
-    }
-
-    fn report(&self, outputs: Vec<OutputReport>) -> Report {
-        let plan = self.plan;
-        let (used, clusters) = self.ntfs.clusters();
-        let cluster_size = self.ntfs.cluster_size();
-        let (disk_id, partitions) = match &plan.scheme {
-            Scheme::Gpt { disk_guid, esp, msr, windows } => {
-                let report = |partition: &gpt::Partition| {
-                    PartitionReport::new(
-                        &partition.name,
-                        partition.type_guid.to_string(),
-                        Some(partition.guid.to_string()),
-                        partition.start.0,
-                        partition.len.bytes(),
-                    )
-                };
-                (disk_guid.to_string(), [esp, msr, windows].map(report).to_vec())
-            }
-            Scheme::Mbr { signature, windows } => {
-                let kind = format!("{:02x}", windows.partition_type);
-                let windows = PartitionReport::new("Windows", kind, None, windows.start.0, windows.len.bytes());
-                (format!("{signature:08x}"), vec![windows])
-            }
-        };
-        Report {
-            image_index: plan.image.index,
-            image_name: plan.image.name.clone(),
-            seed: plan.seed.to_string(),
-            disk_size: plan.recipe.disk_size,
-            disk_id,
-            partitions,
-            cluster_size: cluster_size.bytes(),
-            volume_used: used * cluster_size.bytes(),
-            volume_size: clusters * cluster_size.bytes(),
-            outputs,
-            compact: plan.compact,
-            packages: Vec::new(),
-            warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
-        }
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! A folder may also be that of `NanoServer.wim` or `install.wim` itself; beside a WIM, `Packages` has its packages.
 
+mod details;
 mod files;
 mod image;
 mod names;
@@ -20,6 +21,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use details::{CabinetDetails, Feature, PackageDetails};
 pub use files::MediaFile;
 pub use image::ImageChoice;
 pub use names::{Deployment, Edition, Role, release};

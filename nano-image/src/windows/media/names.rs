@@ -81,6 +81,10 @@ impl Role {
 /// The first build (Technical Preview 5) with a Host package, and with the reverse forwarders in the image.
 const TP5_BUILD: u32 = 14300;
 
+/// What names of packages begin and end with.
+const PREFIX: &str = "Microsoft-NanoServer-";
+const SUFFIX: &str = "-Package";
+
 /// Packages that were renamed after Technical Preview 4.
 const RENAMED: [(&str, &str); 2] = [
     ("Microsoft-Windows-Server-SCVMM-Package", "Microsoft-NanoServer-SCVMM-Package"),
@@ -103,7 +107,7 @@ pub fn release(build: u32) -> Option<&'static str> {
 /// `Microsoft-NanoServer-IIS-Package`.
 pub(super) fn meanings(wanted: &str) -> Vec<String> {
     let wanted = wanted.trim();
-    let long = format!("Microsoft-NanoServer-{wanted}-Package");
+    let long = format!("{PREFIX}{wanted}{SUFFIX}");
     let mut names = vec![wanted.to_owned(), long];
     for (old, new) in RENAMED {
         for (one, other) in [(old, new), (new, old)] {
@@ -115,6 +119,12 @@ pub(super) fn meanings(wanted: &str) -> Vec<String> {
     names
 }
 
+/// What distinguishes `name` from other packages.
+pub(super) fn short(name: &str) -> &str {
+    let name = name.strip_prefix(PREFIX).unwrap_or(name);
+    name.strip_suffix(SUFFIX).unwrap_or(name)
+}
+
 /// Why media of this build have no package `name`, though an image of it has what later or earlier ones have in it.
 pub(super) fn needs_no_package(name: &str, build: u32) -> Option<&'static str> {
     if build < TP5_BUILD && same(name, Deployment::Host.package()) {
@@ -124,4 +134,22 @@ pub(super) fn needs_no_package(name: &str, build: u32) -> Option<&'static str> {
         return Some("images from Technical Preview 5 on have it built in");
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_all_releases_are_understood() {
+        assert!(meanings("iis").contains(&"Microsoft-NanoServer-iis-Package".into()));
+        for name in ["SCVMM", "Microsoft-NanoServer-SCVMM-Package"] {
+            assert!(meanings(name).contains(&"Microsoft-Windows-Server-SCVMM-Package".into()), "{name}");
+        }
+        assert!(meanings("microsoft-windows-server-scvmm-compute-package").len() > 2);
+        assert!(needs_no_package(Deployment::Host.package(), 10586).is_some());
+        assert!(needs_no_package(Deployment::Host.package(), 14393).is_none());
+        assert!(needs_no_package("Microsoft-OneCore-ReverseForwarders-Package", 14300).is_some());
+        assert_eq!(short("Microsoft-NanoServer-IIS-Package"), "IIS");
+    }
 }

@@ -106,16 +106,18 @@ impl Media {
                 .with_path(&self.path)
                 .with_hint("packages are in the folder NanoServer/Packages of the media of Nano Server");
         }
-        let names: Vec<String> = self.packages.iter().map(|package| package.name.clone()).collect();
         let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
         let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);
         let bare = bare.strip_suffix(".cab").unwrap_or(bare);
-        let hint = match nearest(bare, names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if is_file => {
-                "a package is named, not its file; for cabinets from elsewhere see --servicing-package".into()
+        // What all names have in common would make any of them near.
+        let near = nearest(names::short(bare), self.packages.iter().map(|package| names::short(&package.name)));
+        let near = near.and_then(|near| self.packages.iter().find(|package| names::short(&package.name) == near));
+        let hint = match near {
+            Some(near) => format!("did you mean `{}`?", near.name),
+            None if is_file => "name a package, not a file; cabinets from elsewhere can be given as updates".into(),
+            None => {
+                format!("there is: {}", super::list(self.packages.iter().map(|package| package.name.clone()).collect()))
             }
-            None => format!("there is: {}", super::list(names)),
         };
         Error::not_found(format!("no package `{name}`")).with_path(&self.path).with_hint(hint)
     }

@@ -1,0 +1,62 @@
+//! `nano-image plan`.
+
+use nano_image::{ByteSize, Report, Result};
+
+use crate::args::Build;
+use crate::build::{self, Prepared};
+use crate::images::table;
+use crate::outputs::{Output, OutputArgument};
+use crate::progress::stop_on_signals;
+use crate::report::{output, printable};
+
+/// The output that is meant if none is named.
+const DEFAULT_OUTPUT: &str = "nano.vhdx";
+
+/// Says what a build would make.
+pub fn run(arguments: &Build) -> Result<()> {
+    let outputs = match &arguments.output[..] {
+        [] => {
+            let default = OutputArgument::parse(DEFAULT_OUTPUT).expect("a path");
+            Output::of(&[default], arguments)?
+        }
+        list => Output::of(list, arguments)?,
+    };
+    let Prepared { recipe, sources, progress } = build::prepare(arguments, &outputs)?;
+    stop_on_signals()?;
+    let plan = recipe.plan(&sources, &progress)?;
+    let layout = plan.layout(&progress)?;
+    let formats: Vec<_> = outputs.iter().map(|output| output.format).collect();
+    let report = layout.preview(&formats)?;
+    drop(progress);
+    if arguments.json {
+        return output(&(serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"));
+    }
+    output(&text(&report, &outputs, arguments.output.is_empty()))
+}
+
+fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {
+    let size = |bytes| ByteSize::new(bytes).to_string();
+    let mut text = format!("image {}: {}\nseed {}\n\n", report.image_index, printable(&report.image_name), report.seed);
+    let partitions = report.partitions.iter().map(|partition| {
+        [partition.name.clone(), partition.partition_type.clone(), partition.start.to_string(), size(partition.size)]
+    });
+    text += &format!("disk {}, {}\n", size(report.disk_size), report.disk_id);
+    text += &table(["partition", "type", "start", "size"], &partitions.collect::<Vec<_>>());
+    text += &format!(
+        "\nWindows volume: {} of {} used, clusters of {}\n{} files, {} directories\n",
+        size(report.volume_used),
+        size(report.volume_size),
+        size(report.cluster_size),
+        report.files,
+        report.directories
+    );
+    if let Some(compact) = &report.compact {
+        let (compressed, contents) = (size(compact.compressed), size(compact.contents));
+        text += &format!("compact: {} files, {compressed} for {contents}\n", compact.files);
+    }
+    let outputs = outputs.iter().zip(&report.outputs).map(|(output, made)| {
+        let name = if is_default { String::new() } else { output.label() };
+        [name, made.format.clone(), made.file_size.to_string(), size(made.file_size)]
+    });
+    text + "\n" + &table(["output", "format", "bytes", "size"], &outputs.collect::<Vec<_>>())
+}

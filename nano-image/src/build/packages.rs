@@ -1,0 +1,161 @@
+//! Which packages go into an image: those of the recipe, of its answer file, and updates.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::recipe::{Recipe, Sources};
+use crate::content::ReadAt;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::wim::ImageInfo;
+use crate::windows::configure::ServicingPackage;
+use crate::windows::media::Media;
+
+/// Bytes read at once to digest a cabinet.
+const PIECE: u64 = 1 << 20;
+
+/// A cabinet or update file.
+pub(super) struct Cabinet {
+    pub path: PathBuf,
+    pub data: Arc<dyn ReadAt>,
+}
+
+/// What is installed.
+#[derive(Default)]
+pub(super) struct Packages {
+    /// Names of packages of the media.
+    pub names: Vec<String>,
+    /// Neutral and language cabinets.
+    pub cabinets: Vec<Cabinet>,
+    /// Updates, installed last.
+    pub servicing: Vec<Cabinet>,
+    pub features: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl Packages {
+    /// Finds and opens all that `recipe`, `sources` and the packages of the answer file name.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) names all packages that are missing.
+    pub fn find(
+        recipe: &Recipe,
+        sources: &Sources,
+        media: &Media,
+        image: &ImageInfo,
+        answered: Vec<ServicingPackage>,
+    ) -> Result<Self> {
+        let mut packages = Self { features: recipe.features.clone(), ..Self::default() };
+        let mut names = recipe.package_names();
+        let answer_file = recipe.machine.unattend.as_deref().unwrap_or(Path::new(""));
+        for package in answered {
+            packages
+                .add_answered(package, answer_file, media, &mut names)
+                .map_err(|error| error.with_path(answer_file))?;
+        }
+        let selection = media.select(&names, image)?;
+        packages.names = selection.names;
+        packages.warnings.extend(selection.warnings);
+        for file in &selection.cabinets {
+            packages.cabinets.push(Cabinet { path: file.path.clone(), data: media.read(file)? });
+        }
+        for path in &sources.servicing_packages {
+            packages.servicing.push(Cabinet::open(path)?);
+        }
+        Ok(packages)
+    }
+
+    /// Adds what the answer file names: a cabinet where it says, or a package of the media.
+    fn add_answered(
+        &mut self,
+        package: ServicingPackage,
+        answer_file: &Path,
+        media: &Media,
+        names: &mut Vec<String>,
+    ) -> Result<()> {
+        let name = &package.name;
+        if !package.action.eq_ignore_ascii_case("install") {
+            let message =
+                format!("the answer file wants to {} the package `{name}`, which is not done", package.action);
+            self.warnings.push(message);
+            return Ok(());
+        }
+        // A Windows path: what counts is relative to the configuration set, that is the answer file's folder.
+        let source = package.source.as_deref().map(|source| source.replace('\\', "/"));
+        let relative = source.as_deref().map(|source| source.trim_start_matches("%configsetroot%/"));
+        if let (Some(relative), Some(folder)) = (relative, answer_file.parent()) {
+            let path = folder.join(relative);
+            if path.is_file() {
+                self.cabinets.push(Cabinet::open(&path)?);
+                return Ok(());
+            }
+        }
+        let file = relative.and_then(|relative| Path::new(relative).file_stem()?.to_str());
+        let found = [Some(&name[..]), file].into_iter().flatten().find_map(|name| media.package(name).ok());
+        match found {
+            Some(found) if names.contains(&found.name) => {}
+            Some(found) => names.push(found.name.clone()),
+            None => {
+                let place = source.map(|source| format!(", and no file `{source}`")).unwrap_or_default();
+                let what = format!("the answer file installs `{name}`: there is no such package on the media{place}");
+                return Err(Error::not_found(what)
+                    .with_hint("take it out of the answer file, or give its cabinet as an update"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is installed.
+    pub fn is_empty(&self) -> bool {
+        self.cabinets.is_empty() && self.servicing.is_empty() && self.features.is_empty()
+    }
+
+    /// Digests of everything that is installed, which decide the bytes of the image; empty for nothing.
+    pub fn identity(&self) -> Result<Vec<u8>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut hash = Sha256::new();
+        for (kind, cabinets) in [("packages", &self.cabinets), ("servicing", &self.servicing)] {
+            hash.update(kind);
+            hash.update([0]);
+            for cabinet in cabinets {
+                hash.update(cabinet.digest()?);
+            }
+        }
+        hash.update("features\0");
+        for feature in &self.features {
+            hash.update(feature);
+            hash.update([0]);
+        }
+        Ok(hash.finalize().to_vec())
+    }
+}
+
+impl Cabinet {
+    fn open(path: &Path) -> Result<Self> {
+        let io = |error| Error::io("open the package", path, error);
+        let file = File::open(path).map_err(io)?;
+        if !file.metadata().map_err(io)?.is_file() {
+            let error = Error::new(ErrorKind::NotFound, "not a file, but a package is expected").with_path(path);
+            return Err(error.with_hint("name each .cab or .msu file"));
+        }
+        Ok(Self { path: path.to_owned(), data: Arc::new(file) })
+    }
+
+    /// SHA-256 of the file.
+    fn digest(&self) -> Result<[u8; 32]> {
+        let io = |error| Error::io("read the package", &self.path, error);
+        let len = self.data.len().map_err(io)?;
+        let (mut hash, mut at, mut buffer) = (Sha256::new(), 0, Vec::new());
+        while at < len {
+            buffer.resize(PIECE.min(len - at) as usize, 0);
+            self.data.read_exact_at(&mut buffer, at).map_err(io)?;
+            hash.update(&buffer);
+            at += buffer.len() as u64;
+        }
+        Ok(hash.finalize().into())
+    }
+}

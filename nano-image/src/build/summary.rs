@@ -1,0 +1,87 @@
+//! What an image is, told before or after it is written.
+
+use super::layout::Layout;
+use super::plan::Scheme;
+use crate::disk::{Container, Format, gpt};
+use crate::error::Result;
+use crate::report::{OutputReport, PartitionReport, Report};
+use crate::tree::{FileTree, NodeId};
+
+impl Layout<'_> {
+    /// What [`write`](Self::write) would report for outputs of these formats; nothing is written.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a size that a format does not have.
+    pub fn preview(&self, formats: &[Format]) -> Result<Report> {
+        let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
+        Ok(self.report(formats, &containers))
+    }
+
+    /// What is or would be written.
+    pub(super) fn report(&self, formats: &[Format], containers: &[Container]) -> Report {
+        let plan = self.plan;
+        let outputs = formats
+            .iter()
+            .zip(containers)
+            .map(|(format, container)| OutputReport::new(format.extension(), container.file_size().bytes()));
+        let (files, directories) = count(&plan.tree);
+        let (used, clusters) = self.ntfs.clusters();
+        let cluster_size = self.ntfs.cluster_size();
+        let (disk_id, partitions) = match &plan.scheme {
+            Scheme::Gpt { disk_guid, esp, msr, windows } => {
+                let report = |partition: &gpt::Partition| {
+                    PartitionReport::new(
+                        &partition.name,
+                        partition.type_guid.to_string(),
+                        Some(partition.guid.to_string()),
+                        partition.start.0,
+                        partition.len.bytes(),
+                    )
+                };
+                (disk_guid.to_string(), [esp, msr, windows].map(report).to_vec())
+            }
+            Scheme::Mbr { signature, windows } => {
+                let kind = format!("{:02x}", windows.partition_type);
+                let windows = PartitionReport::new("Windows", kind, None, windows.start.0, windows.len.bytes());
+                (format!("{signature:08x}"), vec![windows])
+            }
+        };
+        Report {
+            image_index: plan.image.index,
+            image_name: plan.image.name.clone(),
+            seed: plan.seed.to_string(),
+            disk_size: plan.recipe.disk_size,
+            disk_id,
+            partitions,
+            cluster_size: cluster_size.bytes(),
+            volume_used: used * cluster_size.bytes(),
+            volume_size: clusters * cluster_size.bytes(),
+            outputs: outputs.collect(),
+            files,
+            directories,
+            compact: plan.compact,
+            warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
+        }
+    }
+}
+
+/// Files and directories of `tree`; a file with several names counts once, the root does not.
+fn count(tree: &FileTree) -> (u64, u64) {
+    let mut seen = vec![false; tree.node_count()];
+    let mut pending = vec![NodeId::ROOT];
+    let (mut files, mut directories) = (0, 0);
+    while let Some(directory) = pending.pop() {
+        for entry in tree[directory].children.iter().flat_map(|children| children.values()) {
+            if std::mem::replace(&mut seen[entry.node.0 as usize], true) {
+                continue;
+            }
+            if tree[entry.node].is_directory() {
+                directories += 1;
+                pending.push(entry.node);
+            } else {
+                files += 1;
+            }
+        }
+    }
+    (files, directories)
+}
