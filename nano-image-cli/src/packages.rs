@@ -104,6 +104,9 @@ fn description(package: &PackageDetails) -> String {
         for (index, parent) in cabinet.parents.iter().enumerate() {
             line(if index == 0 { "needs" } else { "or" }, parent);
         }
+        for (index, child) in cabinet.contains.iter().enumerate() {
+            line(if index == 0 { "contains" } else { "" }, child);
+        }
         for feature in &cabinet.features {
             line("feature", &format!("{} ({})", feature.name, if feature.default { "on" } else { "off" }));
         }

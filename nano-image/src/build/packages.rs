@@ -1,26 +1,18 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::recipe::{Recipe, Sources};
-use crate::content::ReadAt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::source::wim::ImageInfo;
 use crate::windows::configure::ServicingPackage;
 use crate::windows::media::Media;
+use crate::windows::package::cabinet::CabinetSource;
 
 /// Bytes read at once to digest a cabinet.
 const PIECE: u64 = 1 << 20;
-
-/// A cabinet or update file.
-pub(super) struct Cabinet {
-    pub path: PathBuf,
-    pub data: Arc<dyn ReadAt>,
-}
 
 /// What is installed.
 #[derive(Default)]
@@ -28,9 +20,9 @@ pub(super) struct Packages {
     /// Names of packages of the media.
     pub names: Vec<String>,
     /// Neutral and language cabinets.
-    pub cabinets: Vec<Cabinet>,
+    pub cabinets: Vec<CabinetSource>,
     /// Updates, installed last.
-    pub servicing: Vec<Cabinet>,
+    pub servicing: Vec<CabinetSource>,
     pub features: Vec<String>,
     pub warnings: Vec<String>,
 }
@@ -59,10 +51,10 @@ impl Packages {
         packages.names = selection.names;
         packages.warnings.extend(selection.warnings);
         for file in &selection.cabinets {
-            packages.cabinets.push(Cabinet { path: file.path.clone(), data: media.read(file)? });
+            packages.cabinets.push(media.cabinet(file)?);
         }
         for path in &sources.servicing_packages {
-            packages.servicing.push(Cabinet::open(path)?);
+            packages.servicing.push(open(path)?);
         }
         Ok(packages)
     }
@@ -88,7 +80,7 @@ impl Packages {
         if let (Some(relative), Some(folder)) = (relative, answer_file.parent()) {
             let path = folder.join(relative);
             if path.is_file() {
-                self.cabinets.push(Cabinet::open(&path)?);
+                self.cabinets.push(open(&path)?);
                 return Ok(());
             }
         }
@@ -122,7 +114,7 @@ impl Packages {
             hash.update(kind);
             hash.update([0]);
             for cabinet in cabinets {
-                hash.update(cabinet.digest()?);
+                hash.update(digest(cabinet)?);
             }
         }
         hash.update("features\0");
@@ -134,28 +126,24 @@ impl Packages {
     }
 }
 
-impl Cabinet {
-    fn open(path: &Path) -> Result<Self> {
-        let io = |error| Error::io("open the package", path, error);
-        let file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            let error = Error::new(ErrorKind::NotFound, "not a file, but a package is expected").with_path(path);
-            return Err(error.with_hint("name each .cab or .msu file"));
-        }
-        Ok(Self { path: path.to_owned(), data: Arc::new(file) })
+fn open(path: &Path) -> Result<CabinetSource> {
+    if path.is_dir() {
+        let error = Error::not_found("a folder, but a package is expected").with_path(path);
+        return Err(error.with_hint("name each .cab or .msu file"));
     }
+    CabinetSource::open(path)
+}
 
-    /// SHA-256 of the file.
-    fn digest(&self) -> Result<[u8; 32]> {
-        let io = |error| Error::io("read the package", &self.path, error);
-        let len = self.data.len().map_err(io)?;
-        let (mut hash, mut at, mut buffer) = (Sha256::new(), 0, Vec::new());
-        while at < len {
-            buffer.resize(PIECE.min(len - at) as usize, 0);
-            self.data.read_exact_at(&mut buffer, at).map_err(io)?;
-            hash.update(&buffer);
-            at += buffer.len() as u64;
-        }
-        Ok(hash.finalize().into())
+/// SHA-256 of the file.
+fn digest(cabinet: &CabinetSource) -> Result<[u8; 32]> {
+    let io = |error| Error::io("read the package", &cabinet.path, error);
+    let len = cabinet.data.len().map_err(io)?;
+    let (mut hash, mut at, mut buffer) = (Sha256::new(), 0, Vec::new());
+    while at < len {
+        buffer.resize(PIECE.min(len - at) as usize, 0);
+        cabinet.data.read_exact_at(&mut buffer, at).map_err(io)?;
+        hash.update(&buffer);
+        at += buffer.len() as u64;
     }
+    Ok(hash.finalize().into())
 }

@@ -31,6 +31,7 @@ use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::iso::Iso;
 use crate::source::wim::Wim;
+use crate::windows::package::cabinet::CabinetSource;
 use files::{Directory, Files, same};
 
 /// Directories that may have images, and their files, the likeliest first.
@@ -167,6 +168,14 @@ impl Media {
     /// [`Io`](crate::ErrorKind::Io); [`Corrupt`](crate::ErrorKind::Corrupt) for a truncated ISO image.
     pub fn read(&self, file: &MediaFile) -> Result<Arc<dyn ReadAt>> {
         self.files.open(file)
+    }
+
+    /// The cabinet `file` of a package, to install it.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn cabinet(&self, file: &MediaFile) -> Result<CabinetSource> {
+        Ok(CabinetSource { path: file.path.clone(), data: self.read(file)? })
     }
 
     /// Opens one of the [`wims`](Self::wims). Inside an ISO image that takes a small file in the folder `scratch`,

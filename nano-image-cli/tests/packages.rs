@@ -1,0 +1,110 @@
+//! Install media and packages, as users of the program meet them.
+
+mod support;
+
+use std::fs;
+
+use fixtures::cab::Method;
+use fixtures::packages::{Form, Manifests, nano};
+use fixtures::scenes;
+use support::Place;
+
+const GUEST: &str = "Microsoft-NanoServer-Guest-Package";
+
+/// A folder `media` with Nano Server and its Guest package.
+fn media() -> Place {
+    let place = Place::new();
+    let packages = place.path("media/NanoServer/Packages");
+    fs::create_dir_all(packages.join("en-us")).unwrap();
+    fs::create_dir_all(place.path("media/sources")).unwrap();
+    fs::write(place.path("media/NanoServer/NanoServer.wim"), scenes::nano_cbs(&scenes::pe_stand_in()).to_bytes())
+        .unwrap();
+    let guest = nano::guest().to_bytes(Form { method: Method::Mszip, manifests: Manifests::Plain });
+    fs::write(packages.join(format!("{GUEST}.cab")), &guest).unwrap();
+    fs::write(packages.join(format!("en-us/{GUEST}_en-us.cab")), &guest).unwrap();
+    place
+}
+
+#[test]
+fn editions_and_packages_are_listed() {
+    let place = media();
+    let text = String::from_utf8(place.run(&["packages", "media"]).ok().stdout).unwrap();
+    for part in ["NanoServer.wim", "Windows Server 2016", "ServerDatacenterNano", GUEST, "10.0.14393.0"] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    let json = place.run(&["packages", "media", "--json"]).ok().json();
+    assert_eq!(json["wims"][0]["images"][1]["edition"], "ServerDatacenterNano");
+    assert_eq!(json["packages"][0]["name"], GUEST);
+    let cabinet = &json["packages"][0]["cabinets"][0];
+    let size = fs::metadata(place.path("media/NanoServer/Packages").join(format!("{GUEST}.cab"))).unwrap().len();
+    assert_eq!(cabinet["size"], size);
+    assert_eq!(cabinet["parents"][0], nano::foundation_identity().package_id());
+
+    let one = String::from_utf8(place.run(&["packages", "media", "guest"]).ok().stdout).unwrap();
+    assert!(one.contains("needs") && one.contains(&nano::foundation_identity().package_id()), "{one}");
+    place.run(&["packages", "media", "gest"]).fails(3, &["`gest`", &format!("did you mean `{GUEST}`?")]);
+    place.run(&["packages", "none"]).fails(3, &["none"]);
+    assert_eq!(place.run(&["packages", "media", "Guest", "--json"]).ok().json(), json["packages"][0]);
+
+    // One that cannot be read does not hide the others.
+    fs::write(place.path("media/NanoServer/Packages/Bad.cab"), "bad").unwrap();
+    let run = place.run(&["packages", "media"]).ok();
+    assert!(run.stderr.contains("warning: ") && run.stderr.contains("Bad.cab"), "{}", run.stderr);
+    assert!(String::from_utf8(run.stdout).unwrap().contains(GUEST));
+}
+
+#[test]
+fn a_plan_tells_what_a_build_makes_and_writes_nothing() {
+    let place = media();
+    let flags = ["--media", "media", "--edition", "datacenter", "--size", "256M"];
+    let outputs = ["-o", "a.vhdx", "-o", "type=vhd,subformat=fixed,path=b.vhd", "-o", "c.raw"];
+    let before = place.names();
+    let plan = place.run(&[&["plan", "--json"], &flags[..], &outputs].concat()).ok().json();
+    let text = place.run(&[&["plan"], &flags[..], &outputs].concat()).ok().stdout;
+    let default = String::from_utf8(place.run(&[&["plan"], &flags[..]].concat()).ok().stdout).unwrap();
+    assert_eq!(place.names(), before);
+    let built = place.run(&[&["build", "--json"], &flags[..], &outputs].concat()).ok().json();
+    assert_eq!(plan, built);
+    let text = String::from_utf8(text).unwrap();
+    for (index, name) in ["a.vhdx", "b.vhd", "c.raw"].iter().enumerate() {
+        let size = fs::metadata(place.path(name)).unwrap().len();
+        assert_eq!(plan["outputs"][index]["file-size"], size, "{name}");
+        assert!(text.contains(&format!(" {size} ")) && text.contains(name), "{text}");
+    }
+    assert!(plan["files"].as_u64().unwrap() > 200 && plan["directories"].as_u64().unwrap() > 20, "{plan}");
+    assert!(default.contains(&format!(" {} ", plan["outputs"][0]["file-size"])), "{default}");
+    // What is there is no obstacle to planning.
+    place.run(&[&["plan"], &flags[..], &outputs].concat()).ok();
+    place.run(&[&["build"], &flags[..], &outputs].concat()).fails(2, &["exists"]);
+}
+
+#[test]
+fn media_give_what_their_wim_gives() {
+    let place = media();
+    place.run(&["build", "--media", "media", "--edition", "standard", "--size", "256M", "-o", "a.vhdx"]).ok();
+    let wim = "media/NanoServer/NanoServer.wim";
+    place.run(&["build", "--wim", wim, "--image", "1", "--size", "256M", "-o", "b.vhdx"]).ok();
+    assert!(place.read("a.vhdx") == place.read("b.vhdx"));
+    fs::write(place.path("a.toml"), "media = 'media'\nedition = 'standard'\nsize = '256M'\npackage = []\n").unwrap();
+    place.run(&["build", "--recipe", "a.toml", "-o", "c.vhdx"]).ok();
+    assert!(place.read("a.vhdx") == place.read("c.vhdx"));
+    let plan = place.run(&["plan", "--recipe", "a.toml", "--json"]).ok().json();
+    assert_eq!(plan["outputs"][0]["file-size"], place.read("a.vhdx").len());
+}
+
+#[test]
+fn what_contradicts_or_is_missing_is_refused() {
+    let place = media();
+    let run = |more: &[&str]| place.run(&[&["build", "-o", "a.vhdx"], more].concat());
+    run(&[]).fails(2, &["no source", "--media"]);
+    run(&["--media", "media", "--wim", "nano.wim"]).fails(2, &["--wim", "--media"]);
+    run(&["--media", "media", "--image", "1", "--edition", "standard"]).fails(2, &["--edition", "--image"]);
+    run(&["--media", "media"]).fails(2, &["2 images", "--edition"]);
+    let standard = ["--media", "media", "--edition", "standard"];
+    run(&[&standard[..], &["--deployment", "guest", "--oem-drivers"]].concat()).fails(2, &["OEM-Drivers"]);
+    run(&[&standard[..], &["--storage", "--package", "IISS"]].concat()).fails(3, &["Storage-Package`", "`IISS`"]);
+    run(&[&standard[..], &["--servicing-package", "none.msu"]].concat()).fails(3, &["none.msu"]);
+    run(&["--media", "media/sources"]).fails(3, &["NanoServer/NanoServer.wim"]);
+    run(&["--wim", "nano.wim", "--image", "1", "--package", "IIS"]).fails(3, &["`IIS`", "NanoServer/Packages"]);
+    assert_eq!(place.names(), ["media", "nano.wim"]);
+}
