@@ -2,6 +2,7 @@
 
 mod boot_config;
 mod compact;
+mod drivers;
 mod layout;
 mod packages;
 mod plan;

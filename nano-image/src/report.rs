@@ -43,6 +43,8 @@ pub struct Report {
     /// Packages that were installed, in their order.
     #[serde(default)]
     pub packages: Vec<InstalledPackage>,
+    /// Drivers that were added, and INF files that were passed over.
+    pub drivers: Vec<DriverReport>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use super::compact;
 use super::packages::Packages;
 use super::recipe::{BcdDevice, Firmware, Recipe, Sources};
+use super::{compact, drivers};
 use crate::content::BlobStore;
 use crate::disk::{gpt, mbr};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
-use crate::report::CompactReport;
+use crate::report::{CompactReport, DriverReport};
 use crate::source::wim::{Architecture, ImageInfo};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
 use crate::windows::compact::Compact;
 use crate::windows::configure::ImageFacts;
+use crate::windows::driver::Prepared as Drivers;
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -36,6 +37,7 @@ pub struct Plan {
     pub(super) time: FileTime,
     /// What is compressed, if anything is asked to be.
     pub(super) compact: Option<CompactReport>,
+    pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -66,22 +68,30 @@ impl Recipe {
         let (wim, file, index) = media.find_image(self.choice(), sources.scratch.as_deref(), &mut warnings)?;
         let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
         let packages = Packages::find(self, sources, &media, &info, machine.take_packages())?;
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
+        let time = self.time(info.creation_time);
+        let drivers = drivers::prepare(&sources.drivers, &info, time, observer)?;
         let image = wim.read_image(index)?;
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
         observer.begin(Phase::Plan, None);
-        let identity = packages.identity()?;
-        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity(), &identity].concat())?;
-        let time = self.time(info.creation_time);
+        let drivers_identity = drivers.as_ref().map(Drivers::identity).unwrap_or_default();
+        let added = [packages.identity()?, drivers_identity].concat();
+        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity(), &added].concat())?;
         let scheme = Scheme::new(self, &seed)?;
         let mut tree = image.tree;
         warnings.extend(image.warnings);
         warnings.extend(packages.warnings.iter().cloned());
         let mut store = machine.store(wim.store().clone());
-        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
         let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
         warnings.extend(applied.warnings);
+        let mut added_drivers = Vec::new();
+        if let Some(drivers) = drivers {
+            store = drivers.store(store);
+            added_drivers = drivers.apply(&mut tree, &*store)?;
+            warnings.extend(drivers::warnings(&added_drivers, self.strict)?);
+        }
         let options = BootOptions {
             firmware: match self.firmware {
                 Firmware::Uefi => boot::Firmware::Uefi,
@@ -124,6 +134,7 @@ impl Recipe {
             seed,
             time,
             compact,
+            drivers: added_drivers,
             warnings,
         })
     }

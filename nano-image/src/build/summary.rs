@@ -60,6 +60,7 @@ impl Layout<'_> {
             files,
             directories,
             compact: plan.compact,
+            drivers: plan.drivers.clone(),
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }

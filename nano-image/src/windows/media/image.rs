@@ -69,6 +69,13 @@ fn also(first: &Error, second: &Error) -> Error {
 /// The image of `edition`: by the edition or name that the WIM gives; where it gives neither, by the order that
 /// Microsoft's tool relies on.
 fn find_edition(images: &[ImageInfo], edition: Edition, warnings: &mut Vec<String>) -> Result<u32> {
+    if let Some(image) = images.iter().find(|image| image.name.eq_ignore_ascii_case(INSTALL_IMAGE)) {
+        warnings.push(format!(
+            "the image `{}` is the only one to install: the edition {edition} is not told apart",
+            image.name
+        ));
+        return Ok(image.index);
+    }
     let has = |image: &ImageInfo, edition: Edition| {
         let word = edition.to_string().to_lowercase();
         [&image.edition_id, &image.name, &image.display_name].iter().any(|text| text.to_lowercase().contains(&word))
@@ -93,10 +100,6 @@ fn find_edition(images: &[ImageInfo], edition: Edition, warnings: &mut Vec<Strin
         let all: Vec<&ImageInfo> = images.iter().collect();
         return Err(Error::not_found(format!("no image has the edition {edition}; there is {}", list(&all)))
             .with_hint("choose an image that is there, with --image or another edition"));
-    }
-    if let Some(image) = images.iter().find(|image| image.name.eq_ignore_ascii_case(INSTALL_IMAGE)) {
-        warnings.push(format!("the image `{}` has no edition: {edition} is not told apart", image.name));
-        return Ok(image.index);
     }
     let index = match (images, edition) {
         ([image], _) | ([image, _], Edition::Standard) | ([_, image], Edition::Datacenter) => image.index,
@@ -164,10 +167,13 @@ mod tests {
         assert_eq!(both(&images(&[("a", "", ""), ("b", "", ""), ("c", "", "")])), [Err(ErrorKind::NotFound); 2]);
         assert_eq!(both(&images(&[("NanoServer", "", "")])), [Ok(1), Ok(1)]);
         assert_eq!(both(&images(&[("x", "ServerStandardNano", "")])), [Ok(1), Err(ErrorKind::NotFound)]);
-        let preview = images(&[("CORESYSTEMSERVER_INSTALL", "", ""), ("CORESYSTEMSERVER_BOOT", "", "")]);
+        let preview = images(&[
+            ("CORESYSTEMSERVER_INSTALL", "ServerDatacenterNano", ""),
+            ("CORESYSTEMSERVER_BOOT", "ServerDatacenterNano", ""),
+        ]);
         let mut warnings = Vec::new();
         assert_eq!(find_edition(&preview, Edition::Datacenter, &mut warnings).unwrap(), 1);
-        assert!(warnings[0].contains("no edition"), "{warnings:?}");
+        assert!(warnings[0].contains("not told apart"), "{warnings:?}");
     }
 
     #[test]

@@ -1,0 +1,58 @@
+//! Drivers that go into an image, and what is to be told of them.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::report::DriverReport;
+use crate::source::wim::{Architecture, ImageInfo};
+use crate::types::FileTime;
+use crate::windows::driver::{self, DriverOptions, Prepared};
+
+/// Reads the drivers for `image`; none if none is named.
+pub(super) fn prepare(
+    drivers: &[PathBuf],
+    image: &ImageInfo,
+    time: FileTime,
+    observer: &dyn Observer,
+) -> Result<Option<Prepared>> {
+    if drivers.is_empty() {
+        return Ok(None);
+    }
+    let options = DriverOptions {
+        architecture: image.architecture.unwrap_or(Architecture::Amd64).to_string(),
+        version: image.version.map(|version| (version.major, version.minor, version.build)),
+        time,
+        boot_critical: false,
+    };
+    driver::prepare(drivers, &options, observer).map(Some)
+}
+
+/// What the user should know of drivers.
+///
+/// # Errors
+/// [`Unsupported`](crate::ErrorKind::Unsupported) if it is `strict` and something of a driver is not done.
+pub(super) fn warnings(drivers: &[DriverReport], strict: bool) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let (added, passed_over): (Vec<_>, Vec<_>) = drivers.iter().partition(|driver| driver.published.is_some());
+    for driver in added {
+        let inf = &driver.inf;
+        if !driver.not_applied.is_empty() {
+            let what = format!("{inf}: not done: {}", driver.not_applied.join("; "));
+            if strict {
+                return Err(Error::unsupported(what).with_hint("without --strict that is a warning"));
+            }
+            warnings.push(what);
+        }
+        warnings.extend(driver.warnings.iter().map(|warning| format!("{inf}: {warning}")));
+    }
+    // A folder of drivers for all versions of Windows has hundreds.
+    if let [first, ..] = &passed_over[..] {
+        let why = first.not_applied.join("; ");
+        warnings.push(match passed_over.len() {
+            1 => format!("the driver {} is passed over: {why}", first.inf),
+            count => format!("{count} drivers are passed over, {} and others: {why}", first.inf),
+        });
+    }
+    Ok(warnings)
+}
