@@ -44,6 +44,7 @@ pub struct Report {
     #[serde(default)]
     pub packages: Vec<InstalledPackage>,
     /// Drivers that were added, and INF files that were passed over.
+    #[serde(default)]
     pub drivers: Vec<DriverReport>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
@@ -146,47 +147,8 @@ pub struct DriverReport {
     pub bytes_added: u64,
     /// What the INF file says and is not done.
     pub not_applied: Vec<String>,
-}
-
-/// What an installation of packages did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct InstallReport {
-    /// Packages in the order of their installation.
-    pub packages: Vec<InstalledPackage>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
-}
-
-/// A package that was installed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct InstalledPackage {
-    /// `Name~token~arch~lang~version`.
-    pub id: String,
-    /// Bytes of files that were not in the image before; registry hives are not counted.
-    pub bytes_added: u64,
-    /// Files of components that were put into the image.
-    pub files: u64,
-    /// Components that were put into the image.
-    pub components: u64,
-    /// What the package asks for and was not done.
-    #[serde(default)]
-    pub not_applied: Vec<NotApplied>,
-    /// 1: everything is in place; 2: and Windows lists the package as installed.
-    pub tier: u8,
-}
-
-/// Something that a component asks for and that was not done.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NotApplied {
-    /// The component's name in the component store.
-    pub component: String,
-    /// The element of its manifest, with what tells it from its neighbours.
-    pub element: String,
-    /// Why.
-    pub why: String,
 }
 
 /// A partition of the disk.

@@ -61,6 +61,7 @@ impl Layout<'_> {
             directories,
             compact: plan.compact,
             drivers: plan.drivers.clone(),
+            packages: Vec::new(),
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }
