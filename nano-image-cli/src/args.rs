@@ -36,6 +36,7 @@ pub enum Command {
     Cat(read::Cat),
     Extract(read::Extract),
     Diff(read::Diff),
+    Size(read::Size),
     RunHint(RunHint),
     Verify(Verify),
 }

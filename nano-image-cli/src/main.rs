@@ -15,6 +15,7 @@ mod recipe;
 mod report;
 mod secret;
 mod verify;
+mod size;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Size(arguments) => size::run(arguments),
         Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
     };
     match result {

@@ -14,7 +14,7 @@ pub mod vhd;
 pub mod vhdx;
 
 pub use container::{Container, Writer};
-pub use read::{DiskReader, open};
+pub use read::{DiskReader, FileContent, open};
 pub use sink::{FileOutput, Output, StreamOutput};
 
 use crate::types::ByteSize;

@@ -5,6 +5,7 @@
 mod bcd_text;
 mod boot;
 mod diff;
+mod disk_map;
 mod extract;
 mod files;
 mod hives;
@@ -12,6 +13,8 @@ mod image;
 mod listing;
 mod partition;
 mod sddl;
+mod size;
+mod size_tree;
 mod text;
 pub mod verify;
 mod value_text;
@@ -30,6 +33,7 @@ pub use diff::{Category, Compared, DiffText, Difference, diff};
 pub use extract::{ExtractOptions, Extracted, extract};
 pub use files::{DirectoryEntry, FileId, Files, Stream, copy};
 pub use image::Image;
+pub use size::{SizeReport, SizeRow, size};
 
 /// What an image is and holds. Sizes and places are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

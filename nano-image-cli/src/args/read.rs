@@ -79,6 +79,31 @@ pub struct Diff {
     pub quiet: bool,
 }
 
+/// Tell where the bytes of a disk image are: folders, components, file system, container
+#[derive(Args, Debug)]
+#[command(after_long_help = SIZE_EXAMPLES)]
+pub struct Size {
+    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Number of folders, components and files to print
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+
+    /// Write a picture, too: an SVG in which each file's area is its size
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
+    /// Replace an existing picture
+    #[arg(long, requires = "svg")]
+    pub force: bool,
+
+    /// Print JSON, with all folders, components and files
+    #[arg(long)]
+    pub json: bool,
+}
+
 const CAT_EXAMPLES: &str = "\
 Examples:
   nano-image cat nano.vhdx Windows/Panther/Unattend.xml
@@ -107,3 +132,12 @@ disk, and what follows from that, is not compared.
 
 Exit status:
   0 no differences   1 differences   4 something could not be compared, and nothing else differs";
+
+const SIZE_EXAMPLES: &str = "\
+Examples:
+  nano-image size nano.vhdx
+  nano-image size nano.vhdx --svg nano.svg
+  nano-image size --json nano.vhdx | jq '.components[:10]'
+
+All kinds of bytes together are the size of the file. A file with hard links counts once: for its name outside of the
+component store (WinSxS), and for the component that has it there.";

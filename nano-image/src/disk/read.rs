@@ -16,6 +16,19 @@ pub struct DiskReader {
     logical_sector_size: u32,
     id: Option<Guid>,
     map: Map,
+    structures: Vec<(Extent, &'static str)>,
+    file_len: u64,
+}
+
+/// What a part of an image file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileContent {
+    /// A structure of the format.
+    Structure(&'static str),
+    /// Bytes of the disk, from this one on.
+    Disk(DiskOffset),
+    /// Nothing that the format tells of.
+    Unused,
 }
 
 /// Where the disk's bytes are in the file.
@@ -42,6 +55,8 @@ pub(super) struct Opened {
     pub logical_sector_size: u32,
     pub id: Option<Guid>,
     pub map: Map,
+    /// Parts of the file that hold the format's own structures.
+    pub structures: Vec<(Extent, &'static str)>,
 }
 
 /// Opens a VHDX, a VHD or (anything else) a raw image.
@@ -57,11 +72,18 @@ pub fn open(file: Arc<dyn ReadAt>) -> Result<DiskReader> {
     } else if vhd::is_vhd(&*file, len)? {
         vhd::open(&*file, len)?
     } else {
-        Opened { format: Format::Raw, size: len, logical_sector_size: 512, id: None, map: Map::Linear(0) }
+        Opened {
+            format: Format::Raw,
+            size: len,
+            logical_sector_size: 512,
+            id: None,
+            map: Map::Linear(0),
+            structures: Vec::new(),
+        }
     };
-    let Opened { format, size, logical_sector_size, id, map } = opened;
+    let Opened { format, size, logical_sector_size, id, map, structures } = opened;
     map.check(size, len)?;
-    Ok(DiskReader { file, format, size, logical_sector_size, id, map })
+    Ok(DiskReader { file, format, size, logical_sector_size, id, map, structures, file_len: len })
 }
 
 impl DiskReader {
@@ -91,6 +113,58 @@ impl DiskReader {
             return None;
         }
         self.map.piece(offset.0).0.map(FileOffset)
+    }
+
+    /// What each part of the file holds: ascending, all of the file, nothing twice.
+    pub fn file_contents(&self) -> Vec<(Extent, FileContent)> {
+        let structures = self.structures.iter().map(|(extent, name)| (*extent, FileContent::Structure(name)));
+        let mut parts: Vec<(Extent, FileContent)> = structures.collect();
+        match &self.map {
+            Map::Linear(start) => {
+                parts.push((Extent { start: *start, len: self.size }, FileContent::Disk(DiskOffset(0))));
+            }
+            Map::Blocks { block_size, unit, lead, table } => {
+                // In the order of the file, a place once however often the table has it.
+                let mut places: Vec<(u32, u32)> = table
+                    .iter()
+                    .zip(0..)
+                    .filter(|(place, _)| **place != 0)
+                    .map(|(place, block)| (*place, block))
+                    .collect();
+                places.sort_unstable();
+                places.dedup_by_key(|(place, _)| *place);
+                for (place, block) in places {
+                    let (start, disk) = (u64::from(place) * unit, u64::from(block) * block_size);
+                    if *lead > 0 {
+                        parts.push((Extent { start, len: *lead }, FileContent::Structure("sector bitmaps")));
+                    }
+                    let len = self.size.saturating_sub(disk).min(*block_size);
+                    parts.push((Extent { start: start + lead, len }, FileContent::Disk(DiskOffset(disk))));
+                }
+            }
+        }
+        parts.sort_by_key(|(extent, _)| (extent.start, extent.len));
+        let (mut contents, mut at): (Vec<(Extent, FileContent)>, u64) = (Vec::new(), 0);
+        for (extent, content) in parts {
+            let end = extent.start.saturating_add(extent.len).min(self.file_len);
+            let start = extent.start.max(at);
+            if start >= end {
+                continue;
+            }
+            if start > at {
+                contents.push((Extent { start: at, len: start - at }, FileContent::Unused));
+            }
+            let content = match content {
+                FileContent::Disk(DiskOffset(disk)) => FileContent::Disk(DiskOffset(disk + (start - extent.start))),
+                other => other,
+            };
+            contents.push((Extent { start, len: end - start }, content));
+            at = end;
+        }
+        if at < self.file_len {
+            contents.push((Extent { start: at, len: self.file_len - at }, FileContent::Unused));
+        }
+        contents
     }
 
     /// The parts of the disk that are in the file, ascending, in disk bytes; everything else reads as zeros.

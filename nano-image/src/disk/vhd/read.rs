@@ -3,7 +3,7 @@
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
-use crate::content::ReadAt;
+use crate::content::{Extent, ReadAt};
 use crate::disk::read::{Map, Opened, read_array, read_into};
 use crate::disk::{Format, Subformat};
 use crate::error::{Error, Result};
@@ -38,13 +38,18 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     if size == 0 || size > MAX_DISK_SIZE || !size.is_multiple_of(SECTOR) {
         return Err(Error::corrupt(format!("a VHD cannot hold a disk of {size} bytes")).at(len - FOOTER_SIZE + 48));
     }
+    let mut structures = vec![(Extent { start: len - FOOTER_SIZE, len: FOOTER_SIZE }, "footer")];
     let (subformat, block_size, map) = match footer.disk_type.get() {
         TYPE_FIXED if size > len - FOOTER_SIZE => {
             return Err(Error::corrupt("the file is shorter than its disk").at(len));
         }
         TYPE_FIXED => (Subformat::Fixed, 2 << 20, Map::Linear(0)),
         TYPE_DYNAMIC => {
-            let (block_size, map) = blocks(file, footer.data_offset.get(), size, len)?;
+            let header = footer.data_offset.get();
+            let (block_size, map, table) = blocks(file, header, size, len)?;
+            structures.push((Extent { start: 0, len: FOOTER_SIZE }, "copy of the footer"));
+            structures.push((Extent { start: header, len: size_of::<DynamicHeader>() as u64 }, "header"));
+            structures.push((table, "block allocation table"));
             (Subformat::Dynamic, block_size, map)
         }
         TYPE_DIFFERENCING => {
@@ -59,6 +64,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         logical_sector_size: SECTOR as u32,
         id: Some(Guid::from_bytes(footer.unique_id)),
         map,
+        structures,
     })
 }
 
@@ -76,10 +82,10 @@ fn footer(file: &dyn ReadAt, offset: u64) -> Result<Footer> {
     Ok(footer)
 }
 
-/// Block size and map of a dynamic disk.
+/// Block size and map of a dynamic disk, and where its table is.
 ///
 /// The sector bitmaps are not read: a sector that was never used is zero in the file, and other readers ignore them.
-fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, Map)> {
+fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, Map, Extent)> {
     let bytes: [u8; size_of::<DynamicHeader>()] = read_array(file, offset)?;
     let header = DynamicHeader::read_from_bytes(&bytes).expect("the array has the struct's size");
     let mut summed = header;
@@ -112,5 +118,6 @@ fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, M
             table.push(if sector == BAT_UNUSED { 0 } else { sector });
         }
     }
-    Ok((block_size, Map::Blocks { block_size, unit: SECTOR, lead: bitmap_size(block_size), table }))
+    let extent = Extent { start: table_offset, len: (entries * 4).next_multiple_of(SECTOR) };
+    Ok((block_size, Map::Blocks { block_size, unit: SECTOR, lead: bitmap_size(block_size), table }, extent))
 }

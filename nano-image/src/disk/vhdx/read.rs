@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
-use crate::content::ReadAt;
+use crate::content::{Extent, ReadAt};
 use crate::disk::read::{Map, Opened, read_array, read_into};
 use crate::disk::{Format, Subformat};
 use crate::error::{Error, Result};
@@ -32,6 +32,24 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         return Err(Error::corrupt("the block allocation table is shorter than the disk").at(bat.file_offset.get()));
     }
     let table = table(file, bat.file_offset.get(), payload_blocks, chunk_ratio)?;
+    let kib = |start: u64, len: u64| Extent { start: start << 10, len: len << 10 };
+    let region = |entry: &RegionEntry| Extent { start: entry.file_offset.get(), len: entry.length.get().into() };
+    let mut structures = vec![
+        (kib(0, 64), "file identifier"),
+        (kib(64, 64), "header 1"),
+        (kib(128, 64), "header 2"),
+        (kib(192, 64), "region table 1"),
+        (kib(256, 64), "region table 2"),
+        (Extent { start: header.log_offset.get(), len: header.log_length.get().into() }, "log"),
+    ];
+    for (guid, entry) in &regions {
+        let name = match *guid {
+            BAT_REGION => "block allocation table",
+            METADATA_REGION => "metadata",
+            _ => "other regions",
+        };
+        structures.push((region(entry), name));
+    }
     let subformat = if metadata.fixed { Subformat::Fixed } else { Subformat::Dynamic };
     Ok(Opened {
         format: Format::Vhdx { subformat, block_size: ByteSize::new(metadata.block_size) },
@@ -39,6 +57,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         logical_sector_size: metadata.logical_sector_size,
         id: Some(metadata.id),
         map: Map::Blocks { block_size: metadata.block_size, unit: MIB, lead: 0, table },
+        structures,
     })
 }
 

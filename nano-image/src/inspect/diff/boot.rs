@@ -8,6 +8,7 @@ use crate::inspect::bcd_text::{element_name, element_value, kind_name, object_na
 use crate::inspect::{PartitionTable, value_text};
 use crate::registry::Value;
 use crate::types::Guid;
+use crate::windows::boot::BootDevice;
 use crate::windows::boot::bcd::{BcdObject, BcdStore};
 
 /// Compares two stores, each of a disk with one of `tables`.
@@ -101,14 +102,30 @@ fn objects(
         }
         if text_a == text_b {
             // The same partition, which has another identity; or words that hide what differs.
-            let category = if code >> 24 & 0xF == 1 { Category::Identifiers } else { Category::Boot };
-            let (old, new) = value_text::pair(value_a, value_b);
+            let devices = [value_a, value_b].map(|value| identity(&value.data));
+            let is_device = code >> 24 & 0xF == 1;
+            let category = if is_device { Category::Identifiers } else { Category::Boot };
+            let (old, new) = match devices {
+                [Some(old), Some(new)] if is_device && old != new => (old, new),
+                _ => value_text::pair(value_a, value_b),
+            };
             report.values(category, place, &what, Some(old), Some(new))?;
         } else {
             report.values(Category::Boot, place, &what, text_a, text_b)?;
         }
     }
     Ok(())
+}
+
+/// How a device names its partition.
+fn identity(data: &[u8]) -> Option<String> {
+    match BootDevice::from_bytes(data)? {
+        BootDevice::Gpt { disk, partition } => Some(format!("partition {partition} of disk {disk}")),
+        BootDevice::Mbr { signature, offset } => {
+            Some(format!("the partition at byte {} of disk {signature:08x}", offset.0))
+        }
+        _ => None,
+    }
 }
 
 /// References with the identifiers of the other store.
