@@ -114,7 +114,7 @@ fn one_file(name: &str, version: &str, attributes: &str, bytes: &[u8]) -> Vec<u8
 fn a_package_leaves_what_another_implementation_expects() {
     let (before, guest) = (before(), nano::guest());
     let mut after = before.clone();
-    after.install(&guest);
+    after.install(&[&guest]);
     let done = install(&[plain(&guest)], true).unwrap();
     let mut numbers: BTreeMap<String, NodeId> = BTreeMap::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
