@@ -224,7 +224,7 @@ mod tests {
         for store in stores {
             let mut got = vec![String::new(); ids.len()];
             let mut sink = |index: usize, piece: &[u8]| {
-                got[index].push_str(&String::from_utf8(piece.to_vec()).unwrap());
+                got[index].push_str(std::str::from_utf8(piece).unwrap());
                 Ok(())
             };
             store.read_blobs(&ids, 1, &mut sink).unwrap();

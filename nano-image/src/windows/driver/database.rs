@@ -36,7 +36,8 @@ pub(super) struct Published<'a> {
     pub name: &'a str,
     pub number: u32,
     pub package: &'a Package,
-    pub services: &'a [Service],
+    /// By their names in lower case.
+    pub services: &'a BTreeMap<String, Service>,
     pub time: FileTime,
 }
 
@@ -114,9 +115,6 @@ fn write_package(hive: &mut Hive, key: KeyId, published: &Published<'_>, target:
     if let Some(catalog) = &version.catalog {
         hive.set_value(key, "Catalog", Value::sz(catalog))?;
     }
-    if package.boot_critical {
-        hive.set_value(key, "BootCritical", Value::dword(1))?;
-    }
     Ok(())
 }
 
@@ -133,8 +131,8 @@ fn write_configurations(hive: &mut Hive, package_key: KeyId, published: &Publish
                 edit_key(hive, parent, edit, true)?;
             }
         }
-        let has_service = |service: &&Service| configuration.services.contains(&service.name);
-        for service in published.services.iter().filter(has_service) {
+        let names = configuration.services.iter();
+        for service in names.filter_map(|name| published.services.get(&name.to_lowercase())) {
             for edit in service.edits.iter().filter(|edit| edit.root == Root::Relative) {
                 let parent = hive.create_key(key, &format!(r"Services\{}", service.name))?;
                 edit_key(hive, parent, edit, true)?;

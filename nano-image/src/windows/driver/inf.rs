@@ -102,15 +102,6 @@ impl Inf {
         Ok(&section.lines)
     }
 
-    /// The names of sections that begin with `prefix`, without it, in lower case.
-    pub fn names_after<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a str> {
-        let prefix = prefix.to_lowercase();
-        let len = prefix.len();
-        self.sections
-            .range(prefix.clone()..)
-            .map_while(move |(name, _)| name.starts_with(&prefix).then(|| &name[len..]))
-    }
-
     /// The first field of the first line `key` of a section, expanded; `None` if there is none or it is empty.
     pub fn value(&self, section: &str, key: &str) -> Result<Option<String>> {
         let line = self.lines(section)?.iter().find(|line| line.has_key(key));
@@ -356,7 +347,6 @@ mod tests {
         assert_eq!(inf.expand_with("%12%\\a%11%", &path).unwrap(), "DRIVERS\\a%11%");
         assert_eq!(inf.expand("%%SystemRoot%%\\x").unwrap(), "%SystemRoot%\\x");
         assert_eq!(inf.lines("x").unwrap().len(), 2, "sections of one name are one");
-        assert_eq!(inf.names_after("Strings").collect::<Vec<_>>(), ["", ".0409"]);
     }
 
     #[test]

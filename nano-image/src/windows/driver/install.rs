@@ -1,5 +1,7 @@
 //! Putting a driver package into an image.
 
+use std::collections::BTreeSet;
+
 use super::FIRST_BLOB;
 use super::add_reg::{Action, Edit, Root};
 use super::database::{self, Published};
@@ -35,6 +37,10 @@ pub(super) struct Image<'a> {
     drivers: Option<Hive>,
     /// Name of the control set that is in use.
     control_set: String,
+    /// Files with lower numbers are the image's own.
+    first_node: usize,
+    /// Numbers below it are taken.
+    next_number: u32,
 }
 
 impl<'a> Image<'a> {
@@ -56,7 +62,8 @@ impl<'a> Image<'a> {
         let select = select.map_err(|error| error.with_path(SYSTEM))?;
         let number = ["Current", "Default"].into_iter().find_map(|name| system.value(select, name)?.as_dword());
         let control_set = format!("ControlSet{:03}", number.unwrap_or(1));
-        Ok(Self { tree, time, system, software, drivers, control_set })
+        let first_node = tree.node_count();
+        Ok(Self { tree, time, system, software, drivers, control_set, first_node, next_number: 0 })
     }
 
     /// Writes the hives back.
@@ -82,7 +89,7 @@ impl<'a> Image<'a> {
         self.place_files(&package, number, first, &mut report)?;
 
         let services = std::mem::take(&mut package.services);
-        for service in &services {
+        for service in services.values() {
             self.write_service(service, &name, &mut report)?;
         }
         for edit in &package.edits {
@@ -103,7 +110,7 @@ impl<'a> Image<'a> {
     }
 
     /// The lowest number that no driver has.
-    fn free_number(&self) -> Result<u32> {
+    fn free_number(&mut self) -> Result<u32> {
         let is_free = |number: &u32| {
             let name = format!("oem{number}.inf");
             let hives = [Some(&self.system), self.drivers.as_ref()];
@@ -111,7 +118,10 @@ impl<'a> Image<'a> {
                 && self.tree.find(&format!(r"{CATALOGS}\oem{number}.cat")).is_none()
                 && hives.into_iter().flatten().all(|hive| !database::has(hive, &name))
         };
-        (0..MAX_OEM).find(is_free).ok_or_else(|| Error::unsupported(format!("the image has {MAX_OEM} drivers already")))
+        let number = (self.next_number..MAX_OEM).find(is_free);
+        let number = number.ok_or_else(|| Error::unsupported(format!("the image has {MAX_OEM} drivers already")))?;
+        self.next_number = number + 1;
+        Ok(number)
     }
 
     fn place_files(&mut self, package: &Package, number: u32, first: usize, report: &mut DriverReport) -> Result<()> {
@@ -143,7 +153,7 @@ impl<'a> Image<'a> {
         Ok(node)
     }
 
-    /// Gives a file the path `path`; `true` if another one had it. New directories inherit their descriptors.
+    /// Gives a file the path `path`; `true` if one of the image had it. New directories inherit their descriptors.
     fn place(&mut self, path: &str, node: NodeId) -> Result<bool> {
         let path = relative(path)?;
         let (directory, name) = path.rsplit_once('\\').unwrap_or(("", &path));
@@ -160,10 +170,10 @@ impl<'a> Image<'a> {
             }
             // The old file may have other names, which keep it.
             let children = self.tree[directory].children.as_mut().expect("it has a child");
-            children.retain(|_, entry| entry.node != old);
+            children.retain(|known, entry| entry.node != old || !known.eq_ignore_case(&name));
         }
         self.tree.link(directory, name, Entry { short_name: None, node })?;
-        Ok(old.is_some_and(|old| old != node))
+        Ok(old.is_some_and(|old| (old.0 as usize) < self.first_node))
     }
 
     fn write_service(&mut self, service: &Service, inf: &str, report: &mut DriverReport) -> Result<()> {
@@ -294,7 +304,7 @@ fn report(package: &Package) -> DriverReport {
         class: package.version.class.clone(),
         version,
         devices,
-        services: package.services.iter().map(|service| service.name.clone()).collect(),
+        services: package.services.values().map(|service| service.name.clone()).collect(),
         boot_critical: package.boot_critical,
         has_catalog: package.catalog.is_some(),
         files: 1 + copies.len() as u64,
@@ -344,10 +354,7 @@ fn edit_key_at(hive: &mut Hive, path: &str, edit: &Edit) -> Result<()> {
 /// Adds those of `texts` to the strings of a value that it lacks.
 fn append(hive: &mut Hive, key: KeyId, name: &str, texts: &[String]) -> Result<()> {
     let mut all = hive.value(key, name).and_then(|value| value.texts()).unwrap_or_default();
-    for text in texts.iter().filter(|text| !text.is_empty()) {
-        if !all.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-            all.push(text.clone());
-        }
-    }
+    let mut known: BTreeSet<String> = all.iter().map(|text| text.to_lowercase()).collect();
+    all.extend(texts.iter().filter(|text| !text.is_empty() && known.insert(text.to_lowercase())).cloned());
     hive.set_value(key, name, Value::multi_sz(all))
 }

@@ -1,6 +1,6 @@
 //! A driver package: everything that an INF file says for one version of Windows, read and checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -41,7 +41,8 @@ pub(super) struct Package {
     pub copies: Vec<(usize, String)>,
     pub models: Vec<DeviceModel>,
     pub configurations: Vec<Configuration>,
-    pub services: Vec<Service>,
+    /// By their names in lower case.
+    pub services: BTreeMap<String, Service>,
     /// Edits of the machine's registry.
     pub edits: Vec<Edit>,
     /// Edits of the class's key, made if the image does not know the class.
@@ -119,7 +120,7 @@ impl Package {
             copies: Vec::new(),
             models: Vec::new(),
             configurations: Vec::new(),
-            services: Vec::new(),
+            services: BTreeMap::new(),
             edits: Vec::new(),
             class_edits: reader.class_edits(target)?,
             not_applied: Vec::new(),
@@ -172,9 +173,7 @@ impl Package {
             device,
         });
         for service in services.services {
-            if !self.services.iter().any(|known| known.name.eq_ignore_ascii_case(&service.name)) {
-                self.services.push(service);
-            }
+            self.services.entry(service.name.to_lowercase()).or_insert(service);
         }
         Ok(())
     }
@@ -192,12 +191,12 @@ impl Package {
     /// What follows from the whole.
     fn judge(&mut self) {
         let class = self.version.class.to_ascii_lowercase();
-        let associated = |service: &&Service| {
-            self.configurations.iter().any(|configuration| configuration.service.as_deref() == Some(&service.name))
-        };
-        self.boot_critical |= self.services.iter().any(|service| service.start == BOOT_START);
+        self.boot_critical |= self.services.values().any(|service| service.start == BOOT_START);
         if STORAGE_CLASSES.contains(&class.as_str()) {
-            for service in self.services.iter().filter(associated).filter(|service| service.start != BOOT_START) {
+            let associated = self.configurations.iter().filter_map(|configuration| configuration.service.as_ref());
+            let names: BTreeSet<String> = associated.map(|name| name.to_lowercase()).collect();
+            let services = names.iter().filter_map(|name| self.services.get(name));
+            for service in services.filter(|service| service.start != BOOT_START) {
                 self.warnings.push(format!(
                     "{}: the INF file does not let the service {} start at boot (StartType {}): Windows cannot be \
                      started from its devices",

@@ -1,6 +1,6 @@
 //! Reading the sections of one INF file: what is copied, edited and installed, and what is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::add_reg::{self, Action, Edit, Root};
 use super::inf::{Inf, Line, number};
@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
 
     fn needs(&self, section: &str) -> Result<(Vec<String>, Vec<String>)> {
         let (mut sections, mut missing, mut next) = (vec![section.to_owned()], Vec::new(), 0);
+        let mut known = BTreeSet::from([section.to_lowercase()]);
         while let Some(section) = sections.get(next).cloned() {
             next += 1;
             let files = self.inf.list(&section, "Include")?.join(", ");
@@ -83,7 +84,7 @@ impl<'a> Reader<'a> {
             for needed in needed {
                 if !self.inf.has(&needed) {
                     missing.push(format!("[{section}]: Needs {needed}: it is in another INF file ({files})"));
-                } else if !sections.iter().any(|known| known.eq_ignore_ascii_case(&needed)) {
+                } else if known.insert(needed.to_lowercase()) {
                     sections.push(needed);
                 }
             }
@@ -138,6 +139,7 @@ impl<'a> Reader<'a> {
     /// The versions of driver frameworks that services are made for.
     pub fn frameworks(&mut self, name: &str, services: &mut Services) -> Result<()> {
         let section = format!("{name}.Wdf");
+        let mut versions = BTreeMap::new();
         for line in self.inf.lines(&section)? {
             if !line.has_key("KmdfService") {
                 self.leave(&section, line);
@@ -146,9 +148,10 @@ impl<'a> Reader<'a> {
             let service = self.inf.expand(line.field(0).unwrap_or_default())?;
             let framework = self.inf.expand(line.field(1).unwrap_or_default())?;
             let version = self.inf.value(&framework, "KmdfLibraryVersion")?;
-            for service in services.services.iter_mut().filter(|known| known.name.eq_ignore_ascii_case(&service)) {
-                service.kmdf_version.clone_from(&version);
-            }
+            versions.insert(service.to_lowercase(), version);
+        }
+        for service in &mut services.services {
+            service.kmdf_version = versions.get(&service.name.to_lowercase()).cloned().flatten();
         }
         Ok(())
     }

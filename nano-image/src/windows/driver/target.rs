@@ -57,7 +57,7 @@ impl Target {
         let name = parts.next()?.to_ascii_lowercase();
         let architecture = name.strip_prefix("nt")?;
         let names_architecture = architecture == self.architecture;
-        if !names_architecture && !(architecture.is_empty() && self.takes_undecorated()) {
+        if !(names_architecture || architecture.is_empty() && self.takes_undecorated()) {
             return None;
         }
         let mut next = || match parts.next() {

@@ -1,1 +1,442 @@
-//! x
+//! Whole drivers, added to small images.
+
+use super::*;
+use crate::content::{BlobSink, Content};
+use crate::error::ErrorKind;
+use crate::registry::{Hive, HiveOptions, Value, ValueKind};
+use crate::tree::{Node, Times};
+
+const TIME: FileTime = FileTime(131_138_784_120_000_000);
+const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
+const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
+const DRIVERS: &str = r"Windows\System32\config\DRIVERS";
+
+/// An adapter that Windows is started from, with what INF files can say.
+const STORAGE: &str = r#"; a comment
+[Version]
+Signature="$WINDOWS NT$" ; and one
+Class=SCSIAdapter
+ClassGuid={4D36E97B-E325-11CE-BFC1-08002BE10318}
+Provider=%Vendor%
+DriverVer=12/02/2021,100.90.104.21500
+CatalogFile=Stor.cat
+PnpLockdown=1
+[SourceDisksNames]
+1 = %Vendor%,,,"\bin"
+[SourceDisksFiles]
+stor.sys = 1,amd64
+help.dll = 1,,
+[DestinationDirs]
+DefaultDestDir = 12
+Help = 11,sub
+Store = 13
+[Manufacturer]
+%Vendor%=Models,NTx86, \
+    NTamd64.6.3,NTamd64.10.0...14393
+Other Inc.=Second,NTamd64
+[Models.NTamd64.6.3]
+%Old%=Old_Inst,PCI\VEN_1111&DEV_0001
+[Models.NTamd64.10.0...14393]
+%Stor.Desc% = Stor_Inst, PCI\VEN_1111&DEV_0001&REV_00, PCI\VEN_1111&DEV_0001
+[Second.NTamd64]
+"Second, adapter" = Other_Inst, PCI\VEN_2222&DEV_0001
+[Stor_Inst.NTamd64]
+CopyFiles=@stor.sys, Help, Store
+AddReg=Driver_Reg
+FeatureScore=F9
+Needs=Common, Elsewhere
+Include=pci.inf
+[Common]
+AddReg=Common_Reg
+DelReg=Gone
+[Stor_Inst.NTamd64.HW]
+AddReg=Hw_Reg
+[Stor_Inst.NTamd64.Services]
+AddService = Stor, %ASSOC%, Service_Inst, Event_Inst
+AddService = Helper,0x10, Helper_Inst
+[Stor_Inst.NTamd64.CoInstallers]
+AddReg=Co_Reg
+[Stor_Inst.NTamd64.Interfaces]
+AddInterface={0},,x
+[Stor_Inst.NTamd64.Wdf]
+KmdfService = stor, Wdf_Inst
+[Wdf_Inst]
+KmdfLibraryVersion = 1.15
+[Other_Inst]
+[Other_Inst.Services]
+AddService = ,2
+[Help]
+helper.dll,help.dll,,2
+[Store]
+help.dll
+[Co_Reg]
+HKR,,CoInstallers32,0x10000,"x.dll"
+[Driver_Reg]
+HKR,,Plain,,"text"
+HKR,Params,New,2,"only if new"
+HKLM,SYSTEM\CurrentControlSet\Control\Things,List,0x10008,two
+HKLM,Software\Vendor,Path,0x20000,%11%\sub
+HKCU,Software,x
+[Common_Reg]
+HKR,,Common,0x10001,7
+[Hw_Reg]
+HKR,"Interrupt Management",,0x10
+HKR,"Interrupt Management\Messages",MSISupported,%DWORD%,1
+[Service_Inst]
+DisplayName   = %Stor.Desc%
+ServiceType   = 1
+StartType     = 0
+ErrorControl  = 1
+ServiceBinary = %12%\stor.sys
+LoadOrderGroup = SCSI miniport
+Dependencies = +Base, Other
+AddReg        = Service_Reg
+Security      = "D:P"
+[Service_Reg]
+HKR,Parameters\PnpInterface,"5",%DWORD%,1
+[Event_Inst]
+AddReg=Event_Reg
+[Event_Reg]
+HKR,,EventMessageFile,0x20000,"%%SystemRoot%%\System32\IoLogMsg.dll"
+[Helper_Inst]
+ServiceType   = 16
+StartType     = 2
+ErrorControl  = 1
+ServiceBinary = %11%\sub\helper.dll
+[Strings]
+Vendor = "Größe, Inc."
+Stor.Desc = "A ""good"" adapter"
+ASSOC = 0x2
+DWORD = 0x10001
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// [`STORAGE`] in UTF-16 and its files, whose names have another case on the disk.
+    fn storage(&self) -> PathBuf {
+        self.put("Bin/AMD64/Stor.SYS", b"storage driver");
+        self.put("Bin/Help.dll", b"helper");
+        self.put("STOR.CAT", [&[0x30, 0x82][..], &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 5]].concat());
+        let units = STORAGE.replace('\n', "\r\n");
+        let units = "\u{FEFF}".encode_utf16().chain(units.encode_utf16());
+        self.put("Stor.inf", units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
+    }
+}
+
+struct NoBlobs;
+
+impl BlobStore for NoBlobs {
+    fn read_blobs(&self, requests: &[BlobId], _jobs: usize, _sink: &mut BlobSink<'_>) -> Result<()> {
+        if requests.is_empty() { Ok(()) } else { Err(Error::not_found("no blobs")) }
+    }
+
+    fn read_blob(&self, _id: BlobId, _limit: u64) -> Result<Vec<u8>> {
+        Err(Error::not_found("no blobs"))
+    }
+}
+
+/// An image with hives and a driver that has the first number.
+fn image() -> FileTree {
+    let mut tree = FileTree::new(Node::directory(Times::default()));
+    let mut system = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+    let root = system.root();
+    for set in ["ControlSet001", "ControlSet002"] {
+        let things = system.create_key(root, &format!(r"{set}\Control\Things")).unwrap();
+        system.set_value(things, "List", Value::multi_sz(["one"])).unwrap();
+        let helper = system.create_key(root, &format!(r"{set}\Services\Helper")).unwrap();
+        system.set_value(helper, "Start", Value::dword(4)).unwrap();
+        system.create_key(root, &format!(r"{set}\Services\Stor\StartOverride")).unwrap();
+    }
+    let select = system.create_key(root, "Select").unwrap();
+    system.set_value(select, "Current", Value::dword(2)).unwrap();
+    let database = system.create_key(root, "DriverDatabase").unwrap();
+    system.set_value(database, "OemInfMap", Value::binary([0x80])).unwrap();
+    let other = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+    for (path, hive) in [(SYSTEM, system), (SOFTWARE, other.clone()), (DRIVERS, other)] {
+        tree.write_file(path, hive.into_bytes(), Times::default()).unwrap();
+    }
+    tree.write_file(r"Windows\INF\oem0.inf", vec![1], Times::default()).unwrap();
+    tree.write_file(r"Windows\System32\drivers\STOR.sys", vec![1, 2], Times::default()).unwrap();
+    tree
+}
+
+fn options() -> DriverOptions {
+    DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), time: TIME, boot_critical: false }
+}
+
+fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Arc<dyn BlobStore>)> {
+    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
+    let reports = add(tree, &mut store, drivers, &options(), &())?;
+    Ok((reports, store))
+}
+
+fn hive(tree: &FileTree, path: &str) -> Hive {
+    match &tree[tree.find(path).unwrap()].data {
+        Some(Content::Bytes(bytes)) => Hive::parse(bytes.to_vec()).unwrap(),
+        other => panic!("{path}: {other:?}"),
+    }
+}
+
+fn value(hive: &Hive, key: &str, name: &str) -> Option<Value> {
+    hive.value(hive.find(key)?, name)
+}
+
+fn text(hive: &Hive, key: &str, name: &str) -> String {
+    let value = value(hive, key, name).unwrap_or_else(|| panic!("no {key}!{name}"));
+    value.text().or_else(|| Some(value.texts()?.join("|"))).or_else(|| Some(value.as_dword()?.to_string())).unwrap()
+}
+
+#[test]
+fn a_driver_is_put_everywhere() {
+    let (folder, mut tree) = (Folder::new(), image());
+    let (reports, store) = add_to(&mut tree, &[folder.storage()]).unwrap();
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!(report.published.as_deref(), Some("oem1.inf"));
+    assert_eq!((report.inf.as_str(), report.provider.as_str()), ("stor.inf", "Größe, Inc."));
+    assert_eq!((report.version.as_str(), report.services.join(" ")), ("100.90.104.21500", "Helper Stor".into()));
+    assert!(report.boot_critical && report.has_catalog && report.files == 4);
+
+    let package = format!(r"Windows\System32\DriverStore\FileRepository\{}", report.package);
+    let node = |path: &str| tree.find(path).unwrap_or_else(|| panic!("no {path}"));
+    let read = |path: &str| match tree[node(path)].data.as_ref().unwrap() {
+        Content::Bytes(bytes) => bytes.to_vec(),
+        Content::Blob { id, .. } => store.read_blob(*id, 1 << 20).unwrap(),
+    };
+    assert_eq!(read(&format!(r"{package}\bin\amd64\stor.sys")), b"storage driver");
+    assert_eq!(read(r"Windows\System32\sub\helper.dll"), b"helper");
+    assert_eq!(read(r"Windows\INF\oem1.inf"), read(&format!(r"{package}\stor.inf")));
+    let catalogs = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
+    assert_eq!(node(&format!(r"{catalogs}\oem1.cat")), node(&format!(r"{package}\Stor.cat")));
+    assert_eq!(node(r"Windows\System32\drivers\stor.sys"), node(&format!(r"{package}\bin\amd64\stor.sys")));
+    let drivers = tree[node(r"Windows\System32\drivers")].children.as_ref().unwrap();
+    assert_eq!(drivers.len(), 1, "the file of the image is replaced");
+    assert!(report.warnings.iter().any(|warning| warning.contains("drivers\\stor.sys of the image is replaced")));
+    assert!(tree[node(&package)].security.is_none(), "inherited at layout");
+
+    let told = report.not_applied.join("\n");
+    for part in ["FeatureScore F9", "Needs Elsewhere", "DelReg Gone", "CoInstallers", "Interfaces", "HKCU", "Security"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(report.not_applied.len(), 7, "{told}");
+}
+
+#[test]
+fn the_registry_is_what_windows_would_write() {
+    let (folder, mut tree) = (Folder::new(), image());
+    let (reports, _) = add_to(&mut tree, &[folder.storage()]).unwrap();
+    let label = &reports[0].package;
+    let system = hive(&tree, SYSTEM);
+    let text = |key: &str, name: &str| text(&system, key, name);
+    let value = |key: &str, name: &str| value(&system, key, name);
+    let service = r"ControlSet002\Services\Stor";
+    assert_eq!(text(service, "ImagePath"), r"System32\drivers\stor.sys");
+    assert_eq!(text(service, "DisplayName"), "@oem1.inf,%Stor.Desc%;A \"good\" adapter");
+    assert_eq!((text(service, "Start"), text(service, "Type")), ("0".into(), "1".into()));
+    assert_eq!((text(service, "Group"), text(service, "Owners")), ("SCSI miniport".into(), "oem1.inf".into()));
+    assert_eq!((text(service, "DependOnService"), text(service, "DependOnGroup")), ("Other".into(), "Base".into()));
+    assert_eq!(text(&format!(r"{service}\Parameters\PnpInterface"), "5"), "1");
+    assert_eq!(text(&format!(r"{service}\Parameters\Wdf"), "KmdfLibraryVersion"), "1.15");
+    assert!(system.find(&format!(r"{service}\StartOverride")).is_none());
+    assert!(system.find(r"ControlSet001\Services\Stor\StartOverride").is_some(), "another control set");
+    let events = r"ControlSet002\Services\EventLog\System\Stor";
+    assert_eq!(text(events, "EventMessageFile"), r"%SystemRoot%\System32\IoLogMsg.dll");
+    let helper = r"ControlSet002\Services\Helper";
+    assert_eq!(text(helper, "Start"), "4", "flag 0x10 keeps it");
+    assert_eq!(text(helper, "ImagePath"), r"%SystemRoot%\System32\sub\helper.dll");
+    assert_eq!(text(r"ControlSet002\Control\Things", "List"), "one|two");
+    assert_eq!(text(r"ControlSet001\Control\Things", "List"), "one");
+
+    assert_eq!(value("DriverDatabase", "OemInfMap"), Some(Value::binary([0xC0])));
+    let mark = |id: &str| value(&format!(r"DriverDatabase\DeviceIds\{id}"), "oem1.inf").unwrap();
+    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001&REV_00"), Value::binary([1, 0xFF, 0, 0]));
+    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001"), Value::binary([2, 0xFF, 0, 0]));
+    assert_eq!(mark("{4d36e97b-e325-11ce-bfc1-08002be10318}"), Value::new(ValueKind::NONE, []));
+    let inf = r"DriverDatabase\DriverInfFiles\oem1.inf";
+    assert_eq!((text(inf, ""), text(inf, "Active")), (label.clone(), label.clone()));
+    assert_eq!(text(inf, "Configurations"), "Stor_Inst.NTamd64|Other_Inst");
+    let package = format!(r"DriverDatabase\DriverPackages\{label}");
+    assert_eq!((text(&package, ""), text(&package, "InfName")), ("oem1.inf".into(), "stor.inf".into()));
+    // As Windows has it for viostor of that date and version.
+    let version = "00ff0900000000007be9364d25e3ce11bfc108002be1031800c0978c0fe7d701fc5368005a0064000000000000000000";
+    let bytes: String = value(&package, "Version").unwrap().data.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(bytes, version);
+    assert_eq!(value(&package, "SignerScore").unwrap().as_dword(), Some(0x0D00_0005));
+    let section = format!(r"{package}\Configurations\Stor_Inst.NTamd64");
+    assert_eq!((text(&section, "Service"), text(&section, "ConfigFlags")), ("Stor".into(), "0".into()));
+    assert_eq!(text(&format!(r"{section}\Driver"), "Plain"), "text");
+    assert_eq!(text(&format!(r"{section}\Driver"), "Common"), "7");
+    let new = value(&format!(r"{section}\Driver\Params"), "New").unwrap();
+    assert_eq!(new.kind, ValueKind(0x2_0001), "no-clobber, as in the manifests of Windows' own drivers");
+    assert_eq!(text(&format!(r"{section}\Device\Interrupt Management\Messages"), "MSISupported"), "1");
+    assert_eq!(text(&format!(r"{section}\Services\Stor\Parameters\PnpInterface"), "5"), "1");
+    assert!(value(&format!(r"{package}\Configurations\Other_Inst"), "Service").is_none());
+    let device = format!(r"{package}\Descriptors\PCI\VEN_1111&DEV_0001");
+    assert_eq!(text(&device, "Configuration"), "Stor_Inst.NTamd64");
+    assert_eq!(
+        (text(&device, "Description"), text(&device, "Manufacturer")),
+        ("%stor.desc%".into(), "%vendor%".into())
+    );
+    let other = format!(r"{package}\Descriptors\PCI\VEN_2222&DEV_0001");
+    assert_eq!(
+        (text(&other, "Description"), text(&other, "Manufacturer")),
+        ("Second, adapter".into(), "Other Inc.".into())
+    );
+    assert_eq!(text(&format!(r"{package}\Strings"), "vendor"), "Größe, Inc.");
+
+    let software = hive(&tree, SOFTWARE);
+    let files = r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles\%SystemRoot%/System32/drivers/stor.sys";
+    let text = |key: &str, name: &str| self::text(&software, key, name);
+    assert_eq!((text(files, "Owners"), text(files, "Class")), ("oem1.inf".into(), "4".into()));
+    let source = format!(r"%SystemRoot%\System32\DriverStore\FileRepository\{label}\bin\amd64\stor.sys");
+    assert_eq!(text(files, "Source"), source);
+    assert_eq!(text("Vendor", "Path"), r"%SystemRoot%\System32\sub");
+    assert!(hive(&tree, DRIVERS).find("DriverDatabase").is_none(), "boot-critical ones are in SYSTEM alone");
+}
+
+#[test]
+fn adding_again_changes_nothing() {
+    let (folder, mut tree) = (Folder::new(), image());
+    let path = folder.storage();
+    add_to(&mut tree, std::slice::from_ref(&path)).unwrap();
+    let before = (tree.node_count(), hive(&tree, SYSTEM).into_bytes());
+    let (reports, _) = add_to(&mut tree, &[path]).unwrap();
+    assert_eq!(reports[0].published.as_deref(), Some("oem1.inf"));
+    assert_eq!(reports[0].not_applied, ["the image has this driver already"]);
+    assert!(before == (tree.node_count(), hive(&tree, SYSTEM).into_bytes()));
+}
+
+/// A driver of another class, small enough to be changed by the tests.
+const NETWORK: &str = "[Version]\nSignature=$CHICAGO$\nClass=Net\nClassGuid={4d36e972-e325-11ce-bfc1-08002be10318}\n\
+    Provider=Me\nDriverVer=01/02/2016\n[Manufacturer]\nMe=M,NTamd64\n[M.NTamd64]\nCard=Net_Inst,PCI\\VEN_3333\n\
+    [Net_Inst]\nCharacteristics=0x84\nBusType=5\n*IfType=6\nCopyFiles=Files\nAddReg=Reg\n[Reg]\nHKR,Ndi,Service,0,net\n\
+    [Files]\nnet.sys\n[DestinationDirs]\nDefaultDestDir=12\n[ClassInstall32]\nAddReg=Class\n[Class]\nHKR,,,0,Network\n\
+    [Net_Inst.Services]\nAddService=net,2,Svc\n[Svc]\nServiceType=1\nStartType=3\nErrorControl=1\n\
+    ServiceBinary=%12%\\net.sys\n";
+
+#[test]
+fn others_go_into_both_databases() {
+    let (folder, mut tree) = (Folder::new(), image());
+    folder.put("net.sys", "");
+    folder.put("net.inf", NETWORK);
+    folder.put("sub/again/NET.INF", NETWORK);
+    folder.put("sub/again/net.sys", "");
+    folder.put("autorun.inf", "[AutoRun]\nopen=setup.exe\n");
+    folder.put("x86/net.inf", NETWORK.replace("NTamd64", "NTx86"));
+    let (reports, _) = add_to(&mut tree, &[folder.0.path().to_owned()]).unwrap();
+    let names: Vec<_> = reports.iter().map(|report| (report.inf.as_str(), report.published.as_deref())).collect();
+    assert_eq!(names, [("net.inf", Some("oem1.inf")), ("autorun.inf", None), ("net.inf", None)]);
+    assert!(reports[2].not_applied[0].contains("NTx86"));
+    assert!(!reports[0].boot_critical && reports[0].not_applied.is_empty(), "{:?}", reports[0]);
+    assert!(reports[0].warnings[0].contains("not signed"));
+    let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
+    for path in [SYSTEM, DRIVERS] {
+        let hive = hive(&tree, path);
+        assert_eq!(text(&hive, &section, "Characteristics"), "132");
+        assert_eq!((text(&hive, &section, "BusType"), text(&hive, &section, "*IfType")), ("5".into(), "6".into()));
+        assert_eq!(text(&hive, &format!(r"{section}\Ndi"), "Service"), "net");
+    }
+    let system = hive(&tree, SYSTEM);
+    assert_eq!(text(&system, r"ControlSet002\Services\net", "ImagePath"), r"\SystemRoot\System32\drivers\net.sys");
+    let class = r"ControlSet002\Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}";
+    assert_eq!((text(&system, class, "Class"), text(&system, class, "")), ("Net".into(), "Network".into()));
+}
+
+#[test]
+fn what_is_wrong_is_one_clear_error() {
+    let check = |change: &dyn Fn(&str) -> String, kind: ErrorKind, message: &str| {
+        let (folder, mut tree) = (Folder::new(), image());
+        folder.put("net.sys", "x");
+        let path = folder.put("net.inf", change(NETWORK));
+        let error = add_to(&mut tree, std::slice::from_ref(&path)).map(|_| ()).unwrap_err();
+        assert!(error.kind() == kind && error.to_string().contains(message), "{message}: {error}");
+        assert!(error.to_string().contains("net.inf"), "{error}");
+        assert_eq!(tree.node_count(), image().node_count());
+    };
+    let replace = |from: &'static str, to: &'static str| move |text: &str| text.replace(from, to);
+    check(&replace("net.sys\n[Dest", "net.sys\nb.sys\n[Dest"), ErrorKind::NotFound, "missing: b.sys");
+    let many = |text: &str| text.replace("[Manu", "CatalogFile=a.cat\n[Manu").replace("net.sys\n[Dest", "c.sys\n[Dest");
+    check(&many, ErrorKind::NotFound, "c.sys, a.cat");
+    check(&replace("NTamd64", "NTarm64"), ErrorKind::Unsupported, "NTarm64");
+    check(&replace("Me=M,NTamd64", "Me=M"), ErrorKind::Unsupported, "amd64");
+    check(&replace("NTamd64", "NTamd64.10.0...17763"), ErrorKind::Unsupported, "17763");
+    check(&replace("[Reg]", "[Reg"), ErrorKind::Corrupt, "line 17");
+    check(&replace("HKR,Ndi", "HKX,Ndi"), ErrorKind::Corrupt, "line 18");
+    check(&replace("Dir=12", "Dir=99"), ErrorKind::Unsupported, "99");
+    check(&replace("Dir=12", "Dir=12,..\\.."), ErrorKind::Corrupt, "`..`");
+    check(&replace("[Files]\nnet.sys", "[Files]\n..\\net.sys"), ErrorKind::Corrupt, "`..`");
+    check(&replace("DriverVer", "Driver"), ErrorKind::Corrupt, "DriverVer");
+    check(&replace("[Svc]", "[Other]"), ErrorKind::Corrupt, "[Svc]");
+    check(&replace("[Net_Inst]", "[Inst]"), ErrorKind::Corrupt, "[Net_Inst]");
+    check(&|_| "MZ\0\0".into(), ErrorKind::Corrupt, "");
+
+    let (folder, mut tree) = (Folder::new(), image());
+    let error = |tree: &mut FileTree, path: PathBuf| add_to(tree, &[path]).map(|_| ()).unwrap_err();
+    assert_eq!(error(&mut tree, folder.0.path().join("none.inf")).kind(), ErrorKind::NotFound);
+    assert_eq!(error(&mut tree, folder.0.path().to_owned()).kind(), ErrorKind::NotFound);
+    assert_eq!(error(&mut tree, folder.put("a.sys", "")).kind(), ErrorKind::Recipe);
+    folder.put("x/a.inf", "[AutoRun]\n");
+    assert!(error(&mut tree, folder.0.path().to_owned()).message().contains("none of the 1"));
+    for (version, bytes) in [("1", "one"), ("2", "two")] {
+        folder.put(&format!("{version}/net.sys"), bytes);
+        folder.put(&format!("{version}/net.inf"), NETWORK);
+    }
+    let clash = error(&mut tree, folder.0.path().to_owned());
+    assert!(clash.kind() == ErrorKind::Recipe && clash.message().contains("net.sys"), "{clash}");
+}
+
+/// Truncated and damaged files end in an error or a driver, and nothing else.
+#[test]
+fn hostile_files_do_no_harm() {
+    let target = Target::new("amd64", None).unwrap();
+    let folder = Folder::new();
+    let path = folder.storage();
+    let bytes = std::fs::read(&path).unwrap();
+    let read = |bytes: Vec<u8>| Package::read(&path, bytes, &target, false).map(|package| package.is_ok());
+    assert!(read(bytes.clone()).unwrap());
+    let mut good = 0;
+    for len in (0..bytes.len()).step_by(7) {
+        good += u32::from(read(bytes[..len].to_vec()).unwrap_or(false));
+    }
+    assert!(good > 0, "the end of the file is its strings");
+    let mut state = 1_u32;
+    let text = STORAGE.as_bytes();
+    for _ in 0..1500 {
+        let mut damaged = text.to_vec();
+        for _ in 0..3 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let at = state as usize % damaged.len();
+            damaged[at] = b"%\\\"[]=,;\n\0\xFF.0"[(state >> 24) as usize % 13];
+        }
+        let _ = read(damaged);
+    }
+    // What names each other a hundred thousand times costs no square of it.
+    let many = |line: &dyn Fn(u32) -> String| (0..100_000).map(line).collect::<String>();
+    let services = many(&|n| format!("AddService=S{n},2,Service_Inst\n"));
+    let sections = many(&|n| format!("[N{n}]\nNeeds=N{}\n", n + 1));
+    let texts = many(&|n| format!(",t{n}"));
+    for large in [
+        STORAGE.replace("AddService = Stor,", &format!("{services}AddService = Stor,")),
+        STORAGE.replace("[Common]", &format!("{sections}[Common]\nNeeds=N1\n")),
+        STORAGE.replace("0x10008,two", &format!("0x10008{texts}")),
+    ] {
+        folder.put("stor.inf", large);
+        let (path, mut tree) = (folder.0.path().join("stor.inf"), image());
+        let result = add_to(&mut tree, &[path]).map(|_| ());
+        assert!(result.as_ref().err().is_none_or(|error| error.message().contains("too often")), "{result:?}");
+    }
+    let loops = STORAGE.replace("[Common]", "[Common]\nNeeds=Common,Stor_Inst.NTamd64");
+    assert!(read(loops.into_bytes()).unwrap());
+}
