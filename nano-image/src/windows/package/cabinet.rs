@@ -5,6 +5,7 @@
 //! manifests stay in memory; everything else goes to a [`PayloadSink`] as it is decompressed.
 
 mod classify;
+mod msu;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,8 @@ use crate::error::{Error, Result};
 use crate::source::cab::{CabFile, Cabinet};
 use crate::source::delta;
 use classify::{Kind, Part};
+
+pub use msu::unpack;
 
 /// Descriptions, catalogs and manifests of one cabinet, in bytes in all; the largest known ones have some 100 MB.
 const MAX_METADATA: u64 = 512 << 20;
@@ -265,7 +268,7 @@ fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<
     // The hash at the end tells identities apart; the rest of the name is for people.
     let hash = |name: &str| name.rsplit_once('_').map(|(_, hash)| hash.to_owned());
     if hash(&name) != hash(&stem) {
-        let what = format!("the manifest is of the component `{name}`");
+        let what = format!("the name of the manifest is not that of its component, `{name}`");
         let hint = if delta::is_compressed(&stored) { "the image's dictionary may not fit the package" } else { "" };
         let error = Error::corrupt(what);
         return Err(if hint.is_empty() { error } else { error.with_hint(hint) });

@@ -111,10 +111,9 @@ impl AssemblyIdentity {
 
 /// Name of the value that lists the file `name` of a component in the COMPONENTS hive: `f!…`.
 pub fn truncated_file(name: &str) -> String {
-    let lower = name.to_ascii_lowercase();
-    match lower.char_indices().nth(MAX_FILE) {
-        Some((end, _)) => format!("f!{}_{:016x}", &lower[..end], hash(lower.as_bytes())),
-        None => format!("f!{lower}"),
+    match name.char_indices().nth(MAX_FILE) {
+        Some((end, _)) => format!("f!{}_{:016x}", &name[..end], hash(name.to_ascii_lowercase().as_bytes())),
+        None => format!("f!{name}"),
     }
 }
 
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn shortened_names_of_values() {
-        assert_eq!(truncated_file("A.dll"), "f!a.dll");
+        assert_eq!(truncated_file("A.dll"), "f!A.dll");
         for (name, expected) in [
             ("proactive-telemetry-events.js", "f!proactive-telemetry-event_8ac43a41e5030538"),
             ("proactive-telemetry-interfaces.js", "f!proactive-telemetry-inter_58073761d33f144b"),

@@ -1,10 +1,15 @@
 //! Images for the tests of this room.
 
+use std::collections::BTreeMap;
+
 use fixtures::packages::State;
 
 use super::cabinet::PayloadSink;
+use super::installed::{SERVICING, SOFTWARE, WINNERS};
+use super::record::COMPONENTS;
 use crate::content::{BlobId, BlobSink, BlobStore};
 use crate::error::{Error, Result};
+use crate::registry::Hive;
 use crate::tree::{Entry, FileTree, Node, NodeId, Times};
 
 /// A store of a tree that has all contents in memory.
@@ -55,4 +60,42 @@ pub fn image(state: &State) -> FileTree {
         tree.write_file(&path, bytes, Times::default()).unwrap();
     }
     tree
+}
+
+/// All values of a hive: key and name, type and data.
+pub fn values(tree: &FileTree, store: &dyn BlobStore, path: &str) -> BTreeMap<(String, String), (u32, Vec<u8>)> {
+    let hive = Hive::open(tree, store, path).unwrap().unwrap();
+    let mut found = BTreeMap::new();
+    let mut stack = vec![(hive.root(), String::new())];
+    while let Some((key, path)) = stack.pop() {
+        for (name, value) in hive.values(key) {
+            found.insert((path.clone(), name.to_string()), (value.kind.0, value.data));
+        }
+        for child in hive.subkeys(key) {
+            stack.push((child, format!(r"{path}\{}", hive.name(child)).trim_start_matches('\\').to_owned()));
+        }
+    }
+    found
+}
+
+/// Checks that the component store and the servicing stack of `tree` have the notes of `state`, and no others.
+pub fn compare_notes(tree: &FileTree, store: &dyn BlobStore, state: &State) {
+    let expected = image(state);
+    for path in [COMPONENTS, SOFTWARE] {
+        // The rest of SOFTWARE is what components ask for themselves.
+        let is_note = |key: &(String, String), _: &mut _| {
+            path == COMPONENTS || [SERVICING, WINNERS].iter().any(|note| key.0.starts_with(note))
+        };
+        let (mut ours, mut theirs) = (values(tree, store, path), values(&expected, &NoBlobs, path));
+        ours.retain(is_note);
+        theirs.retain(is_note);
+        let places = ["InstallLocation", "InstallTimeHigh", "InstallTimeLow"];
+        for (key, value) in &theirs {
+            let found = ours.get(key);
+            assert!(places.contains(&&*key.1) || found == Some(value), "{key:?}: {found:?}, not {value:?}");
+        }
+        for (key, value) in &ours {
+            assert!(theirs.contains_key(key), "{key:?}: {value:?} is not expected");
+        }
+    }
 }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,22 +28,6 @@ fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
     record(tree, &NoBlobs, &resolution, TIME).unwrap()
 }
 
-/// All values of a hive: key and name, type and data.
-fn values(tree: &FileTree, path: &str) -> BTreeMap<(String, String), (u32, Vec<u8>)> {
-    let hive = Hive::open(tree, &NoBlobs, path).unwrap().unwrap();
-    let mut found = BTreeMap::new();
-    let mut stack = vec![(hive.root(), String::new())];
-    while let Some((key, path)) = stack.pop() {
-        for (name, value) in hive.values(key) {
-            found.insert((path.clone(), name.to_string()), (value.kind.0, value.data));
-        }
-        for child in hive.subkeys(key) {
-            stack.push((child, format!(r"{path}\{}", hive.name(child)).trim_start_matches('\\').to_owned()));
-        }
-    }
-    found
-}
-
 /// Edits a hive of the image.
 fn edit(tree: &mut FileTree, path: &str, change: impl FnOnce(&mut Hive)) {
     let mut hive = Hive::open(tree, &NoBlobs, path).unwrap().unwrap();
@@ -60,18 +43,7 @@ fn notes_are_those_that_the_generator_of_images_makes() {
     after.install(&[&guest]);
     let mut tree = testing::image(&before);
     assert_eq!(install(&mut tree, &guest), Recorded::Completely);
-    let expected = testing::image(&after);
-    for path in [COMPONENTS, SOFTWARE] {
-        let (ours, theirs) = (values(&tree, path), values(&expected, path));
-        let places = ["InstallLocation", "InstallTimeHigh", "InstallTimeLow"];
-        let is_free = |key: &(String, String)| places.contains(&key.1.as_str());
-        for (key, value) in &theirs {
-            assert!(is_free(key) || ours.get(key) == Some(value), "{key:?}: {:?}, not {value:?}", ours.get(key));
-        }
-        for key in ours.keys() {
-            assert!(theirs.contains_key(key), "{key:?} is not expected");
-        }
-    }
+    testing::compare_notes(&tree, &NoBlobs, &after);
     let listed = Installed::read(&tree, &NoBlobs).unwrap();
     let package = listed.packages().iter().find(|package| package.identity.name == guest.root.identity.name).unwrap();
     assert_eq!((package.state, package.updates.len()), (INSTALLED, guest.root.updates.len()));
@@ -88,10 +60,10 @@ fn an_odd_name_in_the_image_stops_it() {
                         ProcessorArchitecture=amd64, versionScope=NonSxS";
         hive.set_value(key, "identity", Value::binary(identity)).unwrap();
     });
-    let before = values(&tree, COMPONENTS);
+    let before = testing::values(&tree, &NoBlobs, COMPONENTS);
     let Recorded::NotAtAll(why) = install(&mut tree, &nano::guest()) else { panic!("recorded") };
     assert!(why.contains("amd64_odd_") && why.contains("would be called"), "{why}");
-    assert_eq!(values(&tree, COMPONENTS), before);
+    assert_eq!(testing::values(&tree, &NoBlobs, COMPONENTS), before);
 }
 
 #[test]

@@ -1,0 +1,116 @@
+use fixtures::cab::Method;
+use fixtures::packages::{Cabinet, Form, Manifests, State, hostile, nano, wcp};
+use fixtures::scenes::nano_cbs_state;
+
+use super::testing::{NoBlobs, compare_notes, image};
+use super::*;
+
+const OPTIONS: InstallOptions<'_> =
+    InstallOptions { architecture: "amd64", time: FileTime(131_000_000_000_000_000), scratch: None, strict: false };
+
+fn source(name: &str, bytes: Vec<u8>) -> CabinetSource {
+    CabinetSource { path: name.into(), data: Arc::new(bytes) }
+}
+
+/// Installs into an image of the Datacenter edition.
+fn run(what: &Install, options: &InstallOptions<'_>) -> Result<(FileTree, Arc<dyn BlobStore>, InstallReport)> {
+    let mut tree = image(&nano_cbs_state("ServerDatacenterNano"));
+    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
+    let report = install(&mut tree, &mut store, what, options, &())?;
+    Ok((tree, store, report))
+}
+
+#[test]
+fn all_packages_with_languages_and_an_update() {
+    let pairs: Vec<nano::Pair> = nano::packages(400_000).into_iter().chain(nano::others()).collect();
+    let servicing = nano::servicing(100_000);
+    let dictionary = wcp::dictionary();
+    let mut what = Install::default();
+    let mut cabinets: Vec<&Cabinet> = Vec::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        let form = match index % 2 {
+            0 => Form { method: Method::Mszip, manifests: Manifests::Plain },
+            _ => Form { method: Method::Lzx(18), manifests: Manifests::Compressed(&dictionary) },
+        };
+        // Languages come first: the order is not the caller's business.
+        what.cabinets.push(source(&format!("{}_en-us.cab", pair.name), pair.language.to_bytes(form)));
+        what.cabinets.push(source(&format!("{}.cab", pair.name), pair.neutral.to_bytes(form)));
+        cabinets.extend([&pair.neutral, &pair.language]);
+    }
+    cabinets.push(&servicing);
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    what.servicing.push(source("KB4000001.cab", servicing.to_bytes(form)));
+    let (tree, store, report) = run(&what, &OPTIONS).unwrap();
+    assert!(report.packages.iter().all(|package| package.tier == 2), "{:?}", report.warnings);
+    let ids: Vec<&str> = report.packages.iter().map(|package| &*package.id).collect();
+    assert_eq!(ids.last(), Some(&&*servicing.root.identity.package_id()), "updates are last");
+    let root = report.packages.iter().find(|package| package.id.starts_with("Microsoft-NanoServer-Guest-Package~"));
+    assert_eq!(root.unwrap().part_of, None);
+    let part = report.packages.iter().find(|package| package.id.starts_with("Microsoft-NanoServer-Guest-merged"));
+    assert_eq!(part.unwrap().part_of.as_ref(), Some(&root.unwrap().id));
+    let mut after: State = nano_cbs_state("ServerDatacenterNano");
+    after.install(&cabinets);
+    compare_notes(&tree, &*store, &after);
+
+    // The same image again: everything is there.
+    let (mut tree, mut store) = (tree, store);
+    let again = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap();
+    assert!(again.packages.is_empty());
+    assert_eq!(again.warnings.len(), what.cabinets.len() + 1);
+    assert!(again.warnings.iter().all(|warning| warning.contains("is installed already")), "{:?}", again.warnings);
+}
+
+#[test]
+fn the_order_of_cabinets_does_not_matter() {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let pair = nano::package("Guest", 100_000);
+    let cabinets = [source("a.cab", pair.neutral.to_bytes(form)), source("b.cab", pair.language.to_bytes(form))];
+    let [one, other] = [[0, 1], [1, 0]].map(|order| {
+        let cabinets = order.map(|index| cabinets[index].clone()).to_vec();
+        let (tree, store, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+        (testing::values(&tree, &*store, record::COMPONENTS), report)
+    });
+    assert_eq!(one, other);
+}
+
+#[test]
+fn a_language_without_its_package_is_refused() {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let pair = nano::package("Guest", 100_000);
+    let cabinets = vec![source("b.cab", pair.language.to_bytes(form))];
+    let error = run(&Install { cabinets, ..Install::default() }, &OPTIONS).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("(0x800f081e): it extends `Microsoft-NanoServer-Guest-Package`"), "{error}");
+}
+
+#[test]
+fn every_faulty_package_has_a_clear_error() {
+    for form in hostile::forms() {
+        let name = format!("{}.cab", form.name);
+        let what = Install { cabinets: vec![source(&name, form.bytes)], ..Install::default() };
+        let result = run(&what, &OPTIONS).map(|_| ());
+        match (result, form.complaint) {
+            (Ok(()), []) => {}
+            (Ok(()), _) => panic!("{} is installed", form.name),
+            (Err(error), complaint) => {
+                let text = error.to_string().to_lowercase();
+                let is_said = complaint.iter().any(|word| text.contains(&word.to_lowercase()));
+                assert!(is_said, "{}: {error}, not one of {complaint:?}", form.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_image_without_a_component_store_or_with_pending_operations_is_refused() {
+    let what = Install::default();
+    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
+    let state = nano_cbs_state("ServerDatacenterNano");
+    let mut tree = image(&state);
+    tree.write_file(r"Windows\WinSxS\pending.xml", vec![1], Default::default()).unwrap();
+    let error = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap_err();
+    assert!(error.to_string().contains("0x800f082f"), "{error}");
+    let mut tree = image(&state);
+    tree.write_file(installed::SOFTWARE, Vec::new(), Default::default()).unwrap();
+    let error = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap_err();
+    assert_eq!(error.kind(), crate::error::ErrorKind::NotFound);
+}
