@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use closure::Closure;
 
 /// DISM's codes (cbsapi.h).
+const INVALID_PACKAGE: &str = "0x800f0805";
 const NOT_APPLICABLE: &str = "0x800f081e";
 const SOURCE_MISSING: &str = "0x800f081f";
 const UNKNOWN_UPDATE: &str = "0x800f080c";
@@ -246,6 +247,10 @@ impl<'a> Resolver<'a> {
             }
             return;
         };
+        if stack.iter().any(|frame| frame.mum.package.identity.is(identity)) {
+            self.missing.add(format!("the package `{}` contains itself ({INVALID_PACKAGE})", identity.package_id()));
+            return;
+        }
         let parents = &mum.package.parents;
         let is_open = |parent: &super::mum::Parent| stack.iter().any(|frame| parent.fits(&frame.mum.package.identity));
         let is_done = |parent: &super::mum::Parent| {

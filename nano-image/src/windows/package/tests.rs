@@ -50,7 +50,8 @@ fn all_packages_with_languages_and_an_update() {
     assert_eq!(part.unwrap().part_of.as_ref(), Some(&root.unwrap().id));
     let mut after: State = nano_cbs_state("ServerDatacenterNano");
     after.install(&cabinets);
-    compare_notes(&tree, &*store, &after);
+    // A feature that is off is noted as staged, of which the list knows nothing.
+    compare_notes(&tree, &*store, &after, false);
 
     // The same image again: everything is there.
     let (mut tree, mut store) = (tree, store);
@@ -84,20 +85,23 @@ fn a_language_without_its_package_is_refused() {
 
 #[test]
 fn every_faulty_package_has_a_clear_error() {
+    let mut faults = Vec::new();
     for form in hostile::forms() {
         let name = format!("{}.cab", form.name);
         let what = Install { cabinets: vec![source(&name, form.bytes)], ..Install::default() };
-        let result = run(&what, &OPTIONS).map(|_| ());
+        let result = run(&what, &InstallOptions { strict: true, ..OPTIONS }).map(|_| ());
         match (result, form.complaint) {
             (Ok(()), []) => {}
-            (Ok(()), _) => panic!("{} is installed", form.name),
+            (Ok(()), _) => faults.push(format!("{} is installed", form.name)),
             (Err(error), complaint) => {
                 let text = error.to_string().to_lowercase();
-                let is_said = complaint.iter().any(|word| text.contains(&word.to_lowercase()));
-                assert!(is_said, "{}: {error}, not one of {complaint:?}", form.name);
+                if !complaint.iter().any(|word| text.contains(&word.to_lowercase())) {
+                    faults.push(format!("{}: {error}, not one of {complaint:?}", form.name));
+                }
             }
         }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
