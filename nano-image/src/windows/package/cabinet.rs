@@ -276,3 +276,32 @@ fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<
     let digest = Sha256::digest(&text).into();
     Ok(StoredManifest { stem, digest, manifest, stored: stored.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::windows::package::testing::Nowhere;
+
+    /// A real cabinet of a package that is collected beside the repository, where it is: MSZIP, a signature behind
+    /// it, and plain manifests.
+    #[test]
+    fn a_collected_cabinet() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs");
+        let files = std::fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().path());
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "cab")) {
+            let source = CabinetSource::open(&path).unwrap();
+            let raw = Raw::open(&source, &mut Nowhere).unwrap();
+            let manifests = raw.manifests.len();
+            assert!(!raw.is_compressed());
+            let cabinet = raw.parse(&path, &[]).unwrap();
+            assert!(
+                cabinet.packages[0].catalog.is_some() && cabinet.manifests().count() == manifests && manifests > 10
+            );
+            for file in cabinet.manifests() {
+                assert_eq!(file.stem, file.manifest.identity.key_form());
+                assert_eq!(file.manifest.is_deployment, !file.manifest.dependencies.is_empty());
+            }
+            assert_eq!(summary(&source).unwrap().packages, [cabinet.packages[0].package.clone()]);
+        }
+    }
+}

@@ -222,13 +222,15 @@ fn check_pending(tree: &FileTree, hive: &Hive, servicing: KeyId) -> Result<()> {
     let exclusive =
         exclusive.and_then(|value| value.as_dword()).filter(|number| *number != 0).map(|_| "SessionsPending");
     match pending.or(keys).or(exclusive) {
-        Some(what) => Err(Error::new(
-            ErrorKind::Unsatisfied,
-            format!("an installation in the image is not finished (0x800f082f): it has `{what}`"),
-        )
-        .with_hint("boot it once, or take an image without pending operations")),
+        Some(what) => Err(is_pending(what)),
         None => Ok(()),
     }
+}
+
+/// The error for an image in which Windows has still to finish an installation, as `what` tells.
+pub(super) fn is_pending(what: &str) -> Error {
+    let what = format!("an installation in the image is not finished (0x800f082f): it has `{what}`");
+    Error::new(ErrorKind::Unsatisfied, what).with_hint("boot it once, or take an image without pending operations")
 }
 
 fn package(hive: &Hive, key: KeyId) -> Option<InstalledPackage> {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::identity::{AssemblyIdentity, Version};
-use super::installed::{SERVICING, SOFTWARE, WINNERS};
+use super::installed::{SERVICING, SOFTWARE, WINNERS, is_pending};
 use super::mum::Parent;
 use super::name;
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage, UpdateState};
@@ -45,11 +45,16 @@ pub enum Recorded {
 /// Records the installation of `resolution` in the hives of `tree`. Nothing is changed unless everything can be.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt) for hives.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) for hives; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if the component
+/// store has still to finish another installation.
 pub fn record(tree: &mut FileTree, store: &dyn BlobStore, resolution: &Resolution, time: FileTime) -> Result<Recorded> {
     let Some(mut components) = Hive::open(tree, store, COMPONENTS)? else {
         return Ok(Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
     };
+    let marker = "PendingXmlIdentifier";
+    if components.value(components.root(), marker).is_some_and(|value| !value.data.is_empty()) {
+        return Err(is_pending(marker));
+    }
     let Some(mut software) = Hive::open(tree, store, SOFTWARE)? else {
         return Ok(Recorded::NotAtAll("the image has no SOFTWARE hive".into()));
     };
@@ -119,7 +124,7 @@ impl Record<'_> {
                 self.software.set_value(key, name, own)?;
             }
         }
-        if let Some(value) = &self.shape.owner {
+        if let Some(value) = if is_root { &self.shape.owner } else { &self.shape.owner_of_part } {
             let owners = self.software.create_child(key, "Owners")?;
             self.software.set_value(owners, root, value.clone())?;
         }
@@ -134,9 +139,6 @@ impl Record<'_> {
                 self.software.set_value(updates, update.name.as_str(), Value::dword(state))?;
             }
         }
-        let any_version = |identity: &AssemblyIdentity| {
-            AssemblyIdentity { version: Version::default(), ..identity.clone() }.package_id()
-        };
         let versionless = any_version(identity);
         if let Some(value) = &self.shape.index {
             let index = self.software.create_key(servicing, "PackageIndex")?;
@@ -247,6 +249,11 @@ fn root_of<'a>(resolution: &'a Resolution, package: &'a ResolvedPackage) -> &'a 
         package = &resolution.packages[owner];
     }
     package
+}
+
+/// The identifier of a package without its version.
+fn any_version(identity: &AssemblyIdentity) -> String {
+    AssemblyIdentity { version: Version::default(), ..identity.clone() }.package_id()
 }
 
 /// The names of a parent and of its own parents.

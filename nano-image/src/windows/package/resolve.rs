@@ -308,9 +308,40 @@ impl<'a> Resolver<'a> {
             }
         }
         self.closure.finish(&mut self.packages, &mut self.notes);
+        self.note_languages();
+        for mum in self.packages.iter().map(|package| &package.mum.package).filter(|mum| !mum.unknown.is_empty()) {
+            let (id, unknown) = (mum.identity.package_id(), mum.unknown.join(">, <"));
+            self.notes.push(format!("`{id}` has elements that are not known and not heeded: <{unknown}>"));
+        }
         match self.missing.into_error() {
             Some(error) => Err(error),
             None => Ok(Resolution { packages: self.packages, notes: self.notes }),
+        }
+    }
+
+    /// Notes packages in languages that the image does not have, and packages without texts in any.
+    fn note_languages(&mut self) {
+        let languages = self.installed.languages();
+        let roots: Vec<_> = self.packages.iter().filter(|package| package.owner.is_none()).collect();
+        for root in &roots {
+            let id = root.identity().package_id();
+            let known = |language: &str| languages.iter().any(|known| known.eq_ignore_ascii_case(language));
+            match root.identity().language.as_deref() {
+                Some(language) if !languages.is_empty() && !known(language) => {
+                    let has = languages.join(", ");
+                    self.notes.push(format!("`{id}` is for the language {language}; the image has {has}"));
+                }
+                None if self.closure.untranslated.contains(&root.cabinet) => {
+                    let is_companion = |other: &&&ResolvedPackage| {
+                        other.identity().language.is_some() && other.identity().name == root.identity().name
+                    };
+                    if !roots.iter().any(|other| is_companion(&other)) {
+                        self.notes
+                            .push(format!("`{id}` is installed without texts: no package of a language is given"));
+                    }
+                }
+                _ => {}
+            }
         }
     }
 }

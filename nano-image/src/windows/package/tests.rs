@@ -66,12 +66,28 @@ fn the_order_of_cabinets_does_not_matter() {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     let pair = nano::package("Guest", 100_000);
     let cabinets = [source("a.cab", pair.neutral.to_bytes(form)), source("b.cab", pair.language.to_bytes(form))];
+    let mut after = nano_cbs_state("ServerDatacenterNano");
+    after.install(&[&pair.neutral, &pair.language]);
     let [one, other] = [[0, 1], [1, 0]].map(|order| {
         let cabinets = order.map(|index| cabinets[index].clone()).to_vec();
         let (tree, store, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+        compare_notes(&tree, &*store, &after, true);
         (testing::values(&tree, &*store, record::COMPONENTS), report)
     });
     assert_eq!(one, other);
+}
+
+#[test]
+fn what_is_doubtful_about_languages_is_said() {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let pair = nano::package("Guest", 100_000);
+    let cabinets = vec![source("a.cab", pair.neutral.to_bytes(form))];
+    let (_, _, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+    let told = report.warnings.iter().filter(|warning| warning.contains("without texts"));
+    assert_eq!(told.count(), 1, "{:?}", report.warnings);
+    let cabinets = vec![source("a.cab", pair.neutral.to_bytes(form)), source("b.cab", pair.language.to_bytes(form))];
+    let (_, _, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+    assert!(!report.warnings.iter().any(|warning| warning.contains("without texts")), "{:?}", report.warnings);
 }
 
 #[test]

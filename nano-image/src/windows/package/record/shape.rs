@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::any_version;
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::{Installed, SERVICING};
@@ -28,8 +29,10 @@ const SAMPLES: usize = 64;
 pub(super) struct Shape {
     /// Names of values that its packages have.
     pub package_values: BTreeSet<&'static str>,
-    /// What the owner of a package is noted with.
+    /// What the owner of a package is noted with; one that was asked for owns itself.
     pub owner: Option<Value>,
+    /// What the owner of a part of another package is noted with.
+    pub owner_of_part: Option<Value>,
     /// The state of an installed update.
     pub installed_update: Option<u32>,
     /// What a version in `PackageIndex` is noted with.
@@ -71,13 +74,14 @@ impl Shape {
             if AssemblyIdentity::from_package_id(&owner.to_string()).is_none() || value.as_dword().is_none() {
                 return odd("Owners");
             }
+            shape.owner_of_part = owner_of_part(software, servicing).or_else(|| Some(value.clone()));
             shape.owner = Some(value);
         }
         if let Some((_, value)) = values("Updates").into_iter().next() {
             let Some(state) = value.as_dword() else { return odd("Updates") };
             shape.installed_update = Some(state);
         }
-        let versionless = id.replace(&identity.version.to_string(), "0.0.0.0");
+        let versionless = any_version(&identity);
         if let Some(index) = software.find_from(servicing, "PackageIndex") {
             let index = software.child(index, versionless.as_str());
             let value = index.and_then(|index| software.value(index, identity.version.to_string().as_str()));
@@ -105,6 +109,16 @@ fn reference(software: &Hive, servicing: KeyId) -> Result<(KeyId, AssemblyIdenti
     let packages = software.find_from(servicing, "Packages");
     let key = packages.and_then(|packages| software.child(packages, identity.package_id().as_str()));
     Ok((key.ok_or("the image lists no installed package")?, identity))
+}
+
+/// What the image notes the owner of a part with.
+fn owner_of_part(software: &Hive, servicing: KeyId) -> Option<Value> {
+    let packages = software.subkeys(software.find_from(servicing, "Packages")?);
+    packages.into_iter().find_map(|key| {
+        let owners = software.values(software.find_from(key, "Owners")?).into_iter();
+        let mut others = owners.filter(|(owner, _)| !owner.eq_ignore_case(&software.name(key)));
+        others.next().map(|(_, value)| value).filter(|value| value.as_dword().is_some())
+    })
 }
 
 /// What follows the identifier in the values of deployments.

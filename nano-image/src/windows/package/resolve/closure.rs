@@ -16,6 +16,8 @@ pub(super) struct Closure<'a> {
     /// For each cabinet: components by name in lower case.
     by_name: Vec<BTreeMap<String, Vec<&'a Arc<StoredManifest>>>>,
     found: BTreeMap<String, Found>,
+    /// Cabinets with components whose texts are not in the same one.
+    pub untranslated: BTreeSet<usize>,
     /// Key forms of what was found since the last [`take`](Self::take), in order.
     fresh: Vec<String>,
 }
@@ -46,7 +48,14 @@ impl<'a> Closure<'a> {
             }
             names
         });
-        Self { given, installed, by_name: by_name.collect(), found: BTreeMap::new(), fresh: Vec::new() }
+        Self {
+            given,
+            installed,
+            by_name: by_name.collect(),
+            found: BTreeMap::new(),
+            untranslated: BTreeSet::new(),
+            fresh: Vec::new(),
+        }
     }
 
     /// Adds the component `identity`, which an update of `package` in `cabinet` names, and what it needs.
@@ -175,6 +184,9 @@ impl<'a> Closure<'a> {
             let cabinet = frame.cabinet;
             if is_optional(dependency) {
                 let mut inner = self.resources(&dependency.identity, cabinet);
+                if inner.is_empty() {
+                    self.untranslated.insert(cabinet);
+                }
                 // The last is taken first.
                 inner.reverse();
                 frame.inner = inner;
@@ -209,22 +221,21 @@ impl<'a> Closure<'a> {
         self.cabinets(cabinet).find_map(|index| Some((index, self.given[index].cabinet.manifest(identity)?)))
     }
 
-    /// All languages of the component, one version of each: the wanted one, or else the latest.
+    /// All languages of the component in `cabinet`, one version of each: the wanted one, or else the latest. Other
+    /// cabinets with languages name the components themselves.
     fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Vec<(usize, &'a Arc<StoredManifest>)> {
-        let mut languages: BTreeMap<String, (usize, &'a Arc<StoredManifest>)> = BTreeMap::new();
-        for index in self.cabinets(cabinet) {
-            let same_name = self.by_name[index].get(&identity.name.to_ascii_lowercase());
-            for file in same_name.into_iter().flatten().filter(|file| file.manifest.identity.fits(identity)) {
-                let other = &file.manifest.identity;
-                let language = other.language.as_deref().unwrap_or_default().to_ascii_lowercase();
-                let rank = |version| (version == identity.version, version);
-                let known = languages.get(&language).map(|(_, known)| rank(known.manifest.identity.version));
-                if known < Some(rank(other.version)) {
-                    languages.insert(language, (index, file));
-                }
+        let mut languages: BTreeMap<String, &'a Arc<StoredManifest>> = BTreeMap::new();
+        let same_name = self.by_name[cabinet].get(&identity.name.to_ascii_lowercase());
+        for file in same_name.into_iter().flatten().filter(|file| file.manifest.identity.fits(identity)) {
+            let other = &file.manifest.identity;
+            let language = other.language.as_deref().unwrap_or_default().to_ascii_lowercase();
+            let rank = |version| (version == identity.version, version);
+            let known = languages.get(&language).map(|known| rank(known.manifest.identity.version));
+            if known < Some(rank(other.version)) {
+                languages.insert(language, file);
             }
         }
-        languages.into_values().collect()
+        languages.into_values().map(|file| (cabinet, file)).collect()
     }
 
     /// Indexes of all cabinets, `first` first.
