@@ -17,8 +17,9 @@ use super::macros::Macros;
 use super::manifest::Manifest;
 use super::payload::{Payload, PayloadFile};
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
+use super::sddl::{ObjectClass, compile};
 use crate::content::{BlobStore, Content};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::{InstallReport, InstalledPackage, NotApplied};
 use crate::tree::FileTree;
@@ -77,6 +78,13 @@ pub fn apply(
     Ok(report)
 }
 
+/// An element of a manifest, and what tells it from its neighbours.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    element: &'a str,
+    name: &'a str,
+}
+
 /// A component whose files are found and checked.
 struct Part<'a> {
     component: &'a ResolvedComponent,
@@ -132,9 +140,40 @@ impl<'a> Part<'a> {
     }
 
     /// Notes that something is not applied.
-    fn skip(&self, done: &mut InstalledPackage, element: impl Into<String>, why: impl Into<String>) {
-        let (component, element, why) = (self.key_form.clone(), element.into(), why.into());
-        done.not_applied.push(NotApplied { component, element, why });
+    fn skip(&self, done: &mut InstalledPackage, spot: Spot<'_>, why: impl Into<String>) {
+        let name = Some(spot.name.to_owned()).filter(|name| !name.is_empty());
+        let (component, element) = (self.manifest.identity.name.clone(), spot.element.to_owned());
+        done.not_applied.push(NotApplied { component, element, name, why: why.into() });
+    }
+
+    /// The descriptor called `name` for an object of `class` below one with the descriptor `parent`; `None` for one
+    /// that is inherited. One that is not handled is noted.
+    fn descriptor(
+        &self,
+        name: Option<&str>,
+        class: ObjectClass,
+        parent: Option<&[u8]>,
+        spot: Spot<'_>,
+        done: &mut InstalledPackage,
+    ) -> Result<Option<Vec<u8>>> {
+        let Some(name) = name else { return Ok(None) };
+        let security = &self.manifest.security;
+        let same = || security.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, sddl)| sddl);
+        let Some(sddl) = security.get(name).or_else(same) else {
+            self.skip(done, spot, format!("the manifest does not define the security descriptor `{name}`"));
+            return Ok(None);
+        };
+        if sddl.trim().eq_ignore_ascii_case("(inherit)") {
+            return Ok(None);
+        }
+        match compile(sddl, class, parent) {
+            Ok(descriptor) => Ok(Some(descriptor)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                self.skip(done, spot, error.message());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The store's copies and, if it is installed, what is where it is used.
@@ -156,11 +195,12 @@ impl<'a> Part<'a> {
     fn apply_settings(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
         if self.is_foreign {
             let why = format!("it is for {}, which the image does not run", self.manifest.identity.architecture);
-            self.skip(done, "assembly", why);
+            self.skip(done, Spot { element: "assembly", name: "" }, why);
             return Ok(());
         }
         for item in &self.manifest.not_applied {
-            self.skip(done, &item.element, &item.why);
+            let spot = Spot { element: &item.element, name: item.name.as_deref().unwrap_or_default() };
+            self.skip(done, spot, &item.why);
         }
         self.write_registry(target, done)?;
         self.write_services(target, done)?;
@@ -196,7 +236,11 @@ fn add_package_files(target: &mut Target<'_>, package: &ResolvedPackage, done: &
 /// Fails if anything is not applied.
 fn refuse_gaps(report: &InstallReport) -> Result<()> {
     let gaps = report.packages.iter().flat_map(|package| &package.not_applied);
-    let gaps: Vec<String> = gaps.map(|gap| format!("{} of `{}`: {}", gap.element, gap.component, gap.why)).collect();
+    let describe = |gap: &NotApplied| {
+        let name = gap.name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
+        format!("{}{name} of `{}`: {}", gap.element, gap.component, gap.why)
+    };
+    let gaps: Vec<String> = gaps.map(describe).collect();
     if gaps.is_empty() {
         return Ok(());
     }

@@ -65,8 +65,10 @@ pub struct Manifest {
 /// Something in a manifest that is not applied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unhandled {
-    /// The element, with what tells it from its neighbours, e.g. ``registryValue `Start` ``.
+    /// Local name of the element.
     pub element: String,
+    /// What tells it from its neighbours, if it has that.
+    pub name: Option<String>,
     /// Why it is not applied.
     pub why: String,
 }
@@ -203,7 +205,7 @@ impl Manifest {
 
     /// Notes that `element` is not applied.
     fn unhandled(&mut self, element: &Element, why: impl Into<String>) {
-        self.not_applied.push(Unhandled { element: label(element), why: why.into() });
+        self.not_applied.push(Unhandled { element: element.name.clone(), name: label(element), why: why.into() });
     }
 
     fn read_strings(&mut self, localization: &Element) {
@@ -283,14 +285,11 @@ fn security_name(element: &Element) -> Option<String> {
     element.first("securityDescriptor")?.attribute("name").map(str::to_owned)
 }
 
-/// An element as reports call it.
-fn label(element: &Element) -> String {
+/// What tells an element from its neighbours.
+fn label(element: &Element) -> Option<String> {
     const NAMES: [&str; 8] =
         ["name", "keyName", "destinationPath", "typeName", "internalName", "InternalName", "executableName", "id"];
-    match NAMES.iter().find_map(|name| element.attribute(name)) {
-        Some(name) => format!("{} `{name}`", element.name),
-        None => element.name.clone(),
-    }
+    NAMES.iter().find_map(|name| element.attribute(name)).map(str::to_owned)
 }
 
 /// Whether an attribute says yes.

@@ -50,8 +50,8 @@ const MAX_ACL: usize = 0xFFFF;
 /// follow those given, unless the list is protected. Generic rights become those of the class.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for text that is not SDDL or of a kind that is not handled: object
-/// and conditional entries, accounts of a domain.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) for text that is not SDDL, [`Unsupported`](crate::ErrorKind::Unsupported) for
+/// what is not handled: object and conditional entries, accounts of a domain.
 pub fn compile(sddl: &str, class: ObjectClass, parent: Option<&[u8]>) -> Result<Vec<u8>> {
     Parser { text: sddl, rest: sddl, class }.descriptor(parent)
 }
@@ -153,7 +153,16 @@ impl<'a> Parser<'a> {
     }
 
     fn sid(&self, name: &str) -> Result<Vec<u8>> {
-        sid(name).ok_or_else(|| self.bad(&format!("the account `{name}` is not known")))
+        // Accounts of the machine's or a domain, which are not known before the first boot.
+        const OF_DOMAIN: [&str; 20] = [
+            "DA", "DG", "DU", "DC", "DD", "LA", "LG", "EA", "SA", "PA", "CA", "RS", "AP", "RO", "CN", "KA", "EK", "PW", "CY",
+            "HO",
+        ];
+        let known = sid(name);
+        known.ok_or_else(|| match OF_DOMAIN.contains(&name) {
+            true => self.unsupported(&format!("the account `{name}` is one of a domain")),
+            false => self.bad(&format!("the account `{name}` is not known")),
+        })
     }
 
     /// Flags and entries of a list.
@@ -180,15 +189,20 @@ impl<'a> Parser<'a> {
     /// Reads `type;flags;rights;object;inherited object;account`.
     fn entry(&self, text: &str, entries: &mut Vec<Entry>) -> Result<()> {
         let fields: Vec<&str> = text.split(';').map(str::trim).collect();
+        const OTHER_KINDS: [&str; 13] =
+            ["AL", "OA", "OD", "OU", "OL", "RA", "SP", "TL", "FL", "XA", "XD", "XU", "ZA"];
+        if OTHER_KINDS.contains(&fields[0]) {
+            return Err(self.unsupported(&format!("entries such as `({text})` are not handled")));
+        }
         let &[kind, flags, rights, "", "", account] = &fields[..] else {
-            return Err(self.bad(&format!("entries such as `({text})` are not handled")));
+            return Err(self.bad(&format!("`({text})` is no entry")));
         };
         let kind = match kind {
             "A" => 0x00,
             "D" => 0x01,
             "AU" => 0x02,
             "ML" => 0x11,
-            _ => return Err(self.bad(&format!("entries of the type `{kind}` are not handled"))),
+            _ => return Err(self.bad(&format!("entries of the type `{kind}` are not known"))),
         };
         const FLAGS: [(&str, u32); 7] = [
             ("OI", OBJECT_INHERIT as u32),
@@ -255,6 +269,10 @@ impl<'a> Parser<'a> {
     }
 
     fn bad(&self, why: &str) -> Error {
+        Error::corrupt(format!("bad security descriptor `{}`: {why}", self.text))
+    }
+
+    fn unsupported(&self, why: &str) -> Error {
         Error::unsupported(format!("the security descriptor `{}` is not applied: {why}", self.text))
     }
 }

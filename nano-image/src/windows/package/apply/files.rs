@@ -1,14 +1,14 @@
 //! Files and directories of components.
 
 use super::target::Target;
-use super::{Part, STORE};
+use super::{Part, STORE, Spot};
 use crate::content::Content;
 use crate::error::Result;
 use crate::report::InstalledPackage;
 use crate::tree::{Node, NodeId, attribute};
 use crate::windows::package::manifest::ManifestFile;
 use crate::windows::package::payload::PayloadFile;
-use crate::windows::package::sddl::{ObjectClass, compile};
+use crate::windows::package::sddl::ObjectClass;
 
 impl Part<'_> {
     pub(super) fn make_directories(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
@@ -16,21 +16,21 @@ impl Part<'_> {
             let path = self.macros.path(&directory.path)?;
             let is_new = target.tree.find(&path).is_none();
             let node = target.make_directories(&path)?;
-            let element = format!("directory `{}`", directory.path);
+            let spot = Spot { element: "directory", name: &directory.path };
             if !target.tree[node].is_directory() {
-                self.skip(done, element, "it is a file in the image");
+                self.skip(done, spot, "it is a file in the image");
                 continue;
             }
             if let Some(names) = &directory.attributes {
                 match attributes(names) {
                     Some(bits) => target.tree[node].attributes |= bits,
-                    None => self.skip(done, &element, format!("the attributes `{names}` are not known")),
+                    None => self.skip(done, spot, format!("the attributes `{names}` are not known")),
                 }
             }
             if is_new || directory.is_owner {
                 let name = directory.security.as_deref();
                 let parent = path.rsplit_once('\\').map_or("", |(parent, _)| parent);
-                self.protect(target, node, name, ObjectClass::Directory, parent, &element, done);
+                self.protect(target, node, name, ObjectClass::Directory, parent, spot, done)?;
             }
         }
         Ok(())
@@ -46,7 +46,7 @@ impl Part<'_> {
         done: &mut InstalledPackage,
     ) -> Result<()> {
         let version = self.manifest.identity.version;
-        let element = format!("file `{}`", file.name);
+        let spot = Spot { element: "file", name: &file.name };
         let stored_name = file.source_name.as_deref().unwrap_or(&file.name);
         let stored = self.macros.path(&format!(r"{STORE}\{}\{stored_name}", self.key_form))?;
         let destination = match &file.destination_path {
@@ -60,10 +60,10 @@ impl Part<'_> {
         let node = match known {
             Some(node) => node,
             None => {
-                let node = self.add_node(target, payload.content.clone(), file, &element, done);
+                let node = self.add_node(target, payload.content.clone(), file, spot, done);
                 let parent =
                     destination.as_deref().unwrap_or(&stored).rsplit_once('\\').map_or("", |(parent, _)| parent);
-                self.protect(target, node, file.security.as_deref(), ObjectClass::File, parent, &element, done);
+                self.protect(target, node, file.security.as_deref(), ObjectClass::File, parent, spot, done)?;
                 target.link(&stored, node, version)?;
                 node
             }
@@ -73,7 +73,7 @@ impl Part<'_> {
                 false => node,
                 // Windows changes it later, and the store's copy is to stay.
                 true => {
-                    let copy = self.add_node(target, payload.content.clone(), file, &element, done);
+                    let copy = self.add_node(target, payload.content.clone(), file, spot, done);
                     target.tree[copy].security = target.tree[node].security;
                     copy
                 }
@@ -92,7 +92,7 @@ impl Part<'_> {
         target: &mut Target<'_>,
         content: Content,
         file: &ManifestFile,
-        element: &str,
+        spot: Spot<'_>,
         done: &mut InstalledPackage,
     ) -> NodeId {
         done.bytes_added += content.len();
@@ -100,7 +100,7 @@ impl Part<'_> {
         if let Some(names) = &file.attributes {
             match attributes(names) {
                 Some(bits) => node.attributes |= bits,
-                None => self.skip(done, element, format!("the attributes `{names}` are not known")),
+                None => self.skip(done, spot, format!("the attributes `{names}` are not known")),
             }
         }
         target.tree.add_node(node)
@@ -115,25 +115,13 @@ impl Part<'_> {
         name: Option<&str>,
         class: ObjectClass,
         parent: &str,
-        element: &str,
+        spot: Spot<'_>,
         done: &mut InstalledPackage,
-    ) {
-        let Some(sddl) = name.and_then(|name| self.sddl(name, element, done)) else { return };
-        match compile(sddl, class, target.descriptor(parent)) {
-            Ok(descriptor) => target.tree[node].security = Some(target.tree.add_descriptor(&descriptor)),
-            Err(error) => self.skip(done, element, error.message()),
+    ) -> Result<()> {
+        if let Some(descriptor) = self.descriptor(name, class, target.descriptor(parent), spot, done)? {
+            target.tree[node].security = Some(target.tree.add_descriptor(&descriptor));
         }
-    }
-
-    /// The text of the descriptor called `name`; `None` for one that is inherited, and if there is none.
-    pub(super) fn sddl(&self, name: &str, element: &str, done: &mut InstalledPackage) -> Option<&str> {
-        let security = &self.manifest.security;
-        let same = || security.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, sddl)| sddl);
-        let Some(sddl) = security.get(name).or_else(same) else {
-            self.skip(done, element, format!("the manifest does not define the security descriptor `{name}`"));
-            return None;
-        };
-        (!sddl.trim().eq_ignore_ascii_case("(inherit)")).then_some(sddl.as_str())
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Registry keys and settings of components.
 
-use super::Part;
+use super::{Part, Spot};
 use super::target::{SOFTWARE, SYSTEM, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
 use crate::windows::package::manifest::{Operation, RegistryKey, RegistryValue, decode_default, decode_value};
-use crate::windows::package::sddl::{ObjectClass, compile};
+use crate::windows::package::sddl::ObjectClass;
 
 /// Roots, and the hive with the key in it that they stand for.
 const ROOTS: [(&str, &str, &str); 10] = [
@@ -41,40 +41,42 @@ impl Part<'_> {
             self.write_key(target, key, done)?;
         }
         for setting in &self.manifest.settings {
-            let element = format!("setting `{}`", setting.name);
-            let Some((hive, key, is_new)) = self.open_key(target, &setting.path, &element, done)? else { continue };
+            let spot = Spot { element: "element", name: &setting.name };
+            let Some((hive, key, is_new)) = self.open_key(target, &setting.path, spot, done)? else { continue };
             if is_new {
-                self.protect_key(hive, key, setting.security.as_deref(), &element, done)?;
+                self.protect_key(hive, key, setting.security.as_deref(), spot, done)?;
             }
-            match decode_default(setting.kind, &self.macros.text(&setting.default)?) {
-                Ok(value) => hive.set_value(key, setting.name.as_str(), value)?,
-                Err(why) => self.skip(done, element, why),
-            }
+            let value = decode_default(setting.kind, &self.macros.text(&setting.default)?);
+            let bad = |why| Error::corrupt(format!("bad default of the setting `{}`: {why}", setting.name));
+            hive.set_value(key, setting.name.as_str(), value.map_err(bad)?)?;
         }
         Ok(())
     }
 
     fn write_key(&self, target: &mut Target<'_>, wanted: &RegistryKey, done: &mut InstalledPackage) -> Result<()> {
-        let element = format!("registryKey `{}`", wanted.path);
-        let Some((hive, key, _)) = self.open_key(target, &wanted.path, &element, done)? else { return Ok(()) };
-        self.protect_key(hive, key, wanted.security.as_deref(), &element, done)?;
+        let (path, spot) = (&wanted.path, Spot { element: "registryKey", name: &wanted.path });
+        let Some((hive, key, _)) = self.open_key(target, path, spot, done)? else { return Ok(()) };
+        self.protect_key(hive, key, wanted.security.as_deref(), spot, done)?;
         for wanted in &wanted.values {
             let name = self.macros.text(&wanted.name)?;
             let existing = hive.value(key, name.as_str());
             if wanted.keep_existing && existing.is_some() {
                 continue;
             }
-            match self.value(wanted, existing)? {
-                Ok(value) => hive.set_value(key, name.as_str(), value)?,
-                Err(why) => self.skip(done, format!("registryValue `{name}` of {element}"), why),
-            }
+            let bad = |why| {
+                let type_name = &wanted.type_name;
+                Error::corrupt(format!("bad value `{name}` ({type_name}) of the registry key `{path}`: {why}"))
+            };
+            let value = self.value(wanted, existing)?.map_err(bad)?;
+            hive.set_value(key, name.as_str(), value)?;
         }
         Ok(())
     }
 
     fn value(&self, wanted: &RegistryValue, existing: Option<Value>) -> Result<Result<Value, String>> {
-        let Some(text) = &wanted.text else { return Ok(Ok(Value::new(wanted.kind, []))) };
-        let value = decode_value(wanted.kind, &self.macros.text(text)?);
+        let Some(kind) = wanted.kind() else { return Ok(Err("the type is not known".into())) };
+        let Some(text) = &wanted.text else { return Ok(Ok(Value::new(kind, []))) };
+        let value = decode_value(kind, &self.macros.text(text)?);
         let old = existing.and_then(|value| value.texts()).filter(|_| wanted.operation == Operation::Append);
         Ok(match (value, old) {
             (Ok(value), Some(mut items)) => {
@@ -95,15 +97,15 @@ impl Part<'_> {
         &self,
         target: &'t mut Target<'_>,
         path: &str,
-        element: &str,
+        spot: Spot<'_>,
         done: &mut InstalledPackage,
     ) -> Result<Option<(&'t mut Hive, KeyId, bool)>> {
         let Some(place) = place(target, &self.macros.key(path)?)? else {
-            self.skip(done, element, "the key is in no hive of an image");
+            self.skip(done, spot, "the key is in no hive of an image");
             return Ok(None);
         };
         let Some(hive) = target.hive(place.hive)? else {
-            self.skip(done, element, format!("the image has no hive `{}`", place.hive));
+            self.skip(done, spot, format!("the image has no hive `{}`", place.hive));
             return Ok(None);
         };
         let is_new = hive.find(&place.key).is_none();
@@ -116,14 +118,12 @@ impl Part<'_> {
         hive: &mut Hive,
         key: KeyId,
         name: Option<&str>,
-        element: &str,
+        spot: Spot<'_>,
         done: &mut InstalledPackage,
     ) -> Result<()> {
-        let Some(sddl) = name.and_then(|name| self.sddl(name, element, done)) else { return Ok(()) };
         let parent = hive.parent(key).and_then(|parent| hive.security(parent));
-        match compile(sddl, ObjectClass::Key, parent) {
-            Ok(descriptor) => hive.set_security(key, &descriptor)?,
-            Err(error) => self.skip(done, element, error.message()),
+        if let Some(descriptor) = self.descriptor(name, ObjectClass::Key, parent, spot, done)? {
+            hive.set_security(key, &descriptor)?;
         }
         Ok(())
     }
@@ -133,7 +133,8 @@ impl Part<'_> {
 fn place(target: &mut Target<'_>, path: &str) -> Result<Option<Place>> {
     let path = path.trim_matches('\\');
     let (root, rest) = path.split_once('\\').unwrap_or((path, ""));
-    let root = SHORT.iter().find(|(short, _)| root.eq_ignore_ascii_case(short)).map_or(root, |(_, root)| root);
+    let is_root = |(short, long): &&(&str, &str)| root.eq_ignore_ascii_case(short) || root.eq_ignore_ascii_case(long);
+    let root = SHORT.iter().find(is_root).map_or(root, |(_, root)| root);
     let path = if rest.is_empty() { root.to_owned() } else { format!(r"{root}\{rest}") };
     if let Some(rest) = below(&path, "HKEY_CURRENT_CONFIG") {
         let key = format!(r"{}\Hardware Profiles\0001\{rest}", target.control_set()?);
@@ -147,7 +148,11 @@ fn place(target: &mut Target<'_>, path: &str) -> Result<Option<Place>> {
         };
         return Ok(Some(Place { hive, key }));
     }
-    Ok(None)
+    let is_known = path.starts_with("HKEY_LOCAL_MACHINE") || path.starts_with("HKEY_USERS");
+    match is_known {
+        true => Ok(None),
+        false => Err(Error::corrupt(format!("`{root}` is no root of the registry"))),
+    }
 }
 
 /// What of `path` is below `root`.

@@ -1,12 +1,12 @@
 //! Services, the groups that they run in, and rules of the firewall.
 
-use super::Part;
+use super::{Part, Spot};
 use super::target::{SOFTWARE, Target};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
 use crate::windows::package::manifest::{FailureActions, Service, Trigger};
-use crate::windows::package::sddl::{ObjectClass, compile};
+use crate::windows::package::sddl::ObjectClass;
 
 const SVCHOST: &str = r"Microsoft\Windows NT\CurrentVersion\Svchost";
 const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
@@ -31,7 +31,7 @@ impl Part<'_> {
     }
 
     fn write_service(&self, target: &mut Target<'_>, service: &Service, done: &mut InstalledPackage) -> Result<()> {
-        let element = format!("serviceData `{}`", service.name);
+        let spot = Spot { element: "serviceData", name: &service.name };
         let (hive, key) = target.system_key(&format!(r"Services\{}", service.name))?;
         for (name, number) in &service.numbers {
             hive.set_value(key, *name, Value::dword(*number))?;
@@ -49,14 +49,10 @@ impl Part<'_> {
             hive.set_value(key, "FailureActions", Value::binary(failure_actions(failure)))?;
         }
         write_triggers(hive, key, &service.triggers)?;
-        if let Some(sddl) = service.security.as_deref().and_then(|name| self.sddl(name, &element, done)) {
-            match compile(sddl, ObjectClass::Service, None) {
-                Ok(descriptor) => {
-                    let key = hive.create_child(key, "Security")?;
-                    hive.set_value(key, "Security", Value::binary(descriptor))?;
-                }
-                Err(error) => self.skip(done, element, error.message()),
-            }
+        let security = service.security.as_deref();
+        if let Some(descriptor) = self.descriptor(security, ObjectClass::Service, None, spot, done)? {
+            let key = hive.create_child(key, "Security")?;
+            hive.set_value(key, "Security", Value::binary(descriptor))?;
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ pub struct RegistryKey {
 pub struct RegistryValue {
     /// Name; empty for the default value.
     pub name: String,
-    /// Type.
-    pub kind: ValueKind,
+    /// Name of its type, as written; see [`kind`](Self::kind).
+    pub type_name: String,
     /// Data as written, with macros; `None` if nothing is.
     pub text: Option<String>,
     /// Whether one that is there stays.
@@ -39,6 +39,13 @@ pub enum Operation {
     Replace,
     /// The items of a list are added to it.
     Append,
+}
+
+impl RegistryValue {
+    /// Its type; `None` if the name stands for none.
+    pub fn kind(&self) -> Option<ValueKind> {
+        value_kind(&self.type_name)
+    }
 }
 
 impl Manifest {
@@ -63,19 +70,18 @@ impl Manifest {
 }
 
 fn read_value(element: &Element) -> Result<RegistryValue, String> {
-    let kind = element.attribute("valueType").unwrap_or("REG_SZ");
+    let type_name = element.attribute("valueType").unwrap_or("REG_SZ").to_owned();
     let operation = match element.attribute("operationHint").map(str::to_ascii_lowercase).as_deref() {
         None | Some("" | "replace") => Operation::Replace,
         Some("append") => Operation::Append,
         Some(other) => return Err(format!("the operation `{other}` is not known")),
     };
-    let kind = value_kind(kind).ok_or_else(|| format!("the type `{kind}` is not known"))?;
-    if operation == Operation::Append && kind != ValueKind::MULTI_SZ {
+    if operation == Operation::Append && value_kind(&type_name) != Some(ValueKind::MULTI_SZ) {
         return Err("only to a list something can be appended".into());
     }
     Ok(RegistryValue {
         name: element.attribute("name").unwrap_or_default().to_owned(),
-        kind,
+        type_name,
         text: element.attribute("value").map(str::to_owned),
         keep_existing: is_true(element.attribute("mutable")),
         operation,

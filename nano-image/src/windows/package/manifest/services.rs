@@ -1,7 +1,7 @@
 //! Memberships in categories: services, drivers, and the groups in which services run.
 
 use super::registry::decode_hex;
-use super::{Manifest, Unhandled, is_true, label, security_name};
+use super::{Manifest, is_true, security_name};
 use crate::types::Guid;
 use crate::windows::package::xml::Element;
 
@@ -140,8 +140,7 @@ impl Manifest {
                 }
             }
             if !is_marker && !membership.children.iter().any(|instance| !instance.children.is_empty()) {
-                let why = format!("the category `{category}` is not known");
-                self.not_applied.push(Unhandled { element: label(membership), why });
+                self.unhandled(membership, format!("the category `{category}` is not known"));
             }
         }
     }

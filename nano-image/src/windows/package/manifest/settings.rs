@@ -65,6 +65,10 @@ impl Manifest {
             let name = wcm("legacyType").unwrap_or(data_type);
             return self.unhandled(element, format!("the type `{name}` is not known"));
         };
+        // How a schema writes several items is not known.
+        if kind == ValueKind::MULTI_SZ && decode_list(default).is_err() {
+            return self.unhandled(element, "the default of a list is not written");
+        }
         self.settings.push(Setting {
             path: path.to_owned(),
             name: wcm("legacyName").or(element.attribute("name")).unwrap_or_default().to_owned(),
@@ -119,7 +123,6 @@ pub(in super::super) fn decode_default(kind: ValueKind, text: &str) -> Result<Va
         ValueKind::EXPAND_SZ => Value::expand_sz(text),
         ValueKind::DWORD => Value::dword(range(32)? as u32),
         ValueKind::QWORD => Value::qword(range(64)? as u64),
-        // How a schema writes several items is not known.
         ValueKind::MULTI_SZ => Value::multi_sz(decode_list(text)?),
         _ => Value::new(kind, decode_hex(text).ok_or_else(|| format!("`{text}` is not hexadecimal"))?),
     })

@@ -70,17 +70,18 @@ fn registry_and_settings() {
     );
     let key = &manifest.registry[0];
     assert_eq!((key.path.as_str(), key.security.as_deref()), (r"HKEY_LOCAL_MACHINE\Software\K\", Some("S")));
-    let values: Vec<_> = key.values.iter().map(|v| (v.name.as_str(), v.kind, v.keep_existing, v.operation)).collect();
+    let values: Vec<_> = key.values.iter().map(|v| (v.name.as_str(), v.kind(), v.keep_existing, v.operation)).collect();
     let expected = [
-        ("", ValueKind::SZ, false, Operation::Replace),
-        ("m", ValueKind(0x20001), true, Operation::Replace),
-        ("l", ValueKind::MULTI_SZ, false, Operation::Append),
+        ("", Some(ValueKind::SZ), false, Operation::Replace),
+        ("m", Some(ValueKind(0x20001)), true, Operation::Replace),
+        ("l", Some(ValueKind::MULTI_SZ), false, Operation::Append),
+        ("bad", None, false, Operation::Replace),
     ];
     assert_eq!(values, expected);
     let settings: Vec<_> = manifest.settings.iter().map(|s| (s.name.as_str(), s.kind, s.default.as_str())).collect();
     assert_eq!(settings, [("A", ValueKind::DWORD, "2"), ("C", ValueKind::EXPAND_SZ, "t")]);
-    let elements: Vec<_> = manifest.not_applied.iter().map(|item| item.element.as_str()).collect();
-    assert_eq!(elements, ["registryValue `bad`", "element `F`", "element `G`"]);
+    let names: Vec<_> = manifest.not_applied.iter().filter_map(|item| item.name.as_deref()).collect();
+    assert_eq!(names, ["F", "G"]);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn services_with_triggers_and_groups() {
     let group = ServiceGroup { group: "netsvcs".into(), service: "svc".into(), is_first: true };
     assert_eq!(manifest.service_groups, [group]);
     let elements: Vec<_> = manifest.not_applied.iter().map(|item| item.element.as_str()).collect();
-    assert_eq!(elements, ["serviceData `svc`", "serviceTrigger", "categoryMembership"]);
+    assert_eq!(elements, ["serviceData", "serviceTrigger", "categoryMembership"]);
 }
 
 #[test]
