@@ -155,8 +155,8 @@ impl<'a> Parser<'a> {
     fn sid(&self, name: &str) -> Result<Vec<u8>> {
         // Accounts of the machine's or a domain, which are not known before the first boot.
         const OF_DOMAIN: [&str; 20] = [
-            "DA", "DG", "DU", "DC", "DD", "LA", "LG", "EA", "SA", "PA", "CA", "RS", "AP", "RO", "CN", "KA", "EK", "PW", "CY",
-            "HO",
+            "DA", "DG", "DU", "DC", "DD", "LA", "LG", "EA", "SA", "PA", "CA", "RS", "AP", "RO", "CN", "KA", "EK", "PW",
+            "CY", "HO",
         ];
         let known = sid(name);
         known.ok_or_else(|| match OF_DOMAIN.contains(&name) {
@@ -189,8 +189,7 @@ impl<'a> Parser<'a> {
     /// Reads `type;flags;rights;object;inherited object;account`.
     fn entry(&self, text: &str, entries: &mut Vec<Entry>) -> Result<()> {
         let fields: Vec<&str> = text.split(';').map(str::trim).collect();
-        const OTHER_KINDS: [&str; 13] =
-            ["AL", "OA", "OD", "OU", "OL", "RA", "SP", "TL", "FL", "XA", "XD", "XU", "ZA"];
+        const OTHER_KINDS: [&str; 13] = ["AL", "OA", "OD", "OU", "OL", "RA", "SP", "TL", "FL", "XA", "XD", "XU", "ZA"];
         if OTHER_KINDS.contains(&fields[0]) {
             return Err(self.unsupported(&format!("entries such as `({text})` are not handled")));
         }

@@ -1,7 +1,7 @@
 //! Registry keys and settings of components.
 
-use super::{Part, Spot};
 use super::target::{SOFTWARE, SYSTEM, Target};
+use super::{Part, Spot};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;

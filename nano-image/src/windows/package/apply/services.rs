@@ -1,7 +1,7 @@
 //! Services, the groups that they run in, and rules of the firewall.
 
-use super::{Part, Spot};
 use super::target::{SOFTWARE, Target};
+use super::{Part, Spot};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+mod expected;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -111,54 +112,6 @@ fn one_file(name: &str, version: &str, attributes: &str, bytes: &[u8]) -> Vec<u8
 }
 
 #[test]
-fn a_package_leaves_what_another_implementation_expects() {
-    let (before, guest) = (before(), nano::guest());
-    let mut after = before.clone();
-    after.install(&[&guest]);
-    let done = install(&[plain(&guest)], true).unwrap();
-    let mut numbers: BTreeMap<String, NodeId> = BTreeMap::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let lines = after.lines_beyond(&before);
-    for line in &lines {
-        let fields: Vec<&str> = line.split('\t').collect();
-        // The books are kept by another part.
-        let is_book =
-            |text: &str| text.contains("COMPONENTS") || text.contains("Component Based") || text.contains("Winners");
-        match fields[..] {
-            ["file", path, digest, number] => {
-                let node = done.tree.find(path).unwrap_or_else(|| panic!("no {path}"));
-                let found: String = Sha256::digest(done.bytes(node)).iter().map(|b| format!("{b:02x}")).collect();
-                assert_eq!(found, digest, "{path}");
-                let first = numbers.entry(number.to_owned()).or_insert(node);
-                assert_eq!(*first, node, "{path} is no link of its file");
-            }
-            ["key", hive, key] if !is_book(hive) && !is_book(key) => {
-                assert!(done.hive(hive).find(key).is_some(), "{hive} {key}");
-            }
-            ["value", hive, key, name, kind, data] if !is_book(hive) && !is_book(key) => {
-                let hive = done.hive(hive);
-                let value = hive.value(hive.find(key).unwrap(), name).unwrap_or_else(|| panic!("{key}: {name}"));
-                let found: String = value.data.iter().map(|byte| format!("{byte:02x}")).collect();
-                assert_eq!((value.kind.0.to_string().as_str(), found.as_str()), (kind, data), "{key}: {name}");
-            }
-            ["directory", path] => assert!(done.tree[done.tree.find(path).unwrap()].is_directory()),
-            ["component", form] => drop(done.file(&format!(r"Windows\WinSxS\Manifests\{form}.manifest"))),
-            ["package", id] => drop(done.file(&format!(r"Windows\servicing\Packages\{id}.mum"))),
-            _ => continue,
-        }
-        *counts.entry(fields[0]).or_default() += 1;
-    }
-    assert!(counts["file"] > 8 && counts["value"] >= 6 && counts["package"] == 2, "{counts:?}");
-    let [part, root] = &done.report.packages[..] else { panic!("{:?}", done.report) };
-    assert_eq!((part.components, part.files, part.tier, root.components), (2, 2, 1, 0));
-    assert!(part.bytes_added > 61_440 + 9_000);
-    // The file has an owner and a protected list of its own.
-    let node = done.tree.find(r"Windows\System32\drivers\guestbus.sys").unwrap();
-    let descriptor = &done.tree.descriptors()[done.tree[node].security.unwrap().0 as usize];
-    assert_eq!(descriptor[2..4], [0x04, 0x90]);
-}
-
-#[test]
 fn everything_that_a_manifest_can_ask_for() {
     let content = r#"
       <file name="part.exe" destinationPath="$(runtime.system32)\Part\" destinationName="run.exe" attributes="readonly"><securityDescriptor name="F"/>
@@ -198,7 +151,7 @@ fn everything_that_a_manifest_can_ask_for() {
     let done = install(&[package("Part", "1.0.0.0", content, &files)], false).unwrap();
     let gaps = [
         ("bfsvc", "only an installer of Windows knows what it does"),
-        (r"registryKey `HKEY_LOCAL_MACHINE\HARDWARE\Part`", "the key is in no hive of an image"),
+        ("registryKey", "the key is in no hive of an image"),
     ];
     assert_eq!(done.gaps(), gaps);
     let key_form = Identity::component("Part").version("1.0.0.0").key_form();
@@ -241,7 +194,7 @@ fn everything_that_a_manifest_can_ask_for() {
     assert_eq!(words, [86400, 0, 0, 1, 0x14, 1, 60000]);
     assert_eq!(system(r"Services\part\TriggerInfo\0", "Type").as_dword(), Some(3));
     assert_eq!(system(r"Services\part\TriggerInfo\0", "GUID").data[..4], [0xba, 0x0a, 0xe2, 0x1c]);
-    assert_eq!(system(r"Services\part\TriggerInfo\0", "Data0").data, [0x78, 0, 0, 0, 0, 0]);
+    assert_eq!(system(r"Services\part\TriggerInfo\0", "Data0").data, [0x78, 0, 0, 0]);
     assert_eq!(system(r"Services\part\Security", "Security").data[2..4], [4, 0x80]);
     let rule = system(r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules", "Part-In").text().unwrap();
     assert_eq!(rule, "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=99|Name=Part|");
@@ -315,12 +268,12 @@ fn faults_name_cabinet_component_and_file() {
 #[test]
 fn gaps_are_errors_if_nothing_may_be_left_out() {
     let content = r#"<bfsvc/><taskScheduler/><file name="a.dll"><securityDescriptor name="none"/></file>
-        <registryKeys><registryKey keyName="HKLM\SOFTWARE\A"><registryValue name="a" valueType="REG_DWORD" value="x"/></registryKey></registryKeys>"#;
+        <registryKeys><registryKey keyName="HKLM\BCD00000000\A"/></registryKeys>"#;
     let cabinet = package("Part", "1.0.0.0", content, &[("a.dll", b"")]);
     assert_eq!(install(std::slice::from_ref(&cabinet), false).unwrap().gaps().len(), 4);
     let error = install(&[cabinet], true).err().unwrap();
     assert!(error.message().starts_with("4 things that the packages ask for are not done: "), "{error}");
-    for part in ["bfsvc", "taskScheduler", "`none`", "not a number"] {
+    for part in ["bfsvc", "taskScheduler", "`none`", r"registryKey `HKLM\BCD00000000\A` of `Part`"] {
         assert!(error.message().contains(part), "{part}: {error}");
     }
 }

@@ -102,6 +102,8 @@ const TRIGGERS: [(&str, u32); 10] = [
     ("Custom", 20),
     ("Aggregate", 30),
 ];
+/// SERVICE_TRIGGER_TYPE_FIREWALL_PORT_EVENT.
+const FIREWALL_PORT: u32 = 4;
 const DATA_TYPES: [(&str, u32); 5] = [("binary", 1), ("string", 2), ("level", 3), ("keywordAny", 4), ("keywordAll", 5)];
 /// The GUIDs for trigger subtypes in winsvc.h, by their names without `_GUID`.
 const SUBTYPES: [(&str, &str); 12] = [
@@ -262,8 +264,11 @@ fn read_trigger(element: &Element) -> Result<Trigger, String> {
         let value = data.attribute("value").unwrap_or_default();
         let kind = lookup(&DATA_TYPES, data.attribute("type").unwrap_or("binary"), "type")?;
         let bytes = match kind {
-            // A list of texts, as the service control manager keeps it.
-            2 => value.encode_utf16().chain([0, 0]).flat_map(u16::to_le_bytes).collect(),
+            // The text with its end; a port of the firewall is a list of texts, which has one more.
+            2 => {
+                let end: &[u16] = if trigger.kind == FIREWALL_PORT { &[0, 0] } else { &[0] };
+                value.encode_utf16().chain(end.iter().copied()).flat_map(u16::to_le_bytes).collect()
+            }
             _ => decode_hex(value).ok_or_else(|| format!("`{value}` is not hexadecimal"))?,
         };
         trigger.data.push((kind, bytes));
