@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING};
+use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
 use crate::windows::package::cabinet::StoredManifest;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;
@@ -108,6 +108,12 @@ impl<'a> Closure<'a> {
         let dropped = self.without_prerequisites(notes);
         for package in packages {
             package.components.retain(|component| !dropped.contains(&component.manifest.manifest.identity.key_form()));
+            for update in package.updates.iter_mut().filter(|update| !update.deployments.is_empty()) {
+                update.deployments.retain(|deployment| !dropped.contains(&deployment.key_form()));
+                if update.deployments.is_empty() {
+                    update.state = UpdateState::NotApplicable;
+                }
+            }
             for component in &mut package.components {
                 let identity = &component.manifest.manifest.identity;
                 if let Some(found) = self.found.get(&identity.key_form()) {

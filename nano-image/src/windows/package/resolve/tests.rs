@@ -183,6 +183,8 @@ fn prerequisites_must_be_there() {
     let names: Vec<&str> =
         resolution.packages[0].components.iter().map(|component| &*component.manifest.manifest.identity.name).collect();
     assert_eq!(names, ["Free"]);
+    // The deployment needs all of them, so it goes too.
+    assert_eq!(resolution.packages[0].updates[0].state, UpdateState::NotApplicable);
     assert!(resolution.notes[0].contains("its prerequisite `amd64_gone_"), "{:?}", resolution.notes);
 }
 
