@@ -53,9 +53,8 @@ pub struct Report {
 /// What an installation of packages did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub struct InstallReport {
-    /// Packages that were installed, in that order; parts come before what they belong to.
+    /// Packages in the order of their installation.
     pub packages: Vec<InstalledPackage>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
@@ -64,42 +63,38 @@ pub struct InstallReport {
 /// A package that was installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub struct InstalledPackage {
-    /// Its identifier, `Name~token~arch~lang~version`.
+    /// `Name~token~arch~lang~version`.
     pub id: String,
     /// Identifier of the package that it is a part of; none for one that was asked for.
+    #[serde(default)]
     pub part_of: Option<String>,
-    /// Bytes of contents that it added to the volume, hard links counted once.
+    /// Bytes of files that were not in the image before; registry hives are not counted.
     pub bytes_added: u64,
-    /// Files that it has, hard links counted once.
+    /// Files of components that were put into the image.
     pub files: u64,
-    /// Components that it has.
+    /// Components that were put into the image.
     pub components: u64,
-    /// What its components ask for and was not done.
+    /// What the package asks for and was not done.
+    #[serde(default)]
     pub not_applied: Vec<NotApplied>,
-    /// 2 if the servicing stack of the image lists it as installed, 1 if only its files and settings are there.
+    /// 1: everything is in place; 2: and Windows lists the package as installed.
     pub tier: u8,
 }
 
 /// Something that a component asks for and that was not done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub struct NotApplied {
-    /// Key form of the component.
+    /// Name of the component.
     pub component: String,
     /// The element of its manifest.
     pub element: String,
-    /// Why it was not done.
+    /// What tells it from its neighbours, if it has that.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Why.
     pub why: String,
-}
-
-impl NotApplied {
-    /// Of these facts.
-    pub fn new(component: impl Into<String>, element: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { component: component.into(), element: element.into(), why: why.into() }
-    }
 }
 
 /// The files that the Windows volume keeps compressed.
