@@ -1,8 +1,6 @@
 //! Flags and their texts.
 
 mod machine;
-pub mod read;
-mod verify;
 mod packages;
 
 use std::path::PathBuf;
@@ -12,7 +10,6 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nano_image::{ByteSize, Seed};
 
 use crate::outputs::OutputArgument;
-pub use verify::Verify;
 use packages::EditionName;
 
 /// Builds bootable Windows Nano Server disk images offline, from the install media
@@ -33,12 +30,7 @@ pub enum Command {
     Packages(PackagesOf),
     Images(Images),
     Inspect(Inspect),
-    Cat(read::Cat),
-    Extract(read::Extract),
-    Diff(read::Diff),
-    Size(read::Size),
     RunHint(RunHint),
-    Verify(Verify),
 }
 
 /// Build a disk image from install media or a WIM
@@ -361,10 +353,9 @@ Examples:
   nano-image images install.wim
   nano-image inspect nano.vhdx
   nano-image run-hint nano.vhdx
-  nano-image verify nano.vhdx
 
 Exit status:
-  0 done   1 verify found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
+  0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
   5 disk too small   6 input/output error   130 stopped";
 
 const BUILD_EXAMPLES: &str = "\

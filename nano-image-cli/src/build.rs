@@ -173,6 +173,7 @@ fn summary(outputs: &[Output], made: &Report, duration: Duration) -> String {
         let (compressed, contents) = (size(compact.compressed), size(compact.contents));
         text += &format!("compact: {} files, {compressed} for {contents}\n", compact.files);
     }
+    text += &report::additions(made);
     text + &format!(
         "image {}: {}\nseed {}\n{:.1} s\n",
         made.image_index,

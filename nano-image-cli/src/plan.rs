@@ -7,7 +7,7 @@ use crate::build::{self, Prepared};
 use crate::images::table;
 use crate::outputs::{Output, OutputArgument};
 use crate::progress::stop_on_signals;
-use crate::report::{output, printable};
+use crate::report::{additions, output, printable};
 
 /// The output that is meant if none is named.
 const DEFAULT_OUTPUT: &str = "nano.vhdx";
@@ -53,6 +53,10 @@ fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {
     if let Some(compact) = &report.compact {
         let (compressed, contents) = (size(compact.compressed), size(compact.contents));
         text += &format!("compact: {} files, {compressed} for {contents}\n", compact.files);
+    }
+    let additions = additions(report);
+    if !additions.is_empty() {
+        text += &format!("\n{additions}");
     }
     let outputs = outputs.iter().zip(&report.outputs).map(|(output, made)| {
         let name = if is_default { String::new() } else { output.label() };

@@ -4,8 +4,11 @@ use std::error::Error as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nano_image::{Error, ErrorKind, Result};
+use nano_image::report::InstalledPackage;
+use nano_image::{ByteSize, Error, ErrorKind, Report, Result};
 use serde_json::json;
+
+use crate::images::table;
 
 /// Says on standard error what failed; the exit code tells its kind.
 pub fn failure(error: &Error, as_json: bool) -> ExitCode {
@@ -51,6 +54,67 @@ pub fn output(text: &str) -> Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
         _ => Ok(()),
+    }
+}
+
+/// Tables of the packages and drivers of an image, with what each costs; empty without any.
+pub fn additions(report: &Report) -> String {
+    let mut text = String::new();
+    // What a package is made of counts as its own.
+    let packages: Vec<&InstalledPackage> = report.packages.iter().filter(|package| package.part_of.is_none()).collect();
+    if !packages.is_empty() {
+        let mut rows: Vec<[String; 5]> = Vec::new();
+        let mut all = (0, 0, 0);
+        for package in packages {
+            let parts = parts_of(report, package);
+            let sum = |of: fn(&InstalledPackage) -> u64| parts.iter().map(|part| of(part)).sum::<u64>();
+            let (files, components, bytes) =
+                (sum(|part| part.files), sum(|part| part.components), sum(|part| part.bytes_added));
+            all = (all.0 + files, all.1 + components, all.2 + bytes);
+            rows.push(package_row(&short(&package.id), files, components, bytes));
+        }
+        if rows.len() > 1 {
+            rows.push(package_row("all", all.0, all.1, all.2));
+        }
+        text += &table(["package", "files", "components", "bytes", "size"], &rows);
+    }
+    let drivers = report.drivers.iter().filter_map(|driver| {
+        let published = driver.published.clone()?;
+        let size = ByteSize::new(driver.bytes_added).to_string();
+        let (class, version) = (driver.class.clone(), driver.version.clone());
+        Some([driver.inf.clone(), published, class, version, driver.bytes_added.to_string(), size])
+    });
+    let drivers: Vec<[String; 6]> = drivers.collect();
+    if !drivers.is_empty() {
+        text += &table(["driver", "published", "class", "version", "bytes", "size"], &drivers);
+    }
+    text
+}
+
+/// The package and those that it is made of.
+fn parts_of<'a>(report: &'a Report, package: &'a InstalledPackage) -> Vec<&'a InstalledPackage> {
+    let mut parts = vec![package];
+    let mut next = 0;
+    while let Some(owner) = parts.get(next).map(|part| &part.id) {
+        let of_it = |part: &&InstalledPackage| part.part_of.as_ref() == Some(owner);
+        let found: Vec<_> = report.packages.iter().filter(of_it).collect();
+        parts.extend(found);
+        next += 1;
+    }
+    parts
+}
+
+fn package_row(name: &str, files: u64, components: u64, bytes: u64) -> [String; 5] {
+    [name.into(), files.to_string(), components.to_string(), bytes.to_string(), ByteSize::new(bytes).to_string()]
+}
+
+/// Name, and language if there is one, of `Name~token~arch~lang~version`.
+fn short(id: &str) -> String {
+    let fields: Vec<&str> = id.split('~').collect();
+    match fields[..] {
+        [name, _, _, language, _] if !language.is_empty() => format!("{name} {language}"),
+        [name, ..] => name.into(),
+        [] => String::new(),
     }
 }
 

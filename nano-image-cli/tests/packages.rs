@@ -4,24 +4,18 @@ mod support;
 
 use std::fs;
 
-use fixtures::cab::Method;
-use fixtures::packages::{Form, Manifests, nano};
+use fixtures::media::{Release, write_iso};
+use fixtures::packages::nano;
 use fixtures::scenes;
+use serde_json::Value;
 use support::Place;
 
 const GUEST: &str = "Microsoft-NanoServer-Guest-Package";
 
-/// A folder `media` with Nano Server and its Guest package.
+/// A folder `media` with the media of Windows Server 2016.
 fn media() -> Place {
     let place = Place::new();
-    let packages = place.path("media/NanoServer/Packages");
-    fs::create_dir_all(packages.join("en-us")).unwrap();
-    fs::create_dir_all(place.path("media/sources")).unwrap();
-    fs::write(place.path("media/NanoServer/NanoServer.wim"), scenes::nano_cbs(&scenes::pe_stand_in()).to_bytes())
-        .unwrap();
-    let guest = nano::guest().to_bytes(Form { method: Method::Mszip, manifests: Manifests::Plain });
-    fs::write(packages.join(format!("{GUEST}.cab")), &guest).unwrap();
-    fs::write(packages.join(format!("en-us/{GUEST}_en-us.cab")), &guest).unwrap();
+    Release::Rtm.write(&place.path("media"), &scenes::pe_stand_in(), 400_000).unwrap();
     place
 }
 
@@ -34,8 +28,10 @@ fn editions_and_packages_are_listed() {
     }
     let json = place.run(&["packages", "media", "--json"]).ok().json();
     assert_eq!(json["wims"][0]["images"][1]["edition"], "ServerDatacenterNano");
-    assert_eq!(json["packages"][0]["name"], GUEST);
-    let cabinet = &json["packages"][0]["cabinets"][0];
+    let packages = json["packages"].as_array().unwrap();
+    assert_eq!(packages.len(), Release::Rtm.packages().len());
+    let guest = packages.iter().find(|package| package["name"] == GUEST).unwrap().clone();
+    let cabinet = &guest["cabinets"][0];
     let size = fs::metadata(place.path("media/NanoServer/Packages").join(format!("{GUEST}.cab"))).unwrap().len();
     assert_eq!(cabinet["size"], size);
     assert_eq!(cabinet["parents"][0], nano::foundation_identity().package_id());
@@ -44,7 +40,7 @@ fn editions_and_packages_are_listed() {
     assert!(one.contains("needs") && one.contains(&nano::foundation_identity().package_id()), "{one}");
     place.run(&["packages", "media", "gest"]).fails(3, &["`gest`", &format!("did you mean `{GUEST}`?")]);
     place.run(&["packages", "none"]).fails(3, &["none"]);
-    assert_eq!(place.run(&["packages", "media", "Guest", "--json"]).ok().json(), json["packages"][0]);
+    assert_eq!(place.run(&["packages", "media", "Guest", "--json"]).ok().json(), guest);
 
     // One that cannot be read does not hide the others.
     fs::write(place.path("media/NanoServer/Packages/Bad.cab"), "bad").unwrap();
@@ -102,9 +98,56 @@ fn what_contradicts_or_is_missing_is_refused() {
     run(&["--media", "media"]).fails(2, &["2 images", "--edition"]);
     let standard = ["--media", "media", "--edition", "standard"];
     run(&[&standard[..], &["--deployment", "guest", "--oem-drivers"]].concat()).fails(2, &["OEM-Drivers"]);
-    run(&[&standard[..], &["--storage", "--package", "IISS"]].concat()).fails(3, &["Storage-Package`", "`IISS`"]);
+    run(&[&standard[..], &["--package", "Nothing", "--package", "IISS"]].concat()).fails(3, &["`Nothing`", "`IISS`"]);
     run(&[&standard[..], &["--servicing-package", "none.msu"]].concat()).fails(3, &["none.msu"]);
-    run(&["--media", "media/sources"]).fails(3, &["NanoServer/NanoServer.wim"]);
+    run(&["--media", "media/efi"]).fails(3, &["NanoServer/NanoServer.wim"]);
     run(&["--wim", "nano.wim", "--image", "1", "--package", "IIS"]).fails(3, &["`IIS`", "NanoServer/Packages"]);
     assert_eq!(place.names(), ["media", "nano.wim"]);
+}
+
+/// Name and bytes of all packages of a report, those that are parts of others with these.
+fn costs(report: &Value) -> Vec<(String, u64)> {
+    let packages = report["packages"].as_array().unwrap();
+    let cost = |package: &Value| {
+        let id = package["id"].as_str().unwrap();
+        let of_it = packages.iter().filter(|part| part["id"] == id || part["part-of"] == id);
+        (id.split('~').next().unwrap().to_owned(), of_it.map(|part| part["bytes-added"].as_u64().unwrap()).sum())
+    };
+    packages.iter().filter(|package| package["part-of"].is_null()).map(cost).collect()
+}
+
+#[test]
+fn packages_are_installed_and_their_cost_is_told() {
+    let place = media();
+    let media = ["--media", "media", "--edition", "datacenter", "--size", "512M", "--json"];
+    let build = |output: &str, more: &[&str]| {
+        let run = place.run(&[&["build", "-o", output], &media[..], more].concat()).ok();
+        (run.json(), run.stderr)
+    };
+    let (bare, _) = build("bare.vhdx", &[]);
+    assert_eq!(bare["packages"], Value::Array(Vec::new()));
+    let all = ["--deployment", "guest", "--storage", "--compute", "--clustering", "--package"];
+    let all = [&all[..], &["Microsoft-NanoServer-OEM-Drivers-Package", "--package", "IIS"]].concat();
+    let (made, text) = build("all.vhdx", &all);
+    let costs = costs(&made);
+    for name in ["Guest", "Storage", "Compute", "FailoverCluster", "OEM-Drivers"] {
+        let name = format!("Microsoft-NanoServer-{name}-Package");
+        let (_, cost) = costs.iter().find(|(found, _)| *found == name).unwrap_or_else(|| panic!("{name}: {costs:?}"));
+        assert!(*cost > 1000, "{name}: {cost}");
+        assert!(text.contains(&name) && text.contains(&format!(" {cost} ")), "{name} {cost}:\n{text}");
+    }
+    // The volume grows by about what the packages cost.
+    let used = |report: &Value| report["volume-used"].as_u64().unwrap();
+    let (cost, grown): (u64, u64) = (costs.iter().map(|(_, cost)| cost).sum(), used(&made) - used(&bare));
+    assert!(grown > cost && grown < 2 * cost + (4 << 20), "{cost} bytes of packages, {grown} on the volume");
+    assert_ne!(bare["seed"], made["seed"]);
+
+    // The same from an ISO image, in another order of flags, byte for byte.
+    write_iso(&place.path("media"), &place.path("media.iso"), "NANO").unwrap();
+    let from_iso = ["build", "-o", "iso.vhdx", "--media", "media.iso", "--edition", "datacenter", "--size", "512M"];
+    let other = ["--package", "Microsoft-NanoServer-OEM-Drivers-Package", "--package", "IIS", "--clustering"];
+    let run = place.run(&[&from_iso[..], &other, &["--compute", "--storage", "--deployment", "guest"]].concat()).ok();
+    assert!(place.read("iso.vhdx") == place.read("all.vhdx"), "{}", run.stderr);
+    let plan = place.run(&[&["plan", "-o", "all.vhdx"], &media[..], &all].concat()).ok().json();
+    assert_eq!(plan, made);
 }

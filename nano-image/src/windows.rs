@@ -4,6 +4,6 @@ pub mod boot;
 pub mod boot_code;
 pub mod compact;
 pub mod configure;
+pub mod driver;
 pub mod media;
 pub mod package;
-pub mod driver;

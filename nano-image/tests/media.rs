@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fixtures::cab::Method;
-use fixtures::{CabBuilder, Data, FileSpec, Image, Tree, WimBuilder};
+use fixtures::media::Release;
+use fixtures::{CabBuilder, Data, FileSpec, Image, Tree, WimBuilder, scenes};
 use judge::{run, scratch};
 use nano_image::windows::media::ImageChoice;
 use nano_image::{Deployment, Edition, ErrorKind, Media, Recipe, Result, Role, Sources};
@@ -119,6 +120,53 @@ fn language_cabinets_are_found_in_all_releases() {
         let found = cabinets(&media.open(), &["a-package"]).unwrap();
         let packages = "NanoServer/Packages/";
         assert_eq!(found, [format!("{packages}A-Package.cab"), format!("{packages}{language}")]);
+    }
+}
+
+/// The media of each release, as folder and ISO image: editions, and all packages with their languages.
+#[test]
+fn media_of_all_releases_are_read() {
+    for release in Release::ALL {
+        let folder = Folder::new();
+        release.write(folder.0.path(), &scenes::pe_stand_in(), 50_000).unwrap();
+        let [of_folder, of_iso] = folder.open_both().map(|media| {
+            let standard = image(&media, ImageChoice::Edition(Edition::Standard)).unwrap();
+            let datacenter = image(&media, ImageChoice::Edition(Edition::Datacenter)).unwrap();
+            let scratch = TempDir::new().unwrap();
+            let (wim, file, index) =
+                media.find_image(ImageChoice::Named("1"), Some(scratch.path()), &mut Vec::new()).unwrap();
+            assert_eq!(file.name(), "NanoServer.wim");
+            let info = &wim.images()[index as usize - 1];
+            assert_eq!(info.version.unwrap().build, release.build());
+            let names: Vec<String> = media.packages().iter().map(|package| package.name.clone()).collect();
+            let selection = media.select(&names, info).unwrap();
+            let cabinets: Vec<String> = selection.cabinets.iter().map(|file| file.name().to_owned()).collect();
+            assert_eq!((cabinets.len(), &selection.names), (2 * names.len(), &names));
+            let described: Vec<_> = media.packages().iter().map(|package| media.describe(package).unwrap()).collect();
+            // Names of other releases are understood, and told apart from what is missing.
+            for role in [Role::Storage, Role::Compute, Role::Clustering, Role::OemDrivers] {
+                assert_eq!(media.package(role.package()).unwrap().name, role.package());
+            }
+            assert_eq!(media.package("SCVMM").is_ok(), release.build() >= Release::Tp4.build());
+            let mut select = |name: &str| media.select(&[name.to_owned()], info).map(|found| found.warnings.len());
+            assert_eq!(
+                select(Deployment::Host.package()).unwrap(),
+                usize::from(release.build() < Release::Tp5.build())
+            );
+            let forwarders = select("Microsoft-OneCore-ReverseForwarders-Package").unwrap();
+            assert_eq!(forwarders, usize::from(release.build() >= Release::Tp5.build()));
+            (standard, datacenter, names, cabinets, described)
+        });
+        assert_eq!(of_folder, of_iso);
+        let (standard, datacenter, mut names, ..) = of_folder;
+        let images = release.images();
+        assert_eq!(
+            (&*standard, images.len() > 1 && release.build() >= Release::Tp5.build()),
+            (images[0].0, standard != datacenter)
+        );
+        let mut want: Vec<String> = release.packages().into_iter().map(|(name, _)| name).collect();
+        (want.sort(), names.sort());
+        assert_eq!(names, want);
     }
 }
 

@@ -1,15 +1,20 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::recipe::{Recipe, Sources};
+use crate::content::BlobStore;
 use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::report::InstalledPackage;
 use crate::source::wim::ImageInfo;
+use crate::tree::FileTree;
 use crate::windows::configure::ServicingPackage;
 use crate::windows::media::Media;
-use crate::windows::package::cabinet::CabinetSource;
+use crate::windows::package::{self, CabinetSource, Install, InstallOptions};
 
 /// Bytes read at once to digest a cabinet.
 const PIECE: u64 = 1 << 20;
@@ -17,13 +22,7 @@ const PIECE: u64 = 1 << 20;
 /// What is installed.
 #[derive(Default)]
 pub(super) struct Packages {
-    /// Names of packages of the media.
-    pub names: Vec<String>,
-    /// Neutral and language cabinets.
-    pub cabinets: Vec<CabinetSource>,
-    /// Updates, installed last.
-    pub servicing: Vec<CabinetSource>,
-    pub features: Vec<String>,
+    pub install: Install,
     pub warnings: Vec<String>,
 }
 
@@ -39,7 +38,8 @@ impl Packages {
         image: &ImageInfo,
         answered: Vec<ServicingPackage>,
     ) -> Result<Self> {
-        let mut packages = Self { features: recipe.features.clone(), ..Self::default() };
+        let mut packages = Self::default();
+        packages.install.features = recipe.features.clone();
         let mut names = recipe.package_names();
         let answer_file = recipe.machine.unattend.as_deref().unwrap_or(Path::new(""));
         for package in answered {
@@ -48,13 +48,12 @@ impl Packages {
                 .map_err(|error| error.with_path(answer_file))?;
         }
         let selection = media.select(&names, image)?;
-        packages.names = selection.names;
         packages.warnings.extend(selection.warnings);
         for file in &selection.cabinets {
-            packages.cabinets.push(media.cabinet(file)?);
+            packages.install.cabinets.push(media.cabinet(file)?);
         }
         for path in &sources.servicing_packages {
-            packages.servicing.push(open(path)?);
+            packages.install.servicing.push(open(path)?);
         }
         Ok(packages)
     }
@@ -80,7 +79,7 @@ impl Packages {
         if let (Some(relative), Some(folder)) = (relative, answer_file.parent()) {
             let path = folder.join(relative);
             if path.is_file() {
-                self.cabinets.push(open(&path)?);
+                self.install.cabinets.push(open(&path)?);
                 return Ok(());
             }
         }
@@ -101,7 +100,32 @@ impl Packages {
 
     /// Whether nothing is installed.
     pub fn is_empty(&self) -> bool {
-        self.cabinets.is_empty() && self.servicing.is_empty() && self.features.is_empty()
+        self.install.cabinets.is_empty() && self.install.servicing.is_empty() && self.install.features.is_empty()
+    }
+
+    /// Installs them into `tree`, whose contents `store` has. What the user should know is added to `warnings`.
+    pub fn install(
+        &self,
+        tree: &mut FileTree,
+        store: &mut Arc<dyn BlobStore>,
+        options: &InstallOptions<'_>,
+        observer: &dyn Observer,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<InstalledPackage>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let report = package::install(tree, store, &self.install, options, observer)?;
+        warnings.extend(report.warnings);
+        for package in &report.packages {
+            // The report has all; thousands of lines would hide other warnings.
+            if let [first, ..] = &package.not_applied[..] {
+                let (count, what) = (package.not_applied.len(), format!("<{}>: {}", first.element, first.why));
+                let more = if count > 1 { format!(", and {} more in the report", count - 1) } else { String::new() };
+                warnings.push(format!("the package {} is not applied whole: {what}{more}", package.id));
+            }
+        }
+        Ok(report.packages)
     }
 
     /// Digests of everything that is installed, which decide the bytes of the image; empty for nothing.
@@ -110,7 +134,7 @@ impl Packages {
             return Ok(Vec::new());
         }
         let mut hash = Sha256::new();
-        for (kind, cabinets) in [("packages", &self.cabinets), ("servicing", &self.servicing)] {
+        for (kind, cabinets) in [("packages", &self.install.cabinets), ("servicing", &self.install.servicing)] {
             hash.update(kind);
             hash.update([0]);
             for cabinet in cabinets {
@@ -118,7 +142,7 @@ impl Packages {
             }
         }
         hash.update("features\0");
-        for feature in &self.features {
+        for feature in &self.install.features {
             hash.update(feature);
             hash.update([0]);
         }

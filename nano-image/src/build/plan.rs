@@ -10,7 +10,7 @@ use crate::disk::{gpt, mbr};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
-use crate::report::{CompactReport, DriverReport};
+use crate::report::{CompactReport, DriverReport, InstalledPackage};
 use crate::source::wim::{Architecture, ImageInfo};
 use crate::tree::FileTree;
 use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
@@ -18,6 +18,7 @@ use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionI
 use crate::windows::compact::Compact;
 use crate::windows::configure::ImageFacts;
 use crate::windows::driver::Prepared as Drivers;
+use crate::windows::package::InstallOptions;
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -37,6 +38,7 @@ pub struct Plan {
     pub(super) time: FileTime,
     /// What is compressed, if anything is asked to be.
     pub(super) compact: Option<CompactReport>,
+    pub(super) packages: Vec<InstalledPackage>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
 }
@@ -83,7 +85,16 @@ impl Recipe {
         let mut tree = image.tree;
         warnings.extend(image.warnings);
         warnings.extend(packages.warnings.iter().cloned());
-        let mut store = machine.store(wim.store().clone());
+        let mut store: Arc<dyn BlobStore> = wim.store().clone();
+        // Packages first: what the recipe says of the machine has the last word in hives and files.
+        let install = InstallOptions {
+            architecture: &architecture,
+            time,
+            scratch: sources.scratch.as_deref(),
+            strict: self.strict,
+        };
+        let installed = packages.install(&mut tree, &mut store, &install, observer, &mut warnings)?;
+        store = machine.store(store);
         let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
         warnings.extend(applied.warnings);
         let mut added_drivers = Vec::new();
@@ -134,6 +145,7 @@ impl Recipe {
             seed,
             time,
             compact,
+            packages: installed,
             drivers: added_drivers,
             warnings,
         })

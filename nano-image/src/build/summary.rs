@@ -60,8 +60,8 @@ impl Layout<'_> {
             files,
             directories,
             compact: plan.compact,
+            packages: plan.packages.clone(),
             drivers: plan.drivers.clone(),
-            packages: Vec::new(),
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }
