@@ -115,7 +115,7 @@ pub struct CompactReport {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct DriverReport {
-    /// Its name, in lower case.
+    /// Its name in lower case; of one that was passed over, its path in the folder.
     pub inf: String,
     /// Its name in the image, e.g. `oem0.inf`; none if it was passed over, for the reason in
     /// [`not_applied`](Self::not_applied).
@@ -132,7 +132,7 @@ pub struct DriverReport {
     pub devices: Vec<String>,
     /// Services that it installs.
     pub services: Vec<String>,
-    /// Whether Windows has it from the start, before it looks for devices.
+    /// Whether Windows has it from the start. Others it installs from the driver store when it finds a device.
     pub boot_critical: bool,
     /// Whether it has a catalog; if that is a valid signature Windows decides.
     pub has_catalog: bool,
@@ -140,7 +140,7 @@ pub struct DriverReport {
     pub files: u64,
     /// Bytes that it adds to the volume.
     pub bytes_added: u64,
-    /// What the INF file says and is not done.
+    /// What the INF file says of a boot-critical driver and is not done.
     pub not_applied: Vec<String>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,

@@ -66,7 +66,7 @@ struct Volume {
 
 impl Volume {
     /// With `drivers`, and a copied file that is too large for memory: blobs of the WIM, of files and of drivers.
-    fn new(name: &str, drivers: &[PathBuf]) -> Self {
+    fn new(name: &str, drivers: &[PathBuf], boot_critical: bool) -> Self {
         let folder = scratch(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -78,12 +78,8 @@ impl Volume {
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
         let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None).unwrap();
         let mut store = machine.store(wim.store().clone());
-        let options = DriverOptions {
-            architecture: "amd64".into(),
-            version: Some((10, 0, 14393)),
-            time: TIME,
-            boot_critical: false,
-        };
+        let options =
+            DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), time: TIME, boot_critical };
         let reports = driver::add(&mut tree, &mut store, drivers, &options, &()).unwrap();
         let facts = nano_image::windows::configure::ImageFacts { architecture: "amd64".into(), time: TIME };
         machine.apply(&mut tree, &*store, &facts).unwrap();
@@ -233,7 +229,7 @@ fn a_storage_driver_is_bound_at_boot() {
     for name in ["teststor.sys", "teststor.cat"] {
         fs::write(folder.join(name), stand_in(name)).unwrap();
     }
-    let volume = Volume::new("driver-adapter", std::slice::from_ref(&folder));
+    let volume = Volume::new("driver-adapter", std::slice::from_ref(&folder), false);
     assert_bound(&volume, "teststor", &["VEN_1AF4&DEV_1001&SUBSYS_00021AF4&REV_00", "VEN_1AF4&DEV_1001"]);
     assert_eq!(volume.read("Windows/INF/oem0.inf"), ADAPTER.as_bytes());
     let catalogs = "Windows/System32/CatRoot/{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
@@ -245,7 +241,7 @@ fn a_storage_driver_is_bound_at_boot() {
     assert_eq!(volume.read("Tools/big"), [0x5A; 200_000]);
     assert_eq!(volume.read("Windows/System32/drivers/disk.sys").len(), 50_000);
     judge::ntfs_volume(&volume.path);
-    let again = Volume::new("driver-adapter-again", &[folder]);
+    let again = Volume::new("driver-adapter-again", &[folder], false);
     assert!(fs::read(&volume.path).unwrap() == fs::read(&again.path).unwrap(), "a second volume has other bytes");
 }
 
@@ -282,7 +278,7 @@ fn virtio() -> Option<PathBuf> {
 #[test]
 fn virtio_drivers_are_bound_at_boot() {
     let Some(folder) = virtio() else { return };
-    let volume = Volume::new("driver-virtio", &[folder]);
+    let volume = Volume::new("driver-virtio", &[folder], false);
     assert_eq!(volume.reports.len(), 16);
     for report in &volume.reports {
         assert!(report.published.is_some() && report.has_catalog, "{report:?}");
@@ -301,6 +297,10 @@ fn virtio_drivers_are_bound_at_boot() {
     assert!(!net.boot_critical);
     let drivers = volume.hive("DRIVERS");
     assert!(export(&drivers, r"\DriverDatabase\DriverPackages").keys().any(|key| key.ends_with(&net.package)));
+    assert!(!export(&system, r"\DriverDatabase\DriverPackages").keys().any(|key| key.ends_with(&net.package)));
+    let display = volume.report("viogpudo.inf").published.clone().unwrap();
+    let ids = run("hivexregedit", &["--export", drivers.to_str().unwrap(), r"\DriverDatabase\DeviceIds\PCI"]);
+    assert!(ids.contains(&format!("\"{display}\"=hex(3):01,f9,00,00")), "as Windows writes its FeatureScore=F9");
     let rng = volume.report("viorng.inf").published.clone().unwrap();
     let name = value(&system, r"\ControlSet001\Services\VirtRng", "DisplayName");
     assert_eq!(name, format!("@{rng},%VirtRng.Service%;VirtIO RNG Service"));
@@ -317,7 +317,7 @@ fn keys_have_the_shape_that_windows_gives_them() {
     });
     let manifest = fs::read_to_string(manifest.expect("the manifest of a driver")).unwrap();
     let Some(virtio) = virtio() else { return };
-    let volume = Volume::new("driver-shape", &[virtio.join("NetKVM")]);
+    let volume = Volume::new("driver-shape", &[virtio.join("NetKVM")], true);
     let (system, report) = (volume.hive("SYSTEM"), &volume.reports[0]);
     let mut keys = export(&system, r"\DriverDatabase");
     keys.extend(export(&system, r"\ControlSet001\Services"));

@@ -1,12 +1,13 @@
 //! Adds drivers to an image, as DISM's `/Add-Driver` does: INF files with their files and catalogs.
 //!
-//! Every driver goes into the driver store and gets a name `oemN.inf`; its files go where the INF file wants them, its
-//! services and settings into the registry, and the database of drivers learns which devices it is for. So the boot
-//! loader and the kernel find a storage driver at the first start: without it Windows stops with 0x7B. What needs a
-//! device that is there (co-installers, interfaces, network bindings) is left to Windows and reported.
+//! Every driver goes into the driver store and gets a name `oemN.inf`, and the database of drivers learns which devices
+//! it is for. Windows installs most drivers when it finds a device. What it needs before that, it must have: the files of
+//! boot-critical drivers go where the INF file wants them, their services and settings into the registry, and what the
+//! INF file says of devices into the database. So the boot loader and the kernel find a storage driver at the first
+//! start; without it Windows stops with 0x7B. Of these drivers, what is not done is reported.
 //!
 //! Sources: the INF pages on learn.microsoft.com; for `DriverDatabase`, the manifests of drivers that come with
-//! Windows, and the keys that virt-v2v and Incus write for virtio drivers.
+//! Windows, and the keys that virt-v2v and distrobuilder write for virtio drivers.
 
 mod add_reg;
 mod database;
@@ -92,7 +93,7 @@ pub fn add(
 pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Observer) -> Result<Prepared> {
     let target = Target::new(&options.architecture, options.version)?;
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
-    for (path, is_named) in files::find_infs(drivers)? {
+    for (path, name) in files::find_infs(drivers)? {
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
@@ -101,15 +102,14 @@ pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Obse
             // The same driver, found in two places.
             Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
             Ok(package) => packages.push(package),
-            Err(why) if is_named => {
-                return Err(Error::unsupported(format!("the driver cannot be added: {why}"))
-                    .with_path(&path)
-                    .with_hint(format!("get the driver for {target}")));
-            }
-            Err(why) => {
-                let inf = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-                skipped.push(DriverReport { inf, not_applied: vec![why], ..DriverReport::default() });
-            }
+            Err(why) => match name {
+                Some(inf) => skipped.push(DriverReport { inf, not_applied: vec![why], ..DriverReport::default() }),
+                None => {
+                    return Err(Error::unsupported(format!("the driver cannot be added: {why}"))
+                        .with_path(&path)
+                        .with_hint(format!("get the driver for {target}")));
+                }
+            },
         }
     }
     if packages.is_empty()
@@ -120,6 +120,8 @@ pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Obse
         let error = Error::unsupported(what).with_hint(format!("get the drivers for {target}"));
         return Err(if let Some(path) = drivers.first() { error.with_path(path) } else { error });
     }
+    // Not by the folders that they are in, so that these do not decide the names in the image.
+    packages.sort_by(|a, b| a.label.cmp(&b.label));
     check_conflicts(&packages)?;
     Ok(Prepared { packages, skipped, target, time: options.time })
 }

@@ -20,9 +20,9 @@ use crate::types::FileTime;
 const ROOT: &str = "DriverDatabase";
 /// First bytes of the `Version` of a package that does not come with Windows.
 const VERSION_MARK: [u8; 2] = [0x00, 0xFF];
-/// Entries of `DeviceIds`: how the INF file names the device; the score is the one of drivers that name none.
-const HARDWARE_ID: [u8; 4] = [1, 0xFF, 0, 0];
-const COMPATIBLE_ID: [u8; 4] = [2, 0xFF, 0, 0];
+/// How the INF file names a device: first bytes of entries of `DeviceIds`; the feature score follows.
+const HARDWARE_ID: u8 = 1;
+const COMPATIBLE_ID: u8 = 2;
 /// What Windows has for drivers that it imported.
 const STATUS_FLAGS: u32 = 0x12;
 /// Scores of signers (`SIGNERSCORE_*` of setupapi.h): Windows Hardware Quality Labs, any other, none.
@@ -34,7 +34,6 @@ const SIGNER_NONE: u32 = 0x8000_0000;
 pub(super) struct Published<'a> {
     /// `oemN.inf`.
     pub name: &'a str,
-    pub number: u32,
     pub package: &'a Package,
     /// By their names in lower case.
     pub services: &'a BTreeMap<String, Service>,
@@ -51,12 +50,11 @@ pub(super) fn published_name(hive: &Hive, label: &str) -> Option<String> {
     hive.value(hive.find(&format!(r"{ROOT}\DriverPackages\{label}"))?, "")?.text()
 }
 
-/// Writes a package into the database of a hive.
+/// Writes a package into the database of a hive. Of one that Windows needs to start the database says what the INF
+/// file says; of another one, where it is.
 pub(super) fn write(hive: &mut Hive, published: &Published<'_>, target: &Target) -> Result<()> {
-    let Published { name, package, time, .. } = *published;
+    let Published { name, package, .. } = *published;
     let root = hive.create_key(hive.root(), ROOT)?;
-    mark_number(hive, root, published.number)?;
-    hive.set_value(root, "UpdateDate", Value::binary(time.0.to_le_bytes()))?;
 
     let class = format!("{{{}}}", package.version.class_guid);
     let key = hive.create_key(root, &format!(r"DeviceIds\{class}"))?;
@@ -65,17 +63,24 @@ pub(super) fn write(hive: &mut Hive, published: &Published<'_>, target: &Target)
     let key = hive.create_key(root, &format!(r"DriverInfFiles\{name}"))?;
     hive.set_value(key, "", Value::multi_sz([&package.label]))?;
     hive.set_value(key, "Active", Value::sz(&package.label))?;
-    let configurations = package.configurations.iter().map(|configuration| &configuration.name);
-    hive.set_value(key, "Configurations", Value::multi_sz(configurations))?;
-
+    if package.boot_critical {
+        let configurations = package.configurations.iter().map(|configuration| &configuration.name);
+        hive.set_value(key, "Configurations", Value::multi_sz(configurations))?;
+    }
+    write_ids(hive, root, published)?;
     let key = hive.create_key(root, &format!(r"DriverPackages\{}", package.label))?;
     write_package(hive, key, published, target)?;
-    write_configurations(hive, key, published)?;
-    write_devices(hive, root, key, published)
+    if package.boot_critical {
+        write_configurations(hive, key, published)?;
+        write_devices(hive, key, published)?;
+    }
+    Ok(())
 }
 
 /// Marks the number of an INF file as taken: bits of bytes, the highest first.
-fn mark_number(hive: &mut Hive, root: KeyId, number: u32) -> Result<()> {
+pub(super) fn mark_number(hive: &mut Hive, number: u32, time: FileTime) -> Result<()> {
+    let root = hive.create_key(hive.root(), ROOT)?;
+    hive.set_value(root, "UpdateDate", Value::binary(time.0.to_le_bytes()))?;
     let mut map = hive.value(root, "OemInfMap").map(|value| value.data).unwrap_or_default();
     let byte = number as usize / 8;
     map.resize(map.len().max(byte + 1), 0);
@@ -142,7 +147,28 @@ fn write_configurations(hive: &mut Hive, package_key: KeyId, published: &Publish
     Ok(())
 }
 
-fn write_devices(hive: &mut Hive, root: KeyId, package_key: KeyId, published: &Published<'_>) -> Result<()> {
+/// Names the INF file at all devices that it is for.
+fn write_ids(hive: &mut Hive, root: KeyId, published: &Published<'_>) -> Result<()> {
+    let Published { name, package, .. } = *published;
+    let configurations = package.configurations.iter();
+    let scores: BTreeMap<&str, u8> = configurations.map(|known| (known.name.as_str(), known.feature_score)).collect();
+    for device in &package.models {
+        let score = scores.get(device.model.configuration.as_str()).copied().unwrap_or(0xFF);
+        let hardware = device.model.hardware.iter().map(|id| (id, HARDWARE_ID));
+        let compatible = device.model.compatible.iter().map(|id| (id, COMPATIBLE_ID));
+        for (id, kind) in hardware.chain(compatible) {
+            let key = hive.create_key(root, &format!(r"DeviceIds\{id}"))?;
+            let mark = [kind, score, 0, 0];
+            // What names a device exactly is not made less by another line.
+            if hive.value(key, name).is_none_or(|known| known.data[..] > mark[..]) {
+                hive.set_value(key, name, Value::binary(mark))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_devices(hive: &mut Hive, package_key: KeyId, published: &Published<'_>) -> Result<()> {
     let mut strings = BTreeMap::new();
     for device in &published.package.models {
         let mut text = |text: &Text| match &text.name {
@@ -153,14 +179,7 @@ fn write_devices(hive: &mut Hive, root: KeyId, package_key: KeyId, published: &P
             None => text.text.clone(),
         };
         let (description, manufacturer) = (text(&device.description), text(&device.manufacturer));
-        let hardware = device.model.hardware.iter().map(|id| (id, HARDWARE_ID));
-        let compatible = device.model.compatible.iter().map(|id| (id, COMPATIBLE_ID));
-        for (id, mark) in hardware.chain(compatible) {
-            let key = hive.create_key(root, &format!(r"DeviceIds\{id}"))?;
-            // What names a device exactly is not made less by another line.
-            if hive.value(key, published.name).is_none_or(|known| known.data[..] > mark[..]) {
-                hive.set_value(key, published.name, Value::binary(mark))?;
-            }
+        for id in device.model.hardware.iter().chain(&device.model.compatible) {
             let key = hive.create_key(package_key, &format!(r"Descriptors\{id}"))?;
             // Of several lines for a device Windows takes the first.
             if hive.value(key, "Configuration").is_none() {

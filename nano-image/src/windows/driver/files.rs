@@ -127,13 +127,13 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(paths.into_iter().filter_map(|path| Some((name(&path)?, path))).collect())
 }
 
-/// The INF files of `paths`: files as named, folders with everything below them, each file once, and whether it was
-/// named itself.
+/// The INF files of `paths`: files as named, folders with everything below them, each file once. Those of a folder have
+/// their names in it, separated by `/`.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) for what is missing and for folders without any.
-pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>> {
-    let mut found: Vec<(PathBuf, bool)> = Vec::new();
+pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<String>)>> {
+    let mut found = Vec::new();
     let mut known = std::collections::BTreeSet::new();
     for path in paths {
         let metadata = fs::metadata(path).map_err(|error| Error::io("read the driver", path, error))?;
@@ -144,7 +144,7 @@ pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>> {
                     .with_hint("name the driver's .inf file, or a folder that holds it"));
             }
             if known.insert(fs::canonicalize(path).map_err(|error| Error::io("read", path, error))?) {
-                found.push((path.clone(), true));
+                found.push((path.clone(), None));
             }
             continue;
         }
@@ -155,9 +155,10 @@ pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>> {
                 .with_path(path)
                 .with_hint("name the folder of a driver; drivers inside an archive must be extracted first"));
         }
-        for path in below {
-            if known.insert(fs::canonicalize(&path).map_err(|error| Error::io("read", &path, error))?) {
-                found.push((path, false));
+        for inf in below {
+            if known.insert(fs::canonicalize(&inf).map_err(|error| Error::io("read", &inf, error))?) {
+                let name = inf.strip_prefix(path).unwrap_or(&inf).to_string_lossy().replace('\\', "/");
+                found.push((inf, Some(name)));
             }
         }
     }

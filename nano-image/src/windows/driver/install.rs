@@ -89,22 +89,21 @@ impl<'a> Image<'a> {
         self.place_files(&package, number, first, &mut report)?;
 
         let services = std::mem::take(&mut package.services);
-        for service in services.values() {
+        let has_now = |service: &&Service| package.boot_critical || service.is_on_demand();
+        for service in services.values().filter(has_now) {
             self.write_service(service, &name, &mut report)?;
         }
-        for edit in &package.edits {
-            self.edit_machine(edit, &mut report)?;
+        if package.boot_critical {
+            for edit in &package.edits {
+                self.edit_machine(edit, &mut report)?;
+            }
+            self.write_class(&package)?;
+            self.write_lockdown(&package, &name)?;
         }
-        self.write_class(&package)?;
-        self.write_lockdown(&package, &name)?;
-
-        let published = Published { name: &name, number, package: &package, services: &services, time: self.time };
-        database::write(&mut self.system, &published, target)?;
-        if !package.boot_critical
-            && let Some(drivers) = &mut self.drivers
-        {
-            database::write(drivers, &published, target)?;
-        }
+        let published = Published { name: &name, package: &package, services: &services, time: self.time };
+        let others = if package.boot_critical { None } else { self.drivers.as_mut() };
+        database::write(others.unwrap_or(&mut self.system), &published, target)?;
+        database::mark_number(&mut self.system, number, self.time)?;
         report.published = Some(name);
         Ok(report)
     }
@@ -135,9 +134,13 @@ impl<'a> Image<'a> {
             nodes.push(self.write(&format!(r"{folder}\{path}"), content)?);
         }
         // One file in all its places, as Windows has its own drivers.
-        for (index, destination) in &package.copies {
+        let copies = package.copies.iter().filter(|(_, destination)| {
+            package.boot_critical
+                || package.services.values().any(|service| service.is_on_demand() && service.is_in(destination))
+        });
+        for (index, destination) in copies {
             if self.place(destination, nodes[*index])? {
-                report.warnings.push(format!("{}: {destination} of the image is replaced", package.name));
+                report.warnings.push(format!("{destination} of the image is replaced"));
             }
         }
         if let Some(catalog) = package.catalog {

@@ -15,8 +15,9 @@ use super::service::{BOOT_START, Service, Services, Text};
 use super::target::Target;
 use crate::error::Result;
 
-/// Classes of devices that Windows is started from (and `System`, the buses they are on).
-const BOOT_CLASSES: [&str; 6] = ["scsiadapter", "hdc", "diskdrive", "volume", "system", "computer"];
+/// Classes whose drivers Windows has from the start: what it is started from, the buses that this is on, and keyboards.
+const BOOT_CLASSES: [&str; 10] =
+    ["scsiadapter", "hdc", "diskdrive", "volume", "system", "computer", "usb", "sdhost", "hidclass", "keyboard"];
 /// Class of storage adapters, whose driver must start at boot to be of use for that.
 const STORAGE_CLASSES: [&str; 2] = ["scsiadapter", "hdc"];
 const NET_CLASS: &str = "net";
@@ -68,6 +69,8 @@ pub(super) struct Configuration {
     pub service: Option<String>,
     /// Names of the services that it installs.
     pub services: Vec<String>,
+    /// How good the driver is among others for its device.
+    pub feature_score: u8,
     /// Relative to the driver's key.
     pub driver: Vec<Edit>,
     /// Relative to the device's key.
@@ -167,6 +170,7 @@ impl Package {
         let names = services.services.iter().map(|service| service.name.clone()).collect();
         self.configurations.push(Configuration {
             name: name.into(),
+            feature_score: reader.feature_score(name)?,
             service: services.associated,
             services: names,
             driver,
@@ -192,23 +196,26 @@ impl Package {
     fn judge(&mut self) {
         let class = self.version.class.to_ascii_lowercase();
         self.boot_critical |= self.services.values().any(|service| service.start == BOOT_START);
+        if !self.boot_critical {
+            // Windows reads the INF file itself when it finds a device.
+            self.not_applied.clear();
+        }
         if STORAGE_CLASSES.contains(&class.as_str()) {
             let associated = self.configurations.iter().filter_map(|configuration| configuration.service.as_ref());
             let names: BTreeSet<String> = associated.map(|name| name.to_lowercase()).collect();
             let services = names.iter().filter_map(|name| self.services.get(name));
             for service in services.filter(|service| service.start != BOOT_START) {
                 self.warnings.push(format!(
-                    "{}: the INF file does not let the service {} start at boot (StartType {}): Windows cannot be \
+                    "the INF file does not let the service {} start at boot (StartType {}): Windows cannot be \
                      started from its devices",
-                    self.name, service.name, service.start
+                    service.name, service.start
                 ));
             }
         }
         if self.catalog.is_none() {
-            self.warnings.push(format!(
-                "{}: the driver has no catalog, so it is not signed: Windows will not load it unless test signing is on",
-                self.name
-            ));
+            let warning =
+                "the driver has no catalog, so it is not signed: Windows does not load it without test signing";
+            self.warnings.push(warning.into());
         }
     }
 }

@@ -19,7 +19,9 @@ const NET_VALUES: [(&str, bool); 5] = [
     ("*PhysicalMediaType", false),
 ];
 /// Lines of an install section that are read elsewhere, and one that Windows reads from the file again.
-const KNOWN: [&str; 5] = ["CopyFiles", "AddReg", "Include", "Needs", "DriverVer"];
+const KNOWN: [&str; 6] = ["CopyFiles", "AddReg", "Include", "Needs", "DriverVer", "FeatureScore"];
+/// The score of a driver that names none.
+const NO_FEATURE_SCORE: u8 = 0xFF;
 /// What may follow the name of an install section and is left to Windows.
 const LEFT_SECTIONS: [&str; 9] =
     ["Interfaces", "Components", "Software", "Events", "Filters", "WMI", "FactDef", "LogConfigOverride", "Extensions"];
@@ -129,6 +131,16 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(edits)
+    }
+
+    /// How good the driver is among others for its device: the lower, the better.
+    pub fn feature_score(&mut self, section: &str) -> Result<u8> {
+        let Some(text) = self.inf.value(section, "FeatureScore")? else { return Ok(NO_FEATURE_SCORE) };
+        let digits = text.trim_start_matches("0x").trim_start_matches("0X");
+        Ok(u8::from_str_radix(digits, 16).unwrap_or_else(|_| {
+            self.not_applied.push(format!("[{section}]: FeatureScore {text}: two hexadecimal digits are expected"));
+            NO_FEATURE_SCORE
+        }))
     }
 
     /// The services of a services section.

@@ -21,6 +21,7 @@ const KEEP: [(u32, &str); 6] = [
 /// Service types that the kernel loads.
 const KERNEL_TYPES: u32 = 0xB;
 pub(super) const BOOT_START: u32 = 0;
+const DEMAND_START: u32 = 3;
 
 /// A text that may stand in the file's strings, so that Windows can translate it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,20 @@ pub(super) struct Service {
     pub event_log: Option<(String, String, Vec<Edit>)>,
     /// Version of the kernel-mode driver framework that it is made for.
     pub kmdf_version: Option<String>,
+}
+
+impl Service {
+    /// Whether it does nothing before a device is there. Windows has such drivers installed from the start, others
+    /// not before it finds a device.
+    pub fn is_on_demand(&self) -> bool {
+        self.kind & KERNEL_TYPES != 0 && self.start == DEMAND_START
+    }
+
+    /// Whether its program is the file at `path`.
+    pub fn is_in(&self, path: &str) -> bool {
+        let name = |path: &str| path.rsplit('\\').next().map(str::to_lowercase);
+        name(&self.image_path) == name(path)
+    }
 }
 
 /// What a services section says.

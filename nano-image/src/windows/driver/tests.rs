@@ -226,11 +226,10 @@ fn a_driver_is_put_everywhere() {
     assert!(tree[node(&package)].security.is_none(), "inherited at layout");
 
     let told = report.not_applied.join("\n");
-    for part in ["FeatureScore F9", "Needs Elsewhere", "DelReg Gone", "CoInstallers", "Interfaces", "HKCU", "Security"]
-    {
+    for part in ["Needs Elsewhere", "DelReg Gone", "CoInstallers", "Interfaces", "HKCU", "Security"] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    assert_eq!(report.not_applied.len(), 7, "{told}");
+    assert_eq!(report.not_applied.len(), 6, "{told}");
 }
 
 #[test]
@@ -261,8 +260,8 @@ fn the_registry_is_what_windows_would_write() {
 
     assert_eq!(value("DriverDatabase", "OemInfMap"), Some(Value::binary([0xC0])));
     let mark = |id: &str| value(&format!(r"DriverDatabase\DeviceIds\{id}"), "oem1.inf").unwrap();
-    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001&REV_00"), Value::binary([1, 0xFF, 0, 0]));
-    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001"), Value::binary([2, 0xFF, 0, 0]));
+    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001&REV_00"), Value::binary([1, 0xF9, 0, 0]));
+    assert_eq!(mark(r"PCI\VEN_1111&DEV_0001"), Value::binary([2, 0xF9, 0, 0]));
     assert_eq!(mark("{4d36e97b-e325-11ce-bfc1-08002be10318}"), Value::new(ValueKind::NONE, []));
     let inf = r"DriverDatabase\DriverInfFiles\oem1.inf";
     assert_eq!((text(inf, ""), text(inf, "Active")), (label.clone(), label.clone()));
@@ -327,7 +326,7 @@ const NETWORK: &str = "[Version]\nSignature=$CHICAGO$\nClass=Net\nClassGuid={4d3
     ServiceBinary=%12%\\net.sys\n";
 
 #[test]
-fn others_go_into_both_databases() {
+fn others_wait_in_the_driver_store() {
     let (folder, mut tree) = (Folder::new(), image());
     folder.put("net.sys", "");
     folder.put("net.inf", NETWORK);
@@ -335,21 +334,34 @@ fn others_go_into_both_databases() {
     folder.put("sub/again/net.sys", "");
     folder.put("autorun.inf", "[AutoRun]\nopen=setup.exe\n");
     folder.put("x86/net.inf", NETWORK.replace("NTamd64", "NTx86"));
-    let (reports, _) = add_to(&mut tree, &[folder.0.path().to_owned()]).unwrap();
+    let path = folder.0.path().to_owned();
+    let (reports, _) = add_to(&mut tree, std::slice::from_ref(&path)).unwrap();
     let names: Vec<_> = reports.iter().map(|report| (report.inf.as_str(), report.published.as_deref())).collect();
-    assert_eq!(names, [("net.inf", Some("oem1.inf")), ("autorun.inf", None), ("net.inf", None)]);
+    assert_eq!(names, [("net.inf", Some("oem1.inf")), ("autorun.inf", None), ("x86/net.inf", None)]);
     assert!(reports[2].not_applied[0].contains("NTx86"));
     assert!(!reports[0].boot_critical && reports[0].not_applied.is_empty(), "{:?}", reports[0]);
     assert!(reports[0].warnings[0].contains("not signed"));
-    let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
-    for path in [SYSTEM, DRIVERS] {
-        let hive = hive(&tree, path);
-        assert_eq!(text(&hive, &section, "Characteristics"), "132");
-        assert_eq!((text(&hive, &section, "BusType"), text(&hive, &section, "*IfType")), ("5".into(), "6".into()));
-        assert_eq!(text(&hive, &format!(r"{section}\Ndi"), "Service"), "net");
-    }
-    let system = hive(&tree, SYSTEM);
+    let (system, drivers) = (hive(&tree, SYSTEM), hive(&tree, DRIVERS));
+    let package = format!(r"DriverDatabase\DriverPackages\{}", reports[0].package);
+    assert_eq!(text(&drivers, &package, ""), "oem1.inf");
+    assert_eq!(text(&drivers, r"DriverDatabase\DriverInfFiles\oem1.inf", "Active"), reports[0].package);
+    let mark = value(&drivers, r"DriverDatabase\DeviceIds\PCI\VEN_3333", "oem1.inf");
+    assert_eq!(mark, Some(Value::binary([1, 0xFF, 0, 0])));
+    assert!(drivers.find(&format!(r"{package}\Configurations")).is_none() && system.find(&package).is_none());
+    assert_eq!(value(&system, "DriverDatabase", "OemInfMap"), Some(Value::binary([0xC0])));
     assert_eq!(text(&system, r"ControlSet002\Services\net", "ImagePath"), r"\SystemRoot\System32\drivers\net.sys");
+    assert!(tree.find(r"Windows\System32\drivers\net.sys").is_some());
+
+    // Treated as if Windows needed it to start.
+    let mut tree = image();
+    let options = DriverOptions { boot_critical: true, ..options() };
+    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
+    let reports = add(&mut tree, &mut store, &[path], &options, &()).unwrap();
+    let system = hive(&tree, SYSTEM);
+    let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
+    assert_eq!(text(&system, &section, "Characteristics"), "132");
+    assert_eq!((text(&system, &section, "BusType"), text(&system, &section, "*IfType")), ("5".into(), "6".into()));
+    assert_eq!(text(&system, &format!(r"{section}\Ndi"), "Service"), "net");
     let class = r"ControlSet002\Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}";
     assert_eq!((text(&system, class, "Class"), text(&system, class, "")), ("Net".into(), "Network".into()));
 }
