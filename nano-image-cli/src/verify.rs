@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
-use nano_image::{Result, inspect};
+use nano_image::Result;
+use nano_image::inspect::verify::{Manifest, VerifyOptions, verify};
 
 use crate::args::Verify;
 use crate::report::output;
 
 /// Says what is wrong with a disk image.
 pub fn run(arguments: &Verify) -> Result<ExitCode> {
-    let verification = inspect::verify::verify(&arguments.image)?;
+    let mut options = VerifyOptions::default();
+    options.manifest = arguments.manifest.as_ref().map(Manifest::read).transpose()?;
+    let verification = verify(&arguments.image, &options)?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&verification).expect("a verification is JSON");
         output(&format!("{json}\n"))?;

@@ -2,9 +2,10 @@
 //!
 //! A [`Container`] is a pure, monotone map from the disk's address space to the image file's: the whole file is known
 //! (and its size exact) before the first data byte, and is written in one ascending pass to any [`Output`].
-//! [`open`] reads images back.
+//! [`open`] reads images back, [`check()`] finds what is wrong with a container.
 
 mod blocks;
+mod check;
 mod container;
 pub mod gpt;
 pub mod mbr;
@@ -13,6 +14,7 @@ pub mod sink;
 pub mod vhd;
 pub mod vhdx;
 
+pub use check::check;
 pub use container::{Container, Writer};
 pub use read::{DiskReader, FileContent, open};
 pub use sink::{FileOutput, Output, StreamOutput};

@@ -1,5 +1,8 @@
 //! GUID partition tables (UEFI 2.10 §5), written and parsed by the crate `gpt`.
 
+mod check;
+mod format;
+
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
@@ -12,6 +15,7 @@ use super::read::read_into;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, DiskOffset, Guid};
+pub use check::check;
 
 /// Type of the EFI system partition.
 pub const EFI_SYSTEM: Guid =

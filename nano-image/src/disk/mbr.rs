@@ -1,5 +1,7 @@
 //! Master boot records, for disks that a BIOS boots.
 
+mod check;
+
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::{PartRecord, ProtectiveMBR};
 
@@ -7,6 +9,7 @@ use super::read::read_array;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, DiskOffset};
+pub use check::check;
 
 /// Partition type of NTFS.
 pub const TYPE_NTFS: u8 = 0x07;

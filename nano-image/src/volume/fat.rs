@@ -12,4 +12,4 @@ mod name;
 mod read;
 
 pub use build::{FatFile, FatOptions, build};
-pub use read::{FatEntry, FatReader};
+pub use read::{FatEntry, FatReader, check};

@@ -1,5 +1,7 @@
 //! Reads FAT32 volumes from untrusted bytes.
 
+mod check;
+
 use std::collections::BTreeSet;
 
 use zerocopy::FromBytes;
@@ -8,6 +10,7 @@ use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::ByteSize;
+pub use check::check;
 
 /// Bytes of the FAT read at a time.
 const FAT_PIECE: u64 = 4096;

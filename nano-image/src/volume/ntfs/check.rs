@@ -34,8 +34,8 @@ use boot::Geometry;
 use clusters::Clusters;
 use file::{Facts, File};
 use index::IndexJob;
-use names::Names;
 use mft::{Attribute, Record, record_text};
+use names::Names;
 use stream::{Bits, Stream};
 
 /// Records read at a time.
@@ -222,7 +222,11 @@ impl<'a> Check<'a> {
         if !bytes.starts_with(b"FILE") {
             if marked == Some(true) {
                 self.broken.insert(number);
-                bad(self, "ntfs-record", format!("is marked as used, but begins with {:02x?}, not `FILE`", &bytes[..4]));
+                bad(
+                    self,
+                    "ntfs-record",
+                    format!("is marked as used, but begins with {:02x?}, not `FILE`", &bytes[..4]),
+                );
             } else if bytes[..4] != [0; 4] {
                 bad(self, "ntfs-record", format!("begins with {:02x?}, neither `FILE` nor zeros", &bytes[..4]));
             }
@@ -277,7 +281,8 @@ impl<'a> Check<'a> {
         }
         for pair in record.attributes.windows(2) {
             let (a, b) = (&pair[0], &pair[1]);
-            let key = |attribute: &Attribute| (attribute.kind, self.fold(attribute.name.units()), attribute.lowest_vcn());
+            let key =
+                |attribute: &Attribute| (attribute.kind, self.fold(attribute.name.units()), attribute.lowest_vcn());
             if key(a) > key(b) {
                 self.bad("ntfs-attribute-order", &b.text(), b.at, format!("comes behind {}", a.text()));
             }
@@ -357,9 +362,10 @@ impl<'a> Check<'a> {
     fn finish(mut self) -> Findings {
         let mut findings = std::mem::take(&mut self.findings);
         for finding in findings.kept_mut() {
-            let number = finding.structure.strip_prefix("MFT record ").and_then(|rest| {
-                rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-            });
+            let number = finding
+                .structure
+                .strip_prefix("MFT record ")
+                .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
             finding.path = number.and_then(|number| self.path(number));
         }
         findings

@@ -3,8 +3,8 @@
 use super::Check;
 use super::file::{Facts, NAME_INDEX};
 use super::index::{Entry, IndexJob};
-use super::names;
 use super::mft::{name_of, record_text};
+use super::names;
 use crate::report::{Finding, Findings};
 use crate::tree::attribute;
 use crate::volume::ntfs::format::*;
@@ -45,7 +45,10 @@ impl Check<'_> {
             let found = names.find(own.record(), child, key.namespace, name);
             let Some(facts) = files.get(&child.record()) else {
                 if !broken.contains(&child.record()) {
-                    bad("ntfs-index-dangling", format!("`{shown}` leads to record {}, which is no file", child.record()));
+                    bad(
+                        "ntfs-index-dangling",
+                        format!("`{shown}` leads to record {}, which is no file", child.record()),
+                    );
                 }
                 return;
             };
@@ -73,8 +76,9 @@ impl Check<'_> {
 
 /// What in the copy of a file's facts that a directory keeps is not so.
 ///
-/// Windows updates the copy only through the name that the file was opened by, and later than the file: of a file
-/// with several names, sizes may be old.
+/// Windows updates the copy only through the name that the file was opened by, when it is closed: of a file with
+/// several names, sizes may be old, and those of a file that the system keeps open stay as they were when it got the
+/// name, like the copy in its record.
 fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String> {
     let bits = key.attributes.get();
     if (bits & file_name_flag::DIRECTORY != 0) != facts.is_directory() {
@@ -89,11 +93,14 @@ fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String
         return Some(format!("has attributes {:#x} in the entry, {:#x} in its record", bits, facts.attributes));
     }
     if facts.reparse_tag != 0 && bits & attribute::REPARSE_POINT != 0 && key.extended.get() != facts.reparse_tag {
-        return Some(format!("has reparse tag {:#x} in the entry, {:#x} in fact", key.extended.get(), facts.reparse_tag));
+        return Some(format!(
+            "has reparse tag {:#x} in the entry, {:#x} in fact",
+            key.extended.get(),
+            facts.reparse_tag
+        ));
     }
     let (allocated, size) = facts.data.filter(|_| facts.names == 1 && !facts.is_directory())?;
     let entry = (key.allocated_size.get(), key.data_size.get());
-    (entry != (allocated, size)).then(|| {
-        format!("has {} bytes on {} in the entry, {size} on {allocated} in its record", entry.1, entry.0)
-    })
+    (entry != (allocated, size) && entry != facts.named_data)
+        .then(|| format!("has {} bytes on {} in the entry, {size} on {allocated} in its record", entry.1, entry.0))
 }

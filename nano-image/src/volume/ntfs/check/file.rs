@@ -33,6 +33,8 @@ pub(super) struct Facts {
     pub reparse_tag: u32,
     /// Bytes of the unnamed stream on the volume, and its length; none of a directory.
     pub data: Option<(u64, u64)>,
+    /// The same as the first name tells it.
+    pub named_data: (u64, u64),
     /// Directory of the first name.
     pub parent: FileReference,
 }
@@ -102,10 +104,13 @@ impl Check<'_> {
         match information[..] {
             [one] => match one.value().filter(|value| [48, 72].contains(&value.len())) {
                 Some(value) => {
-                    let word = |at: usize| value.get(at..at + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("4")));
+                    let word =
+                        |at: usize| value.get(at..at + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("4")));
                     (facts.attributes, facts.security_id) = (word(0x20), word(0x34));
                 }
-                None => self.bad("ntfs-attribute", &one.text(), one.at, format!("has {} bytes, not 48 or 72", one.size())),
+                None => {
+                    self.bad("ntfs-attribute", &one.text(), one.at, format!("has {} bytes, not 48 or 72", one.size()))
+                }
             },
             _ => {
                 let message = format!("has {} $STANDARD_INFORMATION, not one", information.len());
@@ -163,6 +168,7 @@ impl Check<'_> {
                     }
                     if facts.names == 0 {
                         facts.parent = parent;
+                        facts.named_data = (fixed.allocated_size.get(), fixed.data_size.get());
                     }
                     facts.names = facts.names.saturating_add(1);
                 }

@@ -253,7 +253,8 @@ impl Walk<'_, '_> {
         let Some(mut bitmap) = self.bitmap.take().filter(|_| self.whole) else { return };
         let blocks = self.blocks.as_ref().map_or(0, |blocks| blocks.size() / self.block_size as u64);
         let unused = (0..bitmap.len()).filter(|number| !self.seen.contains(number));
-        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>() {
+        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>()
+        {
             let message = match number < blocks {
                 true => format!("says that block {number} is in use, but the tree does not have it"),
                 false => format!("says that block {number} is in use; there are {blocks}"),

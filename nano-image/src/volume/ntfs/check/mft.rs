@@ -300,7 +300,10 @@ pub(super) fn unseal(bytes: &mut [u8], usa_offset: u16, usa_count: u16) -> Resul
         let end = sector * SECTOR_SIZE;
         if bytes[end - 2..end] != number {
             let found = &bytes[end - 2..end];
-            return Err(format!("was not wholly written: sector {} ends in {found:02x?}, not {number:02x?}", sector - 1));
+            return Err(format!(
+                "was not wholly written: sector {} ends in {found:02x?}, not {number:02x?}",
+                sector - 1
+            ));
         }
         bytes.copy_within(at + 2 * sector..at + 2 * sector + 2, end - 2);
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use zerocopy::FromBytes;
 
+use super::Check;
 use super::index::Entry;
 use super::mft::record_text;
-use super::Check;
 use crate::report::{Finding, Findings};
 use crate::types::Utf16Name;
 use crate::volume::ntfs::format::*;

@@ -2,9 +2,9 @@
 
 use zerocopy::FromBytes;
 
+use super::Check;
 use super::mft::unseal;
 use super::stream::Stream;
-use super::Check;
 use crate::types::upcase;
 use crate::volume::ntfs::format::*;
 use crate::volume::ntfs::system::{BOOT_SIZE, attribute_definitions};
@@ -24,7 +24,8 @@ impl<'a> Check<'a> {
         let runs = self.stream(record::MFT_MIRR, attribute_type::DATA, "").map(|stream| stream.runs().to_vec());
         let first = runs.and_then(|runs| runs.first()?.lcn);
         if first != Some(self.geometry.mirror_lcn) {
-            let (found, expected) = (first.map_or("no cluster".into(), |lcn| lcn.to_string()), self.geometry.mirror_lcn);
+            let (found, expected) =
+                (first.map_or("no cluster".into(), |lcn| lcn.to_string()), self.geometry.mirror_lcn);
             let message = format!("begins at {found}; the boot sector says at {expected}");
             self.bad("ntfs-mft-mirror", MIRROR, None, message);
         }
@@ -37,8 +38,8 @@ impl<'a> Check<'a> {
         let (mut record, mut copy) = (vec![0; size], vec![0; size]);
         for number in 0..4 {
             let at = start + number * size as u64;
-            let same = self.mft.read(&mut record, number * size as u64)
-                && self.volume.read_exact_at(&mut copy, at).is_ok();
+            let same =
+                self.mft.read(&mut record, number * size as u64) && self.volume.read_exact_at(&mut copy, at).is_ok();
             if !same || record != copy {
                 let byte = record.iter().zip(&copy).position(|(a, b)| a != b).unwrap_or(0);
                 let message = format!("its record {number} differs from $MFT's from byte {byte:#x} on");
@@ -159,8 +160,11 @@ impl<'a> Check<'a> {
             for start in (0..stream.size()).step_by(piece.len()) {
                 let len = (stream.size() - start).min(piece.len() as u64) as usize;
                 stream.read(&mut piece[..len], start);
-                if let Some(byte) = piece[..len].iter().position(|&byte| byte != 0xFF) {
-                    return bad(start + byte as u64, "begins as one that was never used, but is not empty");
+                // Programs that copy metadata alone leave zeros where they did not look.
+                let used = |page: &[u8]| page.iter().any(|&byte| byte != page[0] || ![0, 0xFF].contains(&byte));
+                if let Some(page) = piece[..len].chunks(LOG_PAGE).position(used) {
+                    let at = start + (page * LOG_PAGE) as u64;
+                    return bad(at, "begins as one that was never used, but is not empty");
                 }
             }
             return;

@@ -1,0 +1,153 @@
+//! Checks both tables and the protective MBR.
+
+use zerocopy::FromBytes;
+
+use super::format::{Entry, Header, SIGNATURE};
+use super::{MAX_ENTRIES, crc32};
+use crate::content::ReadAt;
+use crate::report::{Finding, Findings};
+use crate::types::Guid;
+
+const SECTOR: usize = 512;
+/// Type of the partition that covers the disk in a protective MBR.
+const TYPE_PROTECTIVE: u8 = 0xEE;
+const MIN_HEADER: usize = size_of::<Header>();
+
+/// A table whose checksums are right.
+struct Table {
+    header: Header,
+    entries: Vec<u8>,
+}
+
+/// Finds what is wrong with the partition table of `disk`, which has one: primary, backup and protective MBR.
+/// Offsets of the findings are bytes of the disk.
+pub fn check(disk: &dyn ReadAt, sector_size: u32) -> Findings {
+    let mut findings = Findings::default();
+    let sector = u64::from(sector_size);
+    let Some(last) = disk.len().ok().and_then(|len| (len / sector).checked_sub(1)).filter(|&last| last > 2) else {
+        return findings;
+    };
+    protective(disk, last, &mut findings);
+    let primary = table(disk, "primary", 1, last, sector, &mut findings);
+    let backup = table(disk, "backup", last, 1, sector, &mut findings);
+    if let (Some(primary), Some(backup)) = (&primary, &backup) {
+        let differs = |a: &Header, b: &Header| {
+            (a.disk_guid, a.first_usable_lba, a.last_usable_lba, a.entry_count, a.entry_size)
+                != (b.disk_guid, b.first_usable_lba, b.last_usable_lba, b.entry_count, b.entry_size)
+        };
+        if differs(&primary.header, &backup.header) || primary.entries != backup.entries {
+            let finding = Finding::new("gpt-backup", "backup partition table", "differs from the primary one");
+            findings.add(finding.at(last * sector));
+        }
+    }
+    if let Some(table) = primary.or(backup) {
+        partitions(&table, last, sector, &mut findings);
+    }
+    findings
+}
+
+/// The MBR that keeps old programs away (§5.2.3).
+fn protective(disk: &dyn ReadAt, last: u64, findings: &mut Findings) {
+    let mut bad = |message: String| findings.add(Finding::new("gpt-mbr", "protective MBR", message).at(0));
+    let mut bytes = [0; SECTOR];
+    if disk.read_exact_at(&mut bytes, 0).is_err() || bytes[510..] != [0x55, 0xAA] {
+        return bad("has no signature 55 AA".into());
+    }
+    let word = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")));
+    let records = (0..4).map(|index| 446 + 16 * index);
+    let Some(at) = records.into_iter().find(|&at| bytes[at + 4] == TYPE_PROTECTIVE) else {
+        return bad("has no partition of type 0xEE".into());
+    };
+    let (first, count) = (word(at + 8), word(at + 12));
+    // Windows says 0xFFFFFFFF whatever the size.
+    if first != 1 || ![last.min(0xFFFF_FFFF), 0xFFFF_FFFF].contains(&count) {
+        bad(format!("has {count} sectors from {first} on in its partition of type 0xEE; the disk has {}", last + 1));
+    }
+}
+
+/// The table with its header in sector `lba`, if all its checksums are right.
+fn table(disk: &dyn ReadAt, name: &str, lba: u64, other: u64, sector: u64, findings: &mut Findings) -> Option<Table> {
+    let text = format!("{name} partition table header");
+    let mut bad = |code, message: String| findings.add(Finding::new(code, text.clone(), message).at(lba * sector));
+    let mut bytes = vec![0; sector as usize];
+    if disk.read_exact_at(&mut bytes, lba * sector).is_err() || !bytes.starts_with(&SIGNATURE) {
+        bad("gpt-header", "has no signature `EFI PART`".into());
+        return None;
+    }
+    let (header, _) = Header::read_from_prefix(&bytes).expect("a sector holds the header");
+    let size = header.header_size.get() as usize;
+    if !(MIN_HEADER..=bytes.len()).contains(&size) {
+        bad("gpt-header", format!("says that it has {size} bytes"));
+        return None;
+    }
+    bytes[16..20].fill(0);
+    let sum = crc32(&bytes[..size]);
+    if header.checksum.get() != sum {
+        bad("gpt-checksum", format!("has the checksum {:#010x}, not {sum:#010x}", header.checksum));
+        return None;
+    }
+    if header.my_lba.get() != lba {
+        bad("gpt-header", format!("says that it is in sector {}, not {lba}", header.my_lba));
+    }
+    if header.alternate_lba.get() != other {
+        bad("gpt-header", format!("says that the other header is in sector {}, not {other}", header.alternate_lba));
+    }
+    let (count, entry_size) = (header.entry_count.get(), header.entry_size.get() as usize);
+    if count > MAX_ENTRIES || entry_size < size_of::<Entry>() || entry_size > 4096 || entry_size % 8 != 0 {
+        bad("gpt-header", format!("has {count} entries of {entry_size} bytes"));
+        return None;
+    }
+    let mut entries = vec![0; count as usize * entry_size];
+    let at = header.entries_lba.get().saturating_mul(sector);
+    if disk.read_exact_at(&mut entries, at).is_err() {
+        bad(
+            "gpt-header",
+            format!("says that its entries are in sector {}, where they cannot be read", header.entries_lba),
+        );
+        return None;
+    }
+    let sum = crc32(&entries);
+    if header.entries_checksum.get() != sum {
+        let message = format!("have the checksum {:#010x}, not {sum:#010x}", header.entries_checksum);
+        findings.add(Finding::new("gpt-checksum", format!("{name} partition table entries"), message).at(at));
+        return None;
+    }
+    Some(Table { header, entries })
+}
+
+fn partitions(table: &Table, last: u64, sector: u64, findings: &mut Findings) {
+    let header = &table.header;
+    let at = header.entries_lba.get().saturating_mul(sector);
+    let (first_usable, last_usable) = (header.first_usable_lba.get(), header.last_usable_lba.get());
+    if first_usable > last_usable || last_usable > last {
+        let message = format!("says that sectors {first_usable} to {last_usable} are usable, of {}", last + 1);
+        findings.add(Finding::new("gpt-header", "partition table header", message).at(header.my_lba.get() * sector));
+    }
+    let mut known: Vec<(u32, Entry)> = Vec::new();
+    for (bytes, number) in table.entries.chunks_exact(header.entry_size.get() as usize).zip(1..) {
+        let (entry, _) = Entry::read_from_prefix(bytes).expect("the chunk holds the struct");
+        if entry.type_guid == [0; 16] {
+            continue;
+        }
+        let (first, end) = (entry.first_lba.get(), entry.last_lba.get());
+        let mut bad = |message: String| {
+            let place = at.saturating_add(u64::from(number - 1) * u64::from(header.entry_size.get()));
+            findings.add(Finding::new("gpt-partition", format!("partition {number}"), message).at(place));
+        };
+        if first > end || first < first_usable || end > last_usable {
+            bad(format!("has the sectors {first} to {end}; {first_usable} to {last_usable} are usable"));
+        }
+        if entry.guid == [0; 16] {
+            bad("has no identifier".into());
+        }
+        for (other_number, other) in &known {
+            if first <= other.last_lba.get() && other.first_lba.get() <= end {
+                bad(format!("overlaps partition {other_number}"));
+            }
+            if entry.guid == other.guid {
+                bad(format!("has the identifier {} of partition {other_number}", Guid::from_bytes(entry.guid)));
+            }
+        }
+        known.push((number, entry));
+    }
+}

@@ -1,0 +1,107 @@
+//! What Windows keeps in files: registry hives, and boot entries that name partitions.
+
+use super::super::files::{FileId, Files};
+use super::super::{Boot, BootDevice, BootDeviceKind};
+use crate::error::{Error, Result};
+use crate::registry::Hive;
+use crate::report::{Finding, Findings};
+
+/// The largest hive of a full installation has some 150 MiB.
+const MAX_HIVE: u64 = 512 << 20;
+
+/// Hives that a volume may have; `*` is any one directory.
+const HIVES: [&str; 15] = [
+    r"Windows\System32\config\SYSTEM",
+    r"Windows\System32\config\SOFTWARE",
+    r"Windows\System32\config\SAM",
+    r"Windows\System32\config\SECURITY",
+    r"Windows\System32\config\DEFAULT",
+    r"Windows\System32\config\COMPONENTS",
+    r"Windows\System32\config\DRIVERS",
+    r"Windows\System32\config\BBI",
+    r"Windows\System32\config\ELAM",
+    r"Windows\System32\config\BCD-Template",
+    r"Users\*\NTUSER.DAT",
+    r"Users\*\AppData\Local\Microsoft\Windows\UsrClass.dat",
+    r"Windows\ServiceProfiles\*\NTUSER.DAT",
+    r"EFI\Microsoft\Boot\BCD",
+    r"Boot\BCD",
+];
+
+/// Checks every hive of a volume; how many there were.
+pub(super) fn hives(files: &Files<'_>, findings: &mut Findings) -> usize {
+    let mut count = 0;
+    for pattern in HIVES {
+        let (paths, error) = paths(files, pattern);
+        if let Some(error) = error {
+            findings.add(Finding::new("hive", "directory of hives", error.to_string()).with_path(pattern.to_owned()));
+        }
+        for path in paths {
+            match hive(files, &path) {
+                Ok(checked) => count += usize::from(checked),
+                Err(error) => {
+                    let at = error.offset();
+                    let finding = Finding::new("hive", "registry hive", error.message()).at(at);
+                    findings.add(finding.with_path(format!("\\{path}")));
+                }
+            }
+        }
+    }
+    count
+}
+
+/// The paths of a pattern, and why there may be more.
+fn paths(files: &Files<'_>, pattern: &str) -> (Vec<String>, Option<Error>) {
+    let Some((parent, rest)) = pattern.split_once(r"\*\") else { return (vec![pattern.to_owned()], None) };
+    let list = || -> Result<Vec<String>> {
+        let Some(directory) = files.find(parent)?.filter(FileId::is_directory) else { return Ok(Vec::new()) };
+        let entries = files.list(directory)?;
+        let directories = entries.into_iter().filter(|entry| entry.file.is_directory());
+        Ok(directories.map(|entry| format!("{parent}\\{}\\{rest}", entry.name)).collect())
+    };
+    match list() {
+        Ok(paths) => (paths, None),
+        Err(error) => (Vec::new(), Some(error)),
+    }
+}
+
+/// Reads a hive, with its logs if its last write did not end; whether there is one.
+fn hive(files: &Files<'_>, path: &str) -> Result<bool> {
+    let Some(bytes) = files.read_file(path, MAX_HIVE)?.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
+    if !matches!(Hive::is_dirty(&bytes), Ok(false)) {
+        let logs = ["LOG1", "LOG2", "LOG"].map(|extension| files.read_file(&format!("{path}.{extension}"), MAX_HIVE));
+        let logs: Vec<Vec<u8>> = logs.into_iter().filter_map(|log| log.ok().flatten()).collect();
+        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        return Hive::recover(bytes, &logs).map(|_| true);
+    }
+    Hive::parse(bytes).map(|_| true)
+}
+
+/// Checks that the partitions that boot entries name are on the disk.
+pub(super) fn boot(boot: &Boot, findings: &mut Findings) {
+    for store in &boot.stores {
+        let mut bad = |message: String| {
+            let mut finding = Finding::new("boot-entry", "boot configuration", message).with_path(store.path.clone());
+            finding.partition = Some(store.partition);
+            findings.add(finding);
+        };
+        if store.entries.iter().all(|entry| !entry.boot_manager) {
+            bad("has no boot manager".to_owned());
+        }
+        for entry in &store.entries {
+            let name = entry.description.as_deref().unwrap_or(&entry.id);
+            for (element, device) in [("device", &entry.device), ("osdevice", &entry.os_device)] {
+                let lost =
+                    |device: &&BootDevice| device.kind == BootDeviceKind::Partition && device.partition.is_none();
+                if let Some(device) = device.as_ref().filter(lost) {
+                    bad(format!("the {element} of `{name}` is {}", device.text));
+                }
+            }
+        }
+        if let Some(default) = &store.default
+            && !store.entries.iter().any(|entry| entry.id == *default)
+        {
+            bad(format!("the default entry {default} is not there"));
+        }
+    }
+}
