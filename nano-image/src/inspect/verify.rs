@@ -66,6 +66,9 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
     })
 }
 
+/// Byte of a boot sector, of FAT and NTFS alike, with the number of sectors before the partition.
+const HIDDEN_SECTORS: usize = 0x1C;
+
 struct Verify {
     checked: Vec<String>,
     findings: Findings,
@@ -142,6 +145,12 @@ impl Verify {
             Some("NTFS") => findings.append(ntfs::check(bytes), |_| {}),
             Some("FAT32") => findings.append(fat::check(bytes), |_| {}),
             _ => {}
+        }
+        // What a BIOS starts finds the volume by this number alone.
+        let hidden = u64::from(u32::from_le_bytes(sector[HIDDEN_SECTORS..][..4].try_into().expect("4 bytes")));
+        if part.active && matches!(name, Some("NTFS" | "FAT32")) && hidden * 512 != part.start {
+            let message = format!("says that {hidden} sectors are before it; it begins at byte {}", part.start);
+            findings.add(Finding::new("hidden-sectors", "boot sector", message).at(HIDDEN_SECTORS as u64));
         }
         if let Some(name) = name {
             self.checked.push(format!("partition {} ({name})", part.number));

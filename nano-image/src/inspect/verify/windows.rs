@@ -2,12 +2,14 @@
 
 use super::super::files::{FileId, Files};
 use super::super::{Boot, BootDevice, BootDeviceKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::registry::Hive;
 use crate::report::{Finding, Findings};
 
 /// The largest hive of a full installation has some 150 MiB.
 const MAX_HIVE: u64 = 512 << 20;
+/// Directories that `*` stands for.
+const MAX_DIRECTORIES: usize = 64;
 
 /// Hives that a volume may have; `*` is any one directory.
 const HIVES: [&str; 15] = [
@@ -28,15 +30,15 @@ const HIVES: [&str; 15] = [
     r"Boot\BCD",
 ];
 
-/// Checks every hive of a volume; how many there were.
+/// Checks every hive of a volume; how many there were. What keeps a directory from being read is what the check of the
+/// volume tells.
 pub(super) fn hives(files: &Files<'_>, findings: &mut Findings) -> usize {
     let mut count = 0;
     for pattern in HIVES {
-        let (paths, error) = paths(files, pattern);
-        if let Some(error) = error {
-            findings.add(Finding::new("hive", "directory of hives", error.to_string()).with_path(pattern.to_owned()));
-        }
-        for path in paths {
+        for path in paths(files, pattern) {
+            if !matches!(files.find(&path), Ok(Some(_))) {
+                continue;
+            }
             match hive(files, &path) {
                 Ok(checked) => count += usize::from(checked),
                 Err(error) => {
@@ -50,19 +52,13 @@ pub(super) fn hives(files: &Files<'_>, findings: &mut Findings) -> usize {
     count
 }
 
-/// The paths of a pattern, and why there may be more.
-fn paths(files: &Files<'_>, pattern: &str) -> (Vec<String>, Option<Error>) {
-    let Some((parent, rest)) = pattern.split_once(r"\*\") else { return (vec![pattern.to_owned()], None) };
-    let list = || -> Result<Vec<String>> {
-        let Some(directory) = files.find(parent)?.filter(FileId::is_directory) else { return Ok(Vec::new()) };
-        let entries = files.list(directory)?;
-        let directories = entries.into_iter().filter(|entry| entry.file.is_directory());
-        Ok(directories.map(|entry| format!("{parent}\\{}\\{rest}", entry.name)).collect())
-    };
-    match list() {
-        Ok(paths) => (paths, None),
-        Err(error) => (Vec::new(), Some(error)),
-    }
+/// The paths of a pattern.
+fn paths(files: &Files<'_>, pattern: &str) -> Vec<String> {
+    let Some((parent, rest)) = pattern.split_once(r"\*\") else { return vec![pattern.to_owned()] };
+    let directory = files.find(parent).ok().flatten().filter(FileId::is_directory);
+    let entries = directory.and_then(|directory| files.list(directory).ok()).unwrap_or_default();
+    let directories = entries.into_iter().filter(|entry| entry.file.is_directory()).take(MAX_DIRECTORIES);
+    directories.map(|entry| format!("{parent}\\{}\\{rest}", entry.name)).collect()
 }
 
 /// Reads a hive, with its logs if its last write did not end; whether there is one.

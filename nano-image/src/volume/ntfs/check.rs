@@ -38,6 +38,10 @@ use mft::{Attribute, Record, record_text};
 use names::Names;
 use stream::{Bits, Stream};
 
+/// Extension records of `$MFT` that are used; each holds some hundred runs.
+const MAX_MFT_EXTENSIONS: usize = 1024;
+/// Extension records of a file that are used; its attribute list has room for no more.
+const MAX_EXTENSIONS: usize = 8192;
 /// Records read at a time.
 const RECORDS: u64 = 256;
 
@@ -90,7 +94,7 @@ fn open<'a>(
             continue;
         }
         let number = entry.reference.record();
-        if extensions.iter().all(|known| known.number != number) && extensions.len() < 1 << 16 {
+        if extensions.iter().all(|known| known.number != number) && extensions.len() < MAX_MFT_EXTENSIONS {
             let Some(record) = load(&mft, geometry, number) else {
                 bad(&format!("its part from VCN {} on is in record {number}, which is not usable", entry.lowest_vcn));
                 break;
@@ -196,7 +200,7 @@ impl<'a> Check<'a> {
             let message = format!("its {} bytes are no whole records of {size}", self.mft.size());
             self.bad("ntfs-mft", "$MFT", None, message);
         }
-        let count = self.mft.size() / size;
+        let count = self.mft.backed_size() / size;
         let mut bits = bitmap.map(Bits::new);
         if let Some(bits) = bits.as_ref().filter(|bits| bits.len() < count) {
             let message = format!("has {} bits for {count} records", bits.len());
@@ -319,7 +323,7 @@ impl<'a> Check<'a> {
         let base = load(&self.mft, &self.geometry, number).filter(Record::is_base)?;
         let sequence = base.header.sequence.get();
         let extensions = self.extensions.get(&number).into_iter().flatten();
-        let ours = extensions.filter(|(_, expected)| *expected == sequence);
+        let ours = extensions.filter(|(_, expected)| *expected == sequence).take(MAX_EXTENSIONS);
         let extensions = ours.filter_map(|(number, _)| load(&self.mft, &self.geometry, *number));
         Some(File::new(base, extensions.collect()))
     }

@@ -11,6 +11,8 @@ const PIECE: usize = 1 << 20;
 pub(super) struct Clusters {
     used: Vec<u64>,
     count: u64,
+    /// How many were noted, the same ones too.
+    claimed: u64,
     cluster_size: u64,
     /// Clusters that were claimed more than once, first and number: the owners are looked for at the end.
     pub shared: Vec<(u64, u64)>,
@@ -18,7 +20,7 @@ pub(super) struct Clusters {
 
 impl Clusters {
     pub fn new(count: u64, cluster_size: u64) -> Self {
-        Self { used: vec![0; count.div_ceil(64) as usize], count, cluster_size, shared: Vec::new() }
+        Self { used: vec![0; count.div_ceil(64) as usize], count, claimed: 0, cluster_size, shared: Vec::new() }
     }
 
     /// Notes the clusters of `attribute`.
@@ -32,6 +34,11 @@ impl Clusters {
                 findings.add(Finding::new("ntfs-run-outside", attribute.text(), message).at(attribute.at));
                 continue;
             }
+            // Where all is used several times over, more of it tells nothing, and may have no end.
+            if self.claimed / 4 > self.count {
+                continue;
+            }
+            self.claimed += run.len;
             if let Some((first, len)) = self.insert(lcn, run.len) {
                 self.shared.push((first, len));
                 self.shared.truncate(Findings::PER_CODE as usize);

@@ -13,6 +13,9 @@ use crate::volume::ntfs::format::*;
 /// Name of a directory's index.
 pub(super) const NAME_INDEX: &str = "$I30";
 
+/// Indexes of a file that are looked at; those of the system have at most two.
+const MAX_INDEXES: usize = 16;
+
 /// What is kept of a file for the checks against others.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
@@ -295,7 +298,11 @@ impl Check<'_> {
             };
             self.bad("ntfs-directory", &record_text(number), file.base.at, message);
         }
-        for root in roots {
+        if roots.len() > MAX_INDEXES {
+            let message = format!("has {} indexes", roots.len());
+            self.bad("ntfs-index", &record_text(number), file.base.at, message);
+        }
+        for root in roots.into_iter().take(MAX_INDEXES) {
             let blocks = file.parts(attribute_type::INDEX_ALLOCATION, &root.name.to_string());
             let runs = blocks.first().and_then(|first| first.outside()).map(|outside| &outside.runs);
             let first = runs.and_then(|runs| runs.first()?.lcn?.checked_mul(self.geometry.cluster_size));

@@ -208,7 +208,7 @@ impl Walk<'_, '_> {
 
     /// Walks the block with number `vcn`, which `by` names.
     fn block(&mut self, vcn: u64, by: &str, by_at: Option<u64>, depth: usize) {
-        let Some(blocks) = self.blocks.clone() else {
+        let Some(blocks) = &self.blocks else {
             return self.broken(by, by_at, format!("names block {vcn}, but there is no usable $INDEX_ALLOCATION"));
         };
         let offset = vcn.checked_mul(self.vcn_size).filter(|offset| {
@@ -219,6 +219,8 @@ impl Walk<'_, '_> {
             return self.broken(by, by_at, format!("names block {vcn}, which $INDEX_ALLOCATION does not have"));
         };
         let (number, at) = (offset / self.block_size as u64, blocks.place(offset));
+        let mut bytes = vec![0; self.block_size];
+        let readable = blocks.read(&mut bytes, offset);
         let text = format!("{}, block {vcn}", self.text);
         if !self.seen.insert(number) {
             return self.broken(by, by_at, format!("names block {vcn}, which is in the tree already"));
@@ -229,8 +231,7 @@ impl Walk<'_, '_> {
         if !self.bitmap.as_mut().is_some_and(|bitmap| bitmap.get(number)) {
             self.bad("ntfs-index-bitmap", &text, at, "is in use, but free in the index's $BITMAP");
         }
-        let mut bytes = vec![0; self.block_size];
-        if !blocks.read(&mut bytes, offset) {
+        if !readable {
             return self.broken(&text, at, "cannot be read");
         }
         let header = IndexBlockHeader::read_from_prefix(&bytes).expect("a block holds its header").0;
@@ -251,10 +252,11 @@ impl Walk<'_, '_> {
     /// Blocks that the bitmap has, but not the tree.
     fn unreachable(&mut self) {
         let Some(mut bitmap) = self.bitmap.take().filter(|_| self.whole) else { return };
-        let blocks = self.blocks.as_ref().map_or(0, |blocks| blocks.size() / self.block_size as u64);
-        let unused = (0..bitmap.len()).filter(|number| !self.seen.contains(number));
-        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>()
-        {
+        let blocks = self.blocks.as_ref().map_or(0, |blocks| blocks.backed_size() / self.block_size as u64);
+        // Bits without a block lie in the rest of the last word, or in those behind it.
+        let bits = bitmap.len().min(blocks.next_multiple_of(64) + 512);
+        let unused = (0..bits).filter(|number| !self.seen.contains(number));
+        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>() {
             let message = match number < blocks {
                 true => format!("says that block {number} is in use, but the tree does not have it"),
                 false => format!("says that block {number} is in use; there are {blocks}"),

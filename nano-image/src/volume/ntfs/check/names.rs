@@ -164,7 +164,8 @@ impl Check<'_> {
             if at == record::ROOT {
                 break;
             }
-            let Some(file) = self.load_file(at).or_else(|| self.load_file(self.base_of(at)?)) else { break };
+            let base = || self.load_file(self.base_of(at).filter(|_| at == number)?);
+            let Some(file) = self.load_file(at).or_else(base) else { break };
             let names = file.attributes().filter(|attribute| attribute.kind == attribute_type::FILE_NAME);
             let mut names = names.filter_map(|attribute| parse(attribute.value()?));
             let Some((fixed, name)) = names.find(|(fixed, _)| fixed.namespace != namespace::DOS) else { break };

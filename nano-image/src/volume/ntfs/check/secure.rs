@@ -27,7 +27,7 @@ impl Check<'_> {
             return None;
         };
         let (mut descriptors, mut block, mut copy) = (Descriptors::new(), Vec::new(), Vec::new());
-        for start in (0..stream.size()).step_by(2 * BLOCK as usize) {
+        for start in (0..stream.backed_size()).step_by(2 * BLOCK as usize) {
             block.resize((stream.size() - start).min(BLOCK) as usize, 0);
             let rest = stream.size().saturating_sub(start + BLOCK);
             copy.resize(rest.min(BLOCK) as usize, 0);

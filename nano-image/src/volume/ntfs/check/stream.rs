@@ -10,6 +10,8 @@ pub(super) struct Stream<'a> {
     volume: &'a dyn ReadAt,
     cluster_size: u64,
     bytes: Bytes,
+    /// Bytes of the clusters that are on the volume.
+    backed: u64,
 }
 
 #[derive(Clone)]
@@ -31,7 +33,20 @@ impl<'a> Stream<'a> {
                 compressed: outside.total_allocated.is_some() && first.flags & 0xFF != 0,
             },
         };
-        Some(Self { volume, cluster_size: geometry.cluster_size, bytes })
+        let cluster_size = geometry.cluster_size;
+        let backed = match &bytes {
+            Bytes::Resident(bytes) => bytes.len() as u64,
+            Bytes::Outside { runs, .. } => {
+                let real = runs.iter().filter(|run| run.lcn.is_some()).map(|run| run.len);
+                real.fold(0, u64::saturating_add).min(geometry.clusters) * cluster_size
+            }
+        };
+        Some(Self { volume, cluster_size, bytes, backed })
+    }
+
+    /// Bytes that can be there, for loops: a damaged stream may say that it has any size.
+    pub fn backed_size(&self) -> u64 {
+        self.size().min(self.backed)
     }
 
     /// Bytes.

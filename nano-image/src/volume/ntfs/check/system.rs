@@ -157,8 +157,8 @@ impl<'a> Check<'a> {
             return bad(0, "is too short or cannot be read");
         }
         if page.starts_with(&[0xFF; 4]) {
-            for start in (0..stream.size()).step_by(piece.len()) {
-                let len = (stream.size() - start).min(piece.len() as u64) as usize;
+            for start in (0..stream.backed_size()).step_by(piece.len()) {
+                let len = (stream.backed_size() - start).min(piece.len() as u64) as usize;
                 stream.read(&mut piece[..len], start);
                 // Programs that copy metadata alone leave zeros where they did not look.
                 let used = |page: &[u8]| page.iter().any(|&byte| byte != page[0] || ![0, 0xFF].contains(&byte));
