@@ -13,7 +13,11 @@ fn the_exit_status_says_whether_anything_is_wrong() {
     place.build("sound.raw", &["-q"]).ok();
     let run = place.run(&["verify", "sound.raw"]);
     assert_eq!(run.code, Some(0), "{}", String::from_utf8_lossy(&run.stdout));
-    assert!(String::from_utf8_lossy(&run.stdout).contains("Nothing is wrong"), "{}", String::from_utf8_lossy(&run.stdout));
+    assert!(
+        String::from_utf8_lossy(&run.stdout).contains("Nothing is wrong"),
+        "{}",
+        String::from_utf8_lossy(&run.stdout)
+    );
 
     let wim = scenes::nano_small(&scenes::pe_stand_in());
     let lines = manifest::lines(&wim.images()[0].tree);
@@ -25,7 +29,11 @@ fn the_exit_status_says_whether_anything_is_wrong() {
     assert_eq!(place.run(&["verify", "sound.raw", "--manifest", "list"]).code, Some(0));
     fs::write(place.path("list"), list.concat().replacen("/Windows/WinSxS/", "/Windows/absent/", 1)).unwrap();
     let run = place.run(&["verify", "sound.raw", "--manifest", "list"]);
-    assert!(run.code == Some(1) && String::from_utf8_lossy(&run.stdout).contains("is missing"), "{}", String::from_utf8_lossy(&run.stdout));
+    assert!(
+        run.code == Some(1) && String::from_utf8_lossy(&run.stdout).contains("is missing"),
+        "{}",
+        String::from_utf8_lossy(&run.stdout)
+    );
     fs::write(place.path("list"), "what is this?").unwrap();
     assert_eq!(place.run(&["verify", "sound.raw", "--manifest", "list"]).code, Some(2));
 

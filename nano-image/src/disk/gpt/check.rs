@@ -28,8 +28,20 @@ pub fn check(disk: &dyn ReadAt, sector_size: u32) -> Findings {
         return findings;
     };
     protective(disk, last, &mut findings);
-    let primary = table(disk, "primary", 1, last, sector, &mut findings);
-    let backup = table(disk, "backup", last, 1, sector, &mut findings);
+    let primary = table(disk, "primary", 1, None, sector, &mut findings);
+    let alternate = primary.as_ref().map_or(last, |table| table.header.alternate_lba.get());
+    // A disk that was made larger has its backup where the end was.
+    let mut signature = [0; SIGNATURE.len()];
+    let read = disk.read_exact_at(&mut signature, alternate.saturating_mul(sector)).is_ok();
+    let place = if read && signature == SIGNATURE && alternate > 1 { alternate } else { last };
+    if place != last {
+        let message = format!("is in sector {place}, not in the disk's last one, {last}");
+        findings.add(Finding::new("gpt-backup", "backup partition table", message).at(place * sector));
+    } else if alternate != last {
+        let message = format!("says that the other header is in sector {alternate}, not {last}");
+        findings.add(Finding::new("gpt-header", "primary partition table header", message).at(sector));
+    }
+    let backup = table(disk, "backup", place, Some(1), sector, &mut findings);
     if let (Some(primary), Some(backup)) = (&primary, &backup) {
         let differs = |a: &Header, b: &Header| {
             (a.disk_guid, a.first_usable_lba, a.last_usable_lba, a.entry_count, a.entry_size)
@@ -60,13 +72,20 @@ fn protective(disk: &dyn ReadAt, last: u64, findings: &mut Findings) {
     };
     let (first, count) = (word(at + 8), word(at + 12));
     // Windows says 0xFFFFFFFF whatever the size.
-    if first != 1 || ![last.min(0xFFFF_FFFF), 0xFFFF_FFFF].contains(&count) {
+    if first != 1 || count == 0 || (count > last && count != 0xFFFF_FFFF) {
         bad(format!("has {count} sectors from {first} on in its partition of type 0xEE; the disk has {}", last + 1));
     }
 }
 
 /// The table with its header in sector `lba`, if all its checksums are right.
-fn table(disk: &dyn ReadAt, name: &str, lba: u64, other: u64, sector: u64, findings: &mut Findings) -> Option<Table> {
+fn table(
+    disk: &dyn ReadAt,
+    name: &str,
+    lba: u64,
+    other: Option<u64>,
+    sector: u64,
+    findings: &mut Findings,
+) -> Option<Table> {
     let text = format!("{name} partition table header");
     let mut bad = |code, message: String| findings.add(Finding::new(code, text.clone(), message).at(lba * sector));
     let mut bytes = vec![0; sector as usize];
@@ -89,7 +108,7 @@ fn table(disk: &dyn ReadAt, name: &str, lba: u64, other: u64, sector: u64, findi
     if header.my_lba.get() != lba {
         bad("gpt-header", format!("says that it is in sector {}, not {lba}", header.my_lba));
     }
-    if header.alternate_lba.get() != other {
+    if let Some(other) = other.filter(|&other| header.alternate_lba.get() != other) {
         bad("gpt-header", format!("says that the other header is in sector {}, not {other}", header.alternate_lba));
     }
     let (count, entry_size) = (header.entry_count.get(), header.entry_size.get() as usize);

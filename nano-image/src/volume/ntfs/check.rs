@@ -224,7 +224,10 @@ impl<'a> Check<'a> {
         let at = self.mft.place(number * self.geometry.record_size as u64);
         let bad = |check: &mut Self, code, message: String| check.bad(code, &record_text(number), at, message);
         if !bytes.starts_with(b"FILE") {
-            if marked == Some(true) {
+            if marked == Some(true) && bytes[..4] == [0; 4] {
+                self.broken.insert(number);
+                bad(self, "ntfs-mft-bitmap", "was never used; $MFT's $BITMAP says that it is in use".into());
+            } else if marked == Some(true) {
                 self.broken.insert(number);
                 bad(
                     self,

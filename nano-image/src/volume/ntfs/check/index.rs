@@ -256,7 +256,8 @@ impl Walk<'_, '_> {
         // Bits without a block lie in the rest of the last word, or in those behind it.
         let bits = bitmap.len().min(blocks.next_multiple_of(64) + 512);
         let unused = (0..bits).filter(|number| !self.seen.contains(number));
-        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>() {
+        for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>()
+        {
             let message = match number < blocks {
                 true => format!("says that block {number} is in use, but the tree does not have it"),
                 false => format!("says that block {number} is in use; there are {blocks}"),
