@@ -76,7 +76,7 @@ fn mkntfs(path: &Path, mib: u64, cluster: &str) {
 
 fn build(name: &str, recipe: RecipeBuilder, format: Format) -> PathBuf {
     let recipe = recipe.disk_size(ByteSize::mib(256)).esp_size(ByteSize::mib(36));
-    let plan = recipe.build().unwrap().plan(&Sources::wim(wim()), &Quiet).unwrap();
+    let plan = recipe.build().unwrap().plan(&Sources::wim(wim()).scratch(env!("CARGO_TARGET_TMPDIR")), &Quiet).unwrap();
     let path = judge::scratch(name);
     plan.layout(&Quiet).unwrap().write_file(&path, format, &Quiet).unwrap();
     path
