@@ -203,6 +203,9 @@ pub struct Inspect {
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
+    #[command(flatten)]
+    pub more: read::InspectMore,
+
     /// Print commands that start it instead, like run-hint
     #[arg(long)]
     pub launch: bool,
@@ -409,4 +412,11 @@ Examples:
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   nano-image inspect nano.vhdx
-  nano-image inspect --json nano.vhdx | jq '.boot.stores[].entries'";
+  nano-image inspect --json nano.vhdx | jq '.boot.stores[].entries'
+  nano-image inspect --files nano.vhdx | grep -i winload
+  nano-image inspect --hives --json nano.vhdx | jq '.[].services[] | select(.start == \"automatic\") | .name'
+  nano-image inspect --boot nano.vhdx
+  nano-image inspect --map 0x1400000 nano.vhdx
+
+--files prints attributes, links, size, bytes of clusters, last change, path, and where it applies [compression],
+-> target of a link, [:named streams].";

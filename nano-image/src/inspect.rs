@@ -4,6 +4,7 @@
 
 mod bcd_text;
 mod boot;
+mod boot_details;
 mod diff;
 mod disk_map;
 mod extract;
@@ -11,7 +12,9 @@ mod files;
 mod hives;
 mod image;
 mod listing;
+mod map;
 mod partition;
+mod registry;
 mod sddl;
 mod size;
 mod size_tree;
@@ -29,10 +32,14 @@ use serde::Serialize;
 use crate::content::Extent;
 use crate::disk::{DiskReader, Format, Subformat};
 use crate::error::{Error, Result};
+pub use boot_details::{BootElement, BootObject, StoreDetails, boot_details};
 pub use diff::{Category, Compared, DiffText, Difference, diff};
 pub use extract::{ExtractOptions, Extracted, extract};
 pub use files::{DirectoryEntry, FileId, Files, Stream, copy};
 pub use image::Image;
+pub use listing::{FileRow, StreamRow, list_files};
+pub use map::{Location, locate};
+pub use registry::{Package, RegistryDetails, Service, registry_details};
 pub use size::{SizeReport, SizeRow, size};
 
 /// What an image is and holds. Sizes and places are bytes.
@@ -293,6 +300,12 @@ pub struct Windows {
     pub version: Option<String>,
     /// Name of the machine.
     pub computer_name: Option<String>,
+    /// Number of installed packages.
+    pub packages: u64,
+    /// Number of services.
+    pub services: u64,
+    /// Number of drivers among the services' keys.
+    pub drivers: u64,
 }
 
 /// Inspects the image file at `path`: VHDX, VHD or raw.
@@ -330,7 +343,11 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
         };
         if let Some(contents) = contents {
             boot::inspect(&contents, &table, partition, &mut boot, &mut note);
-            installations.extend(windows::inspect(&contents, number, &mut note));
+            drop(contents);
+            match image.files(number) {
+                Ok(files) => installations.extend(windows::inspect(&files, &mut note)),
+                Err(error) => note("its files are not readable", error),
+            }
         }
         table.partitions[index].volume = facts;
     }

@@ -5,6 +5,31 @@ use std::path::PathBuf;
 use clap::Args;
 use nano_image::inspect::Category;
 
+/// What inspect tells in detail.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct InspectMore {
+    /// List all files: attributes, links, sizes, times, paths
+    #[arg(help_heading = "Instead", long)]
+    pub files: bool,
+
+    /// Tell what the registry lists: version, name, services with how they start, packages
+    #[arg(help_heading = "Instead", long)]
+    pub hives: bool,
+
+    /// Tell all boot entries with all their settings
+    #[arg(help_heading = "Instead", long)]
+    pub boot: bool,
+
+    /// List the packages that servicing knows, with their states
+    #[arg(help_heading = "Instead", long)]
+    pub packages: bool,
+
+    /// Tell what is at a byte of the image file
+    #[arg(help_heading = "Instead", long, value_name = "OFFSET", value_parser = offset)]
+    pub map: Option<u64>,
+}
+
 /// Print a file of a disk image
 #[derive(Args, Debug)]
 #[command(after_long_help = CAT_EXAMPLES)]
@@ -102,6 +127,16 @@ pub struct Size {
     /// Print JSON, with all folders, components and files
     #[arg(long)]
     pub json: bool,
+}
+
+/// A byte of a file: decimal, hexadecimal with `0x`, or with a unit.
+fn offset(text: &str) -> Result<u64, String> {
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let parsed = match hex {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok().or_else(|| Some(text.parse::<nano_image::ByteSize>().ok()?.bytes())),
+    };
+    parsed.ok_or_else(|| "give a number of bytes: 1048576, 0x100000 or 1M".to_owned())
 }
 
 const CAT_EXAMPLES: &str = "\

@@ -7,7 +7,7 @@ use super::image::Image;
 use super::{Partition, Scheme, wof};
 use crate::content::Extent;
 use crate::error::{Error, Result};
-use crate::types::{DiskOffset, Utf16Name};
+use crate::types::Utf16Name;
 use crate::volume::ntfs::NtfsReader;
 use crate::volume::ntfs::format::{attribute_type, namespace, record};
 
@@ -333,7 +333,12 @@ impl DiskMap {
                 attribute_type::INDEX_ALLOCATION => OwnerKind::Directory,
                 other => OwnerKind::Attribute(other),
             };
-            let name = if is_system && !stream.is_empty() { format!("{path}:{stream}") } else { path.clone() };
+            let name = match attribute.kind() {
+                attribute_type::DATA if is_system && stream.is_empty() => path.clone(),
+                attribute_type::BITMAP if is_system && stream.is_empty() => format!("{path}:$BITMAP"),
+                _ if is_system && !stream.is_empty() => format!("{path}:{stream}"),
+                _ => path.clone(),
+            };
             let (size, record) = (attribute.size(), Some(number));
             let owner = self.owner(Owner { partition: Some(partition.number), kind, name, size, record });
             for (vcn, lcn, clusters) in runs {
@@ -343,9 +348,4 @@ impl DiskMap {
         }
         Ok(())
     }
-}
-
-/// Where the disk's byte is in its partition.
-pub(super) fn in_partition(extent: Extent, at: DiskOffset) -> u64 {
-    at.0 - extent.start
 }

@@ -1,5 +1,17 @@
 //! Files in a list: what each is, in a line.
 
+use std::fmt;
+
+use serde::Serialize;
+
+use super::files::{FileId, Files, Kind, Place};
+use super::image::Image;
+use super::text::clean;
+use super::wof;
+use crate::error::{Error, Result};
+use crate::types::FileTime;
+use crate::volume::ntfs::format::attribute_type;
+
 /// Letters of attribute bits, in the order of attrib.exe.
 const LETTERS: [(u32, char); 14] = [
     (0x20, 'A'),
@@ -45,4 +57,160 @@ pub(super) fn reparse_target(data: &[u8]) -> Option<String> {
     let units = data.get(names + offset..names + offset + len)?.chunks_exact(2);
     let units: Vec<u16> = units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
     Some(format!("{name} to {}", String::from_utf16_lossy(&units)))
+}
+
+/// A file or directory in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct FileRow {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Path from the root of the volume.
+    pub path: String,
+    /// Whether it is a directory.
+    pub directory: bool,
+    /// Bytes of the contents.
+    pub size: u64,
+    /// Bytes of the clusters of all its streams; contents that lie in the MFT have none.
+    pub allocated: u64,
+    /// Attribute bits as letters: A archive, S system, H hidden, R read-only …
+    pub attributes: String,
+    /// Number of its hard links.
+    pub links: u32,
+    /// Last change of the contents, in UTC; of the local time on FAT.
+    pub modified: String,
+    /// How the contents are compressed.
+    pub compression: Option<String>,
+    /// Where it leads, if it is a link or junction.
+    pub target: Option<String>,
+    /// Named streams.
+    pub streams: Vec<StreamRow>,
+}
+
+/// A named stream in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct StreamRow {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Calls `visit` with all files and directories of `image`, or of partition `partition`; gives notes about what cannot
+/// be read.
+///
+/// # Errors
+/// What `visit` returns; as [`Image::files`] for a partition that is named.
+pub fn list_files(
+    image: &Image,
+    partition: Option<u32>,
+    visit: &mut dyn FnMut(&FileRow) -> Result<()>,
+) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for number in image.partition_table().partitions.iter().map(|partition| partition.number) {
+        if partition.is_some_and(|wanted| wanted != number) {
+            continue;
+        }
+        let files = match image.files(number) {
+            Ok(files) => files,
+            Err(error) if partition.is_some() => return Err(error),
+            Err(_) => continue,
+        };
+        let mut stopped = None;
+        let walked = files.walk(files.root()?, "", &mut |path, _, file| {
+            match row(&files, path, file) {
+                Ok(row) => visit(&row).map_err(|error| {
+                    stopped = Some(error);
+                    Error::cancelled()
+                })?,
+                Err(error) => notes.push(format!("partition {number}: {path}: {error}")),
+            }
+            Ok(true)
+        });
+        match (stopped, walked) {
+            (Some(error), _) => return Err(error),
+            (None, Err(error)) => notes.push(format!("partition {number}: {error}")),
+            (None, Ok(())) => {}
+        }
+    }
+    if let Some(wanted) = partition
+        && !image.partition_table().partitions.iter().any(|partition| partition.number == wanted)
+    {
+        image.files(wanted)?;
+    }
+    Ok(notes)
+}
+
+fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
+    let mut row = FileRow {
+        partition: files.partition(),
+        path: format!("\\{path}"),
+        directory: file.is_directory(),
+        links: 1,
+        ..FileRow::default()
+    };
+    if let (Kind::Fat(fat), Place::Fat(Some(index))) = (files.kind(), file.place) {
+        let entry = &fat.entries[index];
+        row.size = entry.size.into();
+        row.attributes = attribute_text(entry.attributes.into());
+        row.allocated = fat.reader.extents(entry)?.iter().map(|extent| extent.len).sum();
+        row.modified = fat_time_text(entry.modified);
+        return Ok(row);
+    }
+    let (Some(found), Some(reader)) = (files.ntfs_file(file)?, files.ntfs()) else { return Ok(row) };
+    row.links = found.link_count() as u32;
+    row.attributes = attribute_text(found.standard_information().map_or(0, |facts| facts.attributes.get()));
+    row.modified = found.times().map(|times| time_text(times[1])).unwrap_or_default();
+    row.size = found.streams().find(|(name, _)| name.units().is_empty()).map_or(0, |(_, size)| size);
+    let clusters = found.attributes().flat_map(|attribute| attribute.runs()).filter(|run| run.lcn.is_some());
+    row.allocated = clusters.map(|run| run.clusters).sum::<u64>() * reader.cluster_size().bytes();
+    row.streams =
+        files.named_streams(file)?.into_iter().map(|(name, size)| StreamRow { name: name.to_string(), size }).collect();
+    match found.reparse_tag() {
+        Some(wof::TAG) => row.compression = wof::algorithm(&found)?.map(|algorithm| wof::name(algorithm).to_owned()),
+        Some(tag) => {
+            let data = reader.attribute_value(&found, attribute_type::REPARSE_POINT, "", 16 << 10)?;
+            let target = data.as_deref().and_then(reparse_target);
+            row.target = Some(target.unwrap_or_else(|| format!("reparse point {tag:#010x}")));
+        }
+        None => {}
+    }
+    Ok(row)
+}
+
+impl fmt::Display for FileRow {
+    /// A line: attributes, links, size, allocated size, time, path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attributes, links, size, allocated, modified, path, .. } = self;
+        let modified = modified.get(..19).unwrap_or(modified);
+        write!(f, "{attributes:<7} {links:>2} {size:>11} {allocated:>11} {modified} {}", clean(path))?;
+        if let Some(compression) = &self.compression {
+            write!(f, " [{compression}]")?;
+        }
+        if let Some(target) = &self.target {
+            write!(f, " -> {}", clean(target))?;
+        }
+        for stream in &self.streams {
+            write!(f, " [:{} {}]", clean(&stream.name), stream.size)?;
+        }
+        writeln!(f)
+    }
+}
+
+/// A time in UTC to its last digit.
+pub(super) fn time_text(time: FileTime) -> String {
+    let (year, month, day, hour, minute, second) = time.civil();
+    let ticks = time.0 % 10_000_000;
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ticks:07}")
+}
+
+/// Date (high half) and time (low half) of FAT.
+pub(super) fn fat_time_text(time: u32) -> String {
+    let (date, clock) = (time >> 16, time & 0xFFFF);
+    let (year, month, day) = (1980 + (date >> 9), date >> 5 & 15, date & 31);
+    let (hour, minute, second) = (clock >> 11, clock >> 5 & 63, (clock & 31) * 2);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }

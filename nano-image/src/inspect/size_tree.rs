@@ -21,8 +21,6 @@ const FRAME: f64 = 1.5;
 const MIN_AREA: f64 = 24.0;
 /// Folders in one another that are drawn.
 const MAX_DEPTH: usize = 24;
-/// Width of a character in parts of the font's size; of a sans-serif on average, with some room.
-const CHARACTER: f64 = 0.58;
 /// Colours of the largest groups, as hue and saturation, and of all others.
 const COLOURS: [(u32, u32); 11] = [
     (210, 62),
@@ -273,11 +271,30 @@ fn squarified(areas: &[f64], area: Rect) -> Vec<Rect> {
 
 /// `text`, cut where it would be wider than `width` in a font of `size`.
 fn shortened(text: &str, width: f64, size: f64) -> String {
-    let room = (width / (size * CHARACTER)).max(0.0) as usize;
-    if text.chars().count() <= room {
+    let whole: f64 = text.chars().map(advance).sum();
+    if whole * size <= width {
         return text.to_owned();
     }
-    if room < 2 { String::new() } else { text.chars().take(room - 1).chain(['…']).collect() }
+    let mut room = width / size - advance('…');
+    let fits = |c: &char| {
+        room -= advance(*c);
+        room >= 0.0
+    };
+    let short: String = text.chars().take_while(fits).collect();
+    if short.is_empty() { short } else { short + "…" }
+}
+
+/// Width of a character in parts of the font's size: those of the widest of the usual sans-serifs (DejaVu, Verdana).
+fn advance(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | '\'' | '|' | ' ' | '\\' | '/' => 0.36,
+        'f' | 'r' | 't' | '-' | '(' | ')' => 0.43,
+        'm' | 'w' | 'M' | 'W' | '…' | '%' | '@' => 1.0,
+        '_' => 0.5,
+        c if c.is_ascii_uppercase() => 0.74,
+        c if c.is_ascii() => 0.64,
+        _ => 1.0,
+    }
 }
 
 /// For XML, without characters that it cannot have.
@@ -325,7 +342,7 @@ mod tests {
     #[test]
     fn labels_are_cut_to_their_room() {
         assert_eq!(shortened("abcdef", 100.0, 10.0), "abcdef");
-        assert_eq!(shortened("abcdef", 24.0, 10.0), "abc…");
+        assert_eq!(shortened("abcdef", 30.0, 10.0), "abc…");
         assert_eq!(shortened("abcdef", 5.0, 10.0), "");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Formatter};
 
 use super::{
     BootEntry, BootStore, Container, FatVolume, Inspection, NtfsVolume, Partition, PartitionTable, Scheme, Volume,
+    Windows,
 };
 use crate::types::ByteSize;
 
@@ -30,6 +31,8 @@ impl fmt::Display for Inspection {
             writeln!(f, "  Installation   {}", known(&windows.installation_type))?;
             writeln!(f, "  Version        {}", known(&windows.version))?;
             writeln!(f, "  Computer name  {}", known(&windows.computer_name))?;
+            let Windows { packages, services, drivers, .. } = windows;
+            writeln!(f, "  Registry       {packages} packages installed, {services} services, {drivers} drivers")?;
         }
         if !self.notes.is_empty() {
             writeln!(f, "\nNotes")?;

@@ -1,45 +1,68 @@
 //! What the registry of an installation tells.
 
-use super::Windows;
-use super::volume::Contents;
+use super::files::Files;
+use super::{Windows, hives, registry};
 use crate::error::Error;
 use crate::registry::{Hive, KeyId};
 
-const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
-/// The SOFTWARE hive of a Nano Server has 7 MiB, of a full installation up to 150.
-const MAX_HIVE: u64 = 256 << 20;
+pub(super) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
+pub(super) const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
 
-/// The installation on partition `partition`, if there is one.
-pub(super) fn inspect(contents: &Contents<'_>, partition: u32, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
-    let Contents::Ntfs(_) = contents else { return None };
+/// The installation on the volume of `files`, if there is one.
+pub(super) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
+    files.ntfs()?;
+    let (software, system) = hives(files, note);
+    if software.is_none() && system.is_none() {
+        return None;
+    }
+    let mut windows = Windows { partition: files.partition(), ..Windows::default() };
+    if let Some(hive) = &software
+        && let Some(key) = hive.find(r"Microsoft\Windows NT\CurrentVersion")
+    {
+        let text = |name: &str| text(hive, key, name);
+        windows.product = text("ProductName");
+        windows.edition = text("EditionID");
+        windows.installation_type = text("InstallationType");
+        windows.version = version(hive, key);
+    }
+    if let Some(hive) = &software {
+        let packages = registry::packages(hive);
+        windows.packages = packages.iter().filter(|package| package.is_installed()).count() as u64;
+    }
+    if let Some(hive) = &system {
+        windows.computer_name = computer_name(hive);
+        let services = registry::services(hive);
+        let drivers = services.iter().filter(|service| service.is_driver()).count();
+        windows.drivers = drivers as u64;
+        windows.services = (services.len() - drivers) as u64;
+    }
+    Some(windows)
+}
+
+/// The hives SOFTWARE and SYSTEM, as far as they are there and can be read.
+pub(super) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Option<Hive>, Option<Hive>) {
     let mut hive = |path: &str| {
-        let hive = contents.read_file(path, MAX_HIVE).and_then(|bytes| bytes.map(Hive::parse).transpose());
-        hive.unwrap_or_else(|error| {
+        let found = files.find(path).and_then(|file| match file {
+            Some(file) => hives::open(files, path, file)?.map(Ok).transpose(),
+            None => Ok(None),
+        });
+        found.unwrap_or_else(|error| {
             note(&format!("the registry hive `{path}` is not readable"), error);
             None
         })
     };
-    let (software, system) = (hive(SOFTWARE), hive(SYSTEM));
-    if software.is_none() && system.is_none() {
-        return None;
-    }
-    let mut windows = Windows { partition, ..Windows::default() };
-    if let Some(hive) = software
-        && let Some(key) = hive.find(r"Microsoft\Windows NT\CurrentVersion")
-    {
-        let text = |name: &str| text(&hive, key, name);
-        windows.product = text("ProductName");
-        windows.edition = text("EditionID");
-        windows.installation_type = text("InstallationType");
-        windows.version = version(&hive, key);
-    }
-    windows.computer_name = system.and_then(|hive| {
-        let current = hive.value(hive.find("Select")?, "Current")?.as_dword()?;
-        let key = hive.find(&format!(r"ControlSet{current:03}\Control\ComputerName\ComputerName"))?;
-        text(&hive, key, "ComputerName")
-    });
-    Some(windows)
+    (hive(SOFTWARE), hive(SYSTEM))
+}
+
+/// The set of control keys that the machine starts with.
+pub(super) fn control_set(hive: &Hive) -> Option<KeyId> {
+    let current = hive.value(hive.find("Select")?, "Current")?.as_dword()?;
+    hive.find(&format!("ControlSet{current:03}"))
+}
+
+fn computer_name(hive: &Hive) -> Option<String> {
+    let key = hive.find_from(control_set(hive)?, r"Control\ComputerName\ComputerName")?;
+    text(hive, key, "ComputerName")
 }
 
 /// Since Windows 10 the two first numbers are values of their own, and `CurrentVersion` stays 6.3.
@@ -54,6 +77,6 @@ fn version(hive: &Hive, key: KeyId) -> Option<String> {
     Some(format!("{version}.{build}{revision}"))
 }
 
-fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
+pub(super) fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
     hive.value(key, name)?.text().filter(|text| !text.is_empty())
 }

@@ -7,6 +7,7 @@ use super::{Category, Difference, Place, Report, boot, difference, first_differe
 use crate::error::{Error, Result};
 use crate::inspect::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
 use crate::inspect::image::Image;
+use crate::inspect::listing::{attribute_text, fat_time_text, reparse_target, time_text};
 use crate::inspect::{Volume, hives, sddl, value_text, volume, wof};
 use crate::registry::Hive;
 use crate::types::{FileTime, Utf16Name};
@@ -275,14 +276,14 @@ impl Comparison<'_> {
         }
         let meant = |facts: &Facts| match facts.attributes & !STORAGE_BITS & !NORMAL {
             0 => "none".to_owned(),
-            bits => attribute_names(bits),
+            bits => attribute_text(bits),
         };
         self.texts(Category::Attributes, path, "attributes", Some(meant(a)), Some(meant(b)));
         for (what, old) in &a.times {
             let new = b.times.iter().find(|(other, _)| other == what);
             if let Some((_, new)) = new.filter(|(_, new)| new != old) {
                 let is_fat = *what == "written";
-                let text = |time: u64| if is_fat { fat_time(time as u32) } else { self::time(FileTime(time)) };
+                let text = |time: u64| if is_fat { fat_time_text(time as u32) } else { time_text(FileTime(time)) };
                 self.push(Category::Times, path, what, Some(text(*old)), Some(text(*new)));
             }
         }
@@ -546,25 +547,7 @@ fn kind(file: FileId) -> &'static str {
     if file.is_directory() { "directory" } else { "file" }
 }
 
-/// A time to its last digit.
-pub(super) fn time(time: FileTime) -> String {
-    let (year, month, day, hour, minute, second) = time.civil();
-    let ticks = time.0 % 10_000_000;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ticks:07}")
-}
-
-fn fat_time(time: u32) -> String {
-    let (date, clock) = (time >> 16, time & 0xFFFF);
-    let (year, month, day) = (1980 + (date >> 9), date >> 5 & 15, date & 31);
-    let (hour, minute, second) = (clock >> 11, clock >> 5 & 63, (clock & 31) * 2);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
 fn reparse_text(data: &[u8]) -> String {
     let tag = data.first_chunk().map_or(0, |tag| u32::from_le_bytes(*tag));
-    crate::inspect::listing::reparse_target(data).unwrap_or_else(|| format!("tag {tag:#010x}"))
-}
-
-fn attribute_names(bits: u32) -> String {
-    crate::inspect::listing::attribute_text(bits)
+    reparse_target(data).unwrap_or_else(|| format!("tag {tag:#010x}"))
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::{Category, Place, Report};
 use crate::error::Result;
+use crate::inspect::listing::time_text;
 use crate::inspect::{sddl, value_text};
 use crate::registry::{Hive, KeyId};
 use crate::types::Utf16Name;
@@ -52,7 +53,7 @@ fn key((a, old): (&Hive, KeyId), (b, new): (&Hive, KeyId), place: &Place, report
         let text = |descriptor: Option<&[u8]>| descriptor.map(sddl::text);
         report.values(Category::Security, place, "security", text(a.security(old)), text(b.security(new)))?;
     }
-    let times = [a.key_time(old), b.key_time(new)].map(super::files::time);
+    let times = [a.key_time(old), b.key_time(new)].map(time_text);
     report.values(Category::Times, place, "written", Some(&times[0]), Some(&times[1]))
 }
 

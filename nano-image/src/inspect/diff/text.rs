@@ -1,6 +1,7 @@
 //! Differences as text.
 
 use super::Difference;
+use crate::inspect::text::clean;
 
 /// Puts differences into lines, under headings of what they are in.
 #[derive(Clone, Debug, Default)]
@@ -50,9 +51,4 @@ impl DiffText {
         };
         text + &format!("{indent}{}: {change}\n", clean(what))
     }
-}
-
-/// Text of an image, without characters that command a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

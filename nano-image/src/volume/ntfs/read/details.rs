@@ -236,7 +236,7 @@ impl<'f> NtfsAttribute<'f> {
     }
 
     /// Where its clusters are, ascending in the attribute; none if it lies in the record.
-    pub fn runs(&self) -> impl Iterator<Item = NtfsRun> + 'f {
+    pub fn runs(self) -> impl Iterator<Item = NtfsRun> + 'f {
         let runs = match &self.0.value {
             AttributeValue::Resident(_) => None,
             AttributeValue::NonResident { runs, .. } => Some(runs.list()),
