@@ -162,7 +162,9 @@ fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
     }
     let (Some(found), Some(reader)) = (files.ntfs_file(file)?, files.ntfs()) else { return Ok(row) };
     row.links = found.link_count() as u32;
-    row.attributes = attribute_text(found.standard_information().map_or(0, |facts| facts.attributes.get()));
+    let directory = if row.directory { crate::tree::attribute::DIRECTORY } else { 0 };
+    let bits = found.standard_information().map_or(0, |facts| facts.attributes.get());
+    row.attributes = attribute_text(bits | directory);
     row.modified = found.times().map(|times| time_text(times[1])).unwrap_or_default();
     row.size = found.streams().find(|(name, _)| name.units().is_empty()).map_or(0, |(_, size)| size);
     let clusters = found.attributes().flat_map(|attribute| attribute.runs()).filter(|run| run.lcn.is_some());
