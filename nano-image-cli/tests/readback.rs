@@ -165,7 +165,7 @@ fn containers_identifiers_and_boot_entries_are_compared() {
     let kept = found(&["--ignore", "container,identifiers,times"]);
     let others: Vec<&String> = kept.iter().filter(|line| !line.starts_with(r"file \Windows\Setup")).collect();
     assert!(kept.iter().any(|line| line == script) && others.is_empty(), "{kept:#?}");
-    // Another timeout is a boot setting.
+    // How entries name the partition is a boot setting.
     build(&place, "c.vhdx", &["--computer-name", "web-01"]);
     build(&place, "d.vhdx", &["--computer-name", "web-01", "--bcd-device", "locate"]);
     let run = place.run(&["diff", "c.vhdx", "d.vhdx"]);

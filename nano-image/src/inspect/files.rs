@@ -240,7 +240,7 @@ impl<'a> Files<'a> {
     /// no such stream.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if NTFS compresses (LZNT1) or encrypts it.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted.
     pub fn open_stream(&self, file: FileId, name: &str) -> Result<Option<Stream<'a>>> {
         match (&self.kind, file.place) {
             (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
@@ -249,6 +249,9 @@ impl<'a> Files<'a> {
                     && let Some(algorithm) = wof::algorithm(&file)?
                 {
                     return Ok(Some(Box::new(WofStream::open(reader, &file, algorithm)?)));
+                }
+                if let Some(stream) = reader.compressed_stream(&file, name)? {
+                    return Ok(Some(Box::new(stream)));
                 }
                 Ok(reader.stream(&file, name)?.map(|stream| Box::new(stream) as Stream<'a>))
             }
@@ -273,7 +276,8 @@ impl<'a> Files<'a> {
         let named = file.attributes().filter(|attribute| attribute.kind() == attribute_type::DATA);
         let named = named.map(|stream| (stream.name().clone(), stream.size()));
         let shown = |(name, _): &(Utf16Name, u64)| {
-            !name.units().is_empty() && !(is_wof && name.eq_ignore_case(&wof::STREAM.into()))
+            let is_stored_form = is_wof && name.eq_ignore_case(&wof::STREAM.into());
+            !name.units().is_empty() && !is_stored_form
         };
         Ok(named.filter(shown).collect())
     }

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn descriptors_of_hives_are_told() {
         let bytes = crate::registry::descriptor_for(crate::registry::KEY_ALL_ACCESS, false);
-        assert_eq!(text(&bytes), "O:BAG:SYD:P(A;;KA;;;BA)(A;;KA;;;SY)");
+        assert_eq!(text(&bytes), "O:BAG:SYD:(A;;KA;;;BA)(A;;KA;;;SY)");
         assert_eq!(text(&bytes[..30]), super::super::value_text::hex(&bytes[..30]));
     }
 }

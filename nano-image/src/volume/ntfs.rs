@@ -27,6 +27,7 @@ mod write;
 pub use check::check;
 pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
 pub use read::{
-    NtfsAttribute, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun, NtfsStream, NtfsVolume,
+    NtfsAttribute, NtfsCompressedStream, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun,
+    NtfsStream, NtfsVolume,
 };
 pub use write::VolumeSink;

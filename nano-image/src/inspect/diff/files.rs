@@ -488,10 +488,12 @@ impl Side<'_> {
         match file.security_id().filter(|id| *id != 0) {
             None => Ok(descriptors.of(file)?.map(Arc::from)),
             Some(id) => {
-                if !self.known.contains_key(&id) {
-                    self.known.insert(id, descriptors.get(id)?.into());
+                if let Some(known) = self.known.get(&id) {
+                    return Ok(Some(known.clone()));
                 }
-                Ok(self.known.get(&id).cloned())
+                let descriptor: Arc<[u8]> = descriptors.get(id)?.into();
+                self.known.insert(id, descriptor.clone());
+                Ok(Some(descriptor))
             }
         }
     }

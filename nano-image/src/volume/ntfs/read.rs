@@ -4,6 +4,7 @@
 
 mod details;
 mod index;
+mod lznt1;
 mod mft;
 mod runs;
 mod stream;
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Utf16Name};
 pub use details::{NtfsAttribute, NtfsDescriptors, NtfsName, NtfsRun};
 use index::Index;
+pub use lznt1::NtfsCompressedStream;
 use mft::{Attribute, AttributeValue, Geometry, Record, attribute_list};
 pub use stream::NtfsStream;
 

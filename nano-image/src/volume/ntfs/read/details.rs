@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zerocopy::FromBytes;
 
 use super::mft::{Attribute, AttributeValue, name_of};
-use super::{NtfsFile, NtfsReader, NtfsStream, read_into, read_record};
+use super::{NtfsCompressedStream, NtfsFile, NtfsReader, NtfsStream, read_into, read_record};
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, FileTime, Lcn, Utf16Name, Vcn};
 use crate::volume::ntfs::format::*;
@@ -93,6 +93,15 @@ impl<'a> NtfsReader<'a> {
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is compressed or encrypted by NTFS.
     pub fn attribute_stream(&self, attribute: NtfsAttribute<'_>) -> Result<NtfsStream<'a>> {
         NtfsStream::new(self.volume, self.geometry.cluster_size, attribute.0)
+    }
+
+    /// The decompressed bytes of the stream `name` of `file`, if NTFS compresses it (LZNT1); `None`: it does not.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for another compression.
+    pub fn compressed_stream(&self, file: &NtfsFile, name: &str) -> Result<Option<NtfsCompressedStream<'a>>> {
+        let Some(attribute) = file.attribute(attribute_type::DATA, &name.into()) else { return Ok(None) };
+        NtfsCompressedStream::new(self.volume, self.geometry.cluster_size, attribute)
     }
 
     /// All of an attribute of at most `limit` bytes; `None`: the file has no such attribute.

@@ -46,6 +46,8 @@ pub(super) enum AttributeValue {
         data_size: u64,
         /// Bytes; the rest of the stream reads as zeros.
         initialized_size: u64,
+        /// Log₂ of the clusters that are compressed together; 0: they are not.
+        unit_shift: u8,
     },
 }
 
@@ -115,6 +117,7 @@ impl Attribute {
                 runs,
                 data_size: outside.data_size.get(),
                 initialized_size: outside.initialized_size.get(),
+                unit_shift: outside.compression_unit,
             }
         };
         let attribute = Self {

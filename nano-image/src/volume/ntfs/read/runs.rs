@@ -73,6 +73,18 @@ impl Runs {
         self.list.iter().map(|run| NtfsRun { vcn: run.start, lcn: run.place, clusters: run.len })
     }
 
+    /// Where the `count` clusters of the stream from `first` on are, in pieces; there may be fewer.
+    pub fn pieces(&self, first: Vcn, count: u64) -> Vec<(Option<Lcn>, u64)> {
+        let (mut at, end, mut pieces) = (first.0, first.0.saturating_add(count), Vec::new());
+        let index = self.list.partition_point(|run| run.start.0 + run.len <= at);
+        for run in self.list[index..].iter().take_while(|run| run.start.0 < end) {
+            let len = (run.start.0 + run.len).min(end) - at;
+            pieces.push((run.place.map(|place| Lcn(place.0 + (at - run.start.0))), len));
+            at += len;
+        }
+        pieces
+    }
+
     /// Appends the runs that follow; `None`: they do not follow these.
     pub fn append(&mut self, other: Runs) -> Option<()> {
         if other.first != self.end || other.list.is_empty() {
