@@ -2,6 +2,8 @@
 
 mod machine;
 mod packages;
+pub mod read;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,6 +13,7 @@ use nano_image::{ByteSize, Seed};
 
 use crate::outputs::OutputArgument;
 use packages::EditionName;
+pub use verify::Verify;
 
 /// Builds bootable Windows Nano Server disk images offline, from the install media
 #[derive(Debug, Parser)]
@@ -30,7 +33,12 @@ pub enum Command {
     Packages(PackagesOf),
     Images(Images),
     Inspect(Inspect),
+    Cat(read::Cat),
+    Extract(read::Extract),
+    Diff(read::Diff),
+    Size(read::Size),
     RunHint(RunHint),
+    Verify(Verify),
 }
 
 /// Build a disk image from install media or a WIM
@@ -356,9 +364,10 @@ Examples:
   nano-image images install.wim
   nano-image inspect nano.vhdx
   nano-image run-hint nano.vhdx
+  nano-image verify nano.vhdx
 
 Exit status:
-  0 done   2 wrong usage or recipe   3 not found   4 broken or unsupported input
+  0 done   1 verify found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
   5 disk too small   6 input/output error   130 stopped";
 
 const BUILD_EXAMPLES: &str = "\

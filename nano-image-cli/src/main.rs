@@ -2,6 +2,7 @@
 
 mod args;
 mod build;
+mod diff;
 mod images;
 mod inspect;
 mod launch;
@@ -9,9 +10,12 @@ mod outputs;
 mod packages;
 mod plan;
 mod progress;
+mod read;
 mod recipe;
 mod report;
 mod secret;
+mod size;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,12 +31,23 @@ fn main() -> ExitCode {
     };
     let json_errors = matches!(&arguments.command, Command::Build(build) | Command::Plan(build) if build.json_errors());
     let result = match &arguments.command {
+        Command::Verify(arguments) => match verify::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Build(arguments) => build::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Packages(arguments) => packages::run(arguments),
         Command::Images(arguments) => images::run(arguments),
         Command::Inspect(arguments) if arguments.launch => launch::run(&arguments.image, arguments.json),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Cat(arguments) => read::cat(arguments),
+        Command::Extract(arguments) => read::extract(arguments),
+        Command::Diff(arguments) => match diff::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Size(arguments) => size::run(arguments),
         Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
     };
     match result {

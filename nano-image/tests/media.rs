@@ -148,7 +148,7 @@ fn media_of_all_releases_are_read() {
                 assert_eq!(media.package(role.package()).unwrap().name, role.package());
             }
             assert_eq!(media.package("SCVMM").is_ok(), release.build() >= Release::Tp4.build());
-            let mut select = |name: &str| media.select(&[name.to_owned()], info).map(|found| found.warnings.len());
+            let select = |name: &str| media.select(&[name.to_owned()], info).map(|found| found.warnings.len());
             assert_eq!(
                 select(Deployment::Host.package()).unwrap(),
                 usize::from(release.build() < Release::Tp5.build())

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::{AssemblyIdentity, Version};
 use super::mum::{Condition, Parent};
-use super::resolve::{ResolvedPackage, UpdateState};
 use crate::content::{BlobStore, Content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Hive, KeyId};
@@ -127,28 +126,16 @@ impl Installed {
             && parent.parents.iter().all(|parent| self.has_parent(parent))
     }
 
-    /// Whether the condition holds in the image, or with what is to be installed before.
-    pub(super) fn holds(&self, condition: &Condition, resolved: &[ResolvedPackage]) -> bool {
+    /// Whether the condition holds in the image.
+    pub fn holds(&self, condition: &Condition) -> bool {
         match condition {
             Condition::Update { parents, name } => {
-                let is_parent = |identity: &AssemblyIdentity| parents.iter().any(|parent| parent.fits(identity));
-                let is_on =
-                    |(update, state): &(String, u32)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED;
-                let mut installed = self.packages.iter().filter(|package| is_parent(&package.identity));
-                let mut resolved = resolved.iter().filter(|package| is_parent(package.identity()));
-                installed.any(|package| package.updates.iter().any(is_on))
-                    || resolved.any(|package| {
-                        let mut updates = package.updates.iter();
-                        updates.any(|update| {
-                            update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed
-                        })
-                    })
+                let is_parent =
+                    |package: &&InstalledPackage| parents.iter().any(|parent| parent.fits(&package.identity));
+                let mut updates = self.packages.iter().filter(is_parent).flat_map(|package| &package.updates);
+                updates.any(|(update, state)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED)
             }
-            Condition::Component(identity) => {
-                let families = resolved.iter().flat_map(|package| &package.components);
-                let mut families = families.map(|component| &component.manifest.manifest.identity);
-                self.winner(identity).is_some() || families.any(|other| other.is_family(identity))
-            }
+            Condition::Component(identity) => self.winner(identity).is_some(),
         }
     }
 

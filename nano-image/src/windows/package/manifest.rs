@@ -182,13 +182,8 @@ impl Manifest {
             "memberships" => self.read_memberships(element),
             "trustInfo" => self.read_trust(element),
             "dependency" => self.read_dependency(element)?,
-            "taskScheduler" => self.unhandled(element, "scheduled tasks are registered by a running Windows only"),
-            "networkComponents" => {
-                self.unhandled(element, "the bindings of network components are made by a running Windows only");
-            }
-            "genericCommands" | "genericCommand" => self.unhandled(element, "a program would have to run"),
             name if WITHOUT_EFFECT.contains(&name) => {}
-            _ => self.unhandled(element, "only an installer of Windows knows what it does"),
+            name => self.unhandled(element, online_reason(name)),
         }
         Ok(())
     }
@@ -273,6 +268,35 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Why an element is left to a running Windows.
+fn online_reason(name: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 15] = [
+        ("taskScheduler", "scheduled tasks are registered by a running Windows only"),
+        ("networkComponents", "the bindings of network components are made by a running Windows only"),
+        ("genericCommands", "a program would have to run"),
+        ("genericCommand", "a program would have to run"),
+        ("mof", "WMI classes are compiled by a running Windows only"),
+        ("imaging", "it is registered with sysprep by an installer of Windows only"),
+        ("sppInstaller", "licenses are installed by a running Windows only"),
+        ("bcdedit", "boot entries are made when the image is built"),
+        ("bfsvc", "boot files are put into place when the image is built"),
+        ("SecureBoot", "variables of the firmware are set by a running Windows only"),
+        ("HTTPAI", "URLs are reserved by a running Windows only"),
+        ("iisSetup", "IIS is set up by a running Windows only"),
+        ("msdtc", "MSDTC is set up by a running Windows only"),
+        ("configureNetFx", ".NET is set up by a running Windows only"),
+        ("cleanupCache", "caches are cleaned by a running Windows only"),
+    ];
+    let known = KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, why)| *why);
+    let lower = name.to_ascii_lowercase();
+    known.unwrap_or(match lower.as_str() {
+        lower if lower.starts_with("winsock") => "network providers are registered by a running Windows only",
+        lower if lower.starts_with("msmq") => "message queuing is set up by a running Windows only",
+        lower if lower.starts_with("appx") => "apps are registered by a running Windows only",
+        _ => "the element is not known",
+    })
 }
 
 /// The identity that `element` names.

@@ -69,8 +69,9 @@ impl Payload {
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    while let Some(source) = cabinets.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let index = cabinets.iter().position(|other| std::ptr::eq(other, source)).unwrap_or(0);
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(source) = cabinets.get(index) else { break };
                         let read = read(source, &shared);
                         *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
                     }

@@ -7,13 +7,13 @@ mod closure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cabinet::{Mum, PackageCabinet, StoredManifest};
 use super::identity::AssemblyIdentity;
 use super::installed::Installed;
-use super::mum::{Item, Update};
+use super::mum::{Condition, Item, Parent, Update};
 use crate::error::{Error, ErrorKind, Result};
 use closure::Closure;
 
@@ -115,13 +115,21 @@ pub fn resolve(
     let mut missing = Missing::default();
     let mut notes = Vec::new();
     let roots = applicable::order(given, installed, architecture, &mut missing, &mut notes);
+    let mut by_id: BTreeMap<String, Vec<(usize, &Arc<Mum>)>> = BTreeMap::new();
+    for (index, given) in given.iter().enumerate() {
+        for mum in &given.cabinet.packages {
+            by_id.entry(lower_id(&mum.package.identity)).or_default().push((index, mum));
+        }
+    }
     let mut resolver = Resolver {
         given,
         installed,
         features,
         known_features: BTreeSet::new(),
         packages: Vec::new(),
-        resolved: BTreeSet::new(),
+        by_id,
+        resolved: BTreeMap::new(),
+        by_name: BTreeMap::new(),
         closure: Closure::new(given, installed),
         missing,
         notes,
@@ -168,8 +176,12 @@ struct Resolver<'a> {
     /// In lower case, as they are written.
     known_features: BTreeSet<String>,
     packages: Vec<ResolvedPackage>,
-    /// Package identifiers in lower case.
-    resolved: BTreeSet<String>,
+    /// The packages in the cabinets, by identifier in lower case.
+    by_id: BTreeMap<String, Vec<(usize, &'a Arc<Mum>)>>,
+    /// Identifiers in lower case of the packages that were begun, and whether they are complete.
+    resolved: BTreeMap<String, bool>,
+    /// What was begun, by name in lower case.
+    by_name: BTreeMap<String, Vec<AssemblyIdentity>>,
     closure: Closure<'a>,
     missing: Missing,
     notes: Vec<String>,
@@ -222,7 +234,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>) {
-        if self.resolved.insert(mum.package.identity.package_id().to_ascii_lowercase()) {
+        let identity = &mum.package.identity;
+        let id = lower_id(identity);
+        if !self.resolved.contains_key(&id) {
+            self.resolved.insert(id, false);
+            self.by_name.entry(identity.name.to_ascii_lowercase()).or_default().push(identity.clone());
             let first_part = self.packages.len();
             stack.push(Frame { cabinet, mum, updates: Vec::new(), next: (0, 0), first_part });
         }
@@ -230,38 +246,42 @@ impl<'a> Resolver<'a> {
 
     /// Goes into the package `identity` that `owner` names.
     fn child(&mut self, stack: &mut Vec<Frame>, identity: &AssemblyIdentity, cabinet: usize, owner: &Mum) {
-        let order = [cabinet].into_iter().chain((0..self.given.len()).filter(|index| *index != cabinet));
-        let found = order.into_iter().find_map(|index| {
-            let packages = &self.given[index].cabinet.packages;
-            let found = packages.iter().find(|mum| mum.package.identity.is(identity));
-            found.map(|mum| (index, mum.clone()))
+        let id = identity.package_id();
+        let found = self.by_id.get(&lower_id(identity)).and_then(|found| {
+            let here = found.iter().find(|(index, _)| *index == cabinet);
+            here.or(found.first()).copied()
         });
         let Some((index, mum)) = found else {
             if self.installed.package(identity).is_none() {
                 let path = self.given[cabinet].cabinet.path.display();
-                self.missing.add(format!(
-                    "the package `{}`, a part of `{}`, is not in {path} ({SOURCE_MISSING})",
-                    identity.package_id(),
-                    owner.package.identity.package_id()
-                ));
+                let owner = owner.package.identity.package_id();
+                let text = format!("the package `{id}`, a part of `{owner}`, is not in {path} ({SOURCE_MISSING})");
+                self.missing.add(text);
             }
             return;
         };
-        if stack.iter().any(|frame| frame.mum.package.identity.is(identity)) {
-            self.missing.add(format!("the package `{}` contains itself ({INVALID_PACKAGE})", identity.package_id()));
+        if self.resolved.get(&lower_id(identity)) == Some(&false) {
+            self.missing.add(format!("the package `{id}` contains itself ({INVALID_PACKAGE})"));
             return;
         }
         let parents = &mum.package.parents;
-        let is_open = |parent: &super::mum::Parent| stack.iter().any(|frame| parent.fits(&frame.mum.package.identity));
-        let is_done = |parent: &super::mum::Parent| {
-            self.packages.iter().any(|package| parent.fits(package.identity())) || self.installed.has_parent(parent)
-        };
-        if parents.is_empty() || parents.iter().any(|parent| is_open(parent) || is_done(parent)) {
-            self.push(stack, index, mum);
+        if parents.is_empty() || parents.iter().any(|parent| self.has_parent(parent)) {
+            self.push(stack, index, mum.clone());
         } else {
-            let id = identity.package_id();
             self.notes.push(format!("`{id}` is left out: what it extends is not in the image"));
         }
+    }
+
+    /// Whether the parent is in the image or will be.
+    fn has_parent(&self, parent: &Parent) -> bool {
+        let begun = |name: &str| match name {
+            "*" => self.by_name.values().flatten().any(|identity| parent.fits(identity)),
+            name => {
+                let same_name = self.by_name.get(&name.to_ascii_lowercase());
+                same_name.is_some_and(|same_name| same_name.iter().any(|identity| parent.fits(identity)))
+            }
+        };
+        self.installed.has_parent(parent) || parent.identities.iter().any(|name| begun(&name.identity.name))
     }
 
     /// Records a package whose updates are all seen.
@@ -280,22 +300,36 @@ impl<'a> Resolver<'a> {
         for part in &mut self.packages[frame.first_part..] {
             part.owner.get_or_insert(index);
         }
+        self.resolved.insert(id.to_ascii_lowercase(), true);
         let components = self.closure.take();
         let Frame { cabinet, mum, updates, .. } = frame;
         self.packages.push(ResolvedPackage { mum, cabinet, owner: None, updates, components });
     }
 
     fn state(&mut self, update: &Update) -> UpdateState {
-        let packages = &self.packages;
-        let holds = |condition: &_| self.installed.holds(condition, packages);
-        if !update.applicable.is_empty() && !update.applicable.iter().any(holds) {
+        if !update.applicable.is_empty() && !update.applicable.iter().any(|condition| self.holds(condition)) {
             return UpdateState::NotApplicable;
         }
         let Some(selectable) = &update.selectable else { return UpdateState::Installed };
-        let is_on = selectable.default || selectable.conditions.iter().any(holds);
+        let is_on = selectable.default || selectable.conditions.iter().any(|condition| self.holds(condition));
         self.known_features.insert(update.name.clone());
         let is_named = self.features.iter().any(|feature| feature.eq_ignore_ascii_case(&update.name));
         if is_on || is_named { UpdateState::Installed } else { UpdateState::Staged }
+    }
+
+    /// Whether the condition holds in the image, or with what is installed before.
+    fn holds(&self, condition: &Condition) -> bool {
+        self.installed.holds(condition)
+            || match condition {
+                Condition::Component(identity) => self.closure.has_family(identity),
+                Condition::Update { parents, name } => {
+                    let is_parent =
+                        |package: &&ResolvedPackage| parents.iter().any(|parent| parent.fits(package.identity()));
+                    let mut updates = self.packages.iter().filter(is_parent).flat_map(|package| &package.updates);
+                    updates
+                        .any(|update| update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed)
+                }
+            }
     }
 
     fn finish(mut self) -> Result<Resolution> {
@@ -344,4 +378,9 @@ impl<'a> Resolver<'a> {
             }
         }
     }
+}
+
+/// The identifier of a package, for comparison.
+fn lower_id(identity: &AssemblyIdentity) -> String {
+    identity.package_id().to_ascii_lowercase()
 }

@@ -49,7 +49,7 @@ fn all_packages_with_languages_and_an_update() {
     let part = report.packages.iter().find(|package| package.id.starts_with("Microsoft-NanoServer-Guest-merged"));
     assert_eq!(part.unwrap().part_of.as_ref(), Some(&root.unwrap().id));
     let mut after: State = nano_cbs_state("ServerDatacenterNano");
-    after.install(&cabinets);
+    after.install_all(&cabinets);
     // A feature that is off is noted as staged, of which the list knows nothing.
     compare_notes(&tree, &*store, &after, false);
 
@@ -67,7 +67,7 @@ fn the_order_of_cabinets_does_not_matter() {
     let pair = nano::package("Guest", 100_000);
     let cabinets = [source("a.cab", pair.neutral.to_bytes(form)), source("b.cab", pair.language.to_bytes(form))];
     let mut after = nano_cbs_state("ServerDatacenterNano");
-    after.install(&[&pair.neutral, &pair.language]);
+    after.install_all(&[&pair.neutral, &pair.language]);
     let [one, other] = [[0, 1], [1, 0]].map(|order| {
         let cabinets = order.map(|index| cabinets[index].clone()).to_vec();
         let (tree, store, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();

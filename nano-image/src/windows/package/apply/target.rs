@@ -155,7 +155,10 @@ fn versions(tree: &FileTree) -> BTreeMap<NodeId, Version> {
             for entry in tree[node].children.iter().flatten().map(|(_, entry)| entry) {
                 match tree[entry.node].is_directory() {
                     true => open.push(entry.node),
-                    false => drop(versions.insert(entry.node, version)),
+                    false => {
+                        let known = versions.entry(entry.node).or_insert(version);
+                        *known = version.max(*known);
+                    }
                 }
             }
         }

@@ -150,7 +150,7 @@ fn everything_that_a_manifest_can_ask_for() {
     let files: [(&str, &[u8]); 3] = [("part.exe", b"program"), ("state.dat", b"state"), ("only.dll", b"")];
     let done = install(&[package("Part", "1.0.0.0", content, &files)], false).unwrap();
     let gaps = [
-        ("bfsvc", "only an installer of Windows knows what it does"),
+        ("bfsvc", "boot files are put into place when the image is built"),
         ("registryKey", "the key is in no hive of an image"),
     ];
     assert_eq!(done.gaps(), gaps);

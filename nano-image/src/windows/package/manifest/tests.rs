@@ -1,5 +1,7 @@
 //! Manifests as their schema allows them.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::registry::ValueKind;
 
@@ -183,5 +185,24 @@ fn manifests_of_windows_are_read() {
             count += 1;
         }
         assert!(count > 3, "{folder}: {count}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(element in "[a-zA-Z]{0,12}", attribute in "[a-zA-Z:]{1,12}", value in ".{0,40}") {
+        let value = value.replace(['&', '<', '"'], "");
+        let parts = [
+            format!("<{element} {attribute}=\"{value}\"/>"),
+            format!("<file name=\"{value}\" {attribute}=\"{value}\"><hash><DigestMethod Algorithm=\"x#sha256\"/><DigestValue>{value}</DigestValue></hash></file>"),
+            format!("<registryKeys><registryKey keyName=\"{value}\"><registryValue valueType=\"{value}\" value=\"{value}\"/></registryKey></registryKeys>"),
+            format!("<memberships><categoryMembership><id/><categoryInstance><serviceData name=\"a\" {attribute}=\"{value}\"/></categoryInstance></categoryMembership></memberships>"),
+        ];
+        for part in parts {
+            let _ = try_parse(&part);
+        }
+        for kind in ["REG_DWORD", "REG_QWORD", "REG_MULTI_SZ", "00020001"].map(|name| registry::value_kind(name).unwrap()) {
+            let _ = (decode_value(kind, &value), decode_default(kind, &value));
+        }
     }
 }

@@ -40,7 +40,7 @@ fn notes_are_those_that_the_generator_of_images_makes() {
     let before = nano_cbs_state("ServerDatacenterNano");
     let guest = nano::guest();
     let mut after: State = before.clone();
-    after.install(&[&guest]);
+    after.install(&guest);
     let mut tree = testing::image(&before);
     assert_eq!(install(&mut tree, &guest), Recorded::Completely);
     testing::compare_notes(&tree, &NoBlobs, &after, true);
@@ -68,7 +68,8 @@ fn an_odd_name_in_the_image_stops_it() {
 
 #[test]
 fn unknown_forms_stop_it() {
-    let cases: [(&str, &str, fn(&mut Hive)); 4] = [
+    type Case = (&'static str, &'static str, fn(&mut Hive));
+    let cases: [Case; 4] = [
         (SOFTWARE, "CurrentState", |hive| {
             let packages = hive.find(&format!(r"{SERVICING}\Packages")).unwrap();
             for key in hive.subkeys(packages) {

@@ -16,6 +16,10 @@ pub(super) struct Closure<'a> {
     /// For each cabinet: components by name in lower case.
     by_name: Vec<BTreeMap<String, Vec<&'a Arc<StoredManifest>>>>,
     found: BTreeMap<String, Found>,
+    /// Versionless key forms of what was found.
+    families: BTreeSet<String>,
+    /// Key forms of what updates name, and whether all of those only stage it.
+    deployments: BTreeMap<String, bool>,
     /// Cabinets with components whose texts are not in the same one.
     pub untranslated: BTreeSet<usize>,
     /// Key forms of what was found since the last [`take`](Self::take), in order.
@@ -53,6 +57,8 @@ impl<'a> Closure<'a> {
             installed,
             by_name: by_name.collect(),
             found: BTreeMap::new(),
+            families: BTreeSet::new(),
+            deployments: BTreeMap::new(),
             untranslated: BTreeSet::new(),
             fresh: Vec::new(),
         }
@@ -78,19 +84,27 @@ impl<'a> Closure<'a> {
         self.visit(index, file, missing);
         // Everything below it belongs to this deployment.
         let deployment = file.manifest.identity.clone();
+        let key = deployment.key_form();
+        let is_new = match self.deployments.get(&key) {
+            Some(known) if !known | staged => return,
+            known => known.is_none(),
+        };
+        self.deployments.insert(key.clone(), staged);
         let mut seen = BTreeSet::new();
-        let mut stack = vec![deployment.key_form()];
+        let mut stack = vec![key];
         while let Some(key) = stack.pop() {
-            if !seen.insert(key.clone()) {
-                continue;
-            }
-            let Some(found) = self.found.get_mut(&key) else { continue };
-            if !found.component.deployments.contains(&deployment) {
+            let Some(found) = self.found.get_mut(&key).filter(|_| seen.insert(key)) else { continue };
+            if is_new {
                 found.component.deployments.push(deployment.clone());
             }
             found.component.staged &= staged;
             stack.extend(found.needs.iter().cloned());
         }
+    }
+
+    /// Whether a version of the component was found.
+    pub fn has_family(&self, identity: &AssemblyIdentity) -> bool {
+        self.families.contains(&identity.versionless_key_form())
     }
 
     /// The components found since the last call, in order.
@@ -180,6 +194,7 @@ impl<'a> Closure<'a> {
                 let manifest = file.clone();
                 let component = ResolvedComponent { manifest, cabinet, staged: true, deployments: Vec::new() };
                 self.fresh.push(key.clone());
+                self.families.insert(file.manifest.identity.versionless_key_form());
                 self.found.insert(key, Found { component, needs });
                 continue;
             };

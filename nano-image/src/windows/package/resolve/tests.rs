@@ -101,8 +101,8 @@ fn what_is_installed_is_left_out_with_a_note() {
 #[test]
 fn parents_come_first_and_updates_last() {
     let foundation = nano::foundation_identity();
-    let base = package("Base", &[foundation.clone()], vec![component("B")]);
-    let mut language = package("Base", &[base.root.identity.clone()], vec![]);
+    let base = package("Base", std::slice::from_ref(&foundation), vec![component("B")]);
+    let mut language = package("Base", std::slice::from_ref(&base.root.identity), vec![]);
     language.root.identity = language.root.identity.language("en-US");
     language.components[0].identity = Identity::component("Base-Deployment-LP").language("en-US");
     language.root.updates[0].what = What::Component(language.components[0].identity.clone());
@@ -150,7 +150,8 @@ fn everything_that_is_missing_is_named_at_once() {
 #[test]
 fn circles_of_packages_are_refused_and_of_components_not() {
     let (one, two) = (Identity::package("One"), Identity::package("Two"));
-    let [first, second] = [package("One", &[two.clone()], vec![]), package("Two", &[one.clone()], vec![])];
+    let [first, second] =
+        [package("One", std::slice::from_ref(&two), vec![]), package("Two", std::slice::from_ref(&one), vec![])];
     let error = run(&[&first, &second], &[]).unwrap_err();
     assert!(error.to_string().contains("needs a package that needs it"), "{error}");
     let alone = run(&[&first], &[]).unwrap_err();
@@ -215,4 +216,28 @@ fn the_later_of_two_versions_is_taken() {
     assert_eq!(resolution.packages.len(), 1);
     assert_eq!(resolution.packages[0].identity().version.to_string(), "10.0.14393.5");
     assert_eq!(resolution.notes.len(), 2, "{:?}", resolution.notes);
+}
+
+#[test]
+fn large_updates_take_no_more_than_their_size() {
+    const COUNT: usize = 2000;
+    let foundation = nano::foundation_identity();
+    let shared = component("Shared");
+    let mut children = Vec::new();
+    let mut components = vec![shared.clone()];
+    for index in 0..COUNT {
+        let deployment = Component::deployment(Identity::component(&format!("D{index}")), [&shared.identity]);
+        let update = What::Component(deployment.identity.clone());
+        let next = (index + 1 < COUNT).then(|| What::Package(Identity::package(&format!("Child-{}", index + 1))));
+        let identity = Identity::package(&format!("Child-{index}"));
+        children.push(Package::new(identity, std::slice::from_ref(&foundation), next.into_iter().chain([update])));
+        components.push(deployment);
+    }
+    let first = What::Package(Identity::package("Child-0"));
+    let root = Package::new(Identity::package("Large"), std::slice::from_ref(&foundation), [first]);
+    let resolution = run(&[&Cabinet { root, children, components }], &[]).unwrap();
+    assert_eq!(resolution.packages.len(), COUNT + 1);
+    assert_eq!(resolution.packages[0].identity().name, format!("Child-{}", COUNT - 1), "the innermost is first");
+    let shared = &resolution.packages[0].components[0];
+    assert_eq!((&*shared.manifest.manifest.identity.name, shared.deployments.len()), ("Shared", COUNT));
 }

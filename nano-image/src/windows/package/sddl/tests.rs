@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const TRUSTED_INSTALLER: &str = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464";
@@ -109,5 +111,14 @@ fn what_is_not_sddl_is_refused() {
         // A malformed parent gives nothing.
         let parent = vec![0xFF; length];
         assert_eq!(entries(&compile("D:", ObjectClass::File, Some(&parent)).unwrap(), 16), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_panic(text in "[OGDSPAI:();0-9x-]{0,60}|([OGDS]:(P|AI)?(\\(A;(CI|OI)?;(FA|GA|KR);;;(SY|BA|S-1-5-9)\\))*){0,3}|.{0,30}", parent in prop::collection::vec(any::<u8>(), 0..80)) {
+        for class in [ObjectClass::File, ObjectClass::Directory, ObjectClass::Key, ObjectClass::Service] {
+            let _ = compile(&text, class, Some(&parent));
+        }
     }
 }

@@ -128,7 +128,7 @@ fn all_packages_leave_what_another_implementation_expects() {
     let dictionary = wcp::dictionary();
     let mut cabinets: Vec<&Cabinet> = pairs.iter().flat_map(|pair| [&pair.neutral, &pair.language]).collect();
     let source = |index: usize, cabinet: &Cabinet| {
-        let manifests = if index % 2 == 0 { Manifests::Plain } else { Manifests::Compressed(&dictionary) };
+        let manifests = if index.is_multiple_of(2) { Manifests::Plain } else { Manifests::Compressed(&dictionary) };
         let bytes = cabinet.to_bytes(Form { method: Method::Mszip, manifests });
         CabinetSource { path: format!("{index}.cab").into(), data: Arc::new(bytes) }
     };
@@ -139,7 +139,7 @@ fn all_packages_leave_what_another_implementation_expects() {
     };
     cabinets.push(&servicing);
     let mut after = before.clone();
-    after.install(&cabinets);
+    after.install_all(&cabinets);
 
     let (mut tree, mut store) = (image(&before), Arc::new(NoBlobs) as Arc<dyn BlobStore>);
     let options = InstallOptions { architecture: "amd64", time: TIME, scratch: None, strict: false };
