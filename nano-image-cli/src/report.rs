@@ -60,22 +60,31 @@ pub fn output(text: &str) -> Result<()> {
 /// Tables of the packages and drivers of an image, with what each costs; empty without any.
 pub fn additions(report: &Report) -> String {
     let mut text = String::new();
-    // What a package is made of counts as its own.
-    let packages: Vec<&InstalledPackage> = report.packages.iter().filter(|package| package.part_of.is_none()).collect();
-    if !packages.is_empty() {
-        let mut rows: Vec<[String; 5]> = Vec::new();
-        let mut all = (0, 0, 0);
-        for package in packages {
-            let parts = parts_of(report, package);
-            let sum = |of: fn(&InstalledPackage) -> u64| parts.iter().map(|part| of(part)).sum::<u64>();
-            let (files, components, bytes) =
-                (sum(|part| part.files), sum(|part| part.components), sum(|part| part.bytes_added));
-            all = (all.0 + files, all.1 + components, all.2 + bytes);
-            rows.push(package_row(&short(&package.id), files, components, bytes));
+    // What a package is made of counts as its own, and so do its languages.
+    let mut rows: Vec<(&str, [u64; 3])> = Vec::new();
+    for package in report.packages.iter().filter(|package| package.part_of.is_none()) {
+        let name = package.id.split('~').next().unwrap_or_default();
+        let index = rows.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            rows.push((name, [0; 3]));
+            rows.len() - 1
+        });
+        for part in parts_of(report, package) {
+            add(&mut rows[index].1, [part.files, part.components, part.bytes_added]);
         }
-        if rows.len() > 1 {
-            rows.push(package_row("all", all.0, all.1, all.2));
-        }
+    }
+    if rows.len() > 1 {
+        let mut all = [0; 3];
+        rows.iter().for_each(|(_, sums)| add(&mut all, *sums));
+        rows.push(("all", all));
+    }
+    if !rows.is_empty() {
+        let rows: Vec<[String; 5]> = rows
+            .into_iter()
+            .map(|(name, [files, components, bytes])| {
+                let size = ByteSize::new(bytes).to_string();
+                [name.into(), files.to_string(), components.to_string(), bytes.to_string(), size]
+            })
+            .collect();
         text += &table(["package", "files", "components", "bytes", "size"], &rows);
     }
     let drivers = report.drivers.iter().filter_map(|driver| {
@@ -104,18 +113,8 @@ fn parts_of<'a>(report: &'a Report, package: &'a InstalledPackage) -> Vec<&'a In
     parts
 }
 
-fn package_row(name: &str, files: u64, components: u64, bytes: u64) -> [String; 5] {
-    [name.into(), files.to_string(), components.to_string(), bytes.to_string(), ByteSize::new(bytes).to_string()]
-}
-
-/// Name, and language if there is one, of `Name~token~arch~lang~version`.
-fn short(id: &str) -> String {
-    let fields: Vec<&str> = id.split('~').collect();
-    match fields[..] {
-        [name, _, _, language, _] if !language.is_empty() => format!("{name} {language}"),
-        [name, ..] => name.into(),
-        [] => String::new(),
-    }
+fn add(sums: &mut [u64; 3], more: [u64; 3]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 /// `text` without control characters: names in files of strangers must not steer the terminal.
