@@ -156,3 +156,99 @@ fn packages_are_installed_and_their_cost_is_told() {
     let plan = place.run(&[&["plan", "-o", "all.vhdx"], &media[..], &all].concat()).ok().json();
     assert_eq!(plan, made);
 }
+
+/// A driver of a storage adapter, in a folder of its own.
+fn driver(place: &Place) {
+    fs::create_dir(place.path("driver")).unwrap();
+    let inf = "[Version]\nSignature=\"$Windows NT$\"\nClass=SCSIAdapter\n\
+               ClassGuid={4D36E97B-E325-11CE-BFC1-08002BE10318}\nProvider=%V%\nDriverVer=12/02/2021,1.2.3.4\n\
+               CatalogFile=teststor.cat\n[SourceDisksNames]\n1=%V%\n[SourceDisksFiles]\nteststor.sys=1\n\
+               [DestinationDirs]\nDefaultDestDir=12\n[Manufacturer]\n%V%=M,NTamd64\n[M.NTamd64]\n\
+               %V%=I,PCI\\VEN_1111&DEV_0001\n[I]\nCopyFiles=F\n[F]\nteststor.sys\n[I.Services]\n\
+               AddService=teststor,2,S\n[S]\nServiceType=1\nStartType=0\nErrorControl=1\n\
+               ServiceBinary=%12%\\teststor.sys\n[Strings]\nV=\"Test\"\n";
+    for (name, bytes) in [("teststor.inf", inf.as_bytes()), ("teststor.sys", b"MZ driver"), ("teststor.cat", b"cat")] {
+        fs::write(place.path("driver").join(name), bytes).unwrap();
+    }
+}
+
+#[test]
+fn updates_features_and_drivers_are_added() {
+    let place = media();
+    driver(&place);
+    let update = nano::servicing(100_000).to_bytes(Release::Rtm.form(&fixtures::packages::wcp::dictionary()));
+    fs::write(place.path("update.cab"), update).unwrap();
+    let media = ["--media", "media", "--edition", "standard", "--size", "512M", "--json"];
+    let plan = |more: &[&str]| place.run(&[&["plan"], &media[..], more].concat());
+    let files = |report: &Value| report["files"].as_u64().unwrap();
+
+    let plain = plan(&["--storage"]).ok().json();
+    let featured = plan(&["--storage", "--feature", "replica"]).ok().json();
+    assert!(files(&featured) >= files(&plain) && featured["seed"] != plain["seed"]);
+    plan(&["--storage", "--feature", "Replicas"]).fails(3, &["`Replicas`", "Replica"]);
+
+    let updated = plan(&["--storage", "--servicing-package", "update.cab"]).ok().json();
+    let last = updated["packages"].as_array().unwrap().iter().rfind(|package| package["part-of"].is_null()).unwrap();
+    assert!(last["id"].as_str().unwrap().starts_with("Package_for_KB4000001~"), "{last}");
+
+    let driven = plan(&["--driver", "driver"]).ok().json();
+    assert_eq!(driven["drivers"][0]["published"], "oem0.inf");
+    assert_eq!(driven["drivers"][0]["services"][0], "teststor");
+    assert_eq!(driven["drivers"][0]["boot-critical"], true);
+    let text =
+        String::from_utf8(place.run(&[&["plan", "--driver", "driver"], &media[..6]].concat()).ok().stdout).unwrap();
+    assert!(text.contains("teststor.inf  oem0.inf   SCSIAdapter  1.2.3.4"), "{text}");
+    // The driver's bytes count, not where it is.
+    fs::rename(place.path("driver"), place.path("elsewhere")).unwrap();
+    assert_eq!(plan(&["--driver", "elsewhere/teststor.inf"]).ok().json()["seed"], driven["seed"]);
+    fs::write(place.path("elsewhere/teststor.sys"), "MZ other").unwrap();
+    assert_ne!(plan(&["--driver", "elsewhere"]).ok().json()["seed"], driven["seed"]);
+    fs::remove_file(place.path("elsewhere/teststor.sys")).unwrap();
+    plan(&["--driver", "elsewhere"]).fails(3, &["teststor.sys"]);
+
+    // What only Windows can do is a warning, or an error if that is wanted.
+    let warned = plan(&["--compute"]).ok();
+    assert!(warned.stderr.contains("Compute") && warned.stderr.contains("not applied whole"), "{}", warned.stderr);
+    plan(&["--compute", "--strict"]).fails(4, &["mof", "strict"]);
+    plan(&["--package", "ShieldedVM"]).fails(3, &["ShieldedVM", "0x800f081e", "ServerDatacenterNano"]);
+    plan(&["--package", "NPDS"]).fails(3, &["NPDS", "Defender"]);
+}
+
+#[test]
+fn packages_of_an_answer_file_are_installed() {
+    let place = media();
+    let answer = |packages: &str| {
+        let text = format!(
+            "<unattend xmlns='urn:schemas-microsoft-com:unattend'><servicing>{packages}</servicing></unattend>"
+        );
+        fs::write(place.path("answer.xml"), text).unwrap();
+        place.run(&["plan", "--json", "--media", "media", "--image", "2", "--size", "512M", "--unattend", "answer.xml"])
+    };
+    let package = |action: &str, name: &str, language: &str, source: &str| {
+        format!(
+            "<package action='{action}'><assemblyIdentity name='{name}' version='10.0.14393.0' language='{language}' \
+             processorArchitecture='amd64' publicKeyToken='31bf3856ad364e35'/><source location='{source}'/></package>"
+        )
+    };
+    let names = |run: support::Run| costs(&run.ok().json()).into_keys().collect::<Vec<_>>();
+    let flags = ["plan", "--json", "--media", "media", "--image", "2", "--size", "512M", "--package", "Guest"];
+    let by_flag = names(place.run(&flags));
+    assert_eq!(by_flag, [GUEST]);
+    let by_name = package("install", GUEST, "neutral", "") + &package("install", GUEST, "en-US", "");
+    assert_eq!(names(answer(&by_name)), by_flag);
+    // Its identity has another name than its cabinet, which is found by the source.
+    let iis = package(
+        "install",
+        "Microsoft-NanoServer-IIS-Feature-Package",
+        "neutral",
+        r"c:\x\Microsoft-NanoServer-IIS-Package.cab",
+    );
+    assert_eq!(names(answer(&iis)), ["Microsoft-NanoServer-IIS-Feature-Package"]);
+    // A cabinet beside the answer file.
+    fs::copy(place.path("media/NanoServer/Packages").join(format!("{GUEST}.cab")), place.path("g.cab")).unwrap();
+    assert_eq!(names(answer(&package("install", "anything", "neutral", r"%configsetroot%\g.cab"))), by_flag);
+
+    let run = answer(&package("remove", GUEST, "neutral", "")).ok();
+    assert!(run.stderr.contains("remove the package") && run.json()["packages"][0].is_null(), "{}", run.stderr);
+    answer(&package("install", "Nothing", "neutral", r"d:\n.cab")).fails(3, &["answer.xml", "`Nothing`", "d:/n.cab"]);
+}

@@ -54,7 +54,7 @@ pub struct Packages {
     #[arg(long, value_name = "PATH")]
     pub driver: Vec<PathBuf>,
 
-    /// Fail if something of a package cannot be applied, instead of warning
+    /// Fail if something of a package or driver cannot be applied, instead of warning
     #[arg(long)]
     pub strict: bool,
 }

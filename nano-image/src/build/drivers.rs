@@ -9,6 +9,9 @@ use crate::source::wim::{Architecture, ImageInfo};
 use crate::types::FileTime;
 use crate::windows::driver::{self, DriverOptions, Prepared};
 
+/// What is not done of one driver that a warning lists.
+const MAX_LISTED: usize = 3;
+
 /// Reads the drivers for `image`; none if none is named.
 pub(super) fn prepare(
     drivers: &[PathBuf],
@@ -38,7 +41,13 @@ pub(super) fn warnings(drivers: &[DriverReport], strict: bool) -> Result<Vec<Str
     for driver in added {
         let inf = &driver.inf;
         if !driver.not_applied.is_empty() {
-            let what = format!("{inf}: not done: {}", driver.not_applied.join("; "));
+            // The report has all.
+            let mut list = driver.not_applied.clone();
+            if list.len() > MAX_LISTED {
+                list.truncate(MAX_LISTED);
+                list.push(format!("{} more in the report", driver.not_applied.len() - MAX_LISTED));
+            }
+            let what = format!("{inf}: not done: {}", list.join("; "));
             if strict {
                 return Err(Error::unsupported(what).with_hint("without --strict that is a warning"));
             }

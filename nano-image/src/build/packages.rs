@@ -40,6 +40,8 @@ impl Packages {
     ) -> Result<Self> {
         let mut packages = Self::default();
         packages.install.features = recipe.features.clone();
+        packages.install.features.sort();
+        packages.install.features.dedup();
         let mut names = recipe.package_names();
         let answer_file = recipe.machine.unattend.as_deref().unwrap_or(Path::new(""));
         for package in answered {

@@ -18,7 +18,7 @@ pub(super) enum Files {
 }
 
 /// A file of a medium.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct MediaFile {
     /// Where it is; of a file in an ISO image, the path of the image with the path inside of it.

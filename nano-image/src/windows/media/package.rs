@@ -22,7 +22,7 @@ pub struct MediaPackage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
-    /// Names of the packages, without repeats.
+    /// Names of the packages, sorted, without repeats.
     pub names: Vec<String>,
     /// Their cabinets, each package's neutral one before those of languages.
     pub cabinets: Vec<MediaFile>,
@@ -129,6 +129,7 @@ impl Media {
     /// [`Recipe`](crate::ErrorKind::Recipe) if there are several languages and the image does not say which it has.
     pub fn select(&self, names: &[String], image: &ImageInfo) -> Result<Selection> {
         let mut selection = Selection::default();
+        let mut selected: Vec<(String, Vec<MediaFile>)> = Vec::new();
         let mut missing = Vec::new();
         let mut languages = None;
         for name in names {
@@ -146,7 +147,7 @@ impl Media {
                 }
                 Err(error) => return Err(error),
             };
-            if selection.names.contains(&package.name) {
+            if selected.iter().any(|(name, _)| *name == package.name) {
                 continue;
             }
             let languages = match &languages {
@@ -154,10 +155,15 @@ impl Media {
                 None => languages.insert(self.languages_of(image)?),
             };
             match package.cabinets(languages) {
-                Ok(cabinets) => selection.cabinets.extend(cabinets),
+                Ok(cabinets) => selected.push((package.name.clone(), cabinets)),
                 Err(error) => missing.push(error.with_path(&self.path)),
             }
-            selection.names.push(package.name.clone());
+        }
+        // In which order they are named must not change the image; what needs what decides.
+        selected.sort();
+        for (name, cabinets) in selected {
+            selection.names.push(name);
+            selection.cabinets.extend(cabinets);
         }
         match missing.len() {
             0 => Ok(selection),
