@@ -7,6 +7,7 @@ mod closure;
 #[cfg(test)]
 mod tests;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -235,9 +236,8 @@ impl<'a> Resolver<'a> {
 
     fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>) {
         let identity = &mum.package.identity;
-        let id = lower_id(identity);
-        if !self.resolved.contains_key(&id) {
-            self.resolved.insert(id, false);
+        if let Entry::Vacant(new) = self.resolved.entry(lower_id(identity)) {
+            new.insert(false);
             self.by_name.entry(identity.name.to_ascii_lowercase()).or_default().push(identity.clone());
             let first_part = self.packages.len();
             stack.push(Frame { cabinet, mum, updates: Vec::new(), next: (0, 0), first_part });
