@@ -213,7 +213,7 @@ impl Space {
         if start.checked_add(len).is_none_or(|end| end > self.file_len) {
             return bad(format!("is not in the file of {} bytes", self.file_len));
         }
-        if start % MIB != 0 {
+        if !start.is_multiple_of(MIB) {
             return bad("does not begin on a whole MiB".into());
         }
         let mut taken = false;

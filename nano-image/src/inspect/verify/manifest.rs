@@ -89,7 +89,7 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
     }
     jobs.sort_by_key(|(address, index, ..)| (*address, *index));
     // Names of one file follow one another, so it is read once.
-    let mut last: Option<((Option<u64>, &str, usize, u64), Outcome)> = None;
+    let mut last: Option<(Key<'_>, Outcome)> = None;
     for (_, index, file, stream) in jobs {
         let line = &manifest.lines[index];
         let key = (file.number(), stream, line.digest.len(), line.size);
@@ -110,6 +110,12 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
         last = Some((key, outcome));
     }
 }
+
+/// What two lines about the same bytes have in common: file, stream, lengths of digest and file.
+type Key<'m> = (Option<u64>, &'m str, usize, u64);
+
+/// The file and stream of a line, if they are there.
+type Place<'m> = Option<(FileId, &'m str)>;
 
 /// Length and digest, or why they are not known.
 type Outcome = Result<(u64, Vec<u8>), String>;
@@ -141,7 +147,7 @@ fn contents(files: &Files<'_>, file: FileId, stream: &str, expected: &Line) -> O
 }
 
 /// The file and stream of each line, and why not all directories could be read.
-fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Option<(FileId, &'m str)>>, Option<Error>) {
+fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Place<'m>>, Option<Error>) {
     let mut wanted: BTreeMap<String, Vec<(usize, &str)>> = BTreeMap::new();
     for (index, line) in manifest.lines.iter().enumerate() {
         let name = line.path.rfind('/').map_or(0, |at| at + 1);
@@ -176,7 +182,7 @@ fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Option<(FileId,
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit))
+    (digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit))
         .then(|| digits.chunks_exact(2).map(byte).collect())
         .flatten()
 }

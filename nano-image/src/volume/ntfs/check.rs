@@ -196,7 +196,7 @@ impl<'a> Check<'a> {
     /// The first pass.
     fn records(&mut self, bitmap: Option<Stream<'a>>) {
         let size = self.geometry.record_size as u64;
-        if self.mft.size() % size != 0 {
+        if !self.mft.size().is_multiple_of(size) {
             let message = format!("its {} bytes are no whole records of {size}", self.mft.size());
             self.bad("ntfs-mft", "$MFT", None, message);
         }

@@ -456,7 +456,7 @@ on_disk! {
 }
 
 /// A record number and its sequence number, as directories and indexes store them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileReference(pub u64);
 
 impl FileReference {

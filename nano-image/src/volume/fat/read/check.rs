@@ -264,7 +264,7 @@ impl Check<'_> {
             }
         }
         let forbidden = |&byte: &u8| byte < 0x20 && byte != 5 || b"\"*+,/:;<=>?[\\]|".contains(&byte);
-        if entry.name.iter().any(|byte| forbidden(byte)) || entry.name[0] == b' ' {
+        if entry.name.iter().any(forbidden) || entry.name[0] == b' ' {
             self.bad("fat-name", &shown, at, format!("has the short name {:02x?}", entry.name));
         }
         if is_directory {

@@ -42,12 +42,6 @@ pub(super) struct Facts {
     pub parent: FileReference,
 }
 
-impl Default for FileReference {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl Facts {
     /// What the base record alone tells.
     pub fn of_base(record: &Record) -> Self {

@@ -106,7 +106,7 @@ impl Record {
                 Some(_) => {}
             }
             let attribute = Attribute::parse(number, at + place as u64, &bytes[place..], geometry, findings);
-            let Some((attribute, len)) = attribute else { return None };
+            let (attribute, len) = attribute?;
             attributes.push(attribute);
             place += len;
         }
@@ -143,7 +143,7 @@ impl Attribute {
         let header = AttributeHeader::read_from_prefix(bytes).ok()?.0;
         let kind = header.kind.get();
         let len = header.length.get() as usize;
-        if len < 24 || len % 8 != 0 || len > bytes.len() {
+        if len < 24 || !len.is_multiple_of(8) || len > bytes.len() {
             bad(kind, format!("has a length of {len} bytes, with {} left in the record", bytes.len()));
             return None;
         }

@@ -44,7 +44,7 @@ impl Names {
         let first = self.list.partition_point(|name| name.hash < wanted);
         let same = self.list[first..].iter_mut().take_while(|name| name.hash == wanted);
         let mut same = same.filter(|name| !name.found && u64::from(name.file) == file.record());
-        same.next().is_some_and(|name| std::mem::replace(&mut name.found, true) == false)
+        same.next().is_some_and(|name| !std::mem::replace(&mut name.found, true))
     }
 
     /// Files with names that no directory has, ascending.

@@ -91,8 +91,7 @@ impl Check<'_> {
         };
         let whole = self.walk(&file, &job.name, &mut visit);
         self.files = files;
-        for (id, &number) in ids.iter().filter(|(id, _)| whole && !seen.contains(*id)) {
-            let _ = id;
+        for &number in ids.iter().filter(|(id, _)| whole && !seen.contains(*id)).map(|(_, number)| number) {
             let message = "has an object id that $Extend\\$ObjId:$O does not have";
             self.bad("ntfs-object-id", &record_text(number), self.record_place(number), message);
         }
