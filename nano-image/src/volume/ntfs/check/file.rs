@@ -34,10 +34,10 @@ pub(super) struct Facts {
     pub security_id: u32,
     /// 0: no reparse point.
     pub reparse_tag: u32,
-    /// Bytes of the unnamed stream on the volume, and its length; none of a directory.
-    pub data: Option<(u64, u64)>,
+    /// Bytes of the unnamed stream; none of a directory.
+    pub data_size: Option<u64>,
     /// The same as the first name tells it.
-    pub named_data: (u64, u64),
+    pub named_size: u64,
     /// Directory of the first name.
     pub parent: FileReference,
 }
@@ -115,16 +115,13 @@ impl Check<'_> {
             }
         }
         self.file_names(&file, &mut facts);
-        let reserved = (record::FIRST_RESERVED..record::QUOTA).contains(&number);
         let has_descriptor = file.attributes().any(|a| a.kind == attribute_type::SECURITY_DESCRIPTOR);
         if number >= record::QUOTA && facts.security_id == 0 && !has_descriptor {
             self.bad("ntfs-security", &text, file.base.at, "has neither a security id nor a $SECURITY_DESCRIPTOR");
         }
-        let data = file.parts(attribute_type::DATA, "");
-        facts.data = data.first().map(|data| match &data.form {
-            Form::Resident { value, .. } => (align8(value.len()) as u64, value.len() as u64),
-            Form::Outside(outside) => (outside.total_allocated.unwrap_or(outside.allocated_size), outside.data_size),
-        });
+        if !facts.is_directory() {
+            facts.data_size = file.parts(attribute_type::DATA, "").first().map(|data| data.size());
+        }
         self.indexes_of(&file, &facts);
         self.reparse_point(&file, &mut facts);
         if let Some(id) = file.value(attribute_type::OBJECT_ID).and_then(|value| value.first_chunk::<16>()) {
@@ -132,9 +129,6 @@ impl Check<'_> {
             if number != record::VOLUME && self.object_ids.insert(*id, number).is_some() {
                 self.bad("ntfs-object-id", &text, file.base.at, "has the object id of another file");
             }
-        }
-        if !reserved && facts.is_directory() {
-            facts.data = None;
         }
         self.files.insert(number, facts);
     }
@@ -165,7 +159,7 @@ impl Check<'_> {
                     }
                     if facts.names == 0 {
                         facts.parent = parent;
-                        facts.named_data = (fixed.allocated_size.get(), fixed.data_size.get());
+                        facts.named_size = fixed.data_size.get();
                     }
                     facts.names = facts.names.saturating_add(1);
                 }
@@ -230,6 +224,7 @@ impl Check<'_> {
             let total = all().map(|part| part.end_vcn - part.lowest_vcn).fold(0, u64::saturating_add);
             let real = all().map(|part| part.real_clusters()).fold(0, u64::saturating_add);
             let (total, real) = (total.saturating_mul(cluster), real.saturating_mul(cluster));
+            let compressed = first.flags & attribute_flag::COMPRESSION_MASK != 0;
             let bad = |check: &mut Self, message: String| check.bad("ntfs-size", &text, at, message);
             if head.allocated_size != total {
                 bad(self, format!("says that {} bytes are allocated; its runs have {total}", head.allocated_size));
@@ -242,7 +237,8 @@ impl Check<'_> {
                 bad(self, format!("has {} initialised bytes of {}", head.initialized_size, head.data_size));
             }
             match head.total_allocated {
-                Some(stored) if stored != real => {
+                // ntfs-3g leaves it at 0 when it makes a compressed file longer.
+                Some(stored) if stored != real && (stored > real || !compressed) => {
                     bad(self, format!("says that {stored} bytes are in clusters; its runs have {real}"));
                 }
                 // All clusters of `$BadClus:$Bad` but the bad ones are a hole.
@@ -251,7 +247,7 @@ impl Check<'_> {
                 }
                 _ => {}
             }
-            if first.flags & attribute_flag::COMPRESSION_MASK != 0 {
+            if compressed {
                 self.compression_units(first, parts);
             }
         }
