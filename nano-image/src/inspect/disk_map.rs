@@ -1,6 +1,7 @@
 //! Who owns which bytes of a disk: partition tables, file system structures, streams of files.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::files::{Fat, FileId, Files, Kind, Place};
 use super::image::Image;
@@ -104,7 +105,7 @@ impl DiskMap {
             map.partitions
                 .push((Extent { start: extent.start, len: end.saturating_sub(extent.start) }, partition.number));
             match image.files(partition.number) {
-                Ok(files) => map.volume(&files, partition)?,
+                Ok(files) => map.volume(image, &files, partition)?,
                 // A partition without a volume is told by its type.
                 Err(error) if error.kind() == crate::error::ErrorKind::Unsupported => {}
                 Err(error) => map.note(partition.number, &error),
@@ -194,10 +195,16 @@ impl DiskMap {
         }
     }
 
-    fn volume(&mut self, files: &Files<'_>, partition: &Partition) -> Result<()> {
+    fn volume(&mut self, image: &Image, files: &Files<'_>, partition: &Partition) -> Result<()> {
         match files.kind() {
             Kind::Fat(fat) => self.fat(fat, partition),
-            Kind::Ntfs(reader) => self.ntfs(files, reader, partition),
+            Kind::Ntfs(reader) => {
+                let records = mft_records(image, reader, partition).unwrap_or_else(|error| {
+                    self.note(partition.number, &error);
+                    Vec::new()
+                });
+                self.ntfs(files, reader, &records, partition)
+            }
         }
     }
 
@@ -246,9 +253,15 @@ impl DiskMap {
         }
     }
 
-    fn ntfs(&mut self, files: &Files<'_>, reader: &NtfsReader<'_>, partition: &Partition) -> Result<()> {
+    fn ntfs(
+        &mut self,
+        files: &Files<'_>,
+        reader: &NtfsReader<'_>,
+        records: &[Range<u64>],
+        partition: &Partition,
+    ) -> Result<()> {
         self.names(files, partition.number)?;
-        for number in 0..reader.record_count() {
+        for number in records.iter().cloned().flatten() {
             match reader.owner_of_record(number) {
                 Ok(Some(owner)) if owner == number => {}
                 // Free, or part of another file's; records that were never used have no signature.
@@ -348,4 +361,30 @@ impl DiskMap {
         }
         Ok(())
     }
+}
+
+/// The MFT records that are in the image file, ascending. An MFT may be a hole as large as the volume.
+fn mft_records(image: &Image, reader: &NtfsReader<'_>, partition: &Partition) -> Result<Vec<Range<u64>>> {
+    let (cluster, record_size) = (reader.cluster_size().bytes(), reader.record_size().bytes());
+    let allocated = image.disk().allocated();
+    let mft = reader.file_in_record(record::MFT)?;
+    let is_data = |kind, name: &Utf16Name| kind == attribute_type::DATA && name.units().is_empty();
+    let data = mft.attributes().find(|attribute| is_data(attribute.kind(), attribute.name()));
+    let (mut ranges, mut next): (Vec<Range<u64>>, u64) = (Vec::new(), 0);
+    for run in data.into_iter().flat_map(|data| data.runs()) {
+        let Some(lcn) = run.lcn else { continue };
+        let start = partition.start.saturating_add(lcn.0 * cluster);
+        let end = start.saturating_add(run.clusters * cluster);
+        let first = allocated.partition_point(|extent| extent.end() <= start);
+        for extent in allocated[first..].iter().take_while(|extent| extent.start < end) {
+            let at = |disk: u64| run.vcn.0 * cluster + (disk - start);
+            let from = at(extent.start.max(start)) / record_size;
+            let to = at(extent.end().min(end)).div_ceil(record_size).min(reader.record_count());
+            if from.max(next) < to {
+                ranges.push(from.max(next)..to);
+                next = to;
+            }
+        }
+    }
+    Ok(ranges)
 }

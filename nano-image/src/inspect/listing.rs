@@ -10,7 +10,7 @@ use super::text::clean;
 use super::wof;
 use crate::error::{Error, Result};
 use crate::types::FileTime;
-use crate::volume::ntfs::format::attribute_type;
+use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 
 /// Letters of attribute bits, in the order of attrib.exe.
 const LETTERS: [(u32, char); 14] = [
@@ -171,6 +171,10 @@ fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
     row.allocated = clusters.map(|run| run.clusters).sum::<u64>() * reader.cluster_size().bytes();
     row.streams =
         files.named_streams(file)?.into_iter().map(|(name, size)| StreamRow { name: name.to_string(), size }).collect();
+    let data = found.attributes().find(|data| data.kind() == attribute_type::DATA && data.name().units().is_empty());
+    if data.is_some_and(|data| data.flags() & attribute_flag::COMPRESSION_MASK != 0) {
+        row.compression = Some("LZNT1".to_owned());
+    }
     match found.reparse_tag() {
         Some(wof::TAG) => row.compression = wof::algorithm(&found)?.map(|algorithm| wof::name(algorithm).to_owned()),
         Some(tag) => {
