@@ -3,6 +3,7 @@
 mod machine;
 mod packages;
 pub mod read;
+mod reports;
 mod verify;
 
 use std::path::PathBuf;
@@ -159,6 +160,9 @@ pub struct Build {
     /// How to show progress, on standard error
     #[arg(help_heading = "Output", long, value_enum, value_name = "HOW", default_value = "auto")]
     pub progress: ProgressStyle,
+
+    #[command(flatten)]
+    pub reports: reports::Reports,
 
     /// Print the report as JSON on standard output; when the image goes there, as one line on standard error
     #[arg(help_heading = "Output", long)]
@@ -367,7 +371,7 @@ Examples:
   nano-image verify nano.vhdx
 
 Exit status:
-  0 done   1 verify found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
+  0 done   1 verify, diff or --check found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
   5 disk too small   6 input/output error   130 stopped";
 
 const BUILD_EXAMPLES: &str = "\
@@ -394,6 +398,9 @@ Examples:
     nano-image build --wim NanoServer.wim --image 2 --format raw -o - | zstd > nano.raw.zst
   A second machine on the same host, from the same WIM:
     nano-image build --wim NanoServer.wim --image 2 -o web-02.vhdx --seed random
+  What was built, from what, and whether it can be built again:
+    nano-image build --recipe nano.toml -o nano.vhdx --metadata-file nano.json --sbom nano.cdx.json
+    nano-image build --recipe nano.toml --check nano.vhdx
 
 The same WIM and flags give the same bytes. Sizes take K, M, G, T (powers of 1024).";
 

@@ -2,21 +2,25 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
 
 use nano_image::{BcdDevice, ByteSize, Compact, Error, ErrorKind, Observer, Recipe, Report, Result};
 use nano_image::{Seed, SeedChoice, SourceCheck, Sources, Target};
 
 use crate::args::{BcdDeviceName, Build, CompactName, ProgressStyle, SeedArgument, SourceCheckName};
+use crate::check::Existing;
+use crate::metadata::{self, Facts, Inputs, Run};
 use crate::outputs::Output;
 use crate::progress::{Progress, stop_on_signals};
-use crate::{report, secret};
+use crate::{report, sbom, secret};
 
 /// What the flags ask for, checked as far as that goes without reading the source.
 pub struct Prepared {
     pub recipe: Recipe,
     pub sources: Sources,
     pub progress: Progress,
+    pub warnings: Vec<String>,
 }
 
 /// Turns flags into a recipe for `outputs`.
@@ -69,19 +73,28 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     } else {
         arguments.progress
     });
-    if let Some(warning) = firmware_warning {
-        progress.warn(&warning);
+    if let Some(warning) = &firmware_warning {
+        progress.warn(warning);
     }
-    Ok(Prepared { recipe, sources, progress })
+    Ok(Prepared { recipe, sources, progress, warnings: firmware_warning.into_iter().collect() })
 }
 
-/// Builds an image and reports on it.
-pub fn run(arguments: &Build) -> Result<()> {
-    let started = Instant::now();
+/// Builds an image and reports on it, or compares it with one that is there.
+pub fn run(arguments: &Build) -> Result<ExitCode> {
+    let (started, started_at) = (Instant::now(), SystemTime::now());
     // What can be refused without reading anything is refused first.
-    let outputs = Output::all(arguments)?;
+    let reports = &arguments.reports;
+    let existing = reports.check.as_deref().map(Existing::open).transpose()?;
+    let outputs = match &existing {
+        Some(existing) => existing.outputs(arguments)?,
+        None => Output::all(arguments)?,
+    };
+    let report_files = || reports.metadata_file.iter().chain(&reports.sbom);
+    report_files().try_for_each(|path| metadata::check(path, arguments))?;
     let to_stdout = outputs.iter().any(|output| output.path.is_none());
-    let Prepared { recipe, sources, progress } = prepare(arguments, &outputs)?;
+    let Prepared { recipe, sources, progress, warnings } = prepare(arguments, &outputs)?;
+    let wants_digests = report_files().next().is_some() || matches!(existing, Some(Existing::Metadata(..)));
+    let inputs = wants_digests.then(|| Inputs::begin(arguments)).transpose()?;
     stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let mut layout = plan.layout(&progress)?.source_check(match arguments.source_check {
@@ -91,6 +104,11 @@ pub fn run(arguments: &Build) -> Result<()> {
     if let Some(jobs) = arguments.jobs {
         layout = layout.jobs(jobs.get());
     }
+    let facts = Facts { recipe: &recipe, plan: &plan, has_secret: arguments.machine.secret.is_some() };
+    if let Some(existing) = existing {
+        return existing.compare(layout, &outputs, inputs, facts, progress, arguments);
+    }
+    let layout = layout.digests(wants_digests);
     let mut stdout = io::stdout().lock();
     let mut streams: Vec<&mut dyn Write> = vec![&mut stdout];
     let targets = outputs.iter().filter_map(|output| match &output.path {
@@ -100,6 +118,22 @@ pub fn run(arguments: &Build) -> Result<()> {
     });
     let made = layout.write(targets.collect(), &progress)?;
     drop(stdout);
+    if let Some(inputs) = inputs {
+        let inputs = inputs.join()?;
+        if let Some(path) = &reports.sbom {
+            metadata::write(path, &sbom::value(&facts, &made, &inputs))?;
+        }
+        if let Some(path) = &reports.metadata_file {
+            let build = metadata::build(&facts, &layout, &made, &inputs)?;
+            let run = Run {
+                started: started_at,
+                duration: started.elapsed(),
+                phases: progress.durations(),
+                warnings: warnings.iter().chain(&made.warnings).cloned().collect(),
+            };
+            metadata::write(path, &serde_json::json!({ "build": build, "run": run.value(arguments) }))?;
+        }
+    }
     drop(progress);
 
     if !arguments.quiet && arguments.progress != ProgressStyle::Json {
@@ -107,12 +141,13 @@ pub fn run(arguments: &Build) -> Result<()> {
     }
     if arguments.json {
         if !to_stdout {
-            return report::output(&(serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n"));
+            report::output(&(serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n"))?;
+            return Ok(ExitCode::SUCCESS);
         }
         // Standard error may carry lines of JSON already, so this is one, too.
         report::message(&format!("{}\n", serde_json::json!({ "report": made })));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The flag, or else SOURCE_DATE_EPOCH (<https://reproducible-builds.org/specs/source-date-epoch/>).

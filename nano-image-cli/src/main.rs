@@ -2,10 +2,12 @@
 
 mod args;
 mod build;
+mod check;
 mod diff;
 mod images;
 mod inspect;
 mod launch;
+mod metadata;
 mod outputs;
 mod packages;
 mod plan;
@@ -13,6 +15,7 @@ mod progress;
 mod read;
 mod recipe;
 mod report;
+mod sbom;
 mod secret;
 mod size;
 mod verify;
@@ -31,42 +34,42 @@ fn main() -> ExitCode {
     };
     let json_errors = matches!(&arguments.command, Command::Build(build) | Command::Plan(build) if build.json_errors());
     let result = match &arguments.command {
-        Command::Verify(arguments) => match verify::run(arguments) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Build(arguments) => build::run(arguments),
-        Command::Plan(arguments) => plan::run(arguments),
-        Command::Packages(arguments) => packages::run(arguments),
-        Command::Images(arguments) => images::run(arguments),
-        Command::Inspect(arguments) if arguments.launch => launch::run(&arguments.image, arguments.json),
-        Command::Inspect(arguments) => inspect::run(arguments),
-        Command::Cat(arguments) => read::cat(arguments),
-        Command::Extract(arguments) => read::extract(arguments),
-        Command::Diff(arguments) => match diff::run(arguments) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Size(arguments) => size::run(arguments),
-        Command::RunHint(arguments) => launch::run(&arguments.image, arguments.json),
+        Command::Plan(arguments) => done(plan::run(arguments)),
+        Command::Packages(arguments) => done(packages::run(arguments)),
+        Command::Images(arguments) => done(images::run(arguments)),
+        Command::Inspect(arguments) if arguments.launch => done(launch::run(&arguments.image, arguments.json)),
+        Command::Inspect(arguments) => done(inspect::run(arguments)),
+        Command::Cat(arguments) => done(read::cat(arguments)),
+        Command::Extract(arguments) => done(read::extract(arguments)),
+        Command::Diff(arguments) => diff::run(arguments),
+        Command::Size(arguments) => done(size::run(arguments)),
+        Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::failure(&error, json_errors),
-    }
+    result.unwrap_or_else(|error| report::failure(&error, json_errors))
+}
+
+/// Success, if nothing failed.
+fn done(result: nano_image::Result<()>) -> nano_image::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// The command line, with the flags of a recipe file. Help and wrong usage end the program.
 fn arguments() -> Result<Arguments, ExitCode> {
     let mut given: Vec<OsString> = std::env::args_os().collect();
+    let mut command = args::command();
     if let Ok(matches) = recipe::lenient_command().try_get_matches_from(&given)
         && let Some(("build" | "plan", build)) = matches.subcommand()
     {
         let json_errors = build.get_one("progress") == Some(&ProgressStyle::Json);
         let more = recipe::flags(build).map_err(|error| report::failure(&error, json_errors))?;
+        if build.contains_id("check") {
+            command = command.mut_subcommand("build", |build| build.mut_arg("output", |arg| arg.required(false)));
+        }
         // Behind the program's and the subcommand's name.
         given.splice(2..2, more);
     }
-    let matches = args::command().get_matches_from(given);
+    let matches = command.get_matches_from(given);
     Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }

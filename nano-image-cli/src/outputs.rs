@@ -19,6 +19,13 @@ pub struct OutputArgument {
     block_size: Option<ByteSize>,
 }
 
+impl std::fmt::Display for OutputArgument {
+    /// The path.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
 const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
 
 impl OutputArgument {
@@ -39,6 +46,30 @@ impl OutputArgument {
             }
         }
         if output.path.as_os_str().is_empty() { Err("`path=FILE` is missing".into()) } else { Ok(output) }
+    }
+
+    /// The file at `path`, in `format` as far as flags do not say otherwise.
+    pub fn of(path: &Path, format: Format, arguments: &Build) -> Self {
+        let name = match format {
+            Format::Vhdx { .. } => FormatName::Vhdx,
+            Format::Vhd { .. } => FormatName::Vhd,
+            // `Raw`, and whatever formats will come: nothing here asks for them.
+            _ => FormatName::Raw,
+        };
+        if arguments.format.is_some_and(|given| given != name) {
+            return Self { path: path.into(), format: None, subformat: None, block_size: None };
+        }
+        let (subformat, block_size) = format.shape();
+        let subformat = subformat.map(|subformat| match subformat {
+            Subformat::Dynamic => SubformatName::Dynamic,
+            Subformat::Fixed => SubformatName::Fixed,
+        });
+        Self {
+            path: path.into(),
+            format: Some(name),
+            subformat: subformat.filter(|_| arguments.subformat.is_none()),
+            block_size: block_size.filter(|_| arguments.block_size.is_none()),
+        }
     }
 
     /// The argument with its path as seen from `folder`.
@@ -79,13 +110,13 @@ impl Output {
 
     /// The outputs that are asked for; they can be written and destroy nothing.
     pub fn all(arguments: &Build) -> Result<Vec<Self>> {
-        let outputs = Self::of(&arguments.output, arguments)?;
+        let outputs = Self::described(&arguments.output, arguments)?;
         outputs.iter().try_for_each(|output| check(output.path.as_deref(), arguments))?;
         Ok(outputs)
     }
 
     /// What `list` means, without a look at what is there.
-    pub fn of(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
+    pub fn described(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
         let mut outputs: Vec<Self> = Vec::new();
         for argument in list {
             let name = format_name(argument, arguments)?;
@@ -205,7 +236,8 @@ fn check(output: Option<&Path>, arguments: &Build) -> Result<()> {
     Ok(())
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
+/// Whether both paths lead to one file that is there.
+pub fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 

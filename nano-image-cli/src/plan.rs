@@ -17,11 +17,11 @@ pub fn run(arguments: &Build) -> Result<()> {
     let outputs = match &arguments.output[..] {
         [] => {
             let default = OutputArgument::parse(DEFAULT_OUTPUT).expect("a path");
-            Output::of(&[default], arguments)?
+            Output::described(&[default], arguments)?
         }
-        list => Output::of(list, arguments)?,
+        list => Output::described(list, arguments)?,
     };
-    let Prepared { recipe, sources, progress } = build::prepare(arguments, &outputs)?;
+    let Prepared { recipe, sources, progress, .. } = build::prepare(arguments, &outputs)?;
     stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let layout = plan.layout(&progress)?;

@@ -26,8 +26,8 @@ pub fn stop_on_signals() -> Result<()> {
         .map_err(|error| Error::new(ErrorKind::Io, "cannot listen to signals").with_source(error))
 }
 
-/// Shows progress in one of the styles.
-pub struct Progress(Style);
+/// Shows progress in one of the styles, and takes the time of the phases.
+pub struct Progress(Style, Mutex<Vec<(Phase, Instant)>>);
 
 enum Style {
     None,
@@ -49,7 +49,7 @@ impl Progress {
     /// In `style`, as far as standard error can.
     pub fn new(style: ProgressStyle) -> Self {
         let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self(match style {
+        let style = match style {
             ProgressStyle::None => Style::None,
             ProgressStyle::Json => Style::Json(Mutex::new((Phase::Read, None))),
             ProgressStyle::Auto | ProgressStyle::Bar if terminal => Style::Bar(ProgressBar::new_spinner()),
@@ -57,12 +57,21 @@ impl Progress {
                 let told = Instant::now();
                 Style::Plain(Mutex::new(Plain { phase: Phase::Read, total: None, tenths: 0, told }))
             }
-        })
+        };
+        Self(style, Mutex::default())
+    }
+
+    /// Which phases there were, and how long each took until the next one or now.
+    pub fn durations(&self) -> Vec<(Phase, Duration)> {
+        let begun = lock(&self.1);
+        let ends = begun.iter().skip(1).map(|(_, begin)| *begin).chain([Instant::now()]);
+        begun.iter().zip(ends).map(|((phase, begin), end)| (*phase, end - *begin)).collect()
     }
 }
 
 impl Observer for Progress {
     fn begin(&self, phase: Phase, total: Option<ByteSize>) {
+        lock(&self.1).push((phase, Instant::now()));
         match &self.0 {
             Style::None => {}
             Style::Plain(state) => {

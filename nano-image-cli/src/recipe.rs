@@ -21,7 +21,7 @@ use crate::outputs::OutputArgument;
 /// Larger files are no recipes.
 const MAX_LEN: u64 = 1 << 20;
 /// Flags that are no keys.
-const NO_KEYS: [&str; 3] = ["recipe", "help", "version"];
+const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
 
 /// The command line without required flags of `build`, which a recipe file may have.
 pub fn lenient_command() -> Command {

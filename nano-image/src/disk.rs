@@ -6,6 +6,7 @@
 
 mod blocks;
 mod check;
+mod compare;
 mod container;
 pub mod gpt;
 pub mod mbr;
@@ -15,6 +16,7 @@ pub mod vhd;
 pub mod vhdx;
 
 pub use check::check;
+pub use compare::{ByteDifference, CompareOutput};
 pub use container::{Container, Writer};
 pub use read::{DiskReader, FileContent, open};
 pub use sink::{FileOutput, Output, StreamOutput};
@@ -59,6 +61,17 @@ impl Format {
             Self::Vhd { .. } => "vhd",
         }
     }
+
+    /// Subformat and block size, as far as the format has them.
+    pub fn shape(self) -> (Option<Subformat>, Option<ByteSize>) {
+        match self {
+            Self::Raw => (None, None),
+            Self::Vhd { subformat: Subformat::Fixed, .. } => (Some(Subformat::Fixed), None),
+            Self::Vhdx { subformat, block_size } | Self::Vhd { subformat, block_size } => {
+                (Some(subformat), Some(block_size))
+            }
+        }
+    }
 }
 
 /// Whether a container's file holds every block or only those with data.
@@ -68,4 +81,14 @@ pub enum Subformat {
     Dynamic,
     /// Every block is in the file.
     Fixed,
+}
+
+impl Subformat {
+    /// One lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Fixed => "fixed",
+        }
+    }
 }

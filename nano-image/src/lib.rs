@@ -20,7 +20,8 @@ pub mod volume;
 pub mod windows;
 
 pub use build::{
-    BcdDevice, BootConfig, DebugMethod, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources, Target,
+    BcdDevice, BootConfig, DebugMethod, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources,
+    Target,
 };
 pub use content::SourceCheck;
 pub use disk::{Format, Subformat};

@@ -21,6 +21,9 @@ pub struct Report {
     pub disk_size: u64,
     /// The disk's GUID (GPT) or signature (MBR).
     pub disk_id: String,
+    /// The serial number of the Windows volume, 16 hexadecimal digits.
+    #[serde(default)]
+    pub volume_serial: String,
     /// Partitions in the order of the table.
     pub partitions: Vec<PartitionReport>,
     /// Bytes of a cluster of the Windows volume.
@@ -177,13 +180,22 @@ impl PartitionReport {
 pub struct OutputReport {
     /// Format, e.g. `vhdx`.
     pub format: String,
+    /// `dynamic` or `fixed`; none for raw images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subformat: Option<String>,
+    /// Bytes of a block of a VHDX or dynamic VHD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<u64>,
     /// Bytes of the file.
     pub file_size: u64,
+    /// SHA-256 of the file in hexadecimal digits, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl OutputReport {
     /// Of these facts.
     pub fn new(format: &str, file_size: u64) -> Self {
-        Self { format: format.into(), file_size }
+        Self { format: format.into(), subformat: None, block_size: None, file_size, sha256: None }
     }
 }

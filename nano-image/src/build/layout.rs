@@ -25,6 +25,7 @@ pub struct Layout<'p> {
     used: Vec<Extent>,
     pub(super) jobs: usize,
     pub(super) source_check: SourceCheck,
+    pub(super) digests: bool,
 }
 
 impl Plan {
@@ -59,7 +60,7 @@ impl Plan {
         warnings.for_each(|warning| observer.warn(warning));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let source_check = SourceCheck::default();
-        Ok(Layout { plan: self, ntfs, before, after, used, jobs, source_check })
+        Ok(Layout { plan: self, ntfs, before, after, used, jobs, source_check, digests: false })
     }
 
     /// Everything outside the Windows volume: partition table and EFI system partition.
@@ -126,6 +127,11 @@ impl Layout<'_> {
     /// Says whether the source's digests are checked while it is read; they are unless this says otherwise.
     pub fn source_check(mut self, check: SourceCheck) -> Self {
         self.source_check = check;
+        self
+    }
+    /// Makes the SHA-256 of every output while it is written, for the report.
+    pub fn digests(mut self, wanted: bool) -> Self {
+        self.digests = wanted;
         self
     }
 }

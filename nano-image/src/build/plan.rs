@@ -157,6 +157,30 @@ impl Plan {
     pub fn image(&self) -> &ImageInfo {
         &self.image
     }
+
+    /// The time of what the build makes.
+    pub fn time(&self) -> FileTime {
+        self.time
+    }
+
+    /// Where the identifiers of the image come from.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    /// The Windows packages on the volume, sorted: the names of their descriptions (`.mum`) in
+    /// `Windows\servicing\Packages`, which are their identities (`Name~token~architecture~language~version`).
+    pub fn packages(&self) -> Vec<String> {
+        let folder = self.tree.find(r"Windows\servicing\Packages");
+        let names = folder.into_iter().flat_map(|folder| self.tree[folder].children.iter().flatten());
+        let identity = |name: String| {
+            let (stem, extension) = name.rsplit_once('.')?;
+            extension.eq_ignore_ascii_case("mum").then(|| stem.to_owned())
+        };
+        let mut packages: Vec<String> = names.filter_map(|(name, _)| identity(name.to_string())).collect();
+        packages.sort();
+        packages
+    }
 }
 
 impl Scheme {

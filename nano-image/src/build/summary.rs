@@ -6,6 +6,7 @@ use crate::disk::{Container, Format, gpt};
 use crate::error::Result;
 use crate::report::{OutputReport, PartitionReport, Report};
 use crate::tree::{FileTree, NodeId};
+use crate::types::ByteSize;
 
 impl Layout<'_> {
     /// What [`write`](Self::write) would report for outputs of these formats; nothing is written.
@@ -14,16 +15,13 @@ impl Layout<'_> {
     /// [`Recipe`](crate::ErrorKind::Recipe) for a size that a format does not have.
     pub fn preview(&self, formats: &[Format]) -> Result<Report> {
         let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
-        Ok(self.report(formats, &containers))
+        let outputs = formats.iter().zip(&containers);
+        Ok(self.report(outputs.map(|(format, container)| output_report(*format, container, None)).collect()))
     }
 
     /// What is or would be written.
-    pub(super) fn report(&self, formats: &[Format], containers: &[Container]) -> Report {
+    pub(super) fn report(&self, outputs: Vec<OutputReport>) -> Report {
         let plan = self.plan;
-        let outputs = formats
-            .iter()
-            .zip(containers)
-            .map(|(format, container)| OutputReport::new(format.extension(), container.file_size().bytes()));
         let (files, directories) = count(&plan.tree);
         let (used, clusters) = self.ntfs.clusters();
         let cluster_size = self.ntfs.cluster_size();
@@ -52,11 +50,12 @@ impl Layout<'_> {
             seed: plan.seed.to_string(),
             disk_size: plan.recipe.disk_size,
             disk_id,
+            volume_serial: format!("{:016x}", self.ntfs.serial_number()),
             partitions,
             cluster_size: cluster_size.bytes(),
             volume_used: used * cluster_size.bytes(),
             volume_size: clusters * cluster_size.bytes(),
-            outputs: outputs.collect(),
+            outputs,
             files,
             directories,
             compact: plan.compact,
@@ -65,6 +64,16 @@ impl Layout<'_> {
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }
     }
+}
+
+/// What is told of an output.
+pub(super) fn output_report(format: Format, container: &Container, digest: Option<[u8; 32]>) -> OutputReport {
+    let mut report = OutputReport::new(format.extension(), container.file_size().bytes());
+    let (subformat, block_size) = format.shape();
+    report.subformat = subformat.map(|subformat| subformat.name().into());
+    report.block_size = block_size.map(ByteSize::bytes);
+    report.sha256 = digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    report
 }
 
 /// Files and directories of `tree`; a file with several names counts once, the root does not.

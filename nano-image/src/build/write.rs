@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
+use super::summary::output_report;
 use crate::content::ReadOptions;
 use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer};
 use crate::error::{Error, Result};
@@ -67,8 +68,11 @@ impl Layout<'_> {
                 }
             });
         }
-        let writers = containers.iter().zip(&mut outputs).map(|(container, output)| container.writer(&mut **output));
-        self.write_disk(writers.collect::<Result<_>>()?, observer)?;
+        let writers = containers.iter().zip(&mut outputs).map(|(container, output)| match self.digests {
+            true => container.digesting_writer(&mut **output),
+            false => container.writer(&mut **output),
+        });
+        let digests = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
         drop(outputs);
         observer.begin(Phase::Flush, None);
         for (temporary, path) in &files {
@@ -77,10 +81,17 @@ impl Layout<'_> {
         for (temporary, path) in &mut files {
             temporary.persist(path)?;
         }
-        Ok(self.report(&formats, &containers))
+        let outputs = formats.iter().zip(&containers).zip(digests);
+        Ok(self
+            .report(outputs.map(|((format, container), digest)| output_report(*format, container, digest)).collect()))
     }
 
-    fn write_disk(&self, mut writers: Vec<Writer<'_>>, observer: &dyn Observer) -> Result<()> {
+    /// Writes the disk, and returns the digests of the outputs that make one.
+    pub(super) fn write_disk(
+        &self,
+        mut writers: Vec<Writer<'_>>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Option<[u8; 32]>>> {
         let total = self.ntfs.blob_bytes();
         observer.begin(Phase::Write, Some(total));
         let mut write_at = |at: DiskOffset, bytes: &[u8]| writers.iter_mut().try_for_each(|w| w.write_at(at, bytes));
@@ -105,9 +116,9 @@ impl Layout<'_> {
         for (at, bytes) in &self.after {
             write_at(*at, bytes)?;
         }
-        writers.into_iter().try_for_each(Writer::finish)?;
+        let digests = writers.into_iter().map(Writer::finish).collect::<Result<_>>()?;
         observer.advance(total);
-        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(()) }
+        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(digests) }
     }
 }
 

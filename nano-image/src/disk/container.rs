@@ -1,12 +1,14 @@
 //! The layout of an image file, and the one pass that writes it.
 
+use sha2::{Digest, Sha256};
+
 use super::blocks::{BlockMap, joined};
 use super::sink::Output;
 use super::{Format, vhd, vhdx};
 use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Seed;
-use crate::types::{ByteSize, DiskOffset, FileTime};
+use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime};
 
 /// The layout of an image file: pure, complete before any data is read.
 ///
@@ -74,9 +76,37 @@ impl Container {
         ByteSize::new(self.parts.file_size)
     }
 
+    /// The parts of the disk that may hold other bytes than zero, ascending, neither touching nor overlapping.
+    pub fn used(&self) -> &[Extent] {
+        &self.used
+    }
+
+    /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format.
+    pub fn disk_offset(&self, offset: FileOffset) -> Option<DiskOffset> {
+        let blocks = &self.parts.blocks;
+        let stride = blocks.lead + blocks.block_size;
+        let inside = offset.0.checked_sub(blocks.start)?;
+        let rank = inside / stride;
+        let run = blocks.runs[..blocks.runs.partition_point(|run| run.rank <= rank)].last()?;
+        if rank >= run.rank + run.count {
+            return None;
+        }
+        let inside = (inside % stride).checked_sub(blocks.lead)?;
+        Some(DiskOffset((run.first + rank - run.rank) * blocks.block_size + inside))
+    }
+
     /// Starts the pass: writes everything before the first data byte.
     pub fn writer<'a>(&'a self, output: &'a mut dyn Output) -> Result<Writer<'a>> {
-        let mut writer = Writer { container: self, output, position: 0, leads: 0, extent: 0, run: 0, disk: 0 };
+        self.start(output, None)
+    }
+
+    /// [`writer`](Self::writer), and makes the SHA-256 of the file.
+    pub fn digesting_writer<'a>(&'a self, output: &'a mut dyn Output) -> Result<Writer<'a>> {
+        self.start(output, Some(Sha256::new()))
+    }
+
+    fn start<'a>(&'a self, output: &'a mut dyn Output, digest: Option<Sha256>) -> Result<Writer<'a>> {
+        let mut writer = Writer { container: self, output, digest, position: 0, leads: 0, extent: 0, run: 0, disk: 0 };
         for (offset, bytes) in &self.parts.head {
             writer.put(*offset, bytes)?;
         }
@@ -91,6 +121,8 @@ impl Container {
 pub struct Writer<'a> {
     container: &'a Container,
     output: &'a mut dyn Output,
+    /// Of the bytes before `position`.
+    digest: Option<Sha256>,
     /// File offset of the next byte of `output`.
     position: u64,
     /// How many blocks' leads are written.
@@ -129,15 +161,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes what lies behind the last data byte and finishes the output.
-    pub fn finish(mut self) -> Result<()> {
+    /// Writes what lies behind the last data byte, finishes the output, and returns the digest if it is wanted.
+    pub fn finish(mut self) -> Result<Option<[u8; 32]>> {
         let parts = &self.container.parts;
         self.put_leads(parts.blocks.count())?;
         for (offset, bytes) in &parts.tail {
             self.put(*offset, bytes)?;
         }
         self.skip_to(parts.file_size)?;
-        self.output.finish()
+        self.output.finish()?;
+        Ok(self.digest.map(|digest| digest.finalize().into()))
     }
 
     /// That a write ascends and lies in the layout.
@@ -173,6 +206,9 @@ impl Writer<'_> {
     fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.skip_to(offset)?;
         self.output.write_all(bytes)?;
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
         self.position += bytes.len() as u64;
         Ok(())
     }
@@ -181,8 +217,20 @@ impl Writer<'_> {
         debug_assert!(offset >= self.position, "the layout ascends");
         if offset > self.position {
             self.output.skip(offset - self.position)?;
+            if let Some(digest) = &mut self.digest {
+                digest_zeros(digest, offset - self.position);
+            }
             self.position = offset;
         }
         Ok(())
+    }
+}
+
+fn digest_zeros(digest: &mut Sha256, mut count: u64) {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    while count > 0 {
+        let piece = count.min(ZEROS.len() as u64);
+        digest.update(&ZEROS[..piece as usize]);
+        count -= piece;
     }
 }

@@ -106,6 +106,11 @@ impl Wim {
         &self.images
     }
 
+    /// The files of the WIM, in the order of its parts.
+    pub fn files(&self) -> Vec<&Path> {
+        self.store.files()
+    }
+
     /// The contents of all files of all images.
     pub fn store(&self) -> &Arc<WimStore> {
         &self.store

@@ -16,6 +16,7 @@ mod files;
 pub mod format;
 mod index;
 mod lay_out;
+mod locate;
 mod pack;
 mod read;
 mod record;

@@ -1,5 +1,6 @@
 //! The blobs of a WIM in the order in which they lie in it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::ffi::{BlobEntry, Info};
@@ -90,6 +91,11 @@ impl WimStore {
     /// The form of a blob that can be copied; an empty one has none.
     pub(super) fn form(&self, blob: &Blob) -> Option<StoredForm> {
         self.resources[blob.resource].stored_form().filter(|_| blob.len > 0)
+    }
+
+    /// The files that the parts are.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        self.parts.iter().map(|part| &*part.path).collect()
     }
 
     /// The store of `entries`, which lie in `parts`.

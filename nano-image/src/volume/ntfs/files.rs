@@ -115,7 +115,12 @@ impl Files {
 
     /// Reference of the file that `node` is.
     pub fn reference(&self, node: NodeId) -> FileReference {
-        FileReference::of_fresh(self.files[self.places[node.0 as usize] as usize].record)
+        FileReference::of_fresh(self.file_of(node).record)
+    }
+
+    /// The file that `node` is; it has a name.
+    pub fn file_of(&self, node: NodeId) -> &File {
+        &self.files[self.places[node.0 as usize] as usize]
     }
 
     /// Names of a file, the first one first.

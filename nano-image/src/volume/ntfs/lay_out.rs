@@ -206,6 +206,11 @@ impl NtfsLayout {
         self.size
     }
 
+    /// Serial number.
+    pub fn serial_number(&self) -> u64 {
+        self.options.serial_number
+    }
+
     /// What the volume could not hold as it was, a sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.files.warnings

@@ -16,7 +16,7 @@ use crate::types::{Utf16Name, upcase};
 #[derive(Debug)]
 pub(super) struct SystemFile {
     pub record: u64,
-    name: &'static str,
+    pub name: &'static str,
     flags: u16,
     attribute_bits: u32,
     security_id: u32,

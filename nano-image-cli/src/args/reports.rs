@@ -1,0 +1,26 @@
+//! Flags for what is told of a build, and for checking one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Reports")]
+pub struct Reports {
+    /// Write what was built, of what, and how the run went, as JSON
+    ///
+    /// `build` is the same for the same inputs: SHA-256 of inputs and outputs, recipe, identifiers, partitions, extents
+    /// of data. `run` is not: durations, bytes read and written, warnings.
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+
+    /// Write a bill of materials of the image: CycloneDX 1.5, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub sbom: Option<PathBuf>,
+
+    /// Write no image, but compare what would be with FILE, an image or a metadata file; exit status 1 if it differs
+    ///
+    /// Without -o the format is that of FILE.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["metadata_file", "sbom"])]
+    pub check: Option<PathBuf>,
+}

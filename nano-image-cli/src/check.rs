@@ -1,0 +1,207 @@
+//! `nano-image build --check`: a build that writes nothing, compared with an image or a metadata file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nano_image::{ByteSize, Difference, Error, Format, Layout, Result, Subformat, Target, disk};
+use serde_json::{Value, json};
+
+use crate::args::Build;
+use crate::metadata;
+use crate::outputs::{Output, OutputArgument, same_file};
+use crate::progress::Progress;
+use crate::report::{message, output, printable};
+
+/// Larger files are no metadata.
+const MAX_METADATA: u64 = 256 << 20;
+
+/// What a build is compared with.
+pub enum Existing {
+    Image(PathBuf, File),
+    /// `build` of a metadata file.
+    Metadata(PathBuf, Value),
+}
+
+impl Existing {
+    /// Opens the file and looks what it is.
+    pub fn open(path: &Path) -> Result<Self> {
+        let io = |error| Error::io("open", path, error);
+        let mut file = File::open(path).map_err(io)?;
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(Error::recipe("not a regular file: it cannot be compared").with_path(path));
+        }
+        let mut first = [0; 1];
+        if file.read(&mut first).map_err(io)? == 0 || first != *b"{" {
+            return Ok(Self::Image(path.into(), file));
+        }
+        file.rewind().map_err(io)?;
+        let mut text = Vec::new();
+        file.take(MAX_METADATA).read_to_end(&mut text).map_err(io)?;
+        let mut value: Value = serde_json::from_slice(&text)
+            .map_err(|error| Error::corrupt(format!("begins like JSON, but is not: {error}")).with_path(path))?;
+        if !value["build"]["outputs"].is_array() {
+            return Err(Error::corrupt("has no `build` with `outputs`: this is no metadata file").with_path(path));
+        }
+        Ok(Self::Metadata(path.into(), value["build"].take()))
+    }
+
+    /// The outputs of the build: those that are asked for, or else those that are compared with.
+    pub fn outputs(&self, arguments: &Build) -> Result<Vec<Output>> {
+        if !arguments.output.is_empty() {
+            return Output::described(&arguments.output, arguments);
+        }
+        let described = match self {
+            Self::Image(path, file) => {
+                let opened = file.try_clone().map_err(|error| Error::io("open", path, error))?;
+                let format = disk::open(Arc::new(opened)).map_or(Format::Raw, |disk| disk.format());
+                // Anything could be a raw image; a broken one of another format should not pass for one.
+                let by_name = OutputArgument::parse(&path.to_string_lossy()).map_err(Error::recipe)?;
+                if format == Format::Raw && Output::described(std::slice::from_ref(&by_name), arguments).is_ok() {
+                    vec![by_name]
+                } else {
+                    vec![OutputArgument::of(path, format, arguments)]
+                }
+            }
+            Self::Metadata(path, build) => {
+                let outputs = build["outputs"].as_array().into_iter().flatten();
+                let described = outputs.enumerate().map(|(number, output)| {
+                    let format = format(output).ok_or_else(|| {
+                        Error::corrupt(format!("output {number} has an unknown format")).with_path(path)
+                    })?;
+                    Ok(OutputArgument::of(Path::new(&number.to_string()), format, arguments))
+                });
+                described.collect::<Result<_>>()?
+            }
+        };
+        Output::described(&described, arguments)
+    }
+
+    /// Compares, tells the differences, and returns the exit status.
+    pub fn compare(
+        &self,
+        layout: Layout<'_>,
+        outputs: &[Output],
+        inputs: Option<metadata::Inputs>,
+        facts: metadata::Facts<'_>,
+        progress: Progress,
+        arguments: &Build,
+    ) -> Result<ExitCode> {
+        let (path, value, text) = match self {
+            Self::Image(path, file) => {
+                let output = Self::output_of(path, outputs)?;
+                let difference = layout.check(file, path, output.format, &progress)?;
+                let text: Vec<String> = difference.iter().map(tell).collect();
+                (path, json!({ "same": difference.is_none(), "difference": difference }), text)
+            }
+            Self::Metadata(path, expected) => {
+                let layout = layout.digests(true);
+                let mut sinks: Vec<io::Sink> = outputs.iter().map(|_| io::sink()).collect();
+                let targets = outputs.iter().zip(&mut sinks);
+                let targets = targets.map(|(output, sink)| Target::stream(sink, output.format)).collect();
+                let made = layout.write(targets, &progress)?;
+                let inputs = inputs.map(metadata::Inputs::join).transpose()?.unwrap_or_default();
+                let found = metadata::build(&facts, &layout, &made, &inputs)?;
+                let mut differences = Vec::new();
+                compare_values("build", expected, &found, &mut differences);
+                // Another version may make the same bytes.
+                differences.retain(|(key, ..)| !key.starts_with("build.tool"));
+                let text = differences.iter().map(|(key, expected, found)| format!("{key} is {found}, not {expected}"));
+                let text: Vec<String> = text.collect();
+                let list = differences.iter();
+                let list: Vec<Value> = list
+                    .map(|(key, expected, found)| json!({ "key": key, "expected": expected, "found": found }))
+                    .collect();
+                (path, json!({ "same": list.is_empty(), "differences": list }), text)
+            }
+        };
+        drop(progress);
+        if arguments.json {
+            output(&format!("{value:#}\n"))?;
+        } else if !text.is_empty() {
+            let name = printable(&path.display().to_string());
+            output(&text.iter().map(|line| format!("{name}: {}\n", printable(line))).collect::<String>())?;
+        } else if !arguments.quiet {
+            message(&format!("{}: this is what is built\n", printable(&path.display().to_string())));
+        }
+        Ok(if text.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+
+    /// Which of the outputs the image is.
+    fn output_of<'o>(path: &Path, outputs: &'o [Output]) -> Result<&'o Output> {
+        let is_it = |output: &&Output| output.path.as_ref().is_some_and(|output| same_file(output, path));
+        match (outputs.iter().find(is_it), outputs) {
+            (Some(output), _) | (None, [output]) => Ok(output),
+            _ => {
+                let error = Error::recipe("it is not clear which of the outputs this is").with_path(path);
+                Err(error.with_hint("name one output with -o"))
+            }
+        }
+    }
+}
+
+/// The format that a metadata file's output tells.
+fn format(output: &Value) -> Option<Format> {
+    let subformat = match output["subformat"].as_str() {
+        Some("fixed") => Subformat::Fixed,
+        _ => Subformat::Dynamic,
+    };
+    let block_size = |default| output["block-size"].as_u64().map_or(default, ByteSize::new);
+    Some(match output["format"].as_str()? {
+        "raw" => Format::Raw,
+        "vhdx" => Format::Vhdx { subformat, block_size: block_size(ByteSize::mib(1)) },
+        "vhd" => Format::Vhd { subformat, block_size: block_size(ByteSize::mib(2)) },
+        _ => return None,
+    })
+}
+
+/// The first difference, as a sentence.
+fn tell(difference: &Difference) -> String {
+    let byte = |byte: Option<u8>| byte.map_or("nothing".into(), |byte| format!("{byte:02x}"));
+    let disk = difference.disk_offset.map(|offset| format!(", byte {offset:#x} of the disk")).unwrap_or_default();
+    format!(
+        "differs at byte {:#x}{disk} ({}): {} is built, {} is there",
+        difference.offset,
+        difference.what,
+        byte(difference.expected),
+        byte(difference.found),
+    )
+}
+
+/// All leaves in which two values differ: key, expected, found.
+fn compare_values(key: &str, expected: &Value, found: &Value, differences: &mut Vec<(String, Value, Value)>) {
+    match (expected, found) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            for name in names {
+                let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
+                compare_values(&format!("{key}.{name}"), a, b, differences);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            for index in 0..a.len().max(b.len()) {
+                let (a, b) = (a.get(index).unwrap_or(&Value::Null), b.get(index).unwrap_or(&Value::Null));
+                compare_values(&format!("{key}[{index}]"), a, b, differences);
+            }
+        }
+        _ if expected == found => {}
+        _ => differences.push((key.into(), expected.clone(), found.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_differ_in_their_leaves() {
+        let a = json!({ "x": [1, { "y": 2 }], "same": [true], "gone": "g" });
+        let b = json!({ "x": [1, { "y": 3 }, 4], "same": [true] });
+        let mut found = Vec::new();
+        compare_values("b", &a, &b, &mut found);
+        let keys: Vec<&str> = found.iter().map(|(key, ..)| &**key).collect();
+        assert_eq!(keys, ["b.gone", "b.x[1].y", "b.x[2]"]);
+    }
+}

@@ -1,0 +1,254 @@
+//! `--metadata-file`: what was built, of what, and how the run went.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use nano_image::source::wim::{Wim, libwim_version};
+use nano_image::types::FileTime;
+use nano_image::windows::media::Media;
+use nano_image::{Error, Format, Layout, Phase, Plan, Recipe, Report, Result};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::args::Build;
+use crate::images;
+
+/// A file that decides the bytes of the image.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// What it is for: the flag that names it.
+    pub role: &'static str,
+    /// Its name; of a file in a copied folder the path in there.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// In hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The digests of all inputs, made on a thread of their own while the image is built.
+pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
+
+impl Inputs {
+    /// Begins to read the files.
+    pub fn begin(arguments: &Build) -> Result<Self> {
+        let files = files(arguments)?;
+        Ok(Self(std::thread::spawn(move || files.into_iter().map(Input::read).collect())))
+    }
+
+    /// Waits for the digests.
+    pub fn join(self) -> Result<Vec<Input>> {
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Input {
+    fn read((role, name, path): (&'static str, String, PathBuf)) -> Result<Self> {
+        let io = |error| Error::io("read", &path, error);
+        let mut file = File::open(&path).map_err(io)?;
+        let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    hash.update(&buffer[..count]);
+                    size += count as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io(error)),
+            }
+        }
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { role, name, size, sha256 })
+    }
+}
+
+/// Role, name and path of every file that the build reads, in the order of the flags.
+fn files(arguments: &Build) -> Result<Vec<(&'static str, String, PathBuf)>> {
+    let machine = &arguments.machine;
+    let source = arguments.source()?;
+    let mut files = match arguments.media {
+        Some(_) => media_files(source)?,
+        None => {
+            let wim = Wim::open(source, &arguments.swm)?;
+            wim.files().into_iter().map(|path| ("wim", name(path), path.to_owned())).collect()
+        }
+    };
+    let mut add = |role, paths: &mut dyn Iterator<Item = &PathBuf>| {
+        files.extend(paths.map(|path| (role, name(path), path.clone())));
+    };
+    add("servicing-package", &mut arguments.packages.servicing_package.iter());
+    add("unattend", &mut machine.unattend.iter());
+    add("domain-blob", &mut machine.domain_blob.iter());
+    add("reg", &mut machine.reg.iter());
+    for copy in &machine.copy {
+        add_all("copy", &copy.source, &mut files)?;
+    }
+    for driver in &arguments.packages.driver {
+        add_all("driver", driver, &mut files)?;
+    }
+    Ok(files)
+}
+
+/// An ISO image, or the images and packages of a folder.
+fn media_files(path: &Path) -> Result<Vec<(&'static str, String, PathBuf)>> {
+    if !path.is_dir() {
+        return Ok(vec![("media", name(path), path.to_owned())]);
+    }
+    let media = Media::open(path, &[])?;
+    let cabinets = media
+        .packages()
+        .iter()
+        .flat_map(|package| package.neutral.iter().chain(package.languages.iter().map(|(_, cabinet)| cabinet)));
+    let relative = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+    Ok(media.wims().iter().chain(cabinets).map(|file| ("media", relative(&file.path), file.path.clone())).collect())
+}
+
+/// A file, or all of a folder.
+fn add_all(role: &'static str, path: &Path, files: &mut Vec<(&'static str, String, PathBuf)>) -> Result<()> {
+    if path.is_dir() {
+        return list(role, path, &name(path), files);
+    }
+    files.push((role, name(path), path.to_owned()));
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The files of a folder; what cannot be read is refused where it is used.
+fn list(
+    role: &'static str,
+    folder: &Path,
+    prefix: &str,
+    files: &mut Vec<(&'static str, String, PathBuf)>,
+) -> Result<()> {
+    let io = |error| Error::io("list", folder, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        paths.push(entry.map_err(io)?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let name = format!("{prefix}/{}", name(&path));
+        let is_link = path.is_symlink();
+        match path.is_dir() {
+            true if is_link => {}
+            true => list(role, &path, &name, files)?,
+            false => files.push((role, name, path)),
+        }
+    }
+    Ok(())
+}
+
+/// What a build is made of.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub recipe: &'a Recipe,
+    pub plan: &'a Plan,
+    /// Whether a password was given; it is told nowhere else.
+    pub has_secret: bool,
+}
+
+/// The part of the metadata that is the same for the same inputs.
+pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[Input]) -> Result<Value> {
+    let mut build = serde_json::to_value(made).expect("a report is JSON");
+    let object = build.as_object_mut().expect("a report is an object");
+    object.remove("warnings");
+    for key in ["image-index", "image-name"] {
+        object.remove(key);
+    }
+    let extents: Vec<Value> =
+        layout.container(Format::Raw)?.used().iter().map(|extent| json!([extent.start, extent.len])).collect();
+    let inputs: Vec<Value> = inputs
+        .iter()
+        .map(|input| json!({ "role": input.role, "name": input.name, "size": input.size, "sha256": input.sha256 }))
+        .collect();
+    let created = images::created(facts.plan.time());
+    for (key, value) in [
+        ("tool", json!({ "name": "nano-image", "version": env!("CARGO_PKG_VERSION"), "libwim": libwim_version() })),
+        ("inputs", inputs.into()),
+        ("recipe", serde_json::to_value(facts.recipe).expect("a recipe is JSON")),
+        ("secrets", if facts.has_secret { json!(["admin"]) } else { json!([]) }),
+        ("image", images::value(facts.plan.image())),
+        ("time", created.into()),
+        ("windows-packages", facts.plan.packages().into()),
+        ("data-extents", extents.into()),
+    ] {
+        object.insert(key.into(), value);
+    }
+    Ok(build)
+}
+
+/// How a run went.
+pub struct Run {
+    pub started: SystemTime,
+    pub duration: Duration,
+    pub phases: Vec<(Phase, Duration)>,
+    pub warnings: Vec<String>,
+}
+
+impl Run {
+    /// The part of the metadata that differs from run to run.
+    pub fn value(&self, arguments: &Build) -> Value {
+        let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
+        let mut phases: BTreeMap<&str, f64> = BTreeMap::new();
+        for (phase, duration) in &self.phases {
+            *phases.entry(phase.name()).or_default() += seconds(*duration);
+        }
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let (read, written) = transferred();
+        let outputs: Vec<String> = arguments.output.iter().map(ToString::to_string).collect();
+        json!({
+            "started": images::created(FileTime::from_unix_seconds(started)),
+            "seconds": seconds(self.duration),
+            "phases-seconds": phases,
+            "bytes-read": read,
+            "bytes-written": written,
+            "outputs": outputs,
+            "warnings": self.warnings,
+        })
+    }
+}
+
+/// Bytes that the process has read and written, where the system counts them (Linux).
+fn transferred() -> (Option<u64>, Option<u64>) {
+    let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let value = |key| text.lines().find_map(|line: &str| line.strip_prefix(key)?.trim().parse().ok());
+    (value("rchar:"), value("wchar:"))
+}
+
+/// That a file of JSON can be written to `path`.
+pub fn check(path: &Path, arguments: &Build) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::recipe("a directory, not a file to write").with_path(path));
+    }
+    if path.exists() && !arguments.force {
+        return Err(Error::recipe("the file exists already").with_path(path).with_hint("use --force to replace it"));
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(Error::new(nano_image::ErrorKind::NotFound, "not a directory").with_path(parent))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes JSON to `path`; a file that is there is replaced as a whole.
+pub fn write(path: &Path, value: &Value) -> Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}.partial", std::process::id()));
+    let partial = PathBuf::from(partial);
+    let written = File::create(&partial)
+        .and_then(|mut file| file.write_all(format!("{value:#}\n").as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        Error::io("write", path, error)
+    })
+}

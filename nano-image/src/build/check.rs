@@ -1,0 +1,78 @@
+//! Whether a file is what a build makes.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::layout::Layout;
+use super::plan::Scheme;
+use crate::content::ReadAt;
+use crate::disk::{CompareOutput, Container, Format};
+use crate::error::Result;
+use crate::progress::Observer;
+use crate::types::{DiskOffset, FileOffset, VolumeOffset};
+
+/// The first byte in which a file is not what a build makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Difference {
+    /// File offset.
+    pub offset: u64,
+    /// The byte that the build makes; none if the file should end before it.
+    pub expected: Option<u8>,
+    /// The byte of the file; none if the file ends before it.
+    pub found: Option<u8>,
+    /// Where that is on the disk; none in a structure of the container.
+    pub disk_offset: Option<u64>,
+    /// What the build has there, in a few words.
+    pub what: String,
+}
+
+impl Layout<'_> {
+    /// Compares `file`, an image in `format`, with what [`write`](Self::write) would make, and tells the first
+    /// difference. Nothing is written; the sources are read up to the difference. Errors call the file `path`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn check(
+        &self,
+        file: &dyn ReadAt,
+        path: &Path,
+        format: Format,
+        observer: &dyn Observer,
+    ) -> Result<Option<Difference>> {
+        let container = self.container(format)?;
+        let mut output = CompareOutput::new(file, path)?;
+        let compared = container.writer(&mut output).and_then(|writer| self.write_disk(vec![writer], observer));
+        let Some(difference) = output.difference() else { return compared.map(|_| None) };
+        let disk_offset = container.disk_offset(FileOffset(difference.offset));
+        Ok(Some(Difference {
+            offset: difference.offset,
+            expected: difference.expected,
+            found: difference.found,
+            disk_offset: disk_offset.map(|offset| offset.0),
+            what: match disk_offset {
+                _ if difference.expected.is_none() => "the end of the file".into(),
+                None => format!("a structure of the {} format", container.format().extension()),
+                Some(offset) => self.describe(offset, &container),
+            },
+        }))
+    }
+
+    /// Says in a few words what is at `offset` of the disk.
+    fn describe(&self, offset: DiskOffset, container: &Container) -> String {
+        let (start, size) = self.plan.scheme.windows();
+        if let Some(inside) = offset.0.checked_sub(start.0).filter(|inside| *inside < size.bytes()) {
+            return format!("Windows volume, {}", self.ntfs.describe(VolumeOffset(inside)));
+        }
+        let is_used = container.used().iter().any(|extent| (extent.start..extent.end()).contains(&offset.0));
+        match &self.plan.scheme {
+            Scheme::Gpt { esp, .. } if (esp.start.0..esp.start.0 + esp.len.bytes()).contains(&offset.0) => {
+                "EFI system partition".into()
+            }
+            _ if is_used => "partition table".into(),
+            _ => "free space outside the volumes".into(),
+        }
+    }
+}
