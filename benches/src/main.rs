@@ -1,106 +1,121 @@
-//! `nano-bench`: how long the steps of a build take, in the process that an embedding program would have.
+//! `nano-bench`: how much time, memory and input/output a build takes, beside other programs and bare minimums.
 //!
-//! `cargo run --release -p benches -- WIM [IMAGE] [ROUNDS]` prints a table: the median and the spread of each step in
-//! milliseconds, and peak memory. Warm the page cache with a first run; compare only figures of one run.
+//! `BENCHMARKS.md` says what is measured, how, and what the figures do not say.
 
-use std::io::{self, Write};
-use std::time::Instant;
+#[cfg(target_os = "linux")]
+mod child;
+mod generate;
+mod machine;
+mod markdown;
+mod plot;
+mod results;
+#[cfg(target_os = "linux")]
+mod run;
+#[cfg(target_os = "linux")]
+mod scale;
+mod steps;
 
-use nano_image::content::BlobStore;
-use nano_image::registry::{Hive, HiveOptions, Value};
-use nano_image::source::wim::Wim;
-use nano_image::types::FileTime;
-use nano_image::{Format, Recipe, Result, Sources, Target};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// Keys of the hive that is edited: it has some 12 MB, like a server's SYSTEM hive.
-const HIVE_KEYS: u32 = 32_000;
+use clap::{Args, Parser, Subcommand};
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(wim) = arguments.first() else {
-        eprintln!("usage: nano-bench WIM [IMAGE] [ROUNDS]");
-        std::process::exit(2);
+use results::Results;
+
+/// Failure of a benchmark, for people.
+type Failure = Box<dyn std::error::Error>;
+
+/// Measures nano-image: its steps, whole builds beside other programs, and how cost grows with the source
+#[derive(Debug, Parser)]
+#[command(name = "nano-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Time the steps of a build in one process: reading a WIM and a cabinet, hive edit, layout, VHDX, whole pipeline
+    Steps {
+        /// WIM to build from
+        wim: PathBuf,
+        /// Image of the WIM
+        #[arg(long, default_value = "1")]
+        image: String,
+        /// How often each step runs
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// Measure whole builds of a WIM as processes, in turn, beside the foreign pipeline if --peer is given
+    #[cfg(target_os = "linux")]
+    Run(run::Run),
+    /// Measure builds of generated WIMs: more files, more bytes
+    #[cfg(target_os = "linux")]
+    Scale(scale::Scale),
+    /// Make Markdown and a plot of results again
+    Report {
+        /// JSON that `run` or `scale` wrote
+        results: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the facts of a WIM's image as JSON
+    #[command(hide = true)]
+    Facts { wim: PathBuf, image: String },
+    /// Write a WIM of generated files
+    #[command(hide = true)]
+    Generate(generate::Generate),
+}
+
+/// Where results go.
+#[derive(Args, Debug)]
+struct Output {
+    /// Write all measurements
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write tables; without it they go to standard output
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write a plot
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+impl Output {
+    fn write(&self, results: &Results) -> Result<(), Failure> {
+        if let Some(path) = &self.json {
+            std::fs::write(path, serde_json::to_string_pretty(results)? + "\n")?;
+        }
+        match &self.markdown {
+            Some(path) => std::fs::write(path, markdown::of(results))?,
+            None => print!("{}", markdown::of(results)),
+        }
+        if let Some(path) = &self.svg {
+            std::fs::write(path, plot::of(results))?;
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Steps { wim, image, rounds } => steps::run(&wim, &image, rounds).map_err(Failure::from),
+        #[cfg(target_os = "linux")]
+        Command::Run(run) => run.results().and_then(|results| run.output.write(&results)),
+        #[cfg(target_os = "linux")]
+        Command::Scale(scale) => scale.results().and_then(|results| scale.output.write(&results)),
+        Command::Report { results, output } => std::fs::read(results)
+            .map_err(Failure::from)
+            .and_then(|text| Ok(serde_json::from_slice(&text)?))
+            .and_then(|results| output.write(&results)),
+        Command::Facts { wim, image } => generate::facts(&wim, &image),
+        Command::Generate(generate) => generate.run(),
     };
-    let image = arguments.get(1).map_or("1", String::as_str);
-    let rounds = arguments.get(2).and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut table = Table::default();
-    let hive = sample_hive()?;
-    for _ in 0..rounds {
-        let opened = table.time("WIM: open and read the tree", || {
-            let wim = Wim::open(wim, &[])?;
-            let index = wim.find_image(image)?;
-            wim.read_image(index).map(|_| wim)
-        })?;
-        let requests: Vec<_> = (0..opened.store().blob_count()).map(nano_image::content::BlobId).collect();
-        let mut bytes = 0;
-        table.time("WIM: read and check all blobs", || {
-            opened.store().read_blobs(&requests, jobs, &mut |_, piece| {
-                bytes += piece.len();
-                Ok(())
-            })
-        })?;
-        let recipe = Recipe::image(image).build()?;
-        let plan = table.time("recipe to plan", || recipe.plan(&Sources::wim(wim), &()))?;
-        let layout = table.time("plan to layout", || plan.layout(&()))?;
-        let mut sink = io::sink();
-        table.time("layout to bytes (raw, not stored)", || {
-            layout.write(vec![Target::stream(&mut sink as &mut dyn Write, Format::Raw)], &())
-        })?;
-        table.time("hive: parse, edit, serialise (12 MB)", || edit(hive.clone()))?;
-    }
-    table.print();
-    Ok(())
-}
-
-/// A hive of many small keys, made by the library.
-fn sample_hive() -> Result<Vec<u8>> {
-    let mut hive = Hive::new(FileTime(0), &HiveOptions::default())?;
-    let root = hive.root();
-    for number in 0..HIVE_KEYS {
-        let key = hive.create_key(root, &format!(r"ControlSet001\Services\service{:03}\key{number}", number / 100))?;
-        hive.set_value(key, "ImagePath", Value::expand_sz(r"\SystemRoot\System32\drivers\service.sys"))?;
-        hive.set_value(key, "Data", Value::binary(vec![7; 100]))?;
-    }
-    Ok(hive.into_bytes())
-}
-
-/// What setting a computer name does, and a value of 50 KB.
-fn edit(bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let mut hive = Hive::parse(bytes)?;
-    let root = hive.root();
-    let key = hive.create_key(root, r"ControlSet001\Control\ComputerName\ComputerName")?;
-    hive.set_value(key, "ComputerName", Value::sz("WEB-01"))?;
-    hive.set_value(key, "Large", Value::binary(vec![1; 50_000]))?;
-    Ok(hive.into_bytes())
-}
-
-/// Milliseconds of each step, in the order of the first round.
-#[derive(Default)]
-struct Table(Vec<(&'static str, Vec<f64>)>);
-
-impl Table {
-    fn time<T>(&mut self, step: &'static str, run: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = run();
-        let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-        match self.0.iter_mut().find(|(known, _)| *known == step) {
-            Some((_, all)) => all.push(milliseconds),
-            None => self.0.push((step, vec![milliseconds])),
-        }
-        result
-    }
-
-    fn print(&mut self) {
-        println!("{:<40} {:>9} {:>9} {:>9}", "step (ms)", "median", "min", "max");
-        for (step, all) in &mut self.0 {
-            all.sort_by(f64::total_cmp);
-            println!("{step:<40} {:>9.1} {:>9.1} {:>9.1}", all[all.len() / 2], all[0], all[all.len() - 1]);
-        }
-        if let Ok(status) = std::fs::read_to_string("/proc/self/status")
-            && let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))
-        {
-            println!("peak memory of the process: {}", peak.trim());
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nano-bench: {error}");
+            ExitCode::FAILURE
         }
     }
 }
