@@ -1,5 +1,6 @@
 //! Flags and their texts.
 
+mod about;
 mod machine;
 mod packages;
 pub mod read;
@@ -40,6 +41,9 @@ pub enum Command {
     Size(read::Size),
     RunHint(RunHint),
     Verify(Verify),
+    Completions(about::Completions),
+    Man(about::Man),
+    Schema(about::Schema),
 }
 
 /// Build a disk image from install media or a WIM

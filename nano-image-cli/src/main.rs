@@ -1,5 +1,6 @@
 //! Command line of `nano-image`: flags, progress and exit codes; the library knows the formats.
 
+mod about;
 mod args;
 mod build;
 mod check;
@@ -8,6 +9,7 @@ mod images;
 mod inspect;
 mod launch;
 mod metadata;
+mod nearest;
 mod outputs;
 mod packages;
 mod plan;
@@ -24,6 +26,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::{Arguments, Command, ProgressStyle};
 
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(arguments),
         Command::Size(arguments) => done(size::run(arguments)),
         Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
+        Command::Completions(arguments) => done(about::completions(arguments.shell)),
+        Command::Man(arguments) => done(about::man(arguments.directory.as_deref())),
+        Command::Schema(_) => done(about::schema()),
     };
     result.unwrap_or_else(|error| report::failure(&error, json_errors))
 }
@@ -70,6 +76,22 @@ fn arguments() -> Result<Arguments, ExitCode> {
         // Behind the program's and the subcommand's name.
         given.splice(2..2, more);
     }
-    let matches = command.get_matches_from(given);
+    let matches = command.try_get_matches_from_mut(&given);
+    let matches = matches.unwrap_or_else(|error| with_suggestion(error, &command, &given).exit());
     Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// `error`; for an unknown flag with the flag that may be meant, where clap finds none.
+fn with_suggestion(mut error: clap::Error, command: &clap::Command, given: &[OsString]) -> clap::Error {
+    let subcommand = given.get(1).and_then(|name| command.find_subcommand(name));
+    if error.kind() == ErrorKind::UnknownArgument
+        && error.get(ContextKind::SuggestedArg).is_none()
+        && let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg)
+        && let Some(subcommand) = subcommand
+        && let Some(wrong) = wrong.strip_prefix("--")
+        && let Some(name) = nearest::nearest(wrong, subcommand.get_arguments().filter_map(|arg| arg.get_long()))
+    {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{name}")));
+    }
+    error
 }

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use nano_image::{ByteSize, Error, ErrorKind, Firmware, Format, Result, Subformat};
 
 use crate::args::{Build, FirmwareName, FormatName, SubformatName};
+use crate::nearest::nearest;
 
 /// A value of `-o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +34,21 @@ impl OutputArgument {
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None };
         if !is_list(text) {
+            if let Some((first, _)) = text.split_once('=')
+                && KEYS.iter().any(|key| text.contains(&format!(",{key}=")))
+            {
+                return Err(unknown("key", first, &KEYS));
+            }
             return Ok(Self { path: text.into(), ..output });
         }
         for pair in text.split(',') {
             let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
             match key {
                 "path" => output.path = value.into(),
-                "type" => output.format = Some(FormatName::from_str(value, true)?),
-                "subformat" => output.subformat = Some(SubformatName::from_str(value, true)?),
+                "type" => output.format = Some(one_of(value)?),
+                "subformat" => output.subformat = Some(one_of(value)?),
                 "block-size" => output.block_size = Some(value.parse().map_err(|error: Error| error.to_string())?),
-                _ => return Err(format!("`{key}` is not one of {}", KEYS.join(", "))),
+                _ => return Err(unknown("key", key, &KEYS)),
             }
         }
         if output.path.as_os_str().is_empty() { Err("`path=FILE` is missing".into()) } else { Ok(output) }
@@ -88,6 +94,20 @@ impl OutputArgument {
     fn is_stdout(&self) -> bool {
         self.path.as_os_str() == "-"
     }
+}
+
+fn one_of<T: ValueEnum>(text: &str) -> std::result::Result<T, String> {
+    T::from_str(text, true).map_err(|_| {
+        let names =
+            T::value_variants().iter().filter_map(|value| Some(value.to_possible_value()?.get_name().to_owned()));
+        let names: Vec<String> = names.collect();
+        unknown("value", text, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    })
+}
+
+fn unknown(what: &str, wrong: &str, names: &[&str]) -> String {
+    let hint = nearest(wrong, names.iter().copied()).map(|name| format!("; did you mean `{name}`?"));
+    format!("there is no {what} `{wrong}`, only {}{}", names.join(", "), hint.unwrap_or_default())
 }
 
 fn is_list(text: &str) -> bool {
@@ -256,8 +276,16 @@ mod tests {
         assert_eq!(relative("a.vhdx"), "folder/a.vhdx");
         assert_eq!(relative("-"), "-");
         assert_eq!(relative("type=vhd,path=b.vhd"), "type=vhd,path=folder/b.vhd");
-        for bad in ["type=vhd", "type=vhdz,path=a", "path=a,size=3", "path=a,fixed", "block-size=x,path=a"] {
+        for bad in
+            ["type=vhd", "type=vhdz,path=a", "tpye=vhd,path=a", "path=a,size=3", "path=a,fixed", "block-size=x,path=a"]
+        {
             assert!(OutputArgument::parse(bad).is_err(), "{bad}");
+        }
+        for (bad, name) in
+            [("type=vhdz,path=a", "vhd"), ("tpye=vhd,path=a", "type"), ("path=a,subfromat=x", "subformat")]
+        {
+            let error = OutputArgument::parse(bad).unwrap_err();
+            assert!(error.ends_with(&format!("did you mean `{name}`?")), "{error}");
         }
     }
 }

@@ -16,12 +16,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::command;
+use crate::nearest::nearest;
 use crate::outputs::OutputArgument;
 
 /// Larger files are no recipes.
 const MAX_LEN: u64 = 1 << 20;
 /// Flags that are no keys.
-const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
+pub const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
 
 /// The command line without required flags of `build`, which a recipe file may have.
 pub fn lenient_command() -> Command {
@@ -145,13 +146,6 @@ fn message(error: &clap::Error) -> String {
     words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-/// The name most like `wrong`, if one is.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase().replace('_', "-");
-    let scored = names.map(|name| (strsim::jaro_winkler(&wrong, name), name));
-    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,15 +228,21 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_a_recipe() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nano.toml");
-        let text = std::fs::read_to_string(path).unwrap();
-        let flags = flags(&text).unwrap();
-        let command = ["nano-image", "build"].map(String::from).into_iter().chain(flags.clone());
-        super::command().try_get_matches_from(command).unwrap();
-        // What it shows as comments can be taken out of them.
-        let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
-        let more = read(&all, Path::new(""), &|_| false).unwrap();
-        assert!(more.len() > flags.len() + 10, "{more:?}");
+    fn the_examples_are_recipes() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let recipes: Vec<PathBuf> = paths.filter(|path| path.extension() == Some("toml".as_ref())).collect();
+        assert!(recipes.len() >= 7, "{recipes:?}");
+        for path in recipes {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let given = flags(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let command = ["nano-image", "build"].map(String::from).into_iter().chain(given.clone());
+            super::command().try_get_matches_from(command).unwrap();
+            // What it shows as comments can be taken out of them.
+            let all = |line: &str| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n";
+            let more = read(&text.lines().map(all).collect::<String>(), Path::new(""), &|_| false).unwrap();
+            let shown = text.lines().filter(|line| line.starts_with("#: ")).count();
+            assert!(more.len() >= given.len() + shown, "{}: {more:?}", path.display());
+        }
     }
 }
