@@ -18,7 +18,10 @@ use crate::report::output;
 pub fn completions(shell: Shell) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "nano-image", &mut text);
-    output(&String::from_utf8_lossy(&text))
+    let text = String::from_utf8_lossy(&text);
+    // For bash the labels of a program with a hyphen in its name are not those that are looked for
+    // (<https://github.com/clap-rs/clap/issues/6421>).
+    output(&text.replace("nano__subcmd__image__", "nano__image__"))
 }
 
 /// Prints the manual page, or writes all of them into a folder.

@@ -21,7 +21,7 @@ fn completions_name_commands_and_flags() {
         if shell == "bash" {
             let mut bash = Command::new("bash");
             let script = format!(
-                "{text}\nCOMP_WORDS=(nano-image build --comp); COMP_CWORD=2; _nano__image nano-image --comp build; echo \"${{COMPREPLY[@]}}\""
+                "{text}\nCOMP_WORDS=(nano-image build --comp); COMP_CWORD=2; f=$(complete -p nano-image); f=${{f#*-F }}; ${{f%% *}} nano-image --comp build; echo \"${{COMPREPLY[@]}}\""
             );
             let completed = bash.args(["-c", &script]).output().unwrap();
             let reply = String::from_utf8(completed.stdout).unwrap();
