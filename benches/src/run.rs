@@ -64,6 +64,9 @@ pub struct Run {
     pub output: Output,
 }
 
+/// Name, file and environment of a foreign variant.
+type Variant<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// A row to be measured.
 pub struct Entry {
     pub row: Row,
@@ -126,7 +129,7 @@ impl Run {
         let mut entries = Vec::new();
         let wimlibs = [("", None), (", other wimlib", self.wimlib.as_ref())];
         for (suffix, wimlib) in wimlibs.iter().filter(|(suffix, wimlib)| suffix.is_empty() || wimlib.is_some()) {
-            let variants: [(&str, &str, &[(&str, &str)]); 5] = [
+            let variants: [Variant; 5] = [
                 ("VHDX", "peer.vhdx", &[]),
                 ("VHDX, scratch in memory", "peer.vhdx", &[("WORKPARENT", "{scratch}")]),
                 ("VHDX, flushed", "peer.vhdx", &[("SYNC", "1")]),
