@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use nano_image::{ByteSize, Difference, Error, Format, Layout, Result, Subformat, Target, disk};
+use nano_image::{ByteSize, Difference, Error, Format, Layout, Plan, Result, Subformat, Target, disk, inspect};
 use serde_json::{Value, json};
 
 use crate::args::Build;
@@ -17,6 +17,9 @@ use crate::report::{message, output, printable};
 
 /// Larger files are no metadata.
 const MAX_METADATA: u64 = 256 << 20;
+
+/// Differences of metadata that people are told.
+const MAX_TOLD: usize = 20;
 
 /// What a build is compared with.
 pub enum Existing {
@@ -93,8 +96,13 @@ impl Existing {
             Self::Image(path, file) => {
                 let output = Self::output_of(path, outputs)?;
                 let difference = layout.check(file, path, output.format, &progress)?;
-                let text: Vec<String> = difference.iter().map(tell).collect();
-                (path, json!({ "same": difference.is_none(), "difference": difference }), text)
+                let mut text: Vec<String> = difference.iter().map(tell).collect();
+                let other_seed = difference.is_some() && has_other_seed(path, facts.plan);
+                if other_seed {
+                    text.push("has the identifiers of another seed: of another recipe or source, or of --seed".into());
+                }
+                let same = difference.is_none();
+                (path, json!({ "same": same, "difference": difference, "other-seed": other_seed }), text)
             }
             Self::Metadata(path, expected) => {
                 let layout = layout.digests(true);
@@ -109,7 +117,11 @@ impl Existing {
                 // Another version may make the same bytes.
                 differences.retain(|(key, ..)| !key.starts_with("build.tool"));
                 let text = differences.iter().map(|(key, expected, found)| format!("{key} is {found}, not {expected}"));
-                let text: Vec<String> = text.collect();
+                let mut text: Vec<String> = text.collect();
+                if let Some(more) = text.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+                    text.truncate(MAX_TOLD);
+                    text.push(format!("{more} more differences, which --json lists"));
+                }
                 let list = differences.iter();
                 let list: Vec<Value> = list
                     .map(|(key, expected, found)| json!({ "key": key, "expected": expected, "found": found }))
@@ -168,6 +180,12 @@ fn tell(difference: &Difference) -> String {
         byte(difference.expected),
         byte(difference.found),
     )
+}
+
+/// Whether the image is readable and has other identifiers than the build: then nearly everything differs somewhere.
+fn has_other_seed(path: &Path, plan: &Plan) -> bool {
+    let id = inspect::open(path).ok().and_then(|inspection| inspection.partition_table.disk_id);
+    id.is_some_and(|id| !id.eq_ignore_ascii_case(&plan.disk_id()))
 }
 
 /// All leaves in which two values differ: key, expected, found.

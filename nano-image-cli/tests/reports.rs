@@ -101,13 +101,14 @@ fn a_check_finds_the_first_difference_and_writes_nothing() {
     image[150 << 20] ^= 1;
     fs::write(place.path("c.raw"), image).unwrap();
     differs(check("c.raw", &["--label", "Other"]), &["c.raw: differs at byte 0x9600000", "is built"]);
-    differs(check("c.raw", &[]), &["c.raw: differs at byte 0x"]);
+    differs(check("c.raw", &[]), &["c.raw: differs at byte 0x", "c.raw: has the identifiers of another seed"]);
     differs(check("b.json", &["--label", "Other"]), &["b.json: build.recipe.label is \"Other\"", "outputs[0].sha256"]);
     // What is asked for by flags wins over what is there.
     differs(check("a.vhdx", &["--subformat", "dynamic"]), &["a.vhdx: differs"]);
     differs(check("a.vhdx", &["--format", "vhd"]), &["a.vhdx: differs"]);
     let json = check("c.raw", &["--label", "Other", "--json"]);
     assert_eq!((json.code, &json.json()["difference"]["offset"]), (Some(1), &(150 << 20).into()));
+    assert_eq!(json.json()["other-seed"], false);
     // A broken image is one that differs.
     fs::write(place.path("cut.vhdx"), &place.read("a.vhdx")[..100_000]).unwrap();
     differs(check("cut.vhdx", &[]), &["cut.vhdx: differs at byte"]);

@@ -163,6 +163,14 @@ impl Plan {
         self.time
     }
 
+    /// The disk's GUID (GPT) or signature (MBR), as the report has it.
+    pub fn disk_id(&self) -> String {
+        match &self.scheme {
+            Scheme::Gpt { disk_guid, .. } => disk_guid.to_string(),
+            Scheme::Mbr { signature, .. } => format!("{signature:08x}"),
+        }
+    }
+
     /// Where the identifiers of the image come from.
     pub fn seed(&self) -> &Seed {
         &self.seed

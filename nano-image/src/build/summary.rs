@@ -25,8 +25,8 @@ impl Layout<'_> {
         let (files, directories) = count(&plan.tree);
         let (used, clusters) = self.ntfs.clusters();
         let cluster_size = self.ntfs.cluster_size();
-        let (disk_id, partitions) = match &plan.scheme {
-            Scheme::Gpt { disk_guid, esp, msr, windows } => {
+        let partitions = match &plan.scheme {
+            Scheme::Gpt { esp, msr, windows, .. } => {
                 let report = |partition: &gpt::Partition| {
                     PartitionReport::new(
                         &partition.name,
@@ -36,12 +36,12 @@ impl Layout<'_> {
                         partition.len.bytes(),
                     )
                 };
-                (disk_guid.to_string(), [esp, msr, windows].map(report).to_vec())
+                [esp, msr, windows].map(report).to_vec()
             }
-            Scheme::Mbr { signature, windows } => {
+            Scheme::Mbr { windows, .. } => {
                 let kind = format!("{:02x}", windows.partition_type);
                 let windows = PartitionReport::new("Windows", kind, None, windows.start.0, windows.len.bytes());
-                (format!("{signature:08x}"), vec![windows])
+                vec![windows]
             }
         };
         Report {
@@ -49,7 +49,7 @@ impl Layout<'_> {
             image_name: plan.image.name.clone(),
             seed: plan.seed.to_string(),
             disk_size: plan.recipe.disk_size,
-            disk_id,
+            disk_id: plan.disk_id(),
             volume_serial: format!("{:016x}", self.ntfs.serial_number()),
             partitions,
             cluster_size: cluster_size.bytes(),
