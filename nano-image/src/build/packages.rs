@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::recipe::{Recipe, Sources};
 use crate::content::BlobStore;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::InstalledPackage;
 use crate::source::wim::ImageInfo;
@@ -23,6 +23,8 @@ const PIECE: u64 = 1 << 20;
 #[derive(Default)]
 pub(super) struct Packages {
     pub install: Install,
+    /// Names of those of the media.
+    names: Vec<String>,
     pub warnings: Vec<String>,
 }
 
@@ -51,6 +53,7 @@ impl Packages {
         }
         let selection = media.select(&names, image)?;
         packages.warnings.extend(selection.warnings);
+        packages.names = selection.names;
         for file in &selection.cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
@@ -111,13 +114,15 @@ impl Packages {
         tree: &mut FileTree,
         store: &mut Arc<dyn BlobStore>,
         options: &InstallOptions<'_>,
+        media: &Media,
         observer: &dyn Observer,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<InstalledPackage>> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let report = package::install(tree, store, &self.install, options, observer)?;
+        let report = package::install(tree, store, &self.install, options, observer)
+            .map_err(|error| self.name_parents(error, media))?;
         warnings.extend(report.warnings);
         for package in &report.packages {
             // The report has all; thousands of lines would hide other warnings.
@@ -128,6 +133,25 @@ impl Packages {
             }
         }
         Ok(report.packages)
+    }
+
+    /// If packages lack others that the media have, says which.
+    fn name_parents(&self, error: Error, media: &Media) -> Error {
+        if error.kind() != ErrorKind::Unsatisfied {
+            return error;
+        }
+        let is_missing = |name: &&str| {
+            let quoted = format!("`{name}`");
+            error.message().contains(&quoted) && !self.names.iter().any(|selected| selected == name)
+        };
+        let names: Vec<&str> = media.packages().iter().map(|package| &*package.name).filter(is_missing).collect();
+        match &names[..] {
+            [] => error,
+            names => {
+                let hint = format!("the media have what is missing: add the package {}", names.join(", "));
+                error.with_hint(hint)
+            }
+        }
     }
 
     /// Digests of everything that is installed, which decide the bytes of the image; empty for nothing.

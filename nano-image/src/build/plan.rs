@@ -93,7 +93,7 @@ impl Recipe {
             scratch: sources.scratch.as_deref(),
             strict: self.strict,
         };
-        let installed = packages.install(&mut tree, &mut store, &install, observer, &mut warnings)?;
+        let installed = packages.install(&mut tree, &mut store, &install, &media, observer, &mut warnings)?;
         store = machine.store(store);
         let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
         warnings.extend(applied.warnings);

@@ -172,6 +172,7 @@ impl Recipe {
     /// Begins a recipe for Nano Server from its media: an edition, and the drivers of what it will run on. The
     /// defaults: a 4 GiB disk, an EFI system partition of 100 MiB, clusters as Windows chooses them, boot entries that
     /// name the partition.
+    #[allow(clippy::new_ret_no_self, reason = "a recipe is checked when it is complete")]
     pub fn new(edition: Edition, deployment: Deployment) -> RecipeBuilder {
         Self::only_image().edition(edition).deployment(deployment)
     }

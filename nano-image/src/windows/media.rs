@@ -93,7 +93,7 @@ impl Media {
             _ => error,
         })?;
         let label = Some(iso.label().to_owned());
-        Self::find(path, Files::Iso { iso, path: path.to_owned() }, label)
+        Self::find(path, Files::Iso { iso: Box::new(iso), path: path.to_owned() }, label)
     }
 
     /// Opens the WIM at `path` as media: packages are in the folder `Packages` beside it, if there is one.

@@ -14,7 +14,7 @@ const MAX_ENTRIES: usize = 1 << 16;
 /// Where files are.
 pub(super) enum Files {
     Folder(PathBuf),
-    Iso { iso: Iso, path: PathBuf },
+    Iso { iso: Box<Iso>, path: PathBuf },
 }
 
 /// A file of a medium.

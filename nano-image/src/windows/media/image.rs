@@ -141,10 +141,8 @@ mod tests {
 
     fn images(names: &[(&str, &str, &str)]) -> Vec<ImageInfo> {
         let info = |(index, (name, edition, kind)): (u32, &(&str, &str, &str))| {
-            let mut info = ImageInfo::default();
-            info.index = index;
-            (info.name, info.edition_id, info.installation_type) = ((*name).into(), (*edition).into(), (*kind).into());
-            info
+            let (name, edition_id, installation_type) = ((*name).into(), (*edition).into(), (*kind).into());
+            ImageInfo { index, name, edition_id, installation_type, ..ImageInfo::default() }
         };
         (1..).zip(names).map(info).collect()
     }
