@@ -89,7 +89,7 @@ pub struct InstalledPackage {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NotApplied {
-    /// Name of the component.
+    /// Name of the component in the component store (its key form).
     pub component: String,
     /// The element of its manifest.
     pub element: String,

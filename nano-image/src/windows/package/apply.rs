@@ -142,7 +142,7 @@ impl<'a> Part<'a> {
     /// Notes that something is not applied.
     fn skip(&self, done: &mut InstalledPackage, spot: Spot<'_>, why: impl Into<String>) {
         let name = Some(spot.name.to_owned()).filter(|name| !name.is_empty());
-        let (component, element) = (self.manifest.identity.name.clone(), spot.element.to_owned());
+        let (component, element) = (self.key_form.clone(), spot.element.to_owned());
         done.not_applied.push(NotApplied { component, element, name, why: why.into() });
     }
 
