@@ -30,7 +30,8 @@ pub fn lenient_command() -> Command {
     command().mut_subcommand("build", lenient).mut_subcommand("plan", lenient)
 }
 
-/// What the recipe file that `given` names adds: its flags but those that are given already.
+/// What the recipe file that `given` names adds: its flags but those that are given already, or that exclude what is
+/// given.
 pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     let Some(path) = given.get_one::<PathBuf>("recipe") else { return Ok(Vec::new()) };
     let mut text = String::new();
@@ -41,8 +42,21 @@ pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
         return Err(Error::unsupported("more than 1 MiB: this is no recipe").with_path(path));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    read(&text, folder, &|id| given.value_source(id) == Some(ValueSource::CommandLine))
+    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    let command = lenient_command();
+    let build = command.find_subcommand("build").expect("a subcommand");
+    read(&text, folder, &|id| is_given(id) || rivals(build, id).any(|rival| is_given(rival)))
         .map_err(|error| error.with_path(path))
+}
+
+/// Flags that cannot be used with the flag `id`, whichever of them says so.
+fn rivals<'a>(build: &'a Command, id: &'a str) -> impl Iterator<Item = &'a str> {
+    let excludes = |one: &Arg, other: &str| build.get_arg_conflicts_with(one).iter().any(|arg| arg.get_id() == other);
+    let own = build.get_arguments().find(|arg| arg.get_id() == id);
+    build
+        .get_arguments()
+        .filter(move |arg| excludes(arg, id) || own.is_some_and(|own| excludes(own, arg.get_id().as_str())))
+        .map(|arg| arg.get_id().as_str())
 }
 
 /// The flags in `text`, without those whose identifier `is_given`.
@@ -199,6 +213,17 @@ mod tests {
         ];
         assert_eq!(flags(text).unwrap(), expected);
         assert!(flags("compact = false\nems = false").unwrap().is_empty());
+    }
+
+    #[test]
+    fn flags_exclude_each_other_in_both_directions() {
+        let command = lenient_command();
+        let build = command.find_subcommand("build").unwrap();
+        let rivals = |id| rivals(build, id).collect::<Vec<_>>();
+        assert_eq!((rivals("wim"), rivals("media")), (vec!["media"], vec!["wim"]));
+        assert_eq!((rivals("image"), rivals("edition")), (vec!["edition"], vec!["image"]));
+        assert_eq!((rivals("metadata_file"), rivals("sbom")), (vec!["check"], vec!["check"]));
+        assert!(rivals("size").is_empty());
     }
 
     #[test]

@@ -57,6 +57,24 @@ fn mistakes_in_a_recipe_are_named() {
 }
 
 #[test]
+fn flags_take_what_they_exclude_out_of_a_recipe() {
+    let place = Place::new();
+    let text = "media = 'none.iso'\nedition = 'datacenter'\nsize = '256M'\noutput = 'a.vhdx'\n";
+    fs::write(place.path("a.toml"), text).unwrap();
+    let recipe = |more: &[&str]| place.run(&[&["build", "--recipe", "a.toml"], more].concat());
+    recipe(&[]).fails(3, &["none.iso"]);
+    recipe(&["--wim", "nano.wim", "--image", "1"]).ok();
+
+    // A recipe that writes metadata can be checked as it is.
+    fs::write(place.path("a.toml"), text.to_owned() + "metadata-file = 'a.json'\nsbom = 'a.cdx.json'\n").unwrap();
+    let source = ["--wim", "nano.wim", "--image", "1"];
+    recipe(&[&source[..], &["--force"]].concat()).ok();
+    recipe(&[&source[..], &["--check", "a.json"]].concat()).ok();
+    recipe(&[&source[..], &["--check", "a.vhdx"]].concat()).ok();
+    recipe(&[&source[..], &["--check", "a.json", "--metadata-file", "b.json"]].concat()).fails(2, &["--check"]);
+}
+
+#[test]
 fn several_outputs_have_the_bytes_of_each_alone() {
     let place = Place::new();
     let fixed = "type=vhd,subformat=fixed,path=b.vhd";
