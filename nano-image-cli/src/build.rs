@@ -94,9 +94,9 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     let to_stdout = outputs.iter().any(|output| output.path.is_none());
     let Prepared { recipe, sources, progress, warnings } = prepare(arguments, &outputs)?;
     let wants_digests = report_files().next().is_some() || matches!(existing, Some(Existing::Metadata(..)));
-    let inputs = wants_digests.then(|| Inputs::begin(arguments)).transpose()?;
     stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
+    let inputs = wants_digests.then(|| Inputs::begin(arguments, &plan)).transpose()?;
     let mut layout = plan.layout(&progress)?.source_check(match arguments.source_check {
         SourceCheckName::Full => SourceCheck::Full,
         SourceCheckName::None => SourceCheck::None,

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use nano_image::source::wim::{Wim, libwim_version};
+use nano_image::source::wim::libwim_version;
 use nano_image::types::FileTime;
-use nano_image::windows::media::Media;
 use nano_image::{Error, Format, Layout, Phase, Plan, Recipe, Report, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -35,8 +34,8 @@ pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
 
 impl Inputs {
     /// Begins to read the files.
-    pub fn begin(arguments: &Build) -> Result<Self> {
-        let files = files(arguments)?;
+    pub fn begin(arguments: &Build, plan: &Plan) -> Result<Self> {
+        let files = files(arguments, plan)?;
         Ok(Self(std::thread::spawn(move || files.into_iter().map(Input::read).collect())))
     }
 
@@ -68,16 +67,10 @@ impl Input {
 }
 
 /// Role, name and path of every file that the build reads, in the order of the flags.
-fn files(arguments: &Build) -> Result<Vec<(&'static str, String, PathBuf)>> {
+fn files(arguments: &Build, plan: &Plan) -> Result<Vec<(&'static str, String, PathBuf)>> {
     let machine = &arguments.machine;
     let source = arguments.source()?;
-    let mut files = match arguments.media {
-        Some(_) => media_files(source)?,
-        None => {
-            let wim = Wim::open(source, &arguments.swm)?;
-            wim.files().into_iter().map(|path| ("wim", name(path), path.to_owned())).collect()
-        }
-    };
+    let mut files = source_files(source, arguments.media.is_some(), plan);
     let mut add = |role, paths: &mut dyn Iterator<Item = &PathBuf>| {
         files.extend(paths.map(|path| (role, name(path), path.clone())));
     };
@@ -94,18 +87,22 @@ fn files(arguments: &Build) -> Result<Vec<(&'static str, String, PathBuf)>> {
     Ok(files)
 }
 
-/// An ISO image, or the images and packages of a folder.
-fn media_files(path: &Path) -> Result<Vec<(&'static str, String, PathBuf)>> {
-    if !path.is_dir() {
-        return Ok(vec![("media", name(path), path.to_owned())]);
+/// What the image and its packages come from: an ISO image as a whole, else the files themselves.
+fn source_files(source: &Path, is_media: bool, plan: &Plan) -> Vec<(&'static str, String, PathBuf)> {
+    let is_image = is_media && !source.is_dir();
+    let mut files = Vec::new();
+    if is_image {
+        files.push(("media", name(source), source.to_owned()));
     }
-    let media = Media::open(path, &[])?;
-    let cabinets = media
-        .packages()
-        .iter()
-        .flat_map(|package| package.neutral.iter().chain(package.languages.iter().map(|(_, cabinet)| cabinet)));
-    let relative = |file: &Path| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
-    Ok(media.wims().iter().chain(cabinets).map(|file| ("media", relative(&file.path), file.path.clone())).collect())
+    let wims = plan.wim_files().iter().map(|path| ("wim", path));
+    for (role, path) in wims.chain(plan.cabinets().iter().map(|path| ("package", path))) {
+        match path.strip_prefix(source) {
+            Ok(_) if is_image => {}
+            Ok(inner) if is_media => files.push(("media", inner.to_string_lossy().into_owned(), path.clone())),
+            _ => files.push((role, name(path), path.clone())),
+        }
+    }
+    files
 }
 
 /// A file, or all of a folder.

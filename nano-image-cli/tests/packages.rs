@@ -51,6 +51,35 @@ fn editions_and_packages_are_listed() {
 }
 
 #[test]
+fn metadata_name_the_cabinets_that_are_installed() {
+    let place = media();
+    write_iso(&place.path("media"), &place.path("media.iso"), "NANO").unwrap();
+    let inputs = |source: &[&str]| {
+        let flags = ["--edition", "datacenter", "--package", "IIS", "--size", "256M", "--force", "-q"];
+        let outputs = ["-o", "a.vhdx", "--metadata-file", "a.json"];
+        place.run(&[&["build"], source, &flags, &outputs].concat()).ok();
+        let metadata: Value = serde_json::from_slice(&place.read("a.json")).unwrap();
+        let inputs = metadata["build"]["inputs"].as_array().unwrap().clone();
+        let role = |input: &Value| format!("{} {}", input["role"].as_str().unwrap(), input["name"].as_str().unwrap());
+        inputs.iter().map(role).collect::<Vec<_>>()
+    };
+    let package = "Microsoft-NanoServer-IIS-Package";
+    assert_eq!(
+        inputs(&["--media", "media"]),
+        [
+            "media NanoServer/NanoServer.wim".to_owned(),
+            format!("media NanoServer/Packages/{package}.cab"),
+            format!("media NanoServer/Packages/en-us/{package}_en-us.cab"),
+        ]
+    );
+    assert_eq!(
+        inputs(&["--wim", "media/NanoServer/NanoServer.wim"]),
+        ["wim NanoServer.wim".to_owned(), format!("package {package}.cab"), format!("package {package}_en-us.cab")]
+    );
+    assert_eq!(inputs(&["--media", "media.iso"]), ["media media.iso"]);
+}
+
+#[test]
 fn a_plan_tells_what_a_build_makes_and_writes_nothing() {
     let place = media();
     let flags = ["--media", "media", "--edition", "datacenter", "--size", "256M"];

@@ -1,5 +1,6 @@
 //! What the disk contains.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::packages::Packages;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub(super) time: FileTime,
     /// What is compressed, if anything is asked to be.
     pub(super) compact: Option<CompactReport>,
+    wim_files: Vec<PathBuf>,
+    cabinets: Vec<PathBuf>,
     pub(super) packages: Vec<InstalledPackage>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
@@ -145,6 +148,8 @@ impl Recipe {
             seed,
             time,
             compact,
+            wim_files: wim.files().into_iter().map(Path::to_owned).collect(),
+            cabinets: packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
             packages: installed,
             drivers: added_drivers,
             warnings,
@@ -174,6 +179,17 @@ impl Plan {
     /// Where the identifiers of the image come from.
     pub fn seed(&self) -> &Seed {
         &self.seed
+    }
+
+    /// The WIM that has the image, with its parts. Inside an ISO image its path begins with that of the ISO image.
+    pub fn wim_files(&self) -> &[PathBuf] {
+        &self.wim_files
+    }
+
+    /// The cabinets that are installed, but for servicing packages: of the media (inside an ISO image, their paths begin
+    /// with its), and of the answer file.
+    pub fn cabinets(&self) -> &[PathBuf] {
+        &self.cabinets
     }
 
     /// The Windows packages on the volume, sorted: the names of their descriptions (`.mum`) in
