@@ -132,6 +132,7 @@ impl<'a> Closure<'a> {
                 let identity = &component.manifest.manifest.identity;
                 if let Some(found) = self.found.get(&identity.key_form()) {
                     *component = found.component.clone();
+                    component.deployments.retain(|deployment| !dropped.contains(&deployment.key_form()));
                 }
                 let identity = &component.manifest.manifest.identity;
                 if let Some(winner) = self.installed.winner(identity).filter(|winner| *winner > identity.version) {
@@ -142,7 +143,8 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Key forms of components whose prerequisites are missing, and of those that need them.
+    /// Key forms of components whose prerequisites are missing, and of those that need them. A deployment only lists
+    /// what belongs to an update: it stays as long as anything of that does.
     fn without_prerequisites(&self, notes: &mut Vec<String>) -> BTreeSet<String> {
         let mut dropped = BTreeSet::new();
         let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -169,12 +171,26 @@ impl<'a> Closure<'a> {
                 stack.push(key.as_str());
             }
         }
+        let mut left: BTreeMap<&str, usize> = BTreeMap::new();
         while let Some(key) = stack.pop() {
             if dropped.insert(key.to_owned()) {
-                stack.extend(users.get(key).into_iter().flatten());
+                for &user in users.get(key).into_iter().flatten() {
+                    let left = left.entry(user).or_insert_with(|| self.parts(&self.found[user]));
+                    *left -= 1;
+                    if *left == 0 || !self.found[user].component.manifest.manifest.is_deployment {
+                        stack.push(user);
+                    }
+                }
             }
         }
         dropped
+    }
+
+    /// How many components it needs, here or in the image.
+    fn parts(&self, found: &Found) -> usize {
+        let needs = found.component.manifest.manifest.dependencies.iter();
+        let needs = needs.filter(|need| need.kind == DependencyKind::Install && !is_optional(need));
+        found.needs.len() + needs.filter(|need| self.installed.has_component(&need.identity)).count()
     }
 
     /// Visits a component and all that it needs, depth first.

@@ -180,13 +180,18 @@ fn prerequisites_must_be_there() {
     let needy = component("Needy").depends("prerequisite", &Identity::component("Gone"));
     let user = component("User").depends("install", &needy.identity);
     let free = component("Free").depends("prerequisite", &Identity::component("Microsoft-Windows-ServicingStack"));
-    let resolution = run(&[&package("P", &[], vec![user, needy, free])], &[]).unwrap();
+    let resolution = run(&[&package("P", &[], vec![user.clone(), needy.clone(), free])], &[]).unwrap();
     let names: Vec<&str> =
         resolution.packages[0].components.iter().map(|component| &*component.manifest.manifest.identity.name).collect();
-    assert_eq!(names, ["Free"]);
-    // The deployment needs all of them, so it goes too.
-    assert_eq!(resolution.packages[0].updates[0].state, UpdateState::NotApplicable);
+    assert_eq!(names, ["Free", "P-Deployment"]);
+    let package_of = |resolution: Resolution| resolution.packages.into_iter().next().unwrap();
     assert!(resolution.notes[0].contains("its prerequisite `amd64_gone_"), "{:?}", resolution.notes);
+    let some = package_of(resolution);
+    assert_eq!(some.updates[0].state, UpdateState::Installed);
+    assert_eq!(some.components[0].deployments[0].name, "P-Deployment");
+    // A deployment of which nothing is left goes too.
+    let none = package_of(run(&[&package("P", &[], vec![user, needy])], &[]).unwrap());
+    assert_eq!((none.components.len(), none.updates[0].state), (0, UpdateState::NotApplicable));
 }
 
 #[test]
