@@ -51,6 +51,18 @@ fn editions_and_packages_are_listed() {
 }
 
 #[test]
+fn an_iso_image_in_the_wrong_place_is_told() {
+    let place = media();
+    write_iso(&place.path("media"), &place.path("a.iso"), "NANO").unwrap();
+    place.run(&["images", "a.iso"]).fails(4, &["not a WIM", "it is an ISO image"]);
+    place.run(&["plan", "--wim", "a.iso", "--image", "1"]).fails(4, &["not a WIM", "it is an ISO image"]);
+    place.run(&["inspect", "a.iso"]).fails(4, &["is an ISO image", "`nano-image packages`"]);
+    // It has cabinets inside, which are none that anybody means.
+    let media = ["plan", "--media", "a.iso", "--edition", "datacenter", "--servicing-package", "a.iso"];
+    place.run(&media).fails(4, &["a.iso: not a cabinet", ".msu"]);
+}
+
+#[test]
 fn metadata_name_the_cabinets_that_are_installed() {
     let place = media();
     write_iso(&place.path("media"), &place.path("media.iso"), "NANO").unwrap();

@@ -181,7 +181,14 @@ fn open(path: &Path) -> Result<CabinetSource> {
         let error = Error::not_found("a folder, but a package is expected").with_path(path);
         return Err(error.with_hint("name each .cab or .msu file"));
     }
-    CabinetSource::open(path)
+    let source = CabinetSource::open(path)?;
+    // Cabinets are also found inside of other files: in an ISO image it would be any.
+    let mut magic = [0; 4];
+    if source.data.read_exact_at(&mut magic, 0).is_err() || magic != *b"MSCF" {
+        let error = Error::corrupt("not a cabinet").at(0).with_path(path);
+        return Err(error.with_hint("name a .cab or .msu file; packages of media are named as they are listed there"));
+    }
+    Ok(source)
 }
 
 /// SHA-256 of the file.

@@ -45,6 +45,8 @@ const NOT_DISKS: [(&[u8], &str, &str); 5] = [
     (b"regf", "registry hive", "name the disk image that holds it"),
     (b"MZ", "program", "name a disk image"),
 ];
+/// Byte of the first volume descriptor of an ISO image (ECMA-119 §6.2.1, 8.1).
+const ISO_DESCRIPTOR: u64 = 16 * 2048;
 const CONVERT: &str = "convert it with `qemu-img convert -O vhdx`";
 
 /// Reads the table of `disk`; a disk without one is a single partition.
@@ -99,6 +101,11 @@ pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         return Ok(PartitionTable { scheme: Scheme::Mbr, disk_id, partitions });
     }
     if !volume {
+        let mut descriptor = [0; 6];
+        if disk.read_exact_at(&mut descriptor, ISO_DESCRIPTOR).is_ok() && &descriptor[1..] == b"CD001" {
+            let error = Error::unsupported("the file is an ISO image, not a VHDX, VHD or raw image");
+            return Err(error.with_hint("`nano-image packages` lists what install media have"));
+        }
         let other = NOT_DISKS.iter().find(|(magic, ..)| sector.starts_with(magic));
         if let Some((_, name, hint)) = other.filter(|_| disk.format() == Format::Raw) {
             return Err(

@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 /// libwim holds the blob table and the XML data in memory; more bytes than this are refused.
 const MAX_TABLE: u64 = 1 << 30;
 
+/// Byte of the first volume descriptor of an ISO image (ECMA-119 §6.2.1, 8.1).
+const ISO_DESCRIPTOR: u64 = 16 * 2048;
+
 /// See [`Wim::open`].
 pub(super) fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
     let (part, header) = open_part(path)?;
@@ -103,7 +106,10 @@ fn read_header(part: &Part) -> Result<Header> {
     let known = len.min(bytes.len() as u64) as usize;
     part.read(&mut bytes[..known], 0)?;
     if known < 8 || (bytes[..8] != MAGIC && bytes[..8] != PIPABLE_MAGIC) {
-        return Err(part.corrupt("not a WIM file", 0));
+        let error = part.corrupt("not a WIM file", 0);
+        let mut descriptor = [0; 6];
+        let is_iso = part.data.read_exact_at(&mut descriptor, ISO_DESCRIPTOR).is_ok() && &descriptor[1..] == b"CD001";
+        return Err(if is_iso { error.with_hint("it is an ISO image: name it as install media") } else { error });
     }
     if known < bytes.len() {
         return Err(part.corrupt("the WIM is truncated in its header", len));
