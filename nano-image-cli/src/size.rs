@@ -29,9 +29,10 @@ pub fn run(arguments: &Size) -> Result<()> {
 fn write_picture(path: &Path, svg: &str, force: bool) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
     let mut file = if force { File::create(path) } else { File::create_new(path) }.map_err(|error| {
-        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
-        let error = failed(error);
-        if exists { error.with_hint("replace it with --force") } else { error }
+        if error.kind() != std::io::ErrorKind::AlreadyExists {
+            return failed(error);
+        }
+        Error::recipe("the output exists already").with_path(path).with_hint("use --force to replace it")
     })?;
     file.write_all(svg.as_bytes()).map_err(failed)
 }
