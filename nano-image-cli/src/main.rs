@@ -9,7 +9,6 @@ mod images;
 mod inspect;
 mod launch;
 mod metadata;
-mod nearest;
 mod outputs;
 mod packages;
 mod plan;
@@ -27,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use nano_image::types::nearest;
 
 use args::{Arguments, Command, ProgressStyle};
 
@@ -89,7 +89,7 @@ fn with_suggestion(mut error: clap::Error, command: &clap::Command, given: &[OsS
         && let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg)
         && let Some(subcommand) = subcommand
         && let Some(wrong) = wrong.strip_prefix("--")
-        && let Some(name) = nearest::nearest(wrong, subcommand.get_arguments().filter_map(|arg| arg.get_long()))
+        && let Some(name) = nearest(wrong, subcommand.get_arguments().filter_map(|arg| arg.get_long()))
     {
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{name}")));
     }

@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use nano_image::types::nearest;
 use nano_image::{ByteSize, Error, ErrorKind, Firmware, Format, Result, Subformat};
 
 use crate::args::{Build, FirmwareName, FormatName, SubformatName};
-use crate::nearest::nearest;
 
 /// A value of `-o`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use nano_image::inspect::{self, ExtractOptions, FileId, Files, Image};
-use nano_image::{Error, ErrorKind, Result};
+use nano_image::{Error, ErrorKind, Result, types};
 
 use crate::args::ProgressStyle;
 use crate::args::read::{Cat, Extract};
@@ -98,14 +98,12 @@ fn nearest(files: &Files<'_>, path: &str) -> Option<String> {
             Some(found) => (directory, known) = (found, deeper),
             None if !directory.is_directory() => return Some(format!("`{}` is a file", &known[1..])),
             None => {
-                let names = files.list(directory).ok()?.into_iter().map(|entry| entry.name.to_string());
-                let like = |other: &String| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
-                let best = names.max_by(|a, b| like(a).total_cmp(&like(b)))?;
+                let entries = files.list(directory).ok()?;
+                let names: Vec<String> = entries.into_iter().map(|entry| entry.name.to_string()).collect();
                 let place = if known.is_empty() { "the root".to_owned() } else { format!("`{}`", &known[1..]) };
-                return Some(if like(&best) > 0.8 {
-                    format!("{place} has no `{name}`; did you mean `{best}`?")
-                } else {
-                    format!("{place} has no `{name}`")
+                return Some(match types::nearest(name, names.iter().map(String::as_str)) {
+                    Some(best) => format!("{place} has no `{name}`; did you mean `{best}`?"),
+                    None => format!("{place} has no `{name}`"),
                 });
             }
         }

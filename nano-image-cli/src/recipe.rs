@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use nano_image::types::nearest;
 use nano_image::windows::configure::FileCopy;
 use nano_image::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::args::command;
-use crate::nearest::nearest;
 use crate::outputs::OutputArgument;
 
 /// Larger files are no recipes.

@@ -94,11 +94,7 @@ fn images_are_listed_and_found_by_name() {
     assert_eq!(images[1]["edition"], "ServerDatacenterNano");
     assert_eq!(images[1]["created"], "2016-07-16T00:00:00Z");
 
-    let missing = [
-        "1: Windows Server 2016 SERVERSTANDARDNANO",
-        "2: ",
-        "hint: did you mean `Windows Server 2016 SERVERDATACENTERNANO`?",
-    ];
+    let missing = ["1: Windows Server 2016 SERVERSTANDARDNANO", "2: ", "hint: did you mean `ServerDatacenterNano`?"];
     place.build("a.vhdx", &["--image", "ServerDatacenterNan"]).fails(3, &missing);
     place.build("a.vhdx", &["--image", "3"]).fails(3, &missing[..2]);
     let all = ["2 images", missing[0], "2: ", "MiB", "--image"];

@@ -3,32 +3,20 @@
 /// Characters compared.
 const MAX_COMPARED: usize = 100;
 
-/// The name that contains `wanted` or is most like it, if one is like it; letter case does not count.
+/// The name that contains `wanted`, or else the one with the fewest slips (characters that are missing, wrong, too many or
+/// swapped), if they are few; of equals the shortest. Letter case does not count.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<char> = wanted.to_lowercase().chars().take(MAX_COMPARED).collect();
+    let compared = |text: &str| text.to_lowercase().chars().take(MAX_COMPARED).collect::<String>();
+    let wanted = compared(wanted);
+    let len = wanted.chars().count();
     let scored = names.into_iter().filter(|name| !name.is_empty()).map(|name| {
-        let lower: Vec<char> = name.to_lowercase().chars().take(MAX_COMPARED).collect();
-        let contains = !wanted.is_empty() && lower.windows(wanted.len()).any(|part| part == wanted);
-        let distance = if contains { 0 } else { edit_distance(&lower, &wanted) };
-        (distance, name)
+        let lower = compared(name);
+        let contains = len > 1 && lower.contains(&wanted);
+        let slips = if contains { 0 } else { strsim::osa_distance(&lower, &wanted) };
+        (slips, name.len(), name)
     });
-    let (distance, name) = scored.min_by_key(|(distance, _)| *distance)?;
-    (distance <= wanted.len() / 3).then_some(name)
-}
-
-/// Number of characters to insert, delete or replace to get from one text to the other (Levenshtein).
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    let (slips, _, name) = scored.min_by_key(|(slips, len, _)| (*slips, *len))?;
+    (slips <= len / 3).then_some(name)
 }
 
 #[cfg(test)]
@@ -42,7 +30,25 @@ mod tests {
         assert_eq!(nearest("Microsoft-NanoServer-ISS-Package", names), Some(names[0]));
         assert_eq!(nearest("ServerStandartNano", names), Some(names[2]));
         assert_eq!(nearest("something", names), None);
-        assert_eq!(nearest("x", [""]), None);
+        assert_eq!(nearest("x", ["", "index"]), None);
         assert_eq!(nearest("", names), None);
+    }
+
+    #[test]
+    fn slips_are_forgiven_and_strangers_are_not() {
+        let names = ["wim", "image", "output", "computer-name", "label", "vhdx", "vhd"];
+        for (wrong, right) in [
+            ("wmi", "wim"),
+            ("imgae", "image"),
+            ("Computer_Name", "computer-name"),
+            ("lable", "label"),
+            ("wi", "wim"),
+            ("vhdz", "vhd"),
+        ] {
+            assert_eq!(nearest(wrong, names), Some(right), "{wrong}");
+        }
+        for wrong in ["", "colour", "x"] {
+            assert_eq!(nearest(wrong, names), None, "{wrong}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::identity::AssemblyIdentity;
 use super::installed::Installed;
 use super::mum::{Condition, Item, Parent, Update};
 use crate::error::{Error, ErrorKind, Result};
+use crate::types::nearest;
 use closure::Closure;
 
 /// DISM's codes (cbsapi.h).
@@ -336,8 +337,12 @@ impl<'a> Resolver<'a> {
         for feature in self.features {
             if !self.known_features.iter().any(|known| known.eq_ignore_ascii_case(feature)) {
                 let known: Vec<&str> = self.known_features.iter().map(String::as_str).take(MAX_LISTED).collect();
-                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                let text = format!("no package has the feature `{feature}` ({UNKNOWN_UPDATE}); there are: {known}");
+                let known = match nearest(feature, self.known_features.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "the packages have none".into(),
+                    None => format!("there are: {}", known.join(", ")),
+                };
+                let text = format!("no package has the feature `{feature}` ({UNKNOWN_UPDATE}); {known}");
                 self.missing.add(text);
             }
         }
