@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use fixtures::media::Release;
+use fixtures::scenes;
 use support::Place;
 
 const CATALOGUE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
@@ -42,6 +44,7 @@ fn the_messages_are_real() {
     fs::write(place.path("cut.wim"), &wim[..wim.len() / 2]).unwrap();
     fs::write(place.path("nano.toml"), "wim = \"nano.wim\"\nsiez = \"8G\"\n").unwrap();
     fs::write(place.path("there.vhdx"), "").unwrap();
+    Release::Rtm.write(&place.path("media"), &scenes::pe_stand_in(), 400_000).unwrap();
     fixtures::scenes::encrypted().write_file(place.path("encrypted.wim")).unwrap();
     let folder = Path::new(env!("CARGO_BIN_EXE_nano-image")).parent().unwrap();
     let search = std::env::join_paths([folder, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
@@ -67,5 +70,5 @@ fn the_messages_are_real() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-    assert!(count >= 12, "{count}");
+    assert!(count >= 15, "{count}");
 }
