@@ -92,7 +92,10 @@ impl Lzx {
         self.is_padded &= self.left > 0 || bits.at >= bytes.len();
         let mask = self.window.len() - 1;
         self.made.clear();
-        self.made.extend((start..end).map(|at| self.window[at as usize & mask]));
+        let at = start as usize & mask;
+        let (head, tail) = (len.min(self.window.len() - at), len.saturating_sub(self.window.len() - at));
+        self.made.extend_from_slice(&self.window[at..at + head]);
+        self.made.extend_from_slice(&self.window[..tail]);
         if let Some(size) = self.translation_size.filter(|_| start < TRANSLATION_END) {
             translate_back(&mut self.made, start, size);
         }
@@ -168,8 +171,13 @@ impl Lzx {
                 return Err("LZX: a match goes on behind its block".into());
             }
             let at = self.position as usize;
-            for at in at..at + len {
-                self.window[at & mask] = self.window[(at - distance) & mask];
+            let (to, from) = (at & mask, (at - distance) & mask);
+            if len <= distance && to.max(from) + len <= self.window.len() {
+                self.window.copy_within(from..from + len, to);
+            } else {
+                for at in at..at + len {
+                    self.window[at & mask] = self.window[(at - distance) & mask];
+                }
             }
             self.position += len as u64;
         }
@@ -220,45 +228,57 @@ fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// Bits that the table of short codes covers, so that it stays in the processor's cache.
+const SHORT: u32 = 11;
+
 /// A canonical prefix code: the shortest codes are the lowest numbers.
 #[derive(Default)]
 struct Code {
     /// Length of the longest code; 0 if there is none.
     longest: u32,
-    /// By the next `longest` bits: the symbol, and the length of its code.
-    table: Vec<(u16, u8)>,
+    /// Bits of the longest code that [`short`](Self::short) does not cover.
+    beyond: u32,
+    /// By the next bits, without those beyond: the symbol, and the length of its code.
+    short: Vec<(u16, u8)>,
+    /// The same for longer codes, by the next `longest` bits, from the first of them on.
+    long: Vec<(u16, u8)>,
 }
 
 impl Code {
     /// The code with these lengths (0: the symbol does not occur), which must use all codes, or none.
     fn new(lengths: &[u8]) -> Result<Self, String> {
-        let longest = lengths.iter().max().copied().unwrap_or(0);
+        let longest = u32::from(lengths.iter().max().copied().unwrap_or(0));
+        let covered = longest.min(SHORT);
+        let beyond = longest - covered;
+        let mut code = Self { longest, beyond, short: Vec::new(), long: Vec::new() };
         if longest == 0 {
-            return Ok(Self::default());
+            return Ok(code);
         }
-        let size = 1 << longest;
-        let mut table = Vec::with_capacity(size);
         for length in 1..=longest {
-            for (symbol, _) in lengths.iter().enumerate().filter(|(_, other)| **other == length) {
-                let filled = table.len() + (1 << (longest - length));
-                if filled > size {
+            let (table, bits) = if length <= covered { (&mut code.short, covered) } else { (&mut code.long, longest) };
+            for (symbol, _) in lengths.iter().enumerate().filter(|(_, other)| u32::from(**other) == length) {
+                table.resize(table.len() + (1 << (bits - length)), (symbol as u16, length as u8));
+                if table.len() > 1 << bits {
                     return Err(BROKEN.into());
                 }
-                table.resize(filled, (symbol as u16, length));
             }
         }
-        if table.len() != size {
+        if (code.short.len() << beyond) + code.long.len() != 1 << longest {
             return Err(BROKEN.into());
         }
-        Ok(Self { longest: longest.into(), table })
+        Ok(code)
     }
 
     fn read(&self, bits: &mut Bits<'_>) -> Result<u16, String> {
         if self.longest == 0 {
             return Err(BROKEN.into());
         }
-        let (symbol, length) = self.table[bits.peek(self.longest) as usize];
-        bits.take(length.into())?;
+        let next = bits.peek(self.longest) as usize;
+        let (symbol, length) = match self.short.get(next >> self.beyond) {
+            Some(found) => *found,
+            None => self.long[next - (self.short.len() << self.beyond)],
+        };
+        bits.skip(length.into())?;
         Ok(symbol)
     }
 }
@@ -287,12 +307,18 @@ impl<'a> Bits<'a> {
 
     fn take(&mut self, count: u32) -> Result<u32, String> {
         let value = self.peek(count);
+        self.skip(count)?;
+        Ok(value)
+    }
+
+    /// Takes bits that were looked at.
+    fn skip(&mut self, count: u32) -> Result<(), String> {
         self.count -= count;
         // Whole words that are not taken may be from behind the end.
         if self.at - 2 * (self.count as usize / 16) > self.bytes.len() {
             return Err(CUT.into());
         }
-        Ok(value)
+        Ok(())
     }
 
     /// Skips to the next word; a whole one if there is nothing to skip.
