@@ -107,8 +107,12 @@ impl Installed {
     /// The package that makes the image what it is, e.g. a Nano Server Datacenter.
     pub fn edition(&self) -> Option<&AssemblyIdentity> {
         let identities = self.packages.iter().map(|package| &package.identity).filter(|other| other.language.is_none());
-        let mut editions = identities.filter(|other| other.name.to_ascii_lowercase().contains("edition"));
-        editions.next()
+        let editions = identities.filter(|other| other.name.to_ascii_lowercase().contains("edition"));
+        // Beside the edition's own package there are those that it is made of, and one that all editions have.
+        editions.min_by_key(|other| {
+            let name = other.name.to_ascii_lowercase();
+            (name.contains("-merged-"), name.contains("edition-package"))
+        })
     }
 
     /// Languages of installed packages, as written, each once.

@@ -136,7 +136,7 @@ fn everything_that_is_missing_is_named_at_once() {
         "5 things",
         "`Wrong-Edition~31bf3856ad364e35~amd64~~10.0.14393.0` does not fit the image (0x800f081e)",
         "`Microsoft-NanoServer-Edition-ServerStandardNano-Package` 10.0.14393.0",
-        "the image is `Microsoft-NanoServer-Edition-",
+        "the image is `Microsoft-NanoServer-Edition-ServerDatacenterNano-Package~31bf3856ad364e35~amd64~~10.0.14393.0`",
         "`amd64_gone_31bf3856ad364e35_10.0.14393.0_none_",
         "needed by `amd64_here_",
         "`No-Such-Package~31bf3856ad364e35~amd64~~10.0.14393.0`, a part of `Lacks-Parts~",
