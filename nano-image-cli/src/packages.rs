@@ -1,7 +1,7 @@
 //! `nano-image packages`.
 
 use nano_image::source::wim::Wim;
-use nano_image::windows::media::{CabinetDetails, MediaFile, PackageDetails, release};
+use nano_image::windows::media::{CabinetDetails, MediaFile, MediaPackage, PackageDetails, release};
 use nano_image::{ByteSize, Media, Result};
 use serde_json::{Value, json};
 
@@ -22,21 +22,50 @@ pub fn run(arguments: &PackagesOf) -> Result<()> {
     let scratch = std::env::temp_dir();
     let wims: Vec<(&MediaFile, Wim)> =
         media.wims().iter().map(|file| Ok((file, media.open_wim(file, Some(&scratch))?))).collect::<Result<_>>()?;
-    let mut packages = Vec::new();
-    for package in media.packages() {
-        // A package that cannot be read does not hide the others.
-        match media.describe(package) {
-            Ok(details) => packages.push(details),
-            Err(error) => message(&warning(&error.to_string())),
-        }
-    }
+    let packages: Vec<Found<'_>> = media
+        .packages()
+        .iter()
+        .map(|package| {
+            // A package that cannot be read does not hide the others, nor itself.
+            media.describe(package).map_err(|error| {
+                message(&warning(&error.to_string()));
+                Unread { package, why: error.to_string() }
+            })
+        })
+        .collect();
     output(&match arguments.json {
         true => format!("{:#}\n", value(&media, &wims, &packages)),
         false => list(&wims, &packages),
     })
 }
 
-fn value(media: &Media, wims: &[(&MediaFile, Wim)], packages: &[PackageDetails]) -> Value {
+/// What a package says of itself, or why that cannot be told.
+type Found<'a> = std::result::Result<PackageDetails, Unread<'a>>;
+
+struct Unread<'a> {
+    package: &'a MediaPackage,
+    why: String,
+}
+
+impl Unread<'_> {
+    fn files(&self) -> impl Iterator<Item = &MediaFile> {
+        self.package.neutral.iter().chain(self.package.languages.iter().map(|(_, file)| file))
+    }
+
+    fn value(&self) -> Value {
+        let cabinets: Vec<Value> = self.files().map(|file| json!({ "file": file.name(), "size": file.size })).collect();
+        json!({ "name": self.package.name, "cabinets": cabinets, "error": self.why })
+    }
+
+    fn row(&self) -> [String; 6] {
+        let unknown = || "?".to_owned();
+        let languages: Vec<&str> = self.package.languages.iter().map(|(language, _)| &language[..]).collect();
+        let size = ByteSize::new(self.files().map(|file| file.size).sum()).to_string();
+        [self.package.name.clone(), unknown(), languages.join(","), size, unknown(), unknown()]
+    }
+}
+
+fn value(media: &Media, wims: &[(&MediaFile, Wim)], packages: &[Found<'_>]) -> Value {
     let wims: Vec<Value> = wims
         .iter()
         .map(|(file, wim)| {
@@ -44,10 +73,15 @@ fn value(media: &Media, wims: &[(&MediaFile, Wim)], packages: &[PackageDetails])
             json!({ "file": file.path, "size": file.size, "images": images })
         })
         .collect();
+    let value = |package: &Found<'_>| match package {
+        Ok(details) => json!(details),
+        Err(unread) => unread.value(),
+    };
+    let packages: Vec<Value> = packages.iter().map(value).collect();
     json!({ "media": media.path(), "label": media.label(), "wims": wims, "packages": packages })
 }
 
-fn list(wims: &[(&MediaFile, Wim)], packages: &[PackageDetails]) -> String {
+fn list(wims: &[(&MediaFile, Wim)], packages: &[Found<'_>]) -> String {
     let mut text = String::new();
     for (file, wim) in wims {
         let build = wim.images().iter().find_map(|image| image.version).map(|version| version.build);
@@ -58,6 +92,10 @@ fn list(wims: &[(&MediaFile, Wim)], packages: &[PackageDetails]) -> String {
         return text.trim_end().to_owned() + "\n";
     }
     let heads = ["package", "version", "languages", "cabinets", "unpacked", "needs"];
+    let row = |package: &Found<'_>| match package {
+        Ok(details) => row(details),
+        Err(unread) => unread.row(),
+    };
     let rows: Vec<[String; 6]> = packages.iter().map(row).collect();
     text + &table(heads, &rows)
 }

@@ -43,11 +43,18 @@ fn editions_and_packages_are_listed() {
     place.run(&["packages", "none"]).fails(3, &["none"]);
     assert_eq!(place.run(&["packages", "media", "Guest", "--json"]).ok().json(), guest);
 
-    // One that cannot be read does not hide the others.
+    // One that cannot be read is listed as what it is, and does not hide the others.
     fs::write(place.path("media/NanoServer/Packages/Bad.cab"), "bad").unwrap();
     let run = place.run(&["packages", "media"]).ok();
     assert!(run.stderr.contains("warning: ") && run.stderr.contains("Bad.cab"), "{}", run.stderr);
-    assert!(String::from_utf8(run.stdout).unwrap().contains(GUEST));
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(text.contains(GUEST) && text.lines().any(|line| line.starts_with("Bad ") && line.contains('?')), "{text}");
+    let json = place.run(&["packages", "media", "--json"]).ok().json();
+    let packages = json["packages"].as_array().unwrap();
+    assert_eq!(packages.len(), Release::Rtm.packages().len() + 1);
+    let bad = packages.iter().find(|package| package["name"] == "Bad").unwrap();
+    assert_eq!((&bad["cabinets"][0]["file"], &bad["cabinets"][0]["size"]), (&"Bad.cab".into(), &3.into()));
+    assert!(bad["error"].as_str().unwrap().contains("Bad.cab"), "{bad}");
 }
 
 #[test]
