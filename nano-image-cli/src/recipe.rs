@@ -45,8 +45,7 @@ pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let command = lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
-    read(&text, folder, &|id| is_given(id) || rivals(build, id).any(|rival| is_given(rival)))
-        .map_err(|error| error.with_path(path))
+    read(&text, folder, &|id| is_given(id) || rivals(build, id).any(is_given)).map_err(|error| error.with_path(path))
 }
 
 /// Flags that cannot be used with the flag `id`, whichever of them says so.
