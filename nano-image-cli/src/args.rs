@@ -39,6 +39,8 @@ pub enum Command {
     Extract(read::Extract),
     Diff(read::Diff),
     Size(read::Size),
+    #[command(name = SIZE_OF_BUILD, hide = true)]
+    SizeOfBuild(Box<read::SizeOfBuild>),
     RunHint(RunHint),
     Verify(Verify),
     Completions(about::Completions),
@@ -319,9 +321,13 @@ pub enum SeedArgument {
     Given(Seed),
 }
 
-/// The command line. `plan` takes the flags of `build` and needs no output.
+/// What `size` is called within when it is given flags of `build`.
+pub const SIZE_OF_BUILD: &str = "size-of-build";
+
+/// The command line. `plan` and `size` take the flags of `build` and need no output.
 pub fn command() -> clap::Command {
-    Arguments::command().mut_subcommand("plan", |plan| plan.mut_arg("output", |output| output.required(false)))
+    let lenient = |command: clap::Command| command.mut_arg("output", |output| output.required(false));
+    Arguments::command().mut_subcommand("plan", lenient).mut_subcommand(SIZE_OF_BUILD, lenient)
 }
 
 impl Build {

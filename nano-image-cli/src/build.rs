@@ -184,7 +184,7 @@ fn sources(arguments: &Build, outputs: &[Output]) -> Result<Sources> {
 }
 
 /// The folder for scratch files: where the image goes there is room.
-fn scratch(arguments: &Build, outputs: &[Output]) -> PathBuf {
+pub fn scratch(arguments: &Build, outputs: &[Output]) -> PathBuf {
     let beside = outputs.iter().find_map(|output| output.path.as_deref()).map(|path| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => ".".into(),

@@ -14,13 +14,7 @@ const DEFAULT_OUTPUT: &str = "nano.vhdx";
 
 /// Says what a build would make.
 pub fn run(arguments: &Build) -> Result<()> {
-    let outputs = match &arguments.output[..] {
-        [] => {
-            let default = OutputArgument::parse(DEFAULT_OUTPUT).expect("a path");
-            Output::described(&[default], arguments)?
-        }
-        list => Output::described(list, arguments)?,
-    };
+    let outputs = outputs(arguments)?;
     let Prepared { recipe, sources, progress, .. } = build::prepare(arguments, &outputs)?;
     stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
@@ -32,6 +26,14 @@ pub fn run(arguments: &Build) -> Result<()> {
         return output(&(serde_json::to_string_pretty(&report).expect("a report is JSON") + "\n"));
     }
     output(&text(&report, &outputs, arguments.output.is_empty()))
+}
+
+/// The outputs that are meant, whether they can be written or not.
+pub fn outputs(arguments: &Build) -> Result<Vec<Output>> {
+    match &arguments.output[..] {
+        [] => Output::described(&[OutputArgument::parse(DEFAULT_OUTPUT).expect("a path")], arguments),
+        list => Output::described(list, arguments),
+    }
 }
 
 fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {

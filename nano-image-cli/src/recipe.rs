@@ -16,7 +16,7 @@ use nano_image::{Error, Result};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::args::command;
+use crate::args::{SIZE_OF_BUILD, command};
 use crate::outputs::OutputArgument;
 
 /// Larger files are no recipes.
@@ -27,7 +27,7 @@ pub const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
 /// The command line without required flags of `build`, which a recipe file may have.
 pub fn lenient_command() -> Command {
     let lenient = |build: Command| build.mut_args(|arg| arg.required(false));
-    command().mut_subcommand("build", lenient).mut_subcommand("plan", lenient)
+    ["build", "plan", SIZE_OF_BUILD].into_iter().fold(command(), |command, name| command.mut_subcommand(name, lenient))
 }
 
 /// What the recipe file that `given` names adds: its flags but those that are given already, or that exclude what is

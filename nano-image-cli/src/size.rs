@@ -2,28 +2,60 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nano_image::inspect::{self, SizeReport, SizeRow};
-use nano_image::{ByteSize, Error, Result};
+use nano_image::{ByteSize, Error, Result, SourceCheck};
 
-use crate::args::read::Size;
+use crate::args::read::{ShowSize, Size, SizeOfBuild};
+use crate::build::{self, Prepared};
+use crate::plan;
+use crate::progress::stop_on_signals;
 use crate::report::{message, output, printable, warning};
 
 /// Tells where the bytes of an image are.
 pub fn run(arguments: &Size) -> Result<()> {
-    let report = inspect::size(&arguments.image)?;
-    if let Some(path) = &arguments.svg {
-        write_picture(path, &report.to_svg(), arguments.force)?;
+    show(&inspect::size(&arguments.image)?, &arguments.show, arguments.force, arguments.json)
+}
+
+/// Tells where the bytes of the image would be that flags of `build` ask for.
+pub fn of_build(arguments: &SizeOfBuild) -> Result<()> {
+    let build = &arguments.build;
+    let outputs = plan::outputs(build)?;
+    let Prepared { recipe, sources, progress, .. } = build::prepare(build, &outputs)?;
+    stop_on_signals()?;
+    let plan = recipe.plan(&sources, &progress)?;
+    let layout = plan.layout(&progress)?.source_check(SourceCheck::None);
+    let image = Scratch(build::scratch(build, &outputs).join(format!(".nano-image-size-{}", std::process::id())));
+    layout.write_file(&image.0, outputs[0].format, &progress)?;
+    drop(progress);
+    let mut report = inspect::size(&image.0)?;
+    report.path = outputs[0].label();
+    show(&report, &arguments.show, build.force, build.json)
+}
+
+/// A file that is removed in the end.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // If it was never made there is nothing to remove.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn show(report: &SizeReport, how: &ShowSize, force: bool, json: bool) -> Result<()> {
+    if let Some(path) = &how.svg {
+        write_picture(path, &report.to_svg(), force)?;
     }
     for note in &report.notes {
         message(&warning(note));
     }
-    if arguments.json {
-        let json = serde_json::to_string_pretty(&report).expect("a report is JSON");
+    if json {
+        let json = serde_json::to_string_pretty(report).expect("a report is JSON");
         return output(&format!("{json}\n"));
     }
-    output(&text(&report, arguments.top))
+    output(&text(report, how.top))
 }
 
 fn write_picture(path: &Path, svg: &str, force: bool) -> Result<()> {

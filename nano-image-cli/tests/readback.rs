@@ -191,6 +191,21 @@ fn size_tells_all_bytes_and_draws_them() {
 }
 
 #[test]
+fn size_tells_of_an_image_that_is_not_built() {
+    let place = Place::new();
+    build(&place, "a.vhdx", &[]);
+    let built = place.run(&["size", "a.vhdx", "--json"]).ok().json();
+    let flags = ["size", "--wim", "nano.wim", "--image", "1", "--size", "256M", "-o", "b.vhdx", "-q"];
+    let planned = place.run(&[&flags[..], &["--json", "--svg", "b.svg"]].concat()).ok().json();
+    assert_eq!((&planned["totals"], &planned["components"]), (&built["totals"], &built["components"]));
+    assert!(place.read("b.svg").starts_with(b"<svg "));
+    let names = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| name.contains("b.vhdx") || name.starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+    place.run(&["size", "--wim", "none.wim"]).fails(3, &["none.wim"]);
+}
+
+#[test]
 fn inspect_tells_details() {
     let place = place_with_hives();
     build(&place, "a.vhdx", &["--computer-name", "web-01"]);

@@ -107,18 +107,14 @@ pub struct Diff {
 /// Tell where the bytes of a disk image are: folders, components, file system, container
 #[derive(Args, Debug)]
 #[command(after_long_help = SIZE_EXAMPLES)]
+#[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
 pub struct Size {
     /// Disk image to read: VHDX, VHD or raw, also of other makers
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// Number of folders, components and files to print
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub top: usize,
-
-    /// Write a picture, too: an SVG in which each file's area is its size
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub show: ShowSize,
 
     /// Replace an existing picture
     #[arg(long, requires = "svg")]
@@ -127,6 +123,29 @@ pub struct Size {
     /// Print JSON, with all folders, components and files
     #[arg(long)]
     pub json: bool,
+}
+
+/// Tell where the bytes of the image would be that `build` makes of these flags
+#[derive(Args, Debug)]
+#[command(override_usage = "nano-image size [--svg <FILE>] [--top <N>] <flags of `build`>", after_long_help = SIZE_EXAMPLES)]
+pub struct SizeOfBuild {
+    #[command(flatten)]
+    pub show: ShowSize,
+
+    #[command(flatten)]
+    pub build: super::Build,
+}
+
+/// How sizes are shown.
+#[derive(Args, Debug)]
+pub struct ShowSize {
+    /// Number of folders, components and files to print
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+
+    /// Write a picture, too: an SVG in which each file's area is its size
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// A byte of a file: decimal, hexadecimal with `0x`, or with a unit.
@@ -173,6 +192,10 @@ Examples:
   nano-image size nano.vhdx
   nano-image size nano.vhdx --svg nano.svg
   nano-image size --json nano.vhdx | jq '.components[:10]'
+  nano-image size --media WS2016.iso --edition datacenter --package IIS --svg web.svg
+
+With --media, --wim or --recipe and other flags of `build` it tells of the image that they would give, which is made
+in the folder for scratch files (--scratch) and removed.
 
 All kinds of bytes together are the size of the file. A file with hard links counts once: for its name outside of the
 component store (WinSxS), and for the component that has it there.";
