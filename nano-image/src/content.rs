@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use files::{HostFile, WithFiles};
+pub use files::{HostFile, WithFiles, read_file};
 pub(crate) use scratch::{Made, Scratch, WithMade};
 
 /// Random access to the bytes of an input.

@@ -167,6 +167,22 @@ impl BlobStore for WithFiles {
     }
 }
 
+/// The whole file at `path` of the machine that builds, which has at most `limit` bytes; `what` names what it must be.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io);
+/// [`Unsupported`](crate::ErrorKind::Unsupported) if it is larger.
+pub fn read_file(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| Error::io("read", path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::unsupported(format!("more than {limit} bytes: this is not {what}")).with_path(path));
+    }
+    Ok(bytes)
+}
+
 fn read(path: &Path, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let failed = |error| Error::io("read", path, error);
     let mut file = File::open(path).map_err(failed)?;

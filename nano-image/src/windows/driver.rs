@@ -23,14 +23,12 @@ mod target;
 mod text;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::content::{BlobId, BlobStore, HostFile, WithFiles};
+use crate::content::{BlobId, BlobStore, HostFile, WithFiles, read_file};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
@@ -97,7 +95,7 @@ pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Obse
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
-        let bytes = read_at_most(&path, inf::MAX_LEN, "an INF file")?;
+        let bytes = read_file(&path, inf::MAX_LEN, "an INF file")?;
         match Package::read(&path, bytes, &target, options.boot_critical).map_err(|error| error.with_path(&path))? {
             // The same driver, found in two places.
             Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
@@ -187,18 +185,6 @@ fn check_conflicts(packages: &[Package]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The whole file at `path` of the machine that builds.
-fn read_at_most(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::io("read", path, error))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::unsupported(format!("more than {limit} bytes: this is not {what}")).with_path(path));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

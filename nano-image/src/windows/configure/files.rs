@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::computer_name::upper;
 use super::image::Image;
-use super::prepare::read_file;
 use crate::content::{Content, HostFile, WithFiles};
 use crate::error::{Error, Result};
 use crate::types::Utf16Name;
@@ -199,7 +198,7 @@ impl Copies {
         self.identity.extend(path.bytes().chain([0]).chain(*file.digest()));
         let content = if file.len() <= SMALL && self.kept + file.len() <= MAX_SMALL {
             self.kept += file.len();
-            Content::from(read_file(source, SMALL, "the file that it was")?)
+            Content::from(crate::content::read_file(source, SMALL, "the file that it was")?)
         } else {
             self.files.push(file);
             WithFiles::content(self.files.len() - 1, &self.files[self.files.len() - 1])

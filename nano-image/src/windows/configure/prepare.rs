@@ -1,8 +1,5 @@
 //! Reading and checking everything that a configuration names, before an image is touched.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -14,7 +11,7 @@ use super::reg_file::{self, RegFile};
 use super::secret::Secret;
 use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
 use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
-use crate::content::{BlobStore, WithFiles};
+use crate::content::{BlobStore, WithFiles, read_file};
 use crate::error::{Error, Result};
 
 /// A configuration whose files are read and checked.
@@ -171,16 +168,4 @@ impl Prepared {
             false => Arc::new(WithFiles::new(store, self.copies.files.clone())),
         }
     }
-}
-
-/// The whole file at `path` of the machine that builds.
-pub(super) fn read_file(path: &Path, limit: u64, what: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::io("read", path, error))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::unsupported(format!("more than {limit} bytes: this is not {what}")).with_path(path));
-    }
-    Ok(bytes)
 }

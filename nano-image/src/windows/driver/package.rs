@@ -223,7 +223,7 @@ impl Package {
 /// Whether a catalog has the object identifier 1.3.6.1.4.1.311.10.3.5, by which Microsoft signs tested drivers.
 fn is_whql(path: &Path) -> Result<bool> {
     const IDENTIFIER: [u8; 10] = [0x2B, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 5];
-    let bytes = super::read_at_most(path, MAX_CATALOG, "a catalog")?;
+    let bytes = crate::content::read_file(path, MAX_CATALOG, "a catalog")?;
     Ok(bytes.windows(IDENTIFIER.len()).any(|window| window == IDENTIFIER))
 }
 
