@@ -4,12 +4,12 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod build;
 pub mod content;
 pub mod disk;
 mod error;
 pub mod identity;
 pub mod inspect;
+mod pipeline;
 pub mod progress;
 pub mod registry;
 pub mod report;
@@ -19,14 +19,14 @@ pub mod types;
 pub mod volume;
 pub mod windows;
 
-pub use build::{
-    BcdDevice, BootConfig, DebugMethod, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources,
-    Target,
-};
 pub use content::SourceCheck;
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;
+pub use pipeline::{
+    BcdDevice, BootConfig, DebugMethod, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources,
+    Target,
+};
 pub use progress::{Observer, Phase};
 pub use report::Report;
 pub use types::ByteSize;

@@ -1,0 +1,16 @@
+//! Tests of the program as its users start it. One binary: one link, one build.
+
+mod support;
+
+mod about;
+mod cli;
+mod compact;
+mod errors;
+#[cfg(unix)]
+mod launch;
+mod machine;
+mod packages;
+mod readback;
+mod recipe;
+mod reports;
+mod verify;

@@ -1,0 +1,112 @@
+//! A build that is compared with a file, and the digests of outputs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fixtures::{Data, FileSpec, Tree, WimBuilder, scenes};
+use nano_image::{ByteSize, Difference, Firmware, Format, Recipe, Sources, Target};
+use tempfile::TempDir;
+
+const NEEDLE: &[u8] = b"This text is in one place only. ";
+
+fn wim(dir: &TempDir) -> PathBuf {
+    let mut tree = Tree::new();
+    tree.add(r"Windows\Boot\EFI\bootmgfw.efi", FileSpec::file(scenes::pe_stand_in()));
+    for index in 0..20 {
+        tree.add(&format!(r"Windows\System32\file{index:02}.dll"), FileSpec::file(Data::noise(index, 50_000)));
+    }
+    tree.add(r"Windows\System32\needle.txt", FileSpec::file(Data::bytes(NEEDLE.repeat(1000))));
+    tree.add(r"Windows\small.txt", FileSpec::file(Data::bytes(b"in its record".to_vec())));
+    let path = dir.path().join("small.wim");
+    WimBuilder::new().image("Small", tree).write_file(&path).unwrap();
+    path
+}
+
+/// Where `needle` is first.
+fn find(bytes: &[u8], needle: &[u8]) -> usize {
+    let mut starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == needle[0]).map(|(at, _)| at);
+    starts.find(|&at| bytes[at..].starts_with(needle)).expect("the bytes are in the image")
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn every_difference_is_found_and_named() {
+    let dir = TempDir::new().unwrap();
+    let recipe = Recipe::image("1").disk_size(ByteSize::mib(124)).esp_size(ByteSize::mib(40)).build().unwrap();
+    let plan = recipe.plan(&Sources::wim(wim(&dir)), &()).unwrap();
+    let layout = plan.layout(&()).unwrap();
+    for (name, format) in
+        [("a.raw", Format::Raw), ("a.vhdx", Format::VHDX), ("a.vhd", Format::VHD), ("b.vhd", Format::AZURE)]
+    {
+        let path = dir.path().join(name);
+        layout.write_file(&path, format, &()).unwrap();
+        let check = |bytes: &[u8]| -> Option<Difference> {
+            layout.check(&bytes.to_vec(), Path::new(name), format, &()).unwrap()
+        };
+        let image = fs::read(&path).unwrap();
+        assert_eq!(check(&image), None, "{name}");
+
+        let changed = |at: usize| {
+            let mut image = image.clone();
+            image[at] ^= 0xFF;
+            let difference = check(&image).unwrap_or_else(|| panic!("{name}: {at:#x} is not found"));
+            assert_eq!(difference.offset, at as u64, "{name}");
+            assert_eq!(difference.expected.map(|byte| byte ^ 0xFF), difference.found);
+            difference
+        };
+        let text = find(&image, &NEEDLE.repeat(1000)) + 12_345;
+        assert_eq!(changed(text).what, r"Windows volume, `\Windows\System32\needle.txt`", "{name}");
+        let disk_offset = changed(text).disk_offset.unwrap();
+        // The disk in the file has the byte where it is said to be.
+        let raw = fs::read(dir.path().join("a.raw")).unwrap();
+        assert_eq!(raw[disk_offset as usize], image[text], "{name}");
+        assert_eq!(raw[disk_offset as usize - 12_345..][..NEEDLE.len()], *NEEDLE, "{name}");
+        let record = changed(find(&image, b"in its record")).what;
+        assert!(record.starts_with("Windows volume, MFT record "), "{record}");
+        assert!(record.ends_with(r"`\Windows\small.txt`"), "{record}");
+        // The first place of a name is the index of its directory.
+        assert_eq!(changed(find(&image, &utf16("file07.dll"))).what, r"Windows volume, `\Windows\System32`", "{name}");
+        assert_eq!(changed(find(&image, b"EFI PART")).what, "partition table", "{name}");
+        assert_eq!(changed(find(&image, b"MZ")).what, "EFI system partition", "{name}");
+        if format != Format::Raw {
+            let last = changed(image.len() - 1);
+            if matches!(format, Format::Vhd { .. }) {
+                assert_eq!((&*last.what, last.disk_offset), ("a structure of the vhd format", None));
+            }
+        }
+
+        let shorter = check(&image[..image.len() - 512]).unwrap();
+        assert_eq!((shorter.offset, shorter.found), (image.len() as u64 - 512, None), "{name}");
+        let longer = check(&[&image[..], &[0]].concat()).unwrap();
+        assert_eq!((longer.expected, &*longer.what), (None, "the end of the file"), "{name}");
+        assert_eq!(check(b"").unwrap().offset, 0);
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_the_file() {
+    let dir = TempDir::new().unwrap();
+    let recipe = Recipe::image("1")
+        .disk_size(ByteSize::mib(124))
+        .esp_size(ByteSize::mib(40))
+        .firmware(Firmware::Uefi)
+        .build()
+        .unwrap();
+    let plan = recipe.plan(&Sources::wim(wim(&dir)), &()).unwrap();
+    let formats = [Format::Raw, Format::VHDX, Format::VHD, Format::AZURE];
+    let layout = plan.layout(&()).unwrap();
+    let paths: Vec<PathBuf> = (0..formats.len()).map(|index| dir.path().join(index.to_string())).collect();
+    let targets = || paths.iter().zip(formats).map(|(path, format)| Target::file(path, format)).collect();
+    let plain = layout.write(targets(), &()).unwrap();
+    assert!(plain.outputs.iter().all(|output| output.sha256.is_none()));
+    let report = layout.digests(true).write(targets(), &()).unwrap();
+    let sums = Command::new("sha256sum").args(&paths).output().unwrap();
+    let sums = String::from_utf8(sums.stdout).unwrap();
+    let sums: Vec<&str> = sums.lines().map(|line| &line[..64]).collect();
+    let told: Vec<&str> = report.outputs.iter().map(|output| output.sha256.as_deref().unwrap()).collect();
+    assert_eq!(told, sums);
+}
