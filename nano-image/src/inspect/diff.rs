@@ -12,9 +12,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::files::read_error;
-use super::image::Image;
-use super::{Container, Partition, container};
+use super::model::{Container, Partition};
+use super::read::container;
+use super::read::files::read_error;
+use super::read::image::Image;
+use super::tell::value;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
@@ -348,7 +350,7 @@ fn boot_code(
     let Some(at) = old.iter().zip(&new).position(|(old, new)| old != new) else { return Ok(()) };
     let shown = |code: &[u8]| match code.iter().all(|&byte| byte == 0) {
         true => "none".to_owned(),
-        false => format!("{} at byte {}", super::value_text::hex(&code[at..code.len().min(at + 16)]), range.start + at),
+        false => format!("{} at byte {}", value::hex(&code[at..code.len().min(at + 16)]), range.start + at),
     };
     report.values(Category::Boot, place, "boot code", Some(shown(&old)), Some(shown(&new)))
 }

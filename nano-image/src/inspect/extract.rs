@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::{FileId, Files, Stream, copy};
-use super::wof;
+use super::read::files::{FileId, Files, Stream, copy};
+use super::read::wof;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::types::{ByteSize, FileTime, Utf16Name};

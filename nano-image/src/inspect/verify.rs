@@ -10,7 +10,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Image, Partition, Scheme, volume};
+use super::model::{Partition, Scheme};
+use super::read;
+use super::read::image::Image;
+use super::read::volume;
 use crate::disk::{self, gpt, mbr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Finding, Findings};
@@ -97,7 +100,7 @@ impl Verify {
             self.volume(&image, part);
         }
         // What cannot be read there has been told of.
-        if let Ok(inspection) = super::open(path) {
+        if let Ok(inspection) = read::open(path) {
             windows::boot(&inspection.boot, &mut self.findings);
             let count = inspection.boot.stores.len();
             if count > 0 {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Category, Place, Report};
 use crate::error::Result;
-use crate::inspect::bcd_text::{element_name, element_value, kind_name, object_name};
-use crate::inspect::{PartitionTable, value_text};
+use crate::inspect::model::PartitionTable;
+use crate::inspect::tell::bcd::{element_name, element_value, kind_name, object_name};
+use crate::inspect::tell::value;
 use crate::registry::Value;
 use crate::types::Guid;
 use crate::windows::boot::BootDevice;
@@ -107,7 +108,7 @@ fn objects(
             let category = if is_device { Category::Identifiers } else { Category::Boot };
             let (old, new) = match devices {
                 [Some(old), Some(new)] if is_device && old != new => (old, new),
-                _ => value_text::pair(value_a, value_b),
+                _ => value::pair(value_a, value_b),
             };
             report.values(category, place, &what, Some(old), Some(new))?;
         } else {

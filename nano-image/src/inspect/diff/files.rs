@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::{Category, Difference, Place, Report, boot, difference, first_difference, hive};
 use crate::error::{Error, Result};
-use crate::inspect::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
-use crate::inspect::image::Image;
-use crate::inspect::listing::{attribute_text, fat_time_text, reparse_target, time_text};
-use crate::inspect::{Volume, hives, sddl, value_text, volume, wof};
+use crate::inspect::model::Volume;
+use crate::inspect::read::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
+use crate::inspect::read::image::Image;
+use crate::inspect::read::listing::{attribute_text, fat_time_text, reparse_target, time_text};
+use crate::inspect::read::{hives, volume, wof};
+use crate::inspect::tell::{sddl, value};
 use crate::registry::Hive;
 use crate::types::{FileTime, Utf16Name};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type, namespace};
@@ -292,11 +294,11 @@ impl Comparison<'_> {
             let (mut old, mut new) = (text(a), text(b));
             if old == new {
                 // The same rights in another order of bytes.
-                [old, new] = [a, b].map(|facts| facts.security.as_deref().map(value_text::hex));
+                [old, new] = [a, b].map(|facts| facts.security.as_deref().map(value::hex));
             }
             self.push(Category::Security, path, "security", old, new);
         }
-        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(value_text::hex);
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(value::hex);
         if a.reparse != b.reparse {
             let text = |facts: &Facts| facts.reparse.as_deref().map(reparse_text);
             let (mut old, mut new) = (text(a), text(b));
@@ -386,7 +388,7 @@ fn contents(a: &Side<'_>, b: &Side<'_>, pair: &Pair, place: &Place, report: &mut
         }
     }
     let read = |stream: &dyn crate::content::ReadAt| -> Result<(u64, Option<Vec<u8>>)> {
-        let failed = |error| crate::inspect::files::read_error(error, "cannot read the file");
+        let failed = |error| crate::inspect::read::files::read_error(error, "cannot read the file");
         let len = stream.len().map_err(failed)?;
         if len > MAX_TEXT {
             return Ok((len, None));

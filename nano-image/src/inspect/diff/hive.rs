@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use super::{Category, Place, Report};
 use crate::error::Result;
-use crate::inspect::listing::time_text;
-use crate::inspect::{sddl, value_text};
+use crate::inspect::read::listing::time_text;
+use crate::inspect::tell::{sddl, value};
 use crate::registry::{Hive, KeyId};
 use crate::types::Utf16Name;
 
@@ -37,17 +37,17 @@ fn key((a, old): (&Hive, KeyId), (b, new): (&Hive, KeyId), place: &Place, report
         }
         let texts = match (&old, &new) {
             (Some(old), Some(new)) => {
-                let (mut old_text, mut new_text) = value_text::pair(old, new);
+                let (mut old_text, mut new_text) = value::pair(old, new);
                 if old.kind != new.kind {
                     (old_text, new_text) = (format!("{}: {old_text}", old.kind), format!("{}: {new_text}", new.kind));
                 }
                 (Some(old_text), Some(new_text))
             }
-            _ => (old.as_ref().map(value_text::value), new.as_ref().map(value_text::value)),
+            _ => (old.as_ref().map(value::text), new.as_ref().map(value::text)),
         };
         report.values(Category::Registry, place, &value_name(&name), texts.0, texts.1)?;
     }
-    let class = |class: Option<&[u8]>| class.map(value_text::hex);
+    let class = |class: Option<&[u8]>| class.map(value::hex);
     report.values(Category::Registry, place, "class", class(a.class(old)), class(b.class(new)))?;
     if a.security(old) != b.security(new) {
         let text = |descriptor: Option<&[u8]>| descriptor.map(sddl::text);
@@ -76,7 +76,7 @@ fn one_sided(
         let values = hive.values(key);
         tell("key", format!("{} values", values.len()))?;
         for (name, value) in sorted(values) {
-            tell(&value_name(&name), value_text::value(&value))?;
+            tell(&value_name(&name), value::text(&value))?;
         }
         let mut deeper = sorted(subkeys(hive, key));
         deeper.reverse();

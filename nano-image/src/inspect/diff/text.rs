@@ -1,7 +1,7 @@
 //! Differences as text.
 
 use super::Difference;
-use crate::inspect::text::clean;
+use crate::inspect::tell::inspection::clean;
 
 /// Puts differences into lines, under headings of what they are in.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::super::files::{FileId, Files, copy};
+use super::super::read::files::{FileId, Files, copy};
 use crate::error::{Error, Result};
 use crate::report::{Finding, Findings};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::text::clean;
+use super::super::tell::inspection::clean;
 use super::Verification;
 
 impl fmt::Display for Verification {

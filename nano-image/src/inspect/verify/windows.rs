@@ -1,7 +1,7 @@
 //! What Windows keeps in files: registry hives, and boot entries that name partitions.
 
-use super::super::files::{FileId, Files};
-use super::super::{Boot, BootDevice, BootDeviceKind};
+use super::super::model::{Boot, BootDevice, BootDeviceKind};
+use super::super::read::files::{FileId, Files};
 use crate::error::Result;
 use crate::registry::Hive;
 use crate::report::{Finding, Findings};

@@ -1,14 +1,14 @@
 //! The volume of a partition.
 
-use super::{FatVolume, NtfsVolume, OtherVolume, Volume};
 use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inspect::model::{FatVolume, NtfsVolume, OtherVolume, Volume};
 use crate::types::ByteSize;
 use crate::volume::fat::{FatEntry, FatReader};
 use crate::volume::ntfs::NtfsReader;
 
 /// A volume whose files can be read.
-pub(super) enum Contents<'a> {
+pub(crate) enum Contents<'a> {
     Fat { reader: Box<FatReader<'a>>, entries: Vec<FatEntry> },
     Ntfs(NtfsReader<'a>),
 }
@@ -47,7 +47,7 @@ fn fat_file<'e>(entries: &'e [FatEntry], path: &str) -> Option<&'e FatEntry> {
 }
 
 /// What `volume` is, and access to its files; neither if it has no known signature.
-pub(super) fn read<'a>(
+pub(crate) fn read<'a>(
     volume: &'a dyn ReadAt,
     note: &mut dyn FnMut(&str, Error),
 ) -> Result<(Option<Volume>, Option<Contents<'a>>)> {
@@ -105,7 +105,7 @@ pub(super) fn read<'a>(
 }
 
 /// Name of the file system of a boot sector; `None`: it is none that is known.
-pub(super) fn signature(sector: &[u8; 512]) -> Option<&'static str> {
+pub(crate) fn signature(sector: &[u8; 512]) -> Option<&'static str> {
     let has = |at: usize, text: &[u8; 8]| sector[at..at + 8] == *text;
     match () {
         () if has(3, b"NTFS    ") => Some("NTFS"),

@@ -10,6 +10,7 @@ use super::image::Image;
 use crate::content::Extent;
 use crate::disk::FileContent;
 use crate::error::{Error, Result};
+use crate::inspect::tell::inspection::clean;
 use crate::types::DiskOffset;
 
 /// What is at a byte of an image file.
@@ -180,7 +181,7 @@ impl fmt::Display for Location {
         if let Some(cluster) = self.cluster {
             writeln!(f, "Cluster    {cluster}")?;
         }
-        writeln!(f, "Owner      {}", super::text::clean(&self.owner))?;
+        writeln!(f, "Owner      {}", clean(&self.owner))?;
         if let Some(at) = self.byte {
             writeln!(f, "           {} of it", place(at))?;
         }

@@ -22,13 +22,13 @@ pub struct Files<'a> {
     kind: Kind<'a>,
 }
 
-pub(super) enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     Ntfs(Box<NtfsReader<'a>>),
     Fat(Box<Fat<'a>>),
 }
 
 /// A FAT volume with all its directories.
-pub(super) struct Fat<'a> {
+pub(crate) struct Fat<'a> {
     pub volume: &'a dyn ReadAt,
     pub reader: FatReader<'a>,
     pub entries: Vec<FatEntry>,
@@ -39,12 +39,12 @@ pub(super) struct Fat<'a> {
 /// A file or directory of a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    pub(super) place: Place,
+    pub(crate) place: Place,
     is_directory: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Ntfs(FileReference),
     /// Number of the entry; `None`: the root directory.
     Fat(Option<usize>),
@@ -79,7 +79,7 @@ impl FileId {
 
 impl<'a> Files<'a> {
     /// The files of `volume`, which is partition `partition`.
-    pub(super) fn open(volume: &'a dyn ReadAt, partition: u32) -> Result<Self> {
+    pub(crate) fn open(volume: &'a dyn ReadAt, partition: u32) -> Result<Self> {
         let mut sector = [0; 512];
         volume.read_exact_at(&mut sector, 0).map_err(|error| read_error(error, "cannot read the partition"))?;
         let kind = match super::volume::signature(&sector) {
@@ -96,12 +96,12 @@ impl<'a> Files<'a> {
         self.partition
     }
 
-    pub(super) fn kind(&self) -> &Kind<'a> {
+    pub(crate) fn kind(&self) -> &Kind<'a> {
         &self.kind
     }
 
     /// The NTFS volume, if it is one.
-    pub(super) fn ntfs(&self) -> Option<&NtfsReader<'a>> {
+    pub(crate) fn ntfs(&self) -> Option<&NtfsReader<'a>> {
         match &self.kind {
             Kind::Ntfs(reader) => Some(reader),
             Kind::Fat(_) => None,
@@ -229,7 +229,7 @@ impl<'a> Files<'a> {
     }
 
     /// Record of an NTFS file; `None` on FAT.
-    pub(super) fn ntfs_file(&self, file: FileId) -> Result<Option<NtfsFile>> {
+    pub(crate) fn ntfs_file(&self, file: FileId) -> Result<Option<NtfsFile>> {
         match (&self.kind, file.place) {
             (Kind::Ntfs(reader), Place::Ntfs(reference)) => reader.file(reference).map(Some),
             _ => Ok(None),
@@ -289,7 +289,7 @@ impl<'a> Files<'a> {
     }
 
     /// All contents of `file`, at most `limit` bytes. `None`: it has none.
-    pub(super) fn read_contents(&self, file: FileId, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read_contents(&self, file: FileId, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open_stream(file, "")? else { return Ok(None) };
         let size = stream.len().map_err(|error| read_error(error, "cannot read the file"))?;
         if size > limit {
@@ -303,7 +303,7 @@ impl<'a> Files<'a> {
 
     /// First byte of a file's contents on the volume, for an order in which reading is fast; 0 if they have no place
     /// of their own.
-    pub(super) fn address(&self, file: FileId) -> u64 {
+    pub(crate) fn address(&self, file: FileId) -> u64 {
         match (&self.kind, file.place) {
             (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
                 let Ok(file) = reader.file(reference) else { return 0 };
@@ -356,7 +356,7 @@ pub fn copy(stream: &dyn ReadAt, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> R
 }
 
 /// The error of a failed read: what the image lacks is damage of the image.
-pub(super) fn read_error(error: io::Error, what: &str) -> Error {
+pub(crate) fn read_error(error: io::Error, what: &str) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => ErrorKind::Corrupt,
         _ => ErrorKind::Io,

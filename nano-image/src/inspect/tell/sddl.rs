@@ -1,5 +1,7 @@
 //! Security descriptors in their text form (SDDL, [MS-DTYP] 2.5.1).
 
+use super::value;
+
 /// Names of well-known security identifiers.
 const SIDS: [(&str, &str); 20] = [
     ("S-1-1-0", "WD"),
@@ -42,8 +44,8 @@ const CONTROL_DACL_PRESENT: u16 = 0x0004;
 const CONTROL_SACL_PRESENT: u16 = 0x0010;
 
 /// A self-relative descriptor as text; as hexadecimal digits if it is damaged.
-pub(super) fn text(descriptor: &[u8]) -> String {
-    parse(descriptor).unwrap_or_else(|| super::value_text::hex(descriptor))
+pub(crate) fn text(descriptor: &[u8]) -> String {
+    parse(descriptor).unwrap_or_else(|| value::hex(descriptor))
 }
 
 fn parse(bytes: &[u8]) -> Option<String> {
@@ -87,7 +89,7 @@ fn acl(bytes: &[u8]) -> Option<String> {
             0x11 => "ML",
             // With conditions, objects or attributes.
             _ => {
-                text += &format!("({})", super::value_text::hex(ace));
+                text += &format!("({})", value::hex(ace));
                 continue;
             }
         };
@@ -120,6 +122,6 @@ mod tests {
     fn descriptors_of_hives_are_told() {
         let bytes = crate::registry::descriptor_for(crate::registry::KEY_ALL_ACCESS, false);
         assert_eq!(text(&bytes), "O:BAG:SYD:(A;;KA;;;BA)(A;;KA;;;SY)");
-        assert_eq!(text(&bytes[..30]), super::super::value_text::hex(&bytes[..30]));
+        assert_eq!(text(&bytes[..30]), value::hex(&bytes[..30]));
     }
 }

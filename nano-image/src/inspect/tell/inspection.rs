@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Formatter};
 
-use super::{
-    BootEntry, BootStore, Container, FatVolume, Inspection, NtfsVolume, Partition, PartitionTable, Scheme, Volume,
-    Windows,
+use crate::inspect::model::{
+    BootDevice, BootEntry, BootStore, Container, FatVolume, Inspection, NtfsVolume, Partition, PartitionTable, Scheme,
+    Volume, Windows,
 };
 use crate::types::ByteSize;
 
@@ -165,7 +165,7 @@ fn entry(f: &mut Formatter<'_>, entry: &BootEntry, default: bool) -> fmt::Result
     let description = entry.description.as_deref().unwrap_or("(no description)");
     let mark = if default { ", default" } else { "" };
     writeln!(f, "    {} ({kind}{mark}) {{{}}}", clean(description), entry.id)?;
-    let device = |device: &Option<super::BootDevice>| device.as_ref().map(|device| device.text.clone());
+    let device = |device: &Option<BootDevice>| device.as_ref().map(|device| device.text.clone());
     let facts = [
         ("path", entry.path.clone()),
         ("device", device(&entry.device)),
@@ -186,6 +186,6 @@ fn exact(bytes: u64) -> String {
 }
 
 /// Text of an image, without characters that command a terminal.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::files::{FileId, Files, Kind, Place};
 use super::image::Image;
-use super::text::clean;
 use super::wof;
 use crate::error::{Error, Result};
+use crate::inspect::tell::inspection::clean;
 use crate::types::FileTime;
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 
@@ -33,7 +33,7 @@ const TAG_JUNCTION: u32 = 0xA000_0003;
 const TAG_SYMLINK: u32 = 0xA000_000C;
 
 /// Attribute bits as letters.
-pub(super) fn attribute_text(bits: u32) -> String {
+pub(crate) fn attribute_text(bits: u32) -> String {
     let letters = LETTERS.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, letter)| *letter);
     let mut text: String = letters.collect();
     let rest = LETTERS.iter().fold(bits, |bits, (bit, _)| bits & !bit);
@@ -44,7 +44,7 @@ pub(super) fn attribute_text(bits: u32) -> String {
 }
 
 /// Where a junction or symbolic link leads ([MS-FSCC] 2.1.2.4, 2.1.2.5); `None`: it is neither, or damaged.
-pub(super) fn reparse_target(data: &[u8]) -> Option<String> {
+pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
     let word = |at: usize| Some(usize::from(u16::from_le_bytes(*data.get(at..)?.first_chunk()?)));
     let tag = u32::from_le_bytes(*data.first_chunk()?);
     let (name, names) = match tag {
@@ -207,14 +207,14 @@ impl fmt::Display for FileRow {
 }
 
 /// A time in UTC to its last digit.
-pub(super) fn time_text(time: FileTime) -> String {
+pub(crate) fn time_text(time: FileTime) -> String {
     let (year, month, day, hour, minute, second) = time.civil();
     let ticks = time.0 % 10_000_000;
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ticks:07}")
 }
 
 /// Date (high half) and time (low half) of FAT.
-pub(super) fn fat_time_text(time: u32) -> String {
+pub(crate) fn fat_time_text(time: u32) -> String {
     let (date, clock) = (time >> 16, time & 0xFFFF);
     let (year, month, day) = (1980 + (date >> 9), date >> 5 & 15, date & 31);
     let (hour, minute, second) = (clock >> 11, clock >> 5 & 63, (clock & 31) * 2);

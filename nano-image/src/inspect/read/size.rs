@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Volume;
 use super::disk_map::{DiskMap, OwnerKind, Span};
 use super::image::Image;
-use super::size_tree::SizeTree;
 use crate::content::Extent;
 use crate::disk::FileContent;
 use crate::error::Result;
+use crate::inspect::model::Volume;
+use crate::inspect::tell::treemap::SizeTree;
 use crate::volume::ntfs::format::attribute_type;
 
 /// Where the bytes of an image file are. Each byte counts once: a file with several names for the first that is not in
@@ -35,7 +35,7 @@ pub struct SizeReport {
     /// What could not be read, a sentence each; its bytes are among the free ones.
     pub notes: Vec<String>,
     #[serde(skip)]
-    pub(super) tree: SizeTree,
+    pub(crate) tree: SizeTree,
 }
 
 /// The bytes of one thing.

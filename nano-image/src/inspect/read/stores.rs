@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::bcd_text::{element_name, element_value, kind_name, object_name};
 use super::hives;
 use super::image::Image;
 use crate::error::Result;
+use crate::inspect::tell::bcd::{element_name, element_value, kind_name, object_name};
 use crate::windows::boot::bcd::BcdStore;
 
 /// Where stores are: on a system partition for UEFI, and on one for a BIOS.

@@ -1,8 +1,10 @@
 //! Boot files and boot configuration stores.
 
 use super::volume::Contents;
-use super::{Boot, BootDevice, BootDeviceKind, BootEntry, BootStore, Partition, PartitionTable, Scheme};
 use crate::error::Error;
+use crate::inspect::model::{
+    Boot, BootDevice, BootDeviceKind, BootEntry, BootStore, Partition, PartitionTable, Scheme,
+};
 use crate::types::Guid;
 use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
@@ -15,7 +17,7 @@ const BIOS_STORE: &str = r"Boot\BCD";
 const MAX_STORE: u64 = 16 << 20;
 
 /// Adds what `contents`, the volume of `partition`, has for booting.
-pub(super) fn inspect(
+pub(crate) fn inspect(
     contents: &Contents<'_>,
     table: &PartitionTable,
     partition: &Partition,
@@ -75,7 +77,7 @@ fn entry(id: Guid, object: &BcdObject, table: &PartitionTable) -> BootEntry {
 }
 
 /// A device, with the partition of this disk that it names.
-pub(super) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
+pub(crate) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
     let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
         let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);
         let this_disk = table.disk_id.as_deref() == Some(&disk);

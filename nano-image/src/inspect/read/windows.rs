@@ -1,15 +1,16 @@
 //! What the registry of an installation tells.
 
 use super::files::Files;
-use super::{Windows, hives, registry};
+use super::{hives, registry};
 use crate::error::Error;
+use crate::inspect::model::Windows;
 use crate::registry::{Hive, KeyId};
 
-pub(super) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-pub(super) const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
+pub(crate) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
+pub(crate) const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
 
 /// The installation on the volume of `files`, if there is one.
-pub(super) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
+pub(crate) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
     files.ntfs()?;
     let (software, system) = hives(files, note);
     if software.is_none() && system.is_none() {
@@ -40,7 +41,7 @@ pub(super) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> O
 }
 
 /// The hives SOFTWARE and SYSTEM, as far as they are there and can be read.
-pub(super) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Option<Hive>, Option<Hive>) {
+pub(crate) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Option<Hive>, Option<Hive>) {
     let mut hive = |path: &str| {
         let found = files.find(path).and_then(|file| match file {
             Some(file) => hives::open(files, path, file)?.map(Ok).transpose(),
@@ -55,7 +56,7 @@ pub(super) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Op
 }
 
 /// The set of control keys that the machine starts with.
-pub(super) fn control_set(hive: &Hive) -> Option<KeyId> {
+pub(crate) fn control_set(hive: &Hive) -> Option<KeyId> {
     let current = hive.value(hive.find("Select")?, "Current")?.as_dword()?;
     hive.find(&format!("ControlSet{current:03}"))
 }
@@ -77,6 +78,6 @@ fn version(hive: &Hive, key: KeyId) -> Option<String> {
     Some(format!("{version}.{build}{revision}"))
 }
 
-pub(super) fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
+pub(crate) fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
     hive.value(key, name)?.text().filter(|text| !text.is_empty())
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::image::Image;
 use super::windows::{self, control_set, text};
+use crate::inspect::model::Windows;
 use crate::registry::{Hive, KeyId};
 use crate::types::FileTime;
 
@@ -22,7 +23,7 @@ const INSTALLED: [u32; 2] = [0x70, 0x80];
 pub struct RegistryDetails {
     /// The installation.
     #[serde(flatten)]
-    pub windows: super::Windows,
+    pub windows: Windows,
     /// Services and drivers, by name.
     pub services: Vec<Service>,
     /// Packages that servicing knows, by identity.
@@ -98,7 +99,7 @@ pub fn registry_details(image: &Image) -> Vec<RegistryDetails> {
 }
 
 /// Services and drivers of a SYSTEM hive.
-pub(super) fn services(hive: &Hive) -> Vec<Service> {
+pub(crate) fn services(hive: &Hive) -> Vec<Service> {
     let key = control_set(hive).and_then(|key| hive.find_from(key, "Services"));
     let keys = key.map(|key| hive.subkeys(key)).unwrap_or_default();
     keys.into_iter().filter_map(|key| service(hive, key)).collect()
@@ -126,7 +127,7 @@ fn service(hive: &Hive, key: KeyId) -> Option<Service> {
 }
 
 /// Packages of a SOFTWARE hive.
-pub(super) fn packages(hive: &Hive) -> Vec<Package> {
+pub(crate) fn packages(hive: &Hive) -> Vec<Package> {
     let keys = hive.find(PACKAGES).map(|key| hive.subkeys(key)).unwrap_or_default();
     let package = |key| {
         let number = |name: &str| hive.value(key, name).and_then(|value| value.as_dword());

@@ -1,7 +1,8 @@
 //! Boot configuration in words: the names of bcdedit.
 
-use super::PartitionTable;
-use super::boot::device;
+use super::value;
+use crate::inspect::model::PartitionTable;
+use crate::inspect::read::boot::device;
 use crate::registry::Value;
 use crate::types::Guid;
 use crate::windows::boot::BootDevice;
@@ -99,7 +100,7 @@ const INTEGERS: [(u32, &[&str]); 5] = [
 ];
 
 /// Name of the element with `code` in an object of type `kind`.
-pub(super) fn element_name(kind: u32, code: u32) -> String {
+pub(crate) fn element_name(kind: u32, code: u32) -> String {
     // One code means two things.
     if code == element::DEFAULT {
         return if kind == object_type::BOOT_MANAGER { "default" } else { "resumeobject" }.to_owned();
@@ -109,7 +110,7 @@ pub(super) fn element_name(kind: u32, code: u32) -> String {
 }
 
 /// What a type of objects is called.
-pub(super) fn kind_name(kind: u32) -> String {
+pub(crate) fn kind_name(kind: u32) -> String {
     let name = match kind {
         object_type::BOOT_MANAGER => "boot manager",
         object_type::OS_LOADER => "loader",
@@ -127,13 +128,13 @@ pub(super) fn kind_name(kind: u32) -> String {
 }
 
 /// An identifier, by its name if it is well known.
-pub(super) fn object_name(id: Guid) -> String {
+pub(crate) fn object_name(id: Guid) -> String {
     let known = OBJECTS.iter().find(|(known, _)| *known == id);
     known.map_or_else(|| format!("{{{id}}}"), |(_, name)| (*name).to_owned())
 }
 
 /// The value of an element in words.
-pub(super) fn element_value(code: u32, value: &Value, object: &BcdObject, table: &PartitionTable) -> String {
+pub(crate) fn element_value(code: u32, value: &Value, object: &BcdObject, table: &PartitionTable) -> String {
     let named = |text: &str| text.parse().map_or_else(|_| text.to_owned(), object_name);
     let text = match code >> 24 & 0xF {
         1 => BootDevice::from_bytes(&value.data).map(|found| device(found, object, table).text),
@@ -153,5 +154,5 @@ pub(super) fn element_value(code: u32, value: &Value, object: &BcdObject, table:
         }
         _ => None,
     };
-    text.unwrap_or_else(|| super::value_text::value(value))
+    text.unwrap_or_else(|| value::text(value))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::size::SizeReport;
+use crate::inspect::read::size::SizeReport;
 use crate::types::ByteSize;
 
 /// Size of the picture, pixels.
@@ -41,7 +41,7 @@ const OVERHEAD: (u32, u32) = (220, 14);
 
 /// Sizes of things in things.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SizeTree {
+pub(crate) struct SizeTree {
     bytes: u64,
     children: BTreeMap<String, SizeTree>,
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::Files;
-use super::{Partition, PartitionTable, partition};
+use super::partition;
 use crate::content::{Extent, ReadAt};
 use crate::disk::{self, DiskReader};
 use crate::error::{Error, Result};
+use crate::inspect::model::{Partition, PartitionTable};
 
 /// A disk image: VHDX, VHD or raw, whoever made it.
 pub struct Image {
@@ -74,12 +75,12 @@ impl Image {
     }
 
     /// What the partition table is worth telling, a sentence each.
-    pub(super) fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// The bytes of partition `number`.
-    pub(super) fn partition_bytes(&self, number: u32) -> Option<&dyn ReadAt> {
+    pub(crate) fn partition_bytes(&self, number: u32) -> Option<&dyn ReadAt> {
         let index = self.table.partitions.iter().position(|partition| partition.number == number)?;
         self.parts.get(index).map(|part| part as &dyn ReadAt)
     }

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::files::{Fat, FileId, Files, Kind, Place};
 use super::image::Image;
-use super::{Partition, Scheme, wof};
+use super::wof;
 use crate::content::Extent;
 use crate::error::{Error, Result};
+use crate::inspect::model::{Partition, Scheme};
 use crate::types::Utf16Name;
 use crate::volume::ntfs::NtfsReader;
 use crate::volume::ntfs::format::{attribute_type, namespace, record};
@@ -18,7 +19,7 @@ const COMPONENT_STORE: &str = r"\Windows\WinSxS\";
 const NO_COMPONENTS: [&str; 6] = ["Manifests", "Catalogs", "FileMaps", "Temp", "Backup", "InstallTemp"];
 
 /// The bytes of a disk with their owners.
-pub(super) struct DiskMap {
+pub(crate) struct DiskMap {
     pub owners: Vec<Owner>,
     /// Ascending, without overlap. What is in none belongs to nobody.
     spans: Vec<Span>,
@@ -31,7 +32,7 @@ pub(super) struct DiskMap {
 
 /// Bytes of one owner.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Of the disk.
     pub start: u64,
     pub len: u64,
@@ -42,7 +43,7 @@ pub(super) struct Span {
 
 /// What bytes belong to.
 #[derive(Clone, Debug)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     pub partition: Option<u32>,
     pub kind: OwnerKind,
     /// What it is called: a path in the volume, or a structure.
@@ -54,7 +55,7 @@ pub(super) struct Owner {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum OwnerKind {
+pub(crate) enum OwnerKind {
     /// Contents of a file, compressed or not.
     Contents,
     /// A named stream.
@@ -71,7 +72,7 @@ pub(super) enum OwnerKind {
 
 /// A file of an NTFS volume.
 #[derive(Clone, Debug)]
-pub(super) struct FileInfo {
+pub(crate) struct FileInfo {
     /// A path, of several one that is not in the component store.
     pub path: String,
     /// Name of the component that it belongs to.

@@ -8,12 +8,12 @@ const SHOWN: usize = 64;
 const SHOWN_TEXT: usize = 400;
 
 /// A value with its type where the text alone does not tell it.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     excerpt(value, 0)
 }
 
 /// Two values that differ: of long data the part is shown where they do.
-pub(super) fn pair(old: &Value, new: &Value) -> (String, String) {
+pub(crate) fn pair(old: &Value, new: &Value) -> (String, String) {
     let differs = old.data.iter().zip(&new.data).position(|(old, new)| old != new);
     let at = differs.unwrap_or(old.data.len().min(new.data.len())) & !15;
     let (old_text, new_text) = (excerpt(old, at), excerpt(new, at));
@@ -65,7 +65,7 @@ fn bytes(data: &[u8], at: usize, kind: ValueKind) -> String {
 }
 
 /// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,9 +1,9 @@
 //! The partition table.
 
-use super::{Partition, PartitionTable, Scheme};
 use crate::content::ReadAt;
 use crate::disk::{DiskReader, Format, gpt, mbr};
 use crate::error::{Error, Result};
+use crate::inspect::model::{Partition, PartitionTable, Scheme};
 
 /// What the types of GPT partitions mean (UEFI 2.10 §5.3.3, "Partition types" of Windows, of the Linux discoverable
 /// partitions specification).
@@ -50,7 +50,7 @@ const ISO_DESCRIPTOR: u64 = 16 * 2048;
 const CONVERT: &str = "convert it with `qemu-img convert -O vhdx`";
 
 /// Reads the table of `disk`; a disk without one is a single partition.
-pub(super) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
+pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
     if let Some(table) = gpt::read(disk, disk.logical_sector_size())? {
         let partitions = table.partitions.into_iter().zip(1..).map(|(partition, number)| {
             let partition_type = partition.type_guid.to_string();

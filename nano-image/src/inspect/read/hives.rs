@@ -5,12 +5,12 @@ use crate::error::Result;
 use crate::registry::Hive;
 
 /// The SOFTWARE hive of a Nano Server has 7 MiB, of a full installation up to 150.
-pub(super) const MAX_HIVE: u64 = 256 << 20;
+pub(crate) const MAX_HIVE: u64 = 256 << 20;
 /// Extensions of the logs of a hive.
 const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
 /// The hive that `file` at `path` is, with what is in its logs; `None`: it does not begin as one.
-pub(super) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option<Hive>> {
+pub(crate) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option<Hive>> {
     let Some(stream) = files.open_stream(file, "")? else { return Ok(None) };
     let mut magic = [0; 4];
     if stream.read_exact_at(&mut magic, 0).is_err() || magic != *b"regf" {
