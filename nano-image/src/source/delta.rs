@@ -1,26 +1,33 @@
-//! Compressed component manifests: DCM files, which hold a PA30 delta against a fixed dictionary.
+//! Deltas of Windows updates (PA30, PA31), and compressed component manifests (DCM files), which are deltas against a
+//! fixed dictionary.
 //!
-//! No library for Rust reads PA30. The form is not documented by its maker; what is known of it comes from files and
-//! public descriptions. What is read is what manifests use: data without a transformation for programs, without a rift
-//! table and without a hash of the result. Everything else is refused by name.
+//! No library for Rust reads these. [`apply`] makes a file of its basis and a delta and checks the hash that the delta
+//! holds. What is not handled is refused by name: reverse deltas, PA19, LZMS bodies, managed code, programs for ARM and IA64.
 //!
 //! The dictionary is Microsoft's and not part of this library: [`dictionary`] takes it from the servicing stack of the
 //! image.
 
 mod bits;
-mod decode;
 mod dictionary;
 mod format;
+mod hash;
+mod header;
+mod patch;
 mod prefix_code;
+mod rift;
+mod segments;
 
 use std::borrow::Cow;
 
 pub use dictionary::dictionary;
+pub use hash::{Hash, HashAlgorithm};
+pub use header::Header;
 
 use crate::error::{Error, Result};
+use crate::types::ByteSize;
 
-/// The longest manifest that is made of a delta, in bytes; the largest known ones have some 3 MB.
-const MAX_MANIFEST: usize = 64 << 20;
+/// The longest manifest that is made of a delta; the largest known ones have some 3 MB.
+const MAX_MANIFEST: ByteSize = ByteSize::mib(64);
 
 /// Whether a file is one of the compressed kinds that go with a dictionary or another file (`DCM`, `DCN`, `DCD` …).
 pub fn is_compressed(file: &[u8]) -> bool {
@@ -43,16 +50,50 @@ pub fn expand_manifest<'a>(file: &'a [u8], dictionary: &[u8]) -> Result<Cow<'a, 
         let kind = char::from(magic[2]);
         return Err(Error::unsupported(format!("a manifest of the compressed kind DC{kind}")).at(0));
     }
-    decode::apply(delta, magic.len() as u64, dictionary, MAX_MANIFEST).map(Cow::Owned)
+    apply_at(dictionary, delta, magic.len() as u64, MAX_MANIFEST).map(Cow::Owned)
 }
 
-/// What the PA30 delta `delta` makes of `source`, at most `limit` bytes.
+/// What the header of `delta` says.
 ///
 /// # Errors
 ///
-/// Those of [`expand_manifest`].
-pub fn apply(delta: &[u8], source: &[u8], limit: usize) -> Result<Vec<u8>> {
-    decode::apply(delta, 0, source, limit)
+/// [`Corrupt`](crate::ErrorKind::Corrupt) says at which byte; [`Unsupported`](crate::ErrorKind::Unsupported) names
+/// what no basis will help with: PA19, reverse deltas, LZMS bodies.
+pub fn header(delta: &[u8]) -> Result<Header> {
+    header::Parts::read(delta, 0).map(|parts| parts.header)
+}
+
+/// What `delta` makes of `basis`, at most `limit` bytes; the result has the hash that the delta names, if it names one.
+/// A delta that needs no basis takes an empty one. Basis, result and a copy of the basis are in memory.
+///
+/// # Errors
+///
+/// [`Corrupt`](crate::ErrorKind::Corrupt) says at which byte of the delta (also if basis and delta do not belong
+/// together); [`Unsupported`](crate::ErrorKind::Unsupported) names the feature.
+pub fn apply(basis: &[u8], delta: &[u8], limit: ByteSize) -> Result<Vec<u8>> {
+    apply_at(basis, delta, 0, limit)
+}
+
+/// Applies the delta at `offset` of its file.
+fn apply_at(basis: &[u8], delta: &[u8], offset: u64, limit: ByteSize) -> Result<Vec<u8>> {
+    let header::Parts { header, preprocess, patch } = header::Parts::read(delta, offset)?;
+    if header.target_size > limit {
+        let message = format!("a delta for {}, more than {limit}", header.target_size);
+        return Err(Error::corrupt(message).at(offset));
+    }
+    if header.source_hash.as_ref().is_some_and(|hash| !hash.is_of(basis)) {
+        return Err(Error::corrupt("the delta was made for another basis").at(offset));
+    }
+    if !preprocess.bytes.is_empty() {
+        let message = format!("a delta with preprocessing (file type {:#x})", header.file_type);
+        return Err(Error::unsupported(message).at(preprocess.offset));
+    }
+    let len = header.target_size.bytes() as usize;
+    let target = patch::apply(patch, basis, Vec::new(), len)?;
+    if header.target_hash.as_ref().is_some_and(|hash| !hash.is_of(&target)) {
+        return Err(Error::corrupt("the result has another hash than the delta says").at(offset));
+    }
+    Ok(target)
 }
 
 #[cfg(test)]

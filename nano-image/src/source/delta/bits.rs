@@ -1,8 +1,12 @@
-//! A stream of bits.
+//! A stream of bits (§2 of [`format`](super::format)).
 
 use crate::error::{Error, Result};
 
+/// Most bits that one load of eight bytes gives wherever it begins in a byte.
+const LOAD: u32 = 57;
+
 /// Takes bits from a stream, the lowest of each byte first.
+#[derive(Clone)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// Offset in the file of the first byte.
@@ -30,18 +34,47 @@ impl<'a> Bits<'a> {
         self.offset + self.at as u64 / 8
     }
 
-    /// A number of `count` bits, at most 32.
-    pub fn take(&mut self, count: u32) -> Result<u64> {
-        if self.end.saturating_sub(self.at) < count as usize {
+    /// How many bits are left.
+    pub fn left(&self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+
+    /// The next bits, at least [`LOAD`] of them; behind the end there are zeros.
+    #[inline]
+    pub fn peek(&self) -> u64 {
+        let start = self.at / 8;
+        let word = match self.bytes.get(start..start + 8) {
+            Some(bytes) => u64::from_le_bytes(bytes.try_into().expect("eight bytes")),
+            None => {
+                let mut word = [0; 8];
+                let rest = self.bytes.get(start..).unwrap_or_default();
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(word)
+            }
+        };
+        word >> (self.at % 8)
+    }
+
+    /// Goes on by `count` bits.
+    #[inline]
+    pub fn skip(&mut self, count: u32) -> Result<()> {
+        if self.left() < count as usize {
             return Err(self.corrupt("the delta is truncated"));
         }
-        let mut word = [0; 8];
-        let bytes = &self.bytes[self.at / 8..];
-        let len = bytes.len().min(8);
-        word[..len].copy_from_slice(&bytes[..len]);
-        let value = u64::from_le_bytes(word) >> (self.at % 8) & ((1 << count) - 1);
         self.at += count as usize;
-        Ok(value)
+        Ok(())
+    }
+
+    /// A number of `count` bits, at most 64.
+    #[inline]
+    pub fn take(&mut self, count: u32) -> Result<u64> {
+        if count > LOAD {
+            let low = self.take(32)?;
+            return Ok(low | self.take(count - 32)? << 32);
+        }
+        let word = self.peek();
+        self.skip(count)?;
+        Ok(word & ((1 << count) - 1))
     }
 
     /// One bit.
@@ -49,29 +82,60 @@ impl<'a> Bits<'a> {
         Ok(self.take(1)? == 1)
     }
 
-    /// How many bits 0 there are before the next bit 1, which is taken, too.
+    /// How many bits 0 there are before the next bit 1, which is taken, too. `max` is less than [`LOAD`].
     pub fn zeros(&mut self, max: u32) -> Result<u32> {
-        for count in 0..=max {
-            if self.flag()? {
-                return Ok(count);
-            }
+        let count = self.peek().trailing_zeros();
+        if count > max && self.left() > max as usize {
+            return Err(self.corrupt("a number of the delta is too large"));
         }
-        Err(self.corrupt("a number of the delta is too large"))
+        self.skip(count.saturating_add(1))?;
+        Ok(count)
     }
 
-    /// A number of any length up to 32 bits.
-    pub fn number(&mut self) -> Result<u64> {
-        let digits = self.zeros(7)?;
-        self.take(4 * (digits + 1))
+    /// A number of any length up to 64 bits.
+    pub fn number(&mut self) -> Result<i64> {
+        let digits = self.zeros(15)?;
+        Ok(self.take(4 * (digits + 1))? as i64)
+    }
+
+    /// A size or count: a number that is not negative.
+    pub fn size(&mut self) -> Result<u64> {
+        let place = self.place();
+        let number = self.number()?;
+        u64::try_from(number).map_err(|_| Error::corrupt(format!("a size of {number}")).at(place))
     }
 
     /// The bytes of a buffer, and where it begins in the file.
-    pub fn buffer(&mut self) -> Result<(&'a [u8], u64)> {
-        let len = self.number()? as usize;
+    pub fn buffer(&mut self) -> Result<Buffer<'a>> {
+        let len = self.size()?;
         let start = self.at.div_ceil(8);
-        let bytes = start.checked_add(len).and_then(|end| self.bytes.get(start..end));
+        let end = usize::try_from(len).ok().and_then(|len| start.checked_add(len));
+        let bytes = end.and_then(|end| self.bytes.get(start..end));
         let bytes = bytes.ok_or_else(|| self.corrupt("the delta is truncated"))?;
-        self.at = (start + len) * 8;
-        Ok((bytes, self.offset + start as u64))
+        self.at = (start + bytes.len()) * 8;
+        Ok(Buffer { bytes, offset: self.offset + start as u64 })
+    }
+
+    /// Checks that all bits were taken.
+    pub fn finish(&self) -> Result<()> {
+        match self.left() {
+            0 => Ok(()),
+            left => Err(self.corrupt(format!("{left} bits of the delta are left over"))),
+        }
+    }
+}
+
+/// Bytes inside of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Buffer<'a> {
+    pub bytes: &'a [u8],
+    /// Offset in the file of the first byte.
+    pub offset: u64,
+}
+
+impl<'a> Buffer<'a> {
+    /// Reads the buffer as a stream.
+    pub fn bits(self) -> Result<Bits<'a>> {
+        Bits::new(self.bytes, self.offset)
     }
 }

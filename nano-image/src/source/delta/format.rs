@@ -1,33 +1,58 @@
-//! Values of DCM files and PA30 deltas.
+//! Values of DCM files and of PA30 and PA31 deltas.
 //!
-//! A DCM file is [`DCM_MAGIC`] and a PA30 delta. That is a [`Header`] and a stream of bits, in which a number is n
-//! bits 0, a bit 1 and 4 (n + 1) bits, and a buffer is a number (its length), bits up to the next whole byte, and its
-//! bytes. A stream begins with three bits: how many bits of its last byte are unused. Bits are taken from the lowest.
+//! The forms are not documented by their maker; what is known comes from files and public descriptions. In the modules
+//! beside this one, § means:
 //!
-//! Numbers of the outer stream: file type set, file type, flags, length of the result, hash algorithm; then three
-//! buffers: hash, preprocessing, patch. The patch is a stream, too: whether there is a rift table, how its symbols are
-//! coded (see `prefix_code`), and the symbols (see `decode`).
+//! | § | |
+//! |---|---|
+//! | 2 | Streams of bits. A stream begins with three bits: how many bits of its last byte are unused. Bits are taken from the lowest of each byte. A *number* is z bits 0, a bit 1 and 4 (z + 1) bits; a *buffer* is a number (its length), bits up to the next whole byte, and its bytes. |
+//! | 3 | Header. A DCM file is [`DCM_MAGIC`] and a delta; a delta is a [`Preamble`] and a stream. In PA30 that is file type set, file type, flags, length of the result, hash algorithm (numbers); hash, preprocessing, patch (buffers). In PA31 the numbers and the hash are in a buffer of their own, followed by three numbers and the hash of the basis. |
+//! | 4 | Prefix codes: see `prefix_code`. |
+//! | 5 | Rift tables: see `rift`. |
+//! | 6–8 | The patch: a rift table, how its symbols are coded (`segments`), and symbols (`patch`). |
+//! | 9–10 | The preprocessing: which address of the basis became which of the result, see `preprocess` and `pe_map`. |
+//! | 11 | How the basis, a program, is changed before it is copied from: see `transform`. |
+//! | 12 | What happens to the result: see `e8`. |
 
 use zerocopy::byteorder::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// First bytes of a DCM file.
 pub const DCM_MAGIC: [u8; 4] = *b"DCM\x01";
-/// First bytes of a PA30 delta.
+/// First bytes of a delta of Windows Vista and later.
 pub const PA30_MAGIC: [u8; 4] = *b"PA30";
-/// File type of plain data.
-pub const TYPE_RAW: u64 = 1;
+/// First bytes of a delta of Windows Server 2025.
+pub const PA31_MAGIC: [u8; 4] = *b"PA31";
+/// First bytes of a delta from before Windows Vista.
+pub const PA19_MAGIC: [u8; 4] = *b"PA19";
+/// First bytes of a patch that the Compression API made (LZMS).
+pub const COMPRESSION_API_MAGIC: [u8; 4] = [0x0A, 0x51, 0xE5, 0xC0];
 
-/// First bytes of a PA30 delta.
+/// First bytes of a delta.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub struct Header {
-    /// +0x00: [`PA30_MAGIC`].
+pub struct Preamble {
+    /// +0x00: [`PA30_MAGIC`] or [`PA31_MAGIC`].
     pub magic: [u8; 4],
     /// +0x04: time of the result, as FILETIME.
     pub time: U64,
 }
-const _: () = assert!(size_of::<Header>() == 12);
+const _: () = assert!(size_of::<Preamble>() == 12);
+
+/// Bit of the file type set: a delta that leads back, with another body.
+pub const REVERSE: u64 = 0x100;
+/// File type of plain data.
+pub const FILE_TYPE_RAW: u64 = 1;
+/// File type of programs for IA64.
+pub const FILE_TYPE_IA64: u64 = 4;
+/// All file types: plain, i386, IA64, AMD64, and those of makers that know managed code: i386, AMD64, ARM, ARM64.
+pub const FILE_TYPES: [u64; 8] = [FILE_TYPE_RAW, 2, FILE_TYPE_IA64, 8, 0x10, 0x20, 0x40, 0x80];
+
+/// Numbers of hash algorithms, of the Windows cryptography API.
+pub const HASH_NONE: i64 = 0;
+pub const HASH_MD5: i64 = 0x8003;
+pub const HASH_SHA1: i64 = 0x8004;
+pub const HASH_SHA256: i64 = 0x800C;
 
 /// Symbols of the main code: literals, then 8 for each of 43 slots.
 pub const MAIN_SYMBOLS: usize = 600;

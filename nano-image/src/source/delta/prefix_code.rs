@@ -1,130 +1,30 @@
-//! Prefix codes of a patch: their lengths, and how symbols are read.
-//!
-//! Either all codes have nearly the same length, or the patch is cut into segments with codes of their own. The
-//! lengths of a segment are differences to those of the segment before.
+//! Canonical prefix codes (§4): among codes of one length, symbols ascend with codes; the longest codes are the lowest
+//! numbers. Their bits come highest first.
 
 use super::bits::Bits;
-use super::format::{ALIGNED_SYMBOLS, LENGTH_SYMBOLS, MAIN_SYMBOLS, MAX_CODE, PRE_SYMBOLS};
-use crate::error::{Error, Result};
+use super::format::MAX_CODE;
+use crate::error::Result;
 
-/// Symbols of the three codes of a segment.
-const SYMBOLS: usize = MAIN_SYMBOLS + LENGTH_SYMBOLS + ALIGNED_SYMBOLS;
-/// More segments than this are refused; a result of 3 MB has three.
-const MAX_SEGMENTS: u64 = 1024;
+/// Codes of at most this many bits are found with one look.
+const TABLE_BITS: u8 = 10;
+/// Bits of the length in an entry of the table.
+const LEN_BITS: u32 = 4;
 
-/// A part of the patch.
-pub(super) struct Segment {
-    /// Where it begins, counted from the start of the source, behind which the result is.
-    pub start: u64,
-    /// Lengths of all codes.
-    lengths: Box<[u8; SYMBOLS]>,
-}
-
-/// The codes of a segment.
-pub(super) struct Codes {
-    pub main: PrefixCode,
-    pub length: PrefixCode,
-    pub aligned: PrefixCode,
-}
-
-/// A canonical prefix code: among codes of one length, symbols ascend with codes; the longest codes are the lowest
-/// numbers.
+/// A canonical prefix code. It may leave patterns without a symbol: makers write such codes.
 pub(super) struct PrefixCode {
+    /// By the next bits: symbol and length of its code, or 0 where the code is longer or none.
+    table: Vec<u16>,
     /// By length: the first code, how many there are, and the place in `symbols` of the first.
     levels: Vec<(u32, u32, u32)>,
     symbols: Vec<u16>,
 }
 
-impl Segment {
-    /// Reads how the patch is coded.
-    pub fn read_all(bits: &mut Bits<'_>) -> Result<Vec<Self>> {
-        if bits.flag()? {
-            let lengths = [MAIN_SYMBOLS, LENGTH_SYMBOLS, ALIGNED_SYMBOLS].into_iter().flat_map(flat_lengths);
-            let mut segment = Self { start: 0, lengths: Box::new([0; SYMBOLS]) };
-            segment.lengths.iter_mut().zip(lengths).for_each(|(place, length)| *place = length);
-            return Ok(vec![segment]);
-        }
-        let count = bits.number()?;
-        if count == 0 {
-            return Err(bits.corrupt("a patch without segments"));
-        }
-        if count > MAX_SEGMENTS {
-            return Err(Error::unsupported(format!("a delta of {count} segments")).at(bits.place()));
-        }
-        let mut starts = Vec::new();
-        for _ in 0..count {
-            starts.push(starts.last().unwrap_or(&0) + bits.number()?);
-        }
-        let mut pre_lengths = [0; PRE_SYMBOLS];
-        for length in &mut pre_lengths {
-            *length = bits.take(4)? as u8;
-        }
-        let pre_code = PrefixCode::new(&pre_lengths);
-        let mut segments: Vec<Self> = Vec::new();
-        for start in starts {
-            let previous = segments.last().map_or([0; SYMBOLS], |segment| *segment.lengths);
-            segments.push(Self { start, lengths: Box::new(read_lengths(bits, &pre_code, &previous)?) });
-        }
-        Ok(segments)
-    }
-
-    /// The segment's codes.
-    pub fn codes(&self) -> Codes {
-        let (main, rest) = self.lengths.split_at(MAIN_SYMBOLS);
-        let (length, aligned) = rest.split_at(LENGTH_SYMBOLS);
-        Codes { main: PrefixCode::new(main), length: PrefixCode::new(length), aligned: PrefixCode::new(aligned) }
-    }
-}
-
-/// The lengths of the codes of a segment, of which those of the one before are `previous`.
-fn read_lengths(bits: &mut Bits<'_>, pre_code: &PrefixCode, previous: &[u8; SYMBOLS]) -> Result<[u8; SYMBOLS]> {
-    let mut lengths = [0u8; SYMBOLS];
-    let mut at = 0;
-    while at < SYMBOLS {
-        let symbol = pre_code.read(bits)?;
-        let length = match symbol {
-            0..=16 => Some(symbol as u8),
-            17..=19 => previous[at].checked_add(symbol as u8 - 16),
-            20..=22 => previous[at].checked_sub(symbol as u8 - 19),
-            _ => {
-                let class = u32::from(symbol - 23) & 7;
-                let run =
-                    if class < 3 { class as usize + 1 } else { 1 << (class - 1) | bits.take(class - 1)? as usize };
-                let repeats = symbol < 31;
-                if at + run > SYMBOLS || (repeats && at == 0) {
-                    return Err(bits.corrupt("the lengths of the codes are broken"));
-                }
-                match repeats {
-                    true => {
-                        let length = lengths[at - 1];
-                        lengths[at..at + run].fill(length);
-                    }
-                    false => lengths[at..at + run].copy_from_slice(&previous[at..at + run]),
-                }
-                at += run;
-                continue;
-            }
-        };
-        lengths[at] = length
-            .filter(|length| *length <= MAX_CODE)
-            .ok_or_else(|| bits.corrupt("the lengths of the codes are broken"))?;
-        at += 1;
-    }
-    Ok(lengths)
-}
-
-/// Lengths of nearly equal codes for `count` symbols: the first ones are a bit shorter.
-fn flat_lengths(count: usize) -> impl Iterator<Item = u8> {
-    let bits = count.next_power_of_two().ilog2() as u8;
-    let short = (1 << bits) - count;
-    (0..count).map(move |symbol| bits - u8::from(symbol < short))
-}
-
 impl PrefixCode {
     /// The code with these lengths (at most [`MAX_CODE`]; 0: the symbol does not occur).
-    fn new(lengths: &[u8]) -> Self {
+    pub fn new(lengths: &[u8]) -> Self {
         let longest = lengths.iter().max().copied().unwrap_or(0);
-        let mut levels = vec![(0, 0, 0); usize::from(longest) + 1];
+        debug_assert!(longest <= MAX_CODE);
+        let mut levels = vec![(0u32, 0u32, 0u32); usize::from(longest) + 1];
         lengths.iter().filter(|length| **length > 0).for_each(|length| levels[usize::from(*length)].1 += 1);
         let (mut next_code, mut place) = (0, 0);
         for (first, count, symbols) in levels.iter_mut().skip(1).rev() {
@@ -135,18 +35,51 @@ impl PrefixCode {
         let mut symbols: Vec<u16> =
             (0..lengths.len() as u16).filter(|symbol| lengths[usize::from(*symbol)] > 0).collect();
         symbols.sort_by_key(|symbol| std::cmp::Reverse(lengths[usize::from(*symbol)]));
-        Self { levels, symbols }
+        let table_bits = u32::from(longest.min(TABLE_BITS));
+        let mut table = vec![0; 1 << table_bits];
+        for (length, (first, count, symbols_start)) in (1..=table_bits).zip(&levels[1..]) {
+            for index in 0..*count {
+                let code = first + index;
+                if code >> length != 0 {
+                    break;
+                }
+                let entry = symbols[(symbols_start + index) as usize] << LEN_BITS | length as u16;
+                let start = code.reverse_bits() >> (32 - length);
+                // Where codes overlap, the shorter one counts.
+                table.iter_mut().skip(start as usize).step_by(1 << length).filter(|place| **place == 0).for_each(
+                    |place| {
+                        *place = entry;
+                    },
+                );
+            }
+        }
+        Self { table, levels, symbols }
     }
 
     /// Reads a symbol.
+    #[inline]
     pub fn read(&self, bits: &mut Bits<'_>) -> Result<u16> {
+        let word = bits.peek();
+        let entry = self.table[word as usize & (self.table.len() - 1)];
+        if entry == 0 {
+            return self.read_long(bits, word);
+        }
+        bits.skip(u32::from(entry) & ((1 << LEN_BITS) - 1))?;
+        Ok(entry >> LEN_BITS)
+    }
+
+    /// Reads a symbol whose code is longer than the table's.
+    #[cold]
+    fn read_long(&self, bits: &mut Bits<'_>, word: u64) -> Result<u16> {
         let mut code = 0;
-        for (first, count, symbols) in self.levels.iter().skip(1) {
-            code = code << 1 | bits.take(1)? as u32;
+        for (length, (first, count, symbols)) in (1..).zip(self.levels.iter().skip(1)) {
+            code = code << 1 | (word >> (length - 1)) as u32 & 1;
             if let Some(index) = code.checked_sub(*first).filter(|index| index < count) {
+                bits.skip(length)?;
                 return Ok(self.symbols[(symbols + index) as usize]);
             }
         }
+        bits.skip(self.levels.len() as u32 - 1)?;
         Err(bits.corrupt("a code that stands for nothing"))
     }
 }

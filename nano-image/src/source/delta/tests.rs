@@ -77,8 +77,10 @@ fn delta(numbers: [u64; 5], hash: &[u8], preprocessing: &[u8], patch: &Writer) -
         outer.number(number);
     });
     outer.buffer(hash).buffer(preprocessing).buffer(&patch.finish());
-    [b"DCM\x01PA30\x80\x16\xd7\xd5\xde\xb1\x9d\x01".to_vec(), outer.finish()].concat()
+    [DCM, b"PA30\x80\x16\xd7\xd5\xde\xb1\x9d\x01", &outer.finish()].concat()
 }
+
+const DCM: &[u8] = b"DCM\x01";
 
 /// A patch without rift table, all codes of nearly one length.
 fn flat_patch() -> Writer {
@@ -180,22 +182,52 @@ fn what_is_not_read_is_named() {
     };
     fails(b"DCS\x01", ErrorKind::Unsupported, "DCS");
     fails(b"DCM\x01PA30", ErrorKind::Corrupt, "truncated");
-    fails(b"DCM\x01PA1901234567890", ErrorKind::Corrupt, "not a PA30");
-    fails(&delta([1, 2, 0, 1, 0], &[], &[], &patch), ErrorKind::Unsupported, "file type 2");
-    fails(&delta([1, 1, 0, 1, 0x8003], &[7; 16], &[], &patch), ErrorKind::Unsupported, "hash");
+    fails(b"DCM\x01PA1701234567890", ErrorKind::Corrupt, "not a PA30");
+    fails(&delta([1, 3, 0, 1, 0], &[], &[], &patch), ErrorKind::Unsupported, "type 0x3");
+    fails(&delta([0x101, 1, 0, 1, 0], &[], &[], &patch), ErrorKind::Unsupported, "reverse");
+    fails(&delta([1, 1, 0, 1, 0x8001], &[7; 16], &[], &patch), ErrorKind::Unsupported, "algorithm 0x8001");
+    fails(&delta([1, 1, 0, 1, 0x8003], &[7; 15], &[], &patch), ErrorKind::Corrupt, "15 bytes instead of 16");
+    fails(&delta([1, 1, 0, 1, 0], &[7; 16], &[], &patch), ErrorKind::Corrupt, "without an algorithm");
     fails(&delta([1, 1, 0, 1, 0], &[], &[1], &patch), ErrorKind::Unsupported, "preprocessing");
-    fails(&manifest(1, Writer::stream().put(1, 2)), ErrorKind::Unsupported, "rift table");
+    fails(b"DCM\x01PA19", ErrorKind::Unsupported, "PA19");
     fails(&manifest(1, &patch), ErrorKind::Corrupt, "truncated");
     fails(&manifest(1 << 30, &patch), ErrorKind::Corrupt, "more than");
-    fails(&manifest(9, flat_patch().flat(256 + 8 * 4, 600).flat(1, 256)), ErrorKind::Corrupt, "before the source");
-    fails(&manifest(9, flat_patch().flat(256, 600).put(0, 14).flat(1, 256)), ErrorKind::Corrupt, "before the source");
-    let many = manifest(1, Writer::stream().put(0, 2).number(0xFFFF_FFFF));
+    fails(&manifest(9, flat_patch().flat(256 + 8 * 4, 600).flat(1, 256)), ErrorKind::Corrupt, "before the basis");
+    fails(&manifest(9, flat_patch().flat(256, 600).put(0, 14).flat(1, 256)), ErrorKind::Corrupt, "before the basis");
+    let many = manifest(1, Writer::stream().put(0, 2).number(0x1_0001));
     fails(&many, ErrorKind::Unsupported, "segments");
+    fails(&manifest(0, flat_patch().put(1, 1)), ErrorKind::Corrupt, "left over");
     let mut text = flat_patch();
     let whole = manifest(SOURCE.len(), text.literals(SOURCE));
     assert_eq!(*expand_manifest(&whole, SOURCE).unwrap(), *SOURCE);
     for len in 4..whole.len() {
         fails(&whole[..len], ErrorKind::Corrupt, "truncated");
+    }
+}
+
+/// The delta of an empty result with the hash in hexadecimal.
+fn of_nothing(algorithm: u64, hash: &str) -> Vec<u8> {
+    let hash: Vec<u8> =
+        (0..hash.len()).step_by(2).map(|at| u8::from_str_radix(&hash[at..at + 2], 16).unwrap()).collect();
+    delta([1, 1, 0x20000, 0, algorithm], &hash, &[], &flat_patch())[DCM.len()..].to_vec()
+}
+
+#[test]
+fn hashes_of_results() {
+    let hashes = [
+        (0x8003, HashAlgorithm::Md5, "d41d8cd98f00b204e9800998ecf8427e"),
+        (0x8004, HashAlgorithm::Sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        (0x800C, HashAlgorithm::Sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ];
+    for (number, algorithm, hash) in hashes {
+        let delta = of_nothing(number, hash);
+        assert_eq!(apply(b"", &delta, ByteSize::new(0)).unwrap(), b"");
+        let header = header(&delta).unwrap();
+        assert_eq!(header.target_hash.as_ref().unwrap().algorithm, algorithm);
+        assert_eq!(format!("{:?}", header.target_hash.as_ref().unwrap()), format!("{algorithm:?} {hash}"));
+        assert!(header.flags == 0x20000 && !header.needs_basis() && header.target_size == ByteSize::new(0));
+        let error = apply(b"", &of_nothing(number, &hash.replace('e', "f")), ByteSize::new(0)).unwrap_err();
+        assert!(error.message().contains("another hash"), "{error}");
     }
 }
 

@@ -1,0 +1,104 @@
+//! The header of a delta (§3): what it makes, and where its parts are.
+
+use zerocopy::FromBytes;
+
+use super::bits::{Bits, Buffer};
+use super::format::{self, FILE_TYPE_RAW, FILE_TYPES, PA19_MAGIC, PA30_MAGIC, PA31_MAGIC, Preamble, REVERSE};
+use super::hash::Hash;
+use crate::error::{Error, Result};
+use crate::types::{ByteSize, FileTime};
+
+/// What a delta says of its result.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Header {
+    /// When the result was last written.
+    pub time: FileTime,
+    /// Length of the result.
+    pub target_size: ByteSize,
+    /// Hash of the result. Deltas of manifests have none.
+    pub target_hash: Option<Hash>,
+    /// Hash of the basis that it must be applied to; only the newer form (`PA31`) has one.
+    pub source_hash: Option<Hash>,
+    /// Kinds of programs that the maker tried, a bit each; see `file_type`.
+    pub file_type_set: u64,
+    /// Kind of program that it was made for: 1 any file, 2 i386, 4 IA64, 8 AMD64, 0x10 to 0x80 i386, AMD64, ARM and
+    /// ARM64 with managed code or by a maker that knew these.
+    pub file_type: u64,
+    /// What is done with basis and result, a bit each.
+    pub flags: u64,
+}
+
+impl Header {
+    /// Whether the basis is a program whose addresses are changed before it is copied from.
+    pub fn is_pe(&self) -> bool {
+        self.file_type != FILE_TYPE_RAW
+    }
+
+    /// Whether it cannot do without a basis. A delta of plain bytes may need one without saying so: then applying it
+    /// to nothing fails.
+    pub fn needs_basis(&self) -> bool {
+        self.is_pe() || self.source_hash.is_some()
+    }
+}
+
+/// A delta, taken apart.
+pub(super) struct Parts<'a> {
+    pub header: Header,
+    pub preprocess: Buffer<'a>,
+    pub patch: Buffer<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// Reads the delta at `offset` of its file.
+    pub fn read(delta: &'a [u8], offset: u64) -> Result<Self> {
+        let corrupt = |message: &str| Error::corrupt(message).at(offset);
+        if delta.starts_with(&PA19_MAGIC) {
+            return Err(Error::unsupported("a delta of the old form PA19").at(offset));
+        }
+        let truncated = || corrupt("the delta is truncated");
+        let (preamble, rest) = Preamble::read_from_prefix(delta).map_err(|_| truncated())?;
+        let mut bits = match preamble.magic {
+            PA30_MAGIC | PA31_MAGIC => Bits::new(rest, offset + size_of::<Preamble>() as u64)?,
+            _ => return Err(corrupt("not a PA30 delta")),
+        };
+        let time = FileTime(preamble.time.get());
+        let header = if preamble.magic == PA30_MAGIC {
+            read_numbers(&mut bits, time)?.0
+        } else {
+            let mut inner = bits.buffer()?.bits()?;
+            let (mut header, algorithm) = read_numbers(&mut inner, time)?;
+            let _info_size = inner.number()?;
+            let _is_pa31 = inner.number()?;
+            let _client_version = inner.number()?;
+            header.source_hash = Hash::read(algorithm, inner.buffer()?, true)?;
+            header
+        };
+        if header.file_type_set & REVERSE != 0 {
+            return Err(Error::unsupported("a reverse delta").at(offset));
+        }
+        let preprocess = bits.buffer()?;
+        let patch = bits.buffer()?;
+        bits.finish()?;
+        if patch.bytes.starts_with(&format::COMPRESSION_API_MAGIC) {
+            return Err(Error::unsupported("a delta with an LZMS body").at(patch.offset));
+        }
+        Ok(Self { header, preprocess, patch })
+    }
+}
+
+/// The five numbers and the hash of the result; and the number of the hash's algorithm.
+fn read_numbers(bits: &mut Bits<'_>, time: FileTime) -> Result<(Header, i64)> {
+    let file_type_set = bits.size()?;
+    let place = bits.place();
+    let file_type = bits.size()?;
+    if !FILE_TYPES.contains(&file_type) {
+        return Err(Error::unsupported(format!("a delta for files of type {file_type:#x}")).at(place));
+    }
+    let flags = bits.size()?;
+    let target_size = ByteSize::new(bits.size()?);
+    let algorithm = bits.number()?;
+    let target_hash = Hash::read(algorithm, bits.buffer()?, false)?;
+    let header = Header { time, target_size, target_hash, source_hash: None, file_type_set, file_type, flags };
+    Ok((header, algorithm))
+}
