@@ -40,9 +40,9 @@ fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
     ];
     // Edited with other tools without a new checksum, logs, and compressed files.
     const OTHER: [&str; 3] = ["EffectiveSizeHive", "GarbageHive", "OldLogWithRemnantData"];
-    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/hives"));
-    let mut pending = vec![folder.to_owned()];
-    while let Some(path) = pending.pop().filter(|_| folder.is_dir()) {
+    let Some(folder) = fixtures::outside::shared("data/hives") else { return };
+    let mut pending = vec![folder];
+    while let Some(path) = pending.pop() {
         if path.is_dir() {
             pending.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             continue;

@@ -32,6 +32,9 @@ const UNSAFE: &str = "source/wim/ffi.rs";
 
 const MAX_LINES: usize = 600;
 
+/// The only file that knows where data beside the repository is: it records which tests did not find it.
+const OUTSIDE: (&str, &str) = ("fixtures/src/outside.rs", concat!("/..", "/../shared"));
+
 #[test]
 fn rooms_use_lower_floors_only() {
     let files = sources(&root().join("nano-image/src"));
@@ -91,9 +94,13 @@ fn planted_violations_are_found() {
         assert!(found.len() == 1 && found[0].contains(message), "{path}: {source}: {found:?}");
     }
     let long = "\n".repeat(MAX_LINES + 1);
-    for (source, message) in
-        [("fn f() { todo!() }", "todo!"), ("fn f() { g(unimplemented!()) }", "unimplemented!"), (&long, "601")]
-    {
+    let outside = format!("const FOLDER: &str = \"{}\";", OUTSIDE.1);
+    for (source, message) in [
+        ("fn f() { todo!() }", "todo!"),
+        ("fn f() { g(unimplemented!()) }", "unimplemented!"),
+        (&long, "601"),
+        (&outside, "outside"),
+    ] {
         let found = check_form("a.rs", source);
         assert!(found.len() == 1 && found[0].contains(message), "{source}: {found:?}");
     }
@@ -137,6 +144,9 @@ fn check_form(path: &str, source: &str) -> Vec<String> {
     let lines = source.lines().count();
     if lines > MAX_LINES {
         violations.push(format!("{path}: {lines} lines; split it, {MAX_LINES} are the limit"));
+    }
+    if path != OUTSIDE.0 && source.contains(OUTSIDE.1) {
+        violations.push(format!("{path}: use `fixtures::outside::shared`, or nobody sees that a test did not run"));
     }
     unfinished(path, &tokens(path, source), &mut violations);
     violations

@@ -245,11 +245,7 @@ proptest! {
 /// cabextract, or refused.
 #[test]
 fn foreign_cabinets() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cab"));
-    if !folder.exists() {
-        eprintln!("not run: {} is not here", folder.display());
-        return;
-    }
+    let Some(folder) = fixtures::outside::shared("data/cab") else { return };
     let mut counts = [0; 2];
     for entry in std::fs::read_dir(folder).unwrap().flat_map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap())
     {

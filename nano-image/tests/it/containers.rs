@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -388,10 +387,7 @@ proptest! {
 
 #[test]
 fn images_of_windows_are_read() {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/vhd"));
-    if !folder.exists() {
-        return;
-    }
+    let Some(folder) = fixtures::outside::shared("data/vhd") else { return };
     let work = tempfile::tempdir().unwrap();
     for (name, unpack, qemu) in [
         ("hyperv2012r2-dynamic.vhd.bz2", "bzip2 -dc", "vpc"),

@@ -1,7 +1,5 @@
 //! Compressed manifests: generated and real ones.
 
-use std::path::Path;
-
 use fixtures::Data;
 use fixtures::dcm::dcm;
 use nano_image::source::delta::expand_manifest;
@@ -21,11 +19,7 @@ fn generated_manifests() {
 /// Real manifests and what they are, where a collection of them lies beside the clone.
 #[test]
 fn real_manifests() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs/dcm"));
-    if !folder.exists() {
-        eprintln!("not run: {} is not here", folder.display());
-        return;
-    }
+    let Some(folder) = fixtures::outside::shared("data/cbs/dcm") else { return };
     let dictionary = std::fs::read(folder.join("base_manifest.bin")).unwrap();
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {

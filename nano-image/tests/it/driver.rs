@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::judge;
 use crate::judge::{run, scratch};
+use fixtures::outside::shared;
 use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, security};
 use nano_image::MachineConfig;
 use nano_image::registry::{Hive, HiveOptions, Value};
@@ -22,16 +23,6 @@ use nano_image::windows::configure::FileCopy;
 use nano_image::windows::driver::{self, DriverOptions};
 
 const TIME: FileTime = FileTime(131_138_784_120_000_000);
-
-/// What others gather for tests beside the repository; absent elsewhere.
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("not run: there is no {}", path.display());
-    None
-}
 
 /// A WIM of an image with hives.
 fn wim(path: &Path) {

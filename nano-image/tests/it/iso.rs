@@ -206,10 +206,7 @@ fn damaged_images_give_errors_or_files_and_nothing_else() {
 /// A user's own medium, which the environment names: all its cabinets and its WIM are read.
 #[test]
 fn real_media() {
-    let Some(path) = std::env::var_os("NANO_IMAGE_MEDIA").map(PathBuf::from).filter(|path| path.is_file()) else {
-        eprintln!("not run: NANO_IMAGE_MEDIA does not name an ISO image");
-        return;
-    };
+    let Some(path) = fixtures::outside::iso() else { return };
     let iso = open(&path).unwrap();
     let mut found = Vec::new();
     walk(&iso, "/NanoServer", 0, &mut found).unwrap();

@@ -350,10 +350,7 @@ fn recipes_follow_the_rules_for_packages() {
 /// published about them is told (run with `--nocapture`).
 #[test]
 fn real_media() {
-    let Some(path) = std::env::var_os("NANO_IMAGE_MEDIA") else {
-        eprintln!("not run: NANO_IMAGE_MEDIA names no media");
-        return;
-    };
+    let Some(path) = fixtures::outside::media() else { return };
     let media = Media::open(&path, &[]).unwrap();
     println!("label {:?}", media.label());
     for choice in [Edition::Standard, Edition::Datacenter].map(ImageChoice::Edition) {

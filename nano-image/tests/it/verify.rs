@@ -515,11 +515,7 @@ fn random_damage_never_ends_the_check() {
 /// The faults of the project's own judge of NTFS volumes, where its files are at hand.
 #[test]
 fn faults_that_others_plant_are_found() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/check/ntfs"));
-    if !folder.exists() {
-        eprintln!("{} is not there: its faults are not planted", folder.display());
-        return;
-    }
+    let Some(folder) = fixtures::outside::shared("check/ntfs") else { return };
     let (good, bad) = (judge::scratch("verify-good.ntfs"), judge::scratch("verify-bad"));
     let python = |script: &str, arguments: &[&str]| {
         let output = Command::new("python3").arg(folder.join(script)).args(arguments).output().unwrap();

@@ -292,9 +292,8 @@ fn hivexml_reads_the_store() {
 /// A store made by Windows, where it lies beside the project: read, written anew and equal in every element.
 #[test]
 fn a_store_of_windows_survives_and_its_devices_are_understood() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/bcd/windeploy-linux.BCD");
-    let Ok(bytes) = std::fs::read(path) else { return };
-    let store = BcdStore::parse(bytes).unwrap();
+    let Some(path) = fixtures::outside::shared("data/bcd/windeploy-linux.BCD") else { return };
+    let store = BcdStore::parse(std::fs::read(path).unwrap()).unwrap();
     let (_, loader) = store.default_entry().unwrap();
     assert_eq!(loader.path().unwrap(), r"\windows\system32\winload.exe");
     assert_eq!(loader.device(), Some(BootDevice::Boot));

@@ -447,11 +447,10 @@ mod tests {
     /// Real descriptions that are collected beside the repository, where they are. They are templates for a version.
     #[test]
     fn collected_descriptions() {
-        let folder =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs/remin-core/remin-sku-foundation-package");
-        let Ok(files) = std::fs::read_dir(folder) else { return };
+        let folder = fixtures::outside::shared("data/cbs/remin-core/remin-sku-foundation-package");
+        let Some(folder) = folder else { return };
         let mut count = 0;
-        for file in files {
+        for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "mum") {
                 continue;

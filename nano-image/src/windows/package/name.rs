@@ -269,8 +269,8 @@ mod tests {
     /// All vectors that are collected beside the repository, where they are.
     #[test]
     fn collected_key_forms() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs/keyform_oracle.csv");
-        let Ok(table) = std::fs::read_to_string(path) else { return };
+        let Some(path) = fixtures::outside::shared("data/cbs/keyform_oracle.csv") else { return };
+        let table = std::fs::read_to_string(path).unwrap();
         let mut lines = table.lines();
         let heads: Vec<&str> = lines.next().unwrap().split(',').collect();
         let mut count = 0;

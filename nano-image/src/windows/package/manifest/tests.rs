@@ -171,11 +171,10 @@ fn what_is_no_manifest_is_refused() {
 /// Manifests of Windows, where there are some.
 #[test]
 fn manifests_of_windows_are_read() {
-    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cbs");
+    let Some(shared) = fixtures::outside::shared("data/cbs") else { return };
     for (folder, ending) in [("dcm", ".manifest.xml"), ("remin-core/remin-sku-foundation-package", ".manifest")] {
-        let Ok(files) = std::fs::read_dir(format!("{FOLDER}/{folder}")) else { continue };
         let mut count = 0;
-        for path in files.map(|file| file.unwrap().path()) {
+        for path in std::fs::read_dir(shared.join(folder)).unwrap().map(|file| file.unwrap().path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let Some(stem) = name.strip_suffix(ending) else { continue };
             let manifest = Manifest::parse(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
