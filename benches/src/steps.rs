@@ -10,6 +10,7 @@ use fixtures::cab::Method;
 use fixtures::{CabBuilder, Data};
 use nano_image::content::{BlobId, BlobStore, Extent};
 use nano_image::disk::{Container, StreamOutput};
+use nano_image::identity::Identity;
 use nano_image::registry::{Hive, HiveOptions, Value};
 use nano_image::source::cab::Cabinet;
 use nano_image::source::wim::Wim;
@@ -89,7 +90,9 @@ fn volume() -> NtfsOptions {
 fn wrap() -> Result<()> {
     let used = [Extent { start: 0, len: DISK }];
     let size = ByteSize::new(DISK);
-    let container = Container::lay_out(Format::VHDX, size, &used, &Seed::from_bytes([1; 32]), FileTime(0))?;
+    let seed = Seed::from_bytes([1; 32]);
+    let identity = Identity { disk: seed, bytes: seed };
+    let container = Container::lay_out(Format::VHDX, size, &used, &identity, FileTime(0))?;
     let mut output = StreamOutput::new(io::sink(), "nowhere");
     let mut writer = container.writer(&mut output)?;
     let piece = vec![7; 64 << 10];

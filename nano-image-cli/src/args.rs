@@ -8,13 +8,13 @@ mod reports;
 mod verify;
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use nano_image::{ByteSize, Seed};
+use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Seed, SourceCheck, Subformat};
 
 use crate::outputs::OutputArgument;
-use packages::EditionName;
 pub use verify::Verify;
 
 /// Builds bootable Windows Nano Server disk images offline, from the install media
@@ -38,9 +38,7 @@ pub enum Command {
     Cat(read::Cat),
     Extract(read::Extract),
     Diff(read::Diff),
-    Size(read::Size),
-    #[command(name = SIZE_OF_BUILD, hide = true)]
-    SizeOfBuild(Box<read::SizeOfBuild>),
+    Size(Box<read::Size>),
     RunHint(RunHint),
     Verify(Verify),
     Completions(about::Completions),
@@ -52,9 +50,10 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(after_long_help = BUILD_EXAMPLES)]
 pub struct Build {
-    /// Take flags from a TOML file: its keys are their names; those given here too win
+    /// Take flags from a TOML or JSON file: its keys are their names; those given here too win
     ///
-    /// Paths in the file are relative to it. Flags that may be repeated are lists, switches are true or false.
+    /// Paths in the file are relative to it. Flags that may be repeated are lists, switches are true or false. Of what
+    /// --metadata-file wrote the recipe is taken, with paths as they were given then.
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
 
@@ -72,7 +71,7 @@ pub struct Build {
 
     /// Edition of Windows Server, which chooses the image
     #[arg(help_heading = "Source", long, value_enum, value_name = "EDITION", conflicts_with = "image")]
-    pub edition: Option<EditionName>,
+    pub edition: Option<Edition>,
 
     /// Image of the WIM, by index, name or edition; may be left out if there is only one
     #[arg(help_heading = "Source", long, value_name = "INDEX|NAME")]
@@ -90,26 +89,26 @@ pub struct Build {
 
     /// Whether blocks without data are left out [default: dynamic; azure: fixed]
     #[arg(help_heading = "Output", long, value_enum)]
-    pub subformat: Option<SubformatName>,
+    pub subformat: Option<Subformat>,
 
     /// Block size of a VHDX (1M to 256M) or dynamic VHD (512K, 2M) [default: vhdx 1M, vhd 2M]
-    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub block_size: Option<ByteSize>,
 
     /// Size of the virtual disk
-    #[arg(help_heading = "Disk", long, default_value = "4G", value_parser = size)]
+    #[arg(help_heading = "Disk", long, default_value = "4G", value_parser = parsed::<ByteSize>)]
     pub size: ByteSize,
 
     /// Size of the EFI system partition
-    #[arg(help_heading = "Disk", long, value_name = "SIZE", default_value = "100M", value_parser = size)]
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", default_value = "100M", value_parser = parsed::<ByteSize>)]
     pub esp_size: ByteSize,
 
     /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: vhd and azure: bios, else uefi]
     #[arg(help_heading = "Disk", long, value_enum)]
-    pub firmware: Option<FirmwareName>,
+    pub firmware: Option<Firmware>,
 
     /// Cluster size of the Windows volume [default: as Windows chooses for its size]
-    #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub cluster_size: Option<ByteSize>,
 
     /// Keep files compressed on the Windows volume (Compact OS) [without a form: copy]
@@ -117,7 +116,7 @@ pub struct Build {
     /// The form decides what happens to files that the WIM does not have in it: they are compressed anew.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
     #[arg(help_heading = "Disk", default_missing_value = "copy")]
-    pub compact: Option<CompactName>,
+    pub compact: Option<Compact>,
 
     /// Folder for scratch files, e.g. what is compressed before the image is laid out [default: that of the first output]
     #[arg(help_heading = "Output", long, value_name = "FOLDER")]
@@ -125,7 +124,7 @@ pub struct Build {
 
     /// What of the WIM's contents is compared with its SHA-1 sums
     #[arg(help_heading = "Source", long, value_enum, value_name = "WHAT", default_value = "full")]
-    pub source_check: SourceCheckName,
+    pub source_check: SourceCheck,
 
     /// Label of the Windows volume
     #[arg(help_heading = "Disk", long, default_value = "Windows")]
@@ -145,7 +144,7 @@ pub struct Build {
 
     /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader
     #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW", default_value = "partition")]
-    pub bcd_device: BcdDeviceName,
+    pub bcd_device: BcdDevice,
 
     /// Where identifiers come from: 64 hexadecimal digits, or `random` [default: derived from recipe and WIM]
     #[arg(help_heading = "Output", long, value_name = "HEX|random", value_parser = seed)]
@@ -259,49 +258,6 @@ pub enum FormatName {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SubformatName {
-    Dynamic,
-    Fixed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FirmwareName {
-    Uefi,
-    Bios,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BcdDeviceName {
-    /// Exact, also beside other disks with Windows
-    Partition,
-    /// For clones whose disk identity changes
-    Locate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CompactName {
-    /// As the WIM has them, byte for byte; files that it has in no form of Windows stay plain
-    Copy,
-    /// The fastest to read
-    #[value(name = "xpress4k")]
-    Xpress4k,
-    #[value(name = "xpress8k")]
-    Xpress8k,
-    #[value(name = "xpress16k")]
-    Xpress16k,
-    /// The smallest
-    Lzx,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SourceCheckName {
-    /// Everything; what is copied compressed is decompressed for that
-    Full,
-    /// Nothing: the WIM is trusted
-    None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, else plain
     Auto,
@@ -321,13 +277,18 @@ pub enum SeedArgument {
     Given(Seed),
 }
 
-/// What `size` is called within when it is given flags of `build`.
-pub const SIZE_OF_BUILD: &str = "size-of-build";
+/// The commands that take the flags of `build`.
+pub const WITH_BUILD_FLAGS: [&str; 3] = ["build", "plan", "size"];
 
 /// The command line. `plan` and `size` take the flags of `build` and need no output.
 pub fn command() -> clap::Command {
     let lenient = |command: clap::Command| command.mut_arg("output", |output| output.required(false));
-    Arguments::command().mut_subcommand("plan", lenient).mut_subcommand(SIZE_OF_BUILD, lenient)
+    let command = Arguments::command().mut_subcommand("plan", lenient).mut_subcommand("size", lenient);
+    // Flags of `build` would mean nothing for an image that is there.
+    let build = command.find_subcommand("build").expect("a subcommand");
+    let flags = build.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| id != "force" && id != "json");
+    let flags: Vec<clap::Id> = flags.collect();
+    command.mut_subcommand("size", |size| size.mut_arg("image_file", |image| image.conflicts_with_all(flags)))
 }
 
 impl Build {
@@ -353,14 +314,14 @@ impl Build {
     }
 }
 
-fn size(text: &str) -> Result<ByteSize, String> {
+fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| with_hint(&error))
 }
 
 fn seed(text: &str) -> Result<SeedArgument, String> {
     match text {
         "random" => Ok(SeedArgument::Random),
-        _ => text.parse().map(SeedArgument::Given).map_err(|error| with_hint(&error)),
+        _ => parsed(text).map(SeedArgument::Given),
     }
 }
 

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use nano_image::{BcdDevice, ByteSize, Compact, Error, ErrorKind, Observer, Recipe, Report, Result};
-use nano_image::{Seed, SeedChoice, SourceCheck, Sources, Target};
+use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Seed, Sources, Target};
 
-use crate::args::{BcdDeviceName, Build, CompactName, ProgressStyle, SeedArgument, SourceCheckName};
+use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
 use crate::metadata::{self, Facts, Inputs, Run};
 use crate::outputs::Output;
@@ -33,7 +32,7 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
 
     let recipe = match (&arguments.image, arguments.edition) {
         (Some(image), _) => Recipe::image(image),
-        (None, Some(edition)) => Recipe::only_image().edition(edition.edition()),
+        (None, Some(edition)) => Recipe::only_image().edition(edition),
         (None, None) => Recipe::only_image(),
     };
     let (recipe, sources) = arguments.packages.add_to(recipe, sources);
@@ -42,32 +41,14 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
         .esp_size(arguments.esp_size)
         .firmware(firmware)
         .label(&arguments.label)
-        .bcd_device(match arguments.bcd_device {
-            BcdDeviceName::Partition => BcdDevice::Partition,
-            BcdDeviceName::Locate => BcdDevice::Locate,
-        })
+        .bcd_device(arguments.bcd_device)
         .machine(arguments.machine.config(&arguments.network))
-        .boot(arguments.boot.config())
-        .seed(seed);
-    if let Some(password) = password {
-        recipe = recipe.administrator_password(password);
-    }
-    if let Some(size) = arguments.cluster_size {
-        recipe = recipe.cluster_size(size);
-    }
-    if let Some(form) = arguments.compact {
-        recipe = recipe.compact(match form {
-            CompactName::Copy => Compact::Copy,
-            CompactName::Xpress4k => Compact::Xpress4k,
-            CompactName::Xpress8k => Compact::Xpress8k,
-            CompactName::Xpress16k => Compact::Xpress16k,
-            CompactName::Lzx => Compact::Lzx,
-        });
-    }
-    if let Some(seconds) = timestamp {
-        recipe = recipe.timestamp(seconds);
-    }
-    let recipe = recipe.build()?;
+        .boot(arguments.boot.settings());
+    recipe = seed.into_iter().fold(recipe, RecipeBuilder::seed);
+    recipe = password.into_iter().fold(recipe, RecipeBuilder::administrator_password);
+    recipe = arguments.cluster_size.into_iter().fold(recipe, RecipeBuilder::cluster_size);
+    recipe = arguments.compact.into_iter().fold(recipe, RecipeBuilder::compact);
+    let recipe = timestamp.into_iter().fold(recipe, RecipeBuilder::timestamp).build()?;
     let progress = Progress::new(if arguments.quiet && arguments.progress != ProgressStyle::Json {
         ProgressStyle::None
     } else {
@@ -97,14 +78,11 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let inputs = wants_digests.then(|| Inputs::begin(arguments, &plan)).transpose()?;
-    let mut layout = plan.layout(&progress)?.source_check(match arguments.source_check {
-        SourceCheckName::Full => SourceCheck::Full,
-        SourceCheckName::None => SourceCheck::None,
-    });
+    let mut layout = plan.layout(&progress)?.source_check(arguments.source_check);
     if let Some(jobs) = arguments.jobs {
         layout = layout.jobs(jobs.get());
     }
-    let facts = Facts { recipe: &recipe, plan: &plan, has_secret: arguments.machine.secret.is_some() };
+    let facts = Facts { arguments, recipe: &recipe, plan: &plan };
     if let Some(existing) = existing {
         return existing.compare(layout, &outputs, inputs, facts, progress, arguments);
     }
@@ -164,15 +142,15 @@ fn timestamp(arguments: &Build) -> Result<Option<u64>> {
     }
 }
 
-fn seed(arguments: &Build) -> Result<SeedChoice> {
+fn seed(arguments: &Build) -> Result<Option<Seed>> {
     match arguments.seed {
-        None => Ok(SeedChoice::Derived),
-        Some(SeedArgument::Given(seed)) => Ok(SeedChoice::Given(seed)),
+        None => Ok(None),
+        Some(SeedArgument::Given(seed)) => Ok(Some(seed)),
         Some(SeedArgument::Random) => {
             let mut bytes = [0; 32];
             getrandom::fill(&mut bytes)
                 .map_err(|error| Error::new(ErrorKind::Io, "the system gives no random bytes").with_source(error))?;
-            Ok(SeedChoice::Given(Seed::from_bytes(bytes)))
+            Ok(Some(Seed::from_bytes(bytes)))
         }
     }
 }

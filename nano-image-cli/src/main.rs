@@ -48,7 +48,6 @@ fn main() -> ExitCode {
         Command::Extract(arguments) => done(read::extract(arguments)),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Size(arguments) => done(size::run(arguments)),
-        Command::SizeOfBuild(arguments) => done(size::of_build(arguments)),
         Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
         Command::Completions(arguments) => done(about::completions(arguments.shell)),
         Command::Man(arguments) => done(about::man(arguments.directory.as_deref())),
@@ -65,16 +64,10 @@ fn done(result: nano_image::Result<()>) -> nano_image::Result<ExitCode> {
 /// The command line, with the flags of a recipe file. Help and wrong usage end the program.
 fn arguments() -> Result<Arguments, ExitCode> {
     let mut given: Vec<OsString> = std::env::args_os().collect();
-    let is_source = |flag: &OsString| {
-        let name = flag.to_string_lossy();
-        ["--media", "--wim", "--recipe"].contains(&name.split('=').next().unwrap_or_default())
-    };
-    if given.get(1).is_some_and(|name| name == "size") && given.iter().skip(2).any(is_source) {
-        given[1] = args::SIZE_OF_BUILD.into();
-    }
     let mut command = args::command();
     if let Ok(matches) = recipe::lenient_command().try_get_matches_from(&given)
-        && let Some(("build" | "plan" | args::SIZE_OF_BUILD, build)) = matches.subcommand()
+        && let Some((name, build)) = matches.subcommand()
+        && args::WITH_BUILD_FLAGS.contains(&name)
     {
         let json_errors = build.get_one("progress") == Some(&ProgressStyle::Json);
         let more = recipe::flags(build).map_err(|error| report::failure(&error, json_errors))?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::args::Build;
-use crate::images;
+use crate::{images, recipe};
 
 /// A file that decides the bytes of the image.
 #[derive(Clone, Debug)]
@@ -146,10 +146,9 @@ fn list(
 /// What a build is made of.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
+    pub arguments: &'a Build,
     pub recipe: &'a Recipe,
     pub plan: &'a Plan,
-    /// Whether a password was given; it is told nowhere else.
-    pub has_secret: bool,
 }
 
 /// The part of the metadata that is the same for the same inputs.
@@ -170,8 +169,8 @@ pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[In
     for (key, value) in [
         ("tool", json!({ "name": "nano-image", "version": env!("CARGO_PKG_VERSION"), "libwim": libwim_version() })),
         ("inputs", inputs.into()),
-        ("recipe", serde_json::to_value(facts.recipe).expect("a recipe is JSON")),
-        ("secrets", if facts.has_secret { json!(["admin"]) } else { json!([]) }),
+        ("recipe", recipe::value(facts.arguments, facts.recipe)?),
+        ("secrets", if facts.arguments.machine.secret.is_some() { json!(["admin"]) } else { json!([]) }),
         ("image", images::value(facts.plan.image())),
         ("time", created.into()),
         ("windows-packages", facts.plan.packages().into()),

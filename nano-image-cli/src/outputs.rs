@@ -9,14 +9,14 @@ use clap::ValueEnum;
 use nano_image::types::nearest;
 use nano_image::{ByteSize, Error, ErrorKind, Firmware, Format, Result, Subformat};
 
-use crate::args::{Build, FirmwareName, FormatName, SubformatName};
+use crate::args::{Build, FormatName};
 
 /// A value of `-o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputArgument {
     path: PathBuf,
     format: Option<FormatName>,
-    subformat: Option<SubformatName>,
+    subformat: Option<Subformat>,
     block_size: Option<ByteSize>,
 }
 
@@ -66,10 +66,6 @@ impl OutputArgument {
             return Self { path: path.into(), format: None, subformat: None, block_size: None };
         }
         let (subformat, block_size) = format.shape();
-        let subformat = subformat.map(|subformat| match subformat {
-            Subformat::Dynamic => SubformatName::Dynamic,
-            Subformat::Fixed => SubformatName::Fixed,
-        });
         Self {
             path: path.into(),
             format: Some(name),
@@ -152,11 +148,9 @@ impl Output {
     }
 
     /// The firmware that suits the first output, and what to say of the others.
-    pub fn firmware(outputs: &[Self], chosen: Option<FirmwareName>) -> (Firmware, Option<String>) {
-        match chosen {
-            Some(FirmwareName::Uefi) => return (Firmware::Uefi, None),
-            Some(FirmwareName::Bios) => return (Firmware::Bios, None),
-            None => {}
+    pub fn firmware(outputs: &[Self], chosen: Option<Firmware>) -> (Firmware, Option<String>) {
+        if let Some(firmware) = chosen {
+            return (firmware, None);
         }
         let usual = |output: &Self| match output.name {
             FormatName::Vhd | FormatName::Azure => Firmware::Bios,
@@ -194,10 +188,7 @@ fn format_name(output: &OutputArgument, arguments: &Build) -> Result<FormatName>
 }
 
 fn format(name: FormatName, output: &OutputArgument, arguments: &Build) -> Result<Format> {
-    let given = output.subformat.or(arguments.subformat).map(|subformat| match subformat {
-        SubformatName::Dynamic => Subformat::Dynamic,
-        SubformatName::Fixed => Subformat::Fixed,
-    });
+    let given = output.subformat.or(arguments.subformat);
     let block_size = output.block_size.or(arguments.block_size);
     let subformat = given.unwrap_or(Subformat::Dynamic);
     match name {
@@ -271,7 +262,7 @@ mod tests {
             assert_eq!(OutputArgument::parse(path).unwrap().path, Path::new(path));
         }
         let output = OutputArgument::parse("type=vhd,subformat=fixed,path=b.vhd").unwrap();
-        assert_eq!((output.format, output.subformat), (Some(FormatName::Vhd), Some(SubformatName::Fixed)));
+        assert_eq!((output.format, output.subformat), (Some(FormatName::Vhd), Some(Subformat::Fixed)));
         let relative = |text| OutputArgument::relative_to(Path::new("folder"), text);
         assert_eq!(relative("a.vhdx"), "folder/a.vhdx");
         assert_eq!(relative("-"), "-");

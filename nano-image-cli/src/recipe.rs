@@ -1,6 +1,7 @@
-//! `--recipe FILE`: flags of `build` in a TOML file.
+//! `--recipe FILE`: flags of `build` in a TOML or JSON file.
 //!
 //! A key is a flag by its long name, so the file is turned into flags: there is one list of names, forms and limits.
+//! The other way round, [`value`] tells all of a build that decides its bytes.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,25 +10,42 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum};
 use nano_image::types::nearest;
 use nano_image::windows::configure::FileCopy;
-use nano_image::{Error, Result};
-use toml::Spanned;
+use nano_image::{Error, Recipe, Result, Subformat};
+use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
-use crate::args::{SIZE_OF_BUILD, command};
+use crate::args::{Build, WITH_BUILD_FLAGS, command};
 use crate::outputs::OutputArgument;
 
-/// Larger files are no recipes.
-const MAX_LEN: u64 = 1 << 20;
+/// Larger files are no recipes, and no metadata.
+const MAX_LEN: u64 = 256 << 20;
+/// Keys that name files or the form of outputs: what a build is made of and makes is told with its digests.
+pub const FILES_AND_FORMS: [&str; 14] = [
+    "wim",
+    "media",
+    "swm",
+    "servicing-package",
+    "driver",
+    "unattend",
+    "domain-blob",
+    "copy",
+    "reg",
+    "secret",
+    "format",
+    "subformat",
+    "block-size",
+    "source-check",
+];
 /// Flags that are no keys.
 pub const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
 
 /// The command line without required flags of `build`, which a recipe file may have.
 pub fn lenient_command() -> Command {
     let lenient = |build: Command| build.mut_args(|arg| arg.required(false));
-    ["build", "plan", SIZE_OF_BUILD].into_iter().fold(command(), |command, name| command.mut_subcommand(name, lenient))
+    WITH_BUILD_FLAGS.into_iter().fold(command(), |command, name| command.mut_subcommand(name, lenient))
 }
 
 /// What the recipe file that `given` names adds: its flags but those that are given already, or that exclude what is
@@ -39,7 +57,7 @@ pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
         .and_then(|file| file.take(MAX_LEN + 1).read_to_string(&mut text))
         .map_err(|error| Error::io("read", path, error))?;
     if text.len() as u64 > MAX_LEN {
-        return Err(Error::unsupported("more than 1 MiB: this is no recipe").with_path(path));
+        return Err(Error::unsupported("more than 256 MiB: this is no recipe").with_path(path));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
@@ -58,13 +76,39 @@ fn rivals<'a>(build: &'a Command, id: &'a str) -> impl Iterator<Item = &'a str> 
         .map(|arg| arg.get_id().as_str())
 }
 
+/// What `recipe` and the flags for its sources and outputs say: a recipe file, as JSON, that gives the same bytes.
+pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
+    let not_text = |error| Error::unsupported(format!("the recipe cannot be told: {error}"));
+    let mut value = serde_json::to_value(recipe).map_err(not_text)?;
+    let object = value.as_object_mut().expect("a recipe is an object");
+    let packages = &arguments.packages;
+    let texts = |paths: &[PathBuf]| paths.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    for (key, value) in [
+        ("media", json!(arguments.media.as_ref().map(text))),
+        ("wim", json!(arguments.wim.as_ref().map(text))),
+        ("swm", json!(texts(&arguments.swm))),
+        ("servicing-package", json!(texts(&packages.servicing_package))),
+        ("driver", json!(texts(&packages.driver))),
+        // Where it comes from, not what it is: other text has been refused.
+        ("secret", json!(arguments.machine.secret)),
+        ("format", json!(arguments.format.and_then(|format| Some(format.to_possible_value()?.get_name().to_owned())))),
+        ("subformat", json!(arguments.subformat.map(Subformat::name))),
+        ("block-size", json!(arguments.block_size)),
+    ] {
+        if !value.is_null() && value != json!([]) {
+            object.insert(key.into(), value);
+        }
+    }
+    Ok(value)
+}
+
 /// The flags in `text`, without those whose identifier `is_given`.
 fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Vec<OsString>> {
-    let wrong = |span: Range<usize>, message: &str| {
-        let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
-        Error::recipe(format!("line {line}: {message}"))
+    let (entries, folder) = match text.trim_start().starts_with('{') {
+        true => json_entries(text, folder)?,
+        false => (toml_entries(text)?, folder),
     };
-    let table = DeTable::parse(text).map_err(|error| wrong(error.span().unwrap_or(0..0), error.message()))?;
     let command = lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
     let keys: Vec<(&str, &Arg)> = build
@@ -72,23 +116,20 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
         .filter_map(|arg| Some((arg.get_long()?, arg)))
         .filter(|(name, _)| !NO_KEYS.contains(name))
         .collect();
-    let mut entries: Vec<_> = table.get_ref().iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
     let mut all = Vec::new();
-    for (key, value) in entries {
-        let name: &str = key.get_ref();
-        let Some((_, arg)) = keys.iter().find(|(known, _)| *known == name) else {
-            let error = wrong(key.span(), &format!("there is no key `{name}`"));
+    for Entry { key: name, value, place } in &entries {
+        let wrong = |message: &str| Error::recipe(format!("{place}{message}"));
+        let Some((_, arg)) = keys.iter().find(|(known, _)| known == name) else {
+            let error = wrong(&format!("there is no key `{name}`"));
             return Err(error.with_hint(match nearest(name, keys.iter().map(|(known, _)| *known)) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "the keys are the flags that `nano-image build --help` lists".into(),
             }));
         };
-        let flags =
-            values(arg, value, folder).map_err(|message| wrong(value.span(), &format!("`{name}` {message}")))?;
+        let flags = values(arg, value, folder).map_err(|message| wrong(&format!("`{name}` {message}")))?;
         let alone = ["nano-image", "build"].map(OsString::from).into_iter().chain(flags.iter().cloned());
         if let Err(error) = lenient_command().try_get_matches_from(alone) {
-            return Err(wrong(value.span(), &message(&error)));
+            return Err(wrong(&message(&error)));
         }
         if !is_given(arg.get_id().as_str()) {
             all.extend(flags);
@@ -97,33 +138,88 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
     Ok(all)
 }
 
+/// A key of a recipe file.
+struct Entry {
+    key: String,
+    value: Value,
+    /// Where it is, for messages.
+    place: String,
+}
+
+/// The keys of a TOML file, in their order.
+fn toml_entries(text: &str) -> Result<Vec<Entry>> {
+    let place = |span: Range<usize>| {
+        let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
+        format!("line {line}: ")
+    };
+    let table = DeTable::parse(text)
+        .map_err(|error| Error::recipe(format!("{}{}", place(error.span().unwrap_or(0..0)), error.message())))?;
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+        let key: &std::borrow::Cow<'_, str> = key.get_ref();
+        Entry { key: key.to_string(), value: json_of(value.get_ref()), place: place(value.span()) }
+    };
+    Ok(entries.into_iter().map(entry).collect())
+}
+
+/// The keys of a JSON file, and the folder that its paths begin from: of what --metadata-file wrote, that of the recipe
+/// in it, and the folder that the build ran in.
+fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Path)> {
+    let mut value: Value = serde_json::from_str(text)
+        .map_err(|error| Error::recipe(format!("line {}: begins like JSON, but is not: {error}", error.line())))?;
+    let folder = match value["build"]["recipe"].is_object() {
+        true => {
+            value = value["build"]["recipe"].take();
+            Path::new("")
+        }
+        false => folder,
+    };
+    let Value::Object(object) = value else { return Err(Error::recipe("this is JSON, but no recipe")) };
+    let entries = object.into_iter().filter(|(_, value)| !value.is_null());
+    let place = |key: &str| format!("key `{key}`: ");
+    Ok((entries.map(|(key, value)| Entry { place: place(&key), key, value }).collect(), folder))
+}
+
+/// The same in JSON. What it has no form for becomes what no flag takes.
+fn json_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => text.to_string().into(),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => number.into(),
+            // As text it is refused with its digits, unless the flag takes text.
+            Err(_) => number.to_string().into(),
+        },
+        DeValue::Float(number) => number.as_str().parse::<f64>().unwrap_or(f64::NAN).into(),
+        DeValue::Boolean(is_on) => (*is_on).into(),
+        DeValue::Array(array) => array.iter().map(|value| json_of(value.get_ref())).collect(),
+        DeValue::Table(_) => Value::Object(Map::new()),
+        DeValue::Datetime(_) => Value::Null,
+    }
+}
+
 /// The flags for one key.
-fn values(arg: &Arg, value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<Vec<OsString>, String> {
+fn values(arg: &Arg, value: &Value, folder: &Path) -> Result<Vec<OsString>, String> {
     let name = arg.get_long().unwrap_or_default();
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let may_lack_value = is_switch || arg.get_num_args().is_some_and(|count| count.min_values() == 0);
-    match value.get_ref() {
-        DeValue::Boolean(is_on) if may_lack_value => {
-            Ok(is_on.then(|| format!("--{name}").into()).into_iter().collect())
-        }
+    match value {
+        Value::Bool(is_on) if may_lack_value => Ok(is_on.then(|| format!("--{name}").into()).into_iter().collect()),
         _ if is_switch => Err("is true or false".into()),
-        DeValue::Array(array) if matches!(arg.get_action(), ArgAction::Append) => {
-            array.iter().map(|value| flag(arg, value.get_ref(), folder)).collect()
+        Value::Array(array) if matches!(arg.get_action(), ArgAction::Append) => {
+            array.iter().map(|value| flag(arg, value, folder)).collect()
         }
-        DeValue::Array(_) => Err("takes one value".into()),
+        Value::Array(_) => Err("takes one value".into()),
         value => Ok(vec![flag(arg, value, folder)?]),
     }
 }
 
 /// `--name=value`.
-fn flag(arg: &Arg, value: &DeValue<'_>, folder: &Path) -> Result<OsString, String> {
+fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
     let text = match value {
-        DeValue::String(text) => text.to_string(),
-        DeValue::Integer(number) => {
-            let value = i64::from_str_radix(number.as_str(), number.radix());
-            value.map_err(|_| "has too large a number")?.to_string()
-        }
-        DeValue::Table(_) => return Err("is no table: keys stand at the top of the file".into()),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if !number.is_f64() => number.to_string(),
+        Value::Object(_) => return Err("is no table: keys stand at the top of the file".into()),
         _ => return Err("takes text or a whole number".into()),
     };
     let name = arg.get_long().unwrap_or_default();
@@ -215,6 +311,24 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_may_be_json() {
+        let recipe = r#"{"label": "x", "size": 268435456, "wim": "a.wim", "compact": "lzx", "ems": true, "seed": null,
+            "storage": true, "compute": false, "copy": ["tools:Tools"]}"#;
+        let expected =
+            ["--copy=F/tools:Tools", "--compact=lzx", "--ems", "--size=268435456", "--storage", "--wim=F/a.wim"];
+        let sorted = |flags: Vec<String>| std::collections::BTreeSet::from_iter(flags);
+        let at = |folder: &str| expected.map(|flag| flag.replace("F/", folder)).to_vec();
+        assert_eq!(sorted(flags(recipe).unwrap()), sorted(at("folder/")));
+        // Metadata have the paths that the build was given.
+        let metadata = format!(r#"{{"build": {{"recipe": {recipe}}}, "run": {{}}}}"#);
+        assert_eq!(sorted(flags(&metadata).unwrap()), sorted(at("")));
+        for (text, part) in [("{", "line 1: begins like JSON"), (r#"{"siez": 1}"#, "key `siez`: there is no key")] {
+            let error = flags(text).unwrap_err();
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn flags_exclude_each_other_in_both_directions() {
         let command = lenient_command();
         let build = command.find_subcommand("build").unwrap();
@@ -240,7 +354,7 @@ mod tests {
             ("size = 1\nsize = 2", ["line 2: ", "duplicate"]),
             ("size = ", ["line 1: ", ""]),
             ("copy = ':x'", ["line 1: ", "nothing to copy"]),
-            ("image = 99999999999999999999", ["line 1: ", "too large"]),
+            ("size = 99999999999999999999", ["line 1: ", "not a size"]),
         ] {
             let error = flags(text).unwrap_err();
             assert!(parts.iter().all(|part| error.message().contains(part)), "{text}: {error}");

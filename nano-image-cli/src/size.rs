@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use nano_image::inspect::{self, SizeReport, SizeRow};
 use nano_image::{ByteSize, Error, Result, SourceCheck};
 
-use crate::args::read::{ShowSize, Size, SizeOfBuild};
+use crate::args::Build;
+use crate::args::read::{ShowSize, Size};
 use crate::build::{self, Prepared};
 use crate::plan;
 use crate::progress::stop_on_signals;
@@ -15,12 +16,16 @@ use crate::report::{message, output, printable, warning};
 
 /// Tells where the bytes of an image are.
 pub fn run(arguments: &Size) -> Result<()> {
-    show(&inspect::size(&arguments.image)?, &arguments.show, arguments.force, arguments.json)
+    let build = &arguments.build;
+    let report = match &arguments.image {
+        Some(image) => inspect::size(image)?,
+        None => of_build(build)?,
+    };
+    show(&report, &arguments.show, build.force, build.json)
 }
 
-/// Tells where the bytes of the image would be that flags of `build` ask for.
-pub fn of_build(arguments: &SizeOfBuild) -> Result<()> {
-    let build = &arguments.build;
+/// Where the bytes of the image would be that flags of `build` ask for.
+fn of_build(build: &Build) -> Result<SizeReport> {
     let outputs = plan::outputs(build)?;
     let Prepared { recipe, sources, progress, .. } = build::prepare(build, &outputs)?;
     stop_on_signals()?;
@@ -31,7 +36,7 @@ pub fn of_build(arguments: &SizeOfBuild) -> Result<()> {
     drop(progress);
     let mut report = inspect::size(&image.0)?;
     report.path = outputs[0].label();
-    show(&report, &arguments.show, build.force, build.json)
+    Ok(report)
 }
 
 /// A file that is removed in the end.

@@ -196,6 +196,7 @@ pub struct StoredForm {
 
 /// Whether the digests of a source are checked while it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceCheck {
     /// All of them; what is copied in its stored form is decompressed for that.

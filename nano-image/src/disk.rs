@@ -76,6 +76,7 @@ impl Format {
 
 /// Whether a container's file holds every block or only those with data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Subformat {
     /// Only blocks with data are in the file.
     Dynamic,

@@ -3,15 +3,26 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::types::Guid;
+use crate::types::{Guid, form};
 
 /// Source of all GUIDs, serial numbers and signatures of one image: the same seed and purpose give the same
 /// identifier, so images are reproducible and two seeds share none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Seed([u8; 32]);
+
+/// Where the identifiers of one image come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What says "the same disk": GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk.
+    pub disk: Seed,
+    /// What says "the same bytes": a differencing disk knows its parent by it.
+    pub bytes: Seed,
+}
 
 impl Seed {
     /// From 32 bytes, e.g. a SHA-256 digest of the inputs.
@@ -72,6 +83,8 @@ impl FromStr for Seed {
         Ok(Self(bytes))
     }
 }
+
+form::as_text!(Seed);
 
 #[cfg(test)]
 mod tests {

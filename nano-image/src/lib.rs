@@ -23,13 +23,11 @@ pub use content::SourceCheck;
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;
-pub use pipeline::{
-    BcdDevice, BootConfig, DebugMethod, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, SeedChoice, Sources,
-    Target,
-};
+pub use pipeline::{BcdDevice, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, Sources, Target};
 pub use progress::{Observer, Phase};
 pub use report::Report;
 pub use types::ByteSize;
+pub use windows::boot::{BootSettings, DebugTransport, Ems};
 pub use windows::compact::Compact;
 pub use windows::configure::{MachineConfig, Secret};
 pub use windows::media::{Deployment, Edition, Media, Role};

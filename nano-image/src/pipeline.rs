@@ -1,6 +1,5 @@
 //! Recipe → plan → layout → image: the only room that joins the others.
 
-mod boot_config;
 mod check;
 mod compact;
 mod drivers;
@@ -8,12 +7,15 @@ mod layout;
 mod packages;
 mod plan;
 mod recipe;
+mod scheme;
+mod seed;
+mod sources;
 mod summary;
 mod write;
 
-pub use boot_config::{BootConfig, DebugMethod};
 pub use check::Difference;
 pub use layout::Layout;
 pub use plan::Plan;
-pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder, SeedChoice, Sources};
+pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder};
+pub use sources::Sources;
 pub use write::Target;

@@ -6,11 +6,17 @@ use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, Findings};
 
+/// Raised when the same recipe and sources give other bytes than before.
+pub const LAYOUT_VERSION: u32 = 2;
+
 /// What a build made. It depends on the recipe and the sources alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Report {
+    /// [`LAYOUT_VERSION`] of the build: another one may make other bytes of the same recipe and sources.
+    #[serde(default)]
+    pub layout_version: u32,
     /// Index of the image in the WIM.
     pub image_index: u32,
     /// Name of the image in the WIM.

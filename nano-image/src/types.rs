@@ -1,5 +1,6 @@
 //! Values whose unit or encoding is in the type.
 
+pub(crate) mod form;
 mod guid;
 mod name;
 mod nearest;

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use nano_image::{Deployment, Edition, RecipeBuilder, Role, Sources};
+use clap::Args;
+use nano_image::{Deployment, RecipeBuilder, Role, Sources};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Packages")]
 pub struct Packages {
     /// What the image will run on: a virtual machine or a physical one; adds the package with its drivers
     #[arg(long, value_enum, value_name = "WHERE")]
-    pub deployment: Option<DeploymentName>,
+    pub deployment: Option<Deployment>,
 
     /// File server (package Storage)
     #[arg(long)]
@@ -59,37 +59,10 @@ pub struct Packages {
     pub strict: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EditionName {
-    Standard,
-    Datacenter,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DeploymentName {
-    /// A virtual machine
-    Guest,
-    /// A physical machine
-    Host,
-}
-
-impl EditionName {
-    pub fn edition(self) -> Edition {
-        match self {
-            Self::Standard => Edition::Standard,
-            Self::Datacenter => Edition::Datacenter,
-        }
-    }
-}
-
 impl Packages {
     /// Adds what the flags choose.
     pub fn add_to(&self, mut recipe: RecipeBuilder, mut sources: Sources) -> (RecipeBuilder, Sources) {
-        match self.deployment {
-            Some(DeploymentName::Guest) => recipe = recipe.deployment(Deployment::Guest),
-            Some(DeploymentName::Host) => recipe = recipe.deployment(Deployment::Host),
-            None => {}
-        }
+        recipe = self.deployment.into_iter().fold(recipe, RecipeBuilder::deployment);
         let roles = [
             (self.storage, Role::Storage),
             (self.compute, Role::Compute),

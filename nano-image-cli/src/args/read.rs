@@ -104,31 +104,17 @@ pub struct Diff {
     pub quiet: bool,
 }
 
-/// Tell where the bytes of a disk image are: folders, components, file system, container
+/// Tell where the bytes of a disk image are, or of one that `build` would make: folders, components, file system, container
+///
+/// With the flags of `build` it tells of the image that they would give.
 #[derive(Args, Debug)]
 #[command(after_long_help = SIZE_EXAMPLES)]
 #[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
 pub struct Size {
     /// Disk image to read: VHDX, VHD or raw, also of other makers
-    #[arg(value_name = "IMAGE")]
-    pub image: PathBuf,
+    #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "recipe"])]
+    pub image: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub show: ShowSize,
-
-    /// Replace an existing picture
-    #[arg(long, requires = "svg")]
-    pub force: bool,
-
-    /// Print JSON, with all folders, components and files
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Tell where the bytes of the image would be that `build` makes of these flags
-#[derive(Args, Debug)]
-#[command(override_usage = "nano-image size [--svg <FILE>] [--top <N>] <flags of `build`>", after_long_help = SIZE_EXAMPLES)]
-pub struct SizeOfBuild {
     #[command(flatten)]
     pub show: ShowSize,
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 const GUEST: &str = "Microsoft-NanoServer-Guest-Package";
 
 /// A folder `media` with the media of Windows Server 2016.
-fn media() -> Place {
+pub fn media() -> Place {
     let place = Place::new();
     Release::Rtm.write(&place.path("media"), &scenes::pe_stand_in(), 400_000).unwrap();
     place
@@ -204,7 +204,7 @@ fn packages_are_installed_and_their_cost_is_told() {
 }
 
 /// A driver of a storage adapter, in a folder of its own.
-fn driver(place: &Place) {
+pub fn driver(place: &Place) {
     fs::create_dir(place.path("driver")).unwrap();
     let inf = "[Version]\nSignature=\"$Windows NT$\"\nClass=SCSIAdapter\n\
                ClassGuid={4D36E97B-E325-11CE-BFC1-08002BE10318}\nProvider=%V%\nDriverVer=12/02/2021,1.2.3.4\n\
@@ -218,12 +218,17 @@ fn driver(place: &Place) {
     }
 }
 
+/// An update, `update.cab`.
+pub fn update(place: &Place) {
+    let update = nano::servicing(100_000).to_bytes(Release::Rtm.form(&fixtures::packages::wcp::dictionary()));
+    fs::write(place.path("update.cab"), update).unwrap();
+}
+
 #[test]
 fn updates_features_and_drivers_are_added() {
     let place = media();
     driver(&place);
-    let update = nano::servicing(100_000).to_bytes(Release::Rtm.form(&fixtures::packages::wcp::dictionary()));
-    fs::write(place.path("update.cab"), update).unwrap();
+    update(&place);
     let media = ["--media", "media", "--edition", "standard", "--size", "512M", "--json"];
     let plan = |more: &[&str]| place.run(&[&["plan"], &media[..], more].concat());
     let files = |report: &Value| report["files"].as_u64().unwrap();

@@ -1,7 +1,12 @@
 //! Recipe files and several outputs, as their users meet them.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
+use serde_json::Value;
+
+use crate::packages::{driver, media, update};
 use crate::support::{Place, image_with_hives};
 
 #[test]
@@ -98,4 +103,100 @@ fn several_outputs_have_the_bytes_of_each_alone() {
     assert!(piped.stdout == place.read("c.raw") && place.read("d.raw") == place.read("c.raw"));
     let warned = place.build("e.vhdx", &["-o", "e.vhd", "--progress", "json"]).ok();
     assert!(warned.stderr.contains("e.vhd is made for UEFI"), "{}", warned.stderr);
+}
+
+/// Keys of recipe files that decide no bytes, are outputs, or are always refused.
+const NO_CHOICES: [&str; 12] = [
+    "output",
+    "scratch",
+    "source-check",
+    "jobs",
+    "force",
+    "progress",
+    "metadata-file",
+    "sbom",
+    "json",
+    "quiet",
+    "domain-name",
+    "reuse-domain-node",
+];
+
+/// Builds with `flags`, then with the recipe of the metadata: both have the same bytes. The keys that the recipe has
+/// are added to `keys`.
+fn round_trip(place: &Place, flags: &[&str], keys: &mut BTreeSet<String>) {
+    let more = ["-o", "a.vhdx", "--metadata-file", "a.json", "--force", "-q"];
+    place.run(&[&["build"], flags, &more].concat()).ok();
+    let again = ["build", "--recipe", "a.json", "-o", "b.vhdx", "--metadata-file", "b.json", "--force", "-q"];
+    place.run(&again).ok();
+    assert!(place.read("a.vhdx") == place.read("b.vhdx"), "{flags:?}");
+    let metadata = |name: &str| serde_json::from_slice::<Value>(&place.read(name)).unwrap();
+    assert_eq!(metadata("a.json")["build"], metadata("b.json")["build"]);
+    // The recipe alone is one, too, for those who take it out.
+    let recipe = metadata("a.json")["build"]["recipe"].clone();
+    fs::write(place.path("c.json"), recipe.to_string()).unwrap();
+    place.run(&["build", "--recipe", "c.json", "-o", "b.vhdx", "--check", "a.json"]).ok();
+    let chosen = recipe.as_object().unwrap().iter().filter(|(_, value)| **value != false);
+    keys.extend(chosen.map(|(key, _)| key.clone()));
+}
+
+#[test]
+fn the_recipe_in_metadata_gives_the_same_bytes() {
+    let place = media();
+    let mut keys = BTreeSet::new();
+    driver(&place);
+    update(&place);
+    let flags = ["--media", "media", "--edition", "datacenter", "--deployment", "host", "--storage", "--compute"];
+    let roles = ["--defender", "--clustering", "--oem-drivers", "--containers", "--package", "IIS"];
+    let files = ["--servicing-package", "update.cab", "--driver", "driver", "--timestamp", "1500000000"];
+    let features = ["--feature", "replica", "--size", "512M"];
+    round_trip(&place, &[&flags[..], &roles, &files, &features].concat(), &mut keys);
+
+    fs::create_dir(place.path("parts")).unwrap();
+    let mut split = Command::new("wimlib-imagex");
+    split.arg("split").arg(place.path("nano.wim")).arg(place.path("first.swm")).arg("0.5");
+    assert!(split.output().expect("wimlib-imagex is installed").status.success());
+    let rest: Vec<String> =
+        place.names().into_iter().filter(|name| name.starts_with("first") && name != "first.swm").collect();
+    assert!(!rest.is_empty());
+    let mut flags = vec!["--wim", "first.swm", "--image", "1", "--size", "256M", "--seed"];
+    let seed = "33".repeat(32);
+    flags.push(&seed);
+    let parts: Vec<String> = rest.iter().map(|name| format!("parts/{name}")).collect();
+    for (name, part) in rest.iter().zip(&parts) {
+        fs::rename(place.path(name), place.path(part)).unwrap();
+        flags.extend(["--swm", part]);
+    }
+    let disk =
+        ["--compact=xpress4k", "--cluster-size", "4K", "--esp-size", "64M", "--bcd-device", "locate", "--strict"];
+    let format = ["--format", "vhdx", "--subformat", "fixed", "--block-size", "2M"];
+    round_trip(&place, &[&flags[..], &disk, &format].concat(), &mut keys);
+
+    for (name, text) in [
+        ("nano.wim", &image_with_hives()[..]),
+        ("answer.xml", b"<unattend xmlns='urn:schemas-microsoft-com:unattend'/>"),
+        ("password", b"Hunter2!"),
+        ("motd", b"hello"),
+        ("a.djoin", b"ARAIAMzM"),
+        ("a.reg", b"Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\A]\r\n\"B\"=\"C\"\r\n"),
+    ] {
+        fs::write(place.path(name), text).unwrap();
+    }
+    let source = ["--wim", "nano.wim", "--size", "256M", "--firmware", "bios", "--label", "Nano"];
+    let machine = ["--computer-name", "web-01", "--name-in-specialize", "--secret", "admin=file:password"];
+    let files = ["--unattend", "answer.xml", "--copy", "motd:Tools/motd", "--reg", "a.reg", "--setup-command", "-ver"];
+    let place_of = ["--time-zone", "UTC", "--locale", "de-DE", "--debug", "serial:2", "--ems", "--test-signing"];
+    let ipv4 = ["--interface", "Ethernet", "--ipv4-address", "10.0.0.5", "--ipv4-mask", "255.255.255.0"];
+    let more = ["--ipv4-gateway", "10.0.0.1", "--ipv4-dns", "10.0.0.2,10.0.0.3", "--remote-management=script"];
+    let ipv6 = ["--ipv6-address", "fd00::5/64", "--ipv6-dns", "fd00::1"];
+    let mut flags = [&source[..], &machine, &files, &place_of, &ipv4, &more, &ipv6].concat();
+    // A value that looks like a flag.
+    let command = flags.iter().position(|flag| *flag == "-ver").unwrap();
+    flags.splice(command - 1..=command, ["--setup-command=-ver"]);
+    round_trip(&place, &flags, &mut keys);
+    round_trip(&place, &[&source[..], &["--domain-blob", "a.djoin"]].concat(), &mut keys);
+
+    let schema = place.run(&["schema"]).ok().json();
+    let all = schema["properties"].as_object().unwrap().keys().cloned();
+    let all: BTreeSet<String> = all.filter(|key| !NO_CHOICES.contains(&&**key)).collect();
+    assert_eq!(keys, all);
 }

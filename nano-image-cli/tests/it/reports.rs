@@ -34,7 +34,7 @@ fn metadata_tells_what_was_built_of_what() {
         assert_eq!(output["sha256"], sha256(&place, name));
         assert_eq!(output["file-size"], place.read(name).len());
     }
-    assert_eq!(build["recipe"]["disk-size"], 256 << 20);
+    assert_eq!(build["recipe"]["size"], 256 << 20);
     assert_eq!(build["image"]["index"], 1);
     let start = build["partitions"][2]["start"].as_u64().unwrap();
     let extents = build["data-extents"].as_array().unwrap();

@@ -7,7 +7,7 @@ use super::sink::Output;
 use super::{Format, vhd, vhdx};
 use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::Seed;
+use crate::identity::Identity;
 use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime};
 
 /// The layout of an image file: pure, complete before any data is read.
@@ -41,12 +41,18 @@ pub(super) struct Parts {
 impl Container {
     /// Lays out a disk of `disk_size` whose bytes outside `used` (ascending extents in disk bytes) are zero.
     ///
-    /// Identifiers come from `seed`; `time` is the VHD's time stamp.
+    /// Identifiers come from `identity`; `time` is the VHD's time stamp.
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`] if the format has no such disk or block size, [`ErrorKind::TooSmall`] if `used` is not
     /// on the disk or overlaps.
-    pub fn lay_out(format: Format, disk_size: ByteSize, used: &[Extent], seed: &Seed, time: FileTime) -> Result<Self> {
+    pub fn lay_out(
+        format: Format,
+        disk_size: ByteSize,
+        used: &[Extent],
+        identity: &Identity,
+        time: FileTime,
+    ) -> Result<Self> {
         if disk_size.bytes() == 0 || !disk_size.bytes().is_multiple_of(512) {
             return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of 512-byte sectors")));
         }
@@ -60,8 +66,10 @@ impl Container {
                 tail: Vec::new(),
                 file_size: disk_size.bytes(),
             },
-            Format::Vhdx { subformat, block_size } => vhdx::lay_out(subformat, block_size, disk_size, &used, seed)?,
-            Format::Vhd { subformat, block_size } => vhd::lay_out(subformat, block_size, disk_size, &used, seed, time)?,
+            Format::Vhdx { subformat, block_size } => vhdx::lay_out(subformat, block_size, disk_size, &used, identity)?,
+            Format::Vhd { subformat, block_size } => {
+                vhd::lay_out(subformat, block_size, disk_size, &used, identity, time)?
+            }
         };
         Ok(Self { format, used, parts })
     }

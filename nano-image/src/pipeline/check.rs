@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::plan::Scheme;
+use super::scheme::Scheme;
 use crate::content::ReadAt;
 use crate::disk::{CompareOutput, Container, Format};
 use crate::error::Result;

@@ -9,7 +9,8 @@ mod spool;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::recipe::{COMPACT_CLUSTER_SIZE, Sources};
+use super::recipe::COMPACT_CLUSTER_SIZE;
+use super::sources::Sources;
 use crate::content::{BlobId, BlobStore, Content};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
@@ -30,8 +31,8 @@ pub(super) fn apply(
     observer: &dyn Observer,
 ) -> Result<CompactReport> {
     let build = image.version.map(|version| version.build);
-    let pending =
-        compact::mark(tree, &**store, choice, build, COMPACT_CLUSTER_SIZE).map_err(|error| error.with_path(wim))?;
+    let pending = compact::mark(tree, &**store, choice, build, COMPACT_CLUSTER_SIZE.bytes())
+        .map_err(|error| error.with_path(wim))?;
     if !pending.is_empty() {
         let Some(folder) = &sources.scratch else {
             let message = format!("{} files are to be compressed, but there is no scratch folder", pending.len());

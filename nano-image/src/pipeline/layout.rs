@@ -1,6 +1,7 @@
 //! Where every byte is.
 
-use super::plan::{Plan, Scheme};
+use super::plan::Plan;
+use super::scheme::Scheme;
 use crate::content::{Extent, SourceCheck};
 use crate::disk::{Container, Format, gpt, mbr};
 use crate::error::{Error, Result};
@@ -36,14 +37,14 @@ impl Plan {
     /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format does not have.
     pub fn layout(&self, observer: &dyn Observer) -> Result<Layout<'_>> {
         observer.begin(Phase::Layout, None);
-        let disk_size = ByteSize::new(self.recipe.disk_size);
+        let disk_size = self.recipe.disk_size();
         let (start, size) = self.scheme.windows();
         let options = NtfsOptions {
             size,
             start: Lba(start.0 / u64::from(SECTOR_SIZE)),
-            cluster_size: self.recipe.cluster_size.map(ByteSize::new),
-            serial_number: self.seed.serial("NTFS volume"),
-            label: self.recipe.label.as_str().into(),
+            cluster_size: self.recipe.cluster_size(),
+            serial_number: self.identity.disk.serial("NTFS volume"),
+            label: self.recipe.label().into(),
             time: Times::all(self.time),
             boot_code: matches!(self.scheme, Scheme::Mbr { .. }).then(boot_code::volume_boot_code),
         };
@@ -78,7 +79,7 @@ impl Plan {
                 let options = FatOptions {
                     size: esp.len,
                     sector_size: SECTOR_SIZE,
-                    serial: self.seed.signature("EFI system partition"),
+                    serial: self.identity.disk.signature("EFI system partition"),
                     label: "SYSTEM".into(),
                     start: esp.start,
                     time: self.time,
@@ -99,7 +100,7 @@ impl Plan {
     /// Turns what the volume lacks into what the disk lacks.
     fn explain_size(&self, error: Error) -> Error {
         let Some(volume) = error.needed() else { return error };
-        let given = ByteSize::new(self.recipe.disk_size);
+        let given = self.recipe.disk_size();
         let around = given.bytes() - self.scheme.windows().1.bytes();
         let needed = ByteSize::new((volume.bytes() + around).next_multiple_of(1 << 20));
         Error::too_small(format!("a disk of {given} is too small: this image needs {needed}"))
@@ -114,8 +115,8 @@ impl Layout<'_> {
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
     pub fn container(&self, format: Format) -> Result<Container> {
-        let disk_size = ByteSize::new(self.plan.recipe.disk_size);
-        Container::lay_out(format, disk_size, &self.used, &self.plan.seed, self.plan.time)
+        let plan = self.plan;
+        Container::lay_out(format, plan.recipe.disk_size(), &self.used, &plan.identity, plan.time)
     }
 
     /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.
@@ -129,6 +130,7 @@ impl Layout<'_> {
         self.source_check = check;
         self
     }
+
     /// Makes the SHA-256 of every output while it is written, for the report.
     pub fn digests(mut self, wanted: bool) -> Self {
         self.digests = wanted;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::recipe::{Recipe, Sources};
+use super::recipe::Recipe;
+use super::sources::Sources;
 use crate::content::BlobStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
@@ -41,11 +42,11 @@ impl Packages {
         answered: Vec<ServicingPackage>,
     ) -> Result<Self> {
         let mut packages = Self::default();
-        packages.install.features = recipe.features.clone();
+        packages.install.features = recipe.features().to_vec();
         packages.install.features.sort();
         packages.install.features.dedup();
         let mut names = recipe.package_names();
-        let answer_file = recipe.machine.unattend.as_deref().unwrap_or(Path::new(""));
+        let answer_file = recipe.machine().unattend.as_deref().unwrap_or(Path::new(""));
         for package in answered {
             packages
                 .add_answered(package, answer_file, media, &mut names)

@@ -4,27 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::packages::Packages;
-use super::recipe::{BcdDevice, Firmware, Recipe, Sources};
+use super::recipe::{BcdDevice, Firmware, Recipe};
+use super::scheme::Scheme;
+use super::seed::{self, Decisive, Inputs};
+use super::sources::Sources;
 use super::{compact, drivers};
 use crate::content::BlobStore;
-use crate::disk::{gpt, mbr};
 use crate::error::{Error, Result};
-use crate::identity::Seed;
+use crate::identity::{Identity, Seed};
 use crate::progress::{Observer, Phase};
 use crate::report::{CompactReport, DriverReport, InstalledPackage};
-use crate::source::wim::{Architecture, ImageInfo};
+use crate::source::wim::{Architecture, Image, ImageInfo, Wim};
 use crate::tree::FileTree;
-use crate::types::{ByteSize, DiskOffset, FileTime, Guid};
-use crate::windows::boot::{self, BootFile, BootOptions, BootSettings, PartitionIds};
+use crate::types::FileTime;
+use crate::windows::boot::{self, BootFile, BootOptions, BootSettings};
 use crate::windows::compact::Compact;
-use crate::windows::configure::ImageFacts;
+use crate::windows::configure::{ImageFacts, Prepared as Machine};
 use crate::windows::driver::Prepared as Drivers;
+use crate::windows::media::Media;
 use crate::windows::package::InstallOptions;
-
-/// Alignment of partitions.
-const ALIGNMENT: ByteSize = ByteSize::mib(1);
-/// The Microsoft reserved partition, which Windows expects on every GPT disk.
-const MSR_SIZE: ByteSize = ByteSize::mib(16);
 
 /// What the disk contains: files, partitions and identifiers, without addresses of data.
 pub struct Plan {
@@ -35,7 +33,7 @@ pub struct Plan {
     /// Files of the EFI system partition.
     pub(super) boot_files: Vec<BootFile>,
     pub(super) scheme: Scheme,
-    pub(super) seed: Seed,
+    pub(super) identity: Identity,
     pub(super) time: FileTime,
     /// What is compressed, if anything is asked to be.
     pub(super) compact: Option<CompactReport>,
@@ -44,16 +42,6 @@ pub struct Plan {
     pub(super) packages: Vec<InstalledPackage>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
-}
-
-/// The partitions of the disk.
-#[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one of it")]
-pub(super) enum Scheme {
-    /// EFI system partition, Microsoft reserved partition, Windows.
-    Gpt { disk_guid: Guid, esp: gpt::Partition, msr: gpt::Partition, windows: gpt::Partition },
-    /// One active partition.
-    Mbr { signature: u32, windows: mbr::Partition },
 }
 
 impl Recipe {
@@ -65,94 +53,41 @@ impl Recipe {
     /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit the disk.
     pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
         observer.begin(Phase::Read, None);
-        // What the recipe names is checked before the image, which takes longer.
-        let mut machine = self.machine.prepare(self.administrator_password.as_ref())?;
-        let settings = self.boot.settings()?;
-        let media = sources.open()?;
-        let mut warnings = Vec::new();
-        let (wim, file, index) = media.find_image(self.choice(), sources.scratch.as_deref(), &mut warnings)?;
-        let info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
-        let packages = Packages::find(self, sources, &media, &info, machine.take_packages())?;
-        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
-        let time = self.time(info.creation_time);
-        let drivers = drivers::prepare(&sources.drivers, &info, time, observer)?;
-        let image = wim.read_image(index)?;
+        let (opened, additions) = Opened::new(self, sources, observer)?;
+        let image = opened.wim.read_image(opened.info.index)?;
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
         observer.begin(Phase::Plan, None);
-        let drivers_identity = drivers.as_ref().map(Drivers::identity).unwrap_or_default();
-        let added = [packages.identity()?, drivers_identity].concat();
-        let seed = self.seed(&[&wim.image_digest(index)?[..], machine.identity(), &added].concat())?;
+        let derived = seed::derive(self, &opened.inputs(&additions)?);
+        let seed = self.seed().unwrap_or(derived);
         let scheme = Scheme::new(self, &seed)?;
-        let mut tree = image.tree;
-        warnings.extend(image.warnings);
-        warnings.extend(packages.warnings.iter().cloned());
-        let mut store: Arc<dyn BlobStore> = wim.store().clone();
+
+        let mut draft = Draft::new(self, sources, &opened, image);
         // Packages first: what the recipe says of the machine has the last word in hives and files.
-        let install = InstallOptions {
-            architecture: &architecture,
-            time,
-            scratch: sources.scratch.as_deref(),
-            strict: self.strict,
-        };
-        let installed = packages.install(&mut tree, &mut store, &install, &media, observer, &mut warnings)?;
-        store = machine.store(store);
-        let applied = machine.apply(&mut tree, &*store, &ImageFacts { architecture, time })?;
-        warnings.extend(applied.warnings);
-        let mut added_drivers = Vec::new();
-        if let Some(drivers) = drivers {
-            store = drivers.store(store);
-            added_drivers = drivers.apply(&mut tree, &*store)?;
-            warnings.extend(drivers::warnings(&added_drivers, self.strict)?);
-        }
-        let options = BootOptions {
-            firmware: match self.firmware {
-                Firmware::Uefi => boot::Firmware::Uefi,
-                Firmware::Bios => boot::Firmware::Bios,
-            },
-            device: match self.bcd_device {
-                BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
-                BcdDevice::Locate => boot::BcdDevice::Locate,
-            },
-            locale: info.default_language.clone(),
-            description: None,
-            settings,
-            seed,
-            time,
-            jobs: 1,
-        };
-        let mut boot = boot::plan(&tree, &*store, &options).map_err(|error| error.with_path(&file.path))?;
-        warnings.append(&mut boot.warnings);
-        if options.settings != BootSettings::default() {
-            boot::edit_template(&mut tree, &*store, &options.settings, time)?;
-        }
-        if self.firmware == Firmware::Bios {
-            boot.add_to(&mut tree)?;
-        }
-        let compact = match self.compact {
-            Some(choice) => Some(compact::apply(&mut tree, &mut store, choice, &info, &file.path, sources, observer)?),
-            None => None,
-        };
-        if self.compact == Some(Compact::Copy) && compact.is_some_and(|report| report.files == 0) {
-            let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
-            warnings.push(format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"));
-        }
+        let packages = draft.install_packages(observer)?;
+        let secrets = additions.machine.secrets();
+        draft.configure_machine(additions.machine)?;
+        let drivers = draft.add_drivers(additions.drivers)?;
+        let boot_files = draft.add_boot_files(&scheme, seed)?;
+        let compact = draft.compress(observer)?;
+
+        let decisive = Decisive { time: opened.time, windows: &opened.windows(), secrets, tree: &draft.tree };
         Ok(Plan {
             recipe: self.clone(),
-            image: info,
-            tree: Arc::new(tree),
-            store,
-            boot_files: boot.files,
+            identity: seed::identity(seed, derived, &decisive),
+            tree: Arc::new(draft.tree),
+            store: draft.store,
+            boot_files,
             scheme,
-            seed,
-            time,
+            time: opened.time,
             compact,
-            wim_files: wim.files().into_iter().map(Path::to_owned).collect(),
-            cabinets: packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
-            packages: installed,
-            drivers: added_drivers,
-            warnings,
+            wim_files: opened.wim.files().into_iter().map(Path::to_owned).collect(),
+            cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
+            packages,
+            drivers,
+            warnings: draft.warnings,
+            image: opened.info,
         })
     }
 }
@@ -170,15 +105,12 @@ impl Plan {
 
     /// The disk's GUID (GPT) or signature (MBR), as the report has it.
     pub fn disk_id(&self) -> String {
-        match &self.scheme {
-            Scheme::Gpt { disk_guid, .. } => disk_guid.to_string(),
-            Scheme::Mbr { signature, .. } => format!("{signature:08x}"),
-        }
+        self.scheme.disk_id()
     }
 
     /// Where the identifiers of the image come from.
     pub fn seed(&self) -> &Seed {
-        &self.seed
+        &self.identity.disk
     }
 
     /// The WIM that has the image, with its parts. Inside an ISO image its path begins with that of the ISO image.
@@ -207,78 +139,145 @@ impl Plan {
     }
 }
 
-impl Scheme {
-    fn new(recipe: &Recipe, seed: &Seed) -> Result<Self> {
-        let start = ALIGNMENT.bytes();
-        let windows_start = match recipe.firmware {
-            Firmware::Uefi => start + recipe.esp_size + MSR_SIZE.bytes(),
-            Firmware::Bios => start,
-        };
-        // The last MiB is the backup partition table's.
-        let windows_end = match recipe.firmware {
-            Firmware::Uefi => recipe.disk_size.saturating_sub(ALIGNMENT.bytes()),
-            Firmware::Bios => recipe.disk_size,
-        };
-        if windows_end <= windows_start {
-            let needed = ByteSize::new(windows_start + 2 * ALIGNMENT.bytes());
-            let size = ByteSize::new(recipe.disk_size);
-            return Err(Error::too_small(format!("a disk of {size} has no room for its partitions"))
-                .with_needed(needed)
-                .with_hint(format!("without any file a disk needs {needed}")));
-        }
-        let windows_len = ByteSize::new(windows_end - windows_start);
-        if recipe.firmware == Firmware::Bios {
-            let windows = mbr::Partition {
-                partition_type: mbr::TYPE_NTFS,
-                active: true,
-                start: DiskOffset(windows_start),
-                len: windows_len,
-            };
-            return Ok(Self::Mbr { signature: seed.signature("disk"), windows });
-        }
-        let partition = |type_guid, name: &str, start, len| gpt::Partition {
-            type_guid,
-            guid: seed.guid(name),
-            name: name.into(),
-            attributes: 0,
-            start: DiskOffset(start),
-            len,
-        };
-        let msr_start = start + recipe.esp_size;
-        Ok(Self::Gpt {
-            disk_guid: seed.guid("disk"),
-            esp: partition(gpt::EFI_SYSTEM, "EFI system partition", start, ByteSize::new(recipe.esp_size)),
-            msr: partition(gpt::MICROSOFT_RESERVED, "Microsoft reserved partition", msr_start, MSR_SIZE),
-            windows: partition(gpt::BASIC_DATA, "Basic data partition", windows_start, windows_len),
+/// What recipe and sources name, found, read and checked.
+struct Opened {
+    media: Media,
+    wim: Wim,
+    /// Path of the WIM, for messages.
+    wim_path: PathBuf,
+    info: ImageInfo,
+    packages: Packages,
+    /// The time of what the build makes.
+    time: FileTime,
+    warnings: Vec<String>,
+}
+
+/// What goes into the image beside packages.
+struct Additions {
+    machine: Machine,
+    drivers: Option<Drivers>,
+}
+
+impl Opened {
+    fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Additions)> {
+        // What the recipe names is checked before the image, which takes longer.
+        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref())?;
+        let media = sources.open()?;
+        let mut warnings = Vec::new();
+        let (wim, file, index) = media.find_image(recipe.choice(), sources.scratch.as_deref(), &mut warnings)?;
+        let mut info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
+        info.index = index;
+        let packages = Packages::find(recipe, sources, &media, &info, machine.take_packages())?;
+        let time = recipe.time(info.creation_time);
+        let drivers = drivers::prepare(&sources.drivers, &info, time, observer)?;
+        let wim_path = file.path.clone();
+        Ok((Self { media, wim, wim_path, info, packages, time, warnings }, Additions { machine, drivers }))
+    }
+
+    fn inputs(&self, additions: &Additions) -> Result<Inputs> {
+        Ok(Inputs {
+            image: self.wim.image_digest(self.info.index)?.to_vec(),
+            files: additions.machine.identity().to_vec(),
+            packages: self.packages.identity()?,
+            drivers: additions.drivers.as_ref().map(Drivers::identity).unwrap_or_default(),
         })
     }
 
-    /// Where the Windows volume is.
-    pub fn windows(&self) -> (DiskOffset, ByteSize) {
-        match self {
-            Self::Gpt { windows, .. } => (windows.start, windows.len),
-            Self::Mbr { windows, .. } => (windows.start, windows.len),
-        }
+    /// In the words of component names: `amd64`.
+    fn architecture(&self) -> String {
+        self.info.architecture.unwrap_or(Architecture::Amd64).to_string()
     }
 
-    fn ids(&self) -> PartitionIds {
-        match self {
-            Self::Gpt { disk_guid, esp, windows, .. } => {
-                PartitionIds::Gpt { disk: *disk_guid, system: esp.guid, windows: windows.guid }
-            }
-            Self::Mbr { signature, windows } => {
-                PartitionIds::Mbr { signature: *signature, system: windows.start, windows: windows.start }
-            }
-        }
+    /// What of the image's description decides bytes.
+    fn windows(&self) -> String {
+        let build = self.info.version.map(|version| version.build.to_string()).unwrap_or_default();
+        let language = self.info.default_language.as_deref().unwrap_or_default();
+        format!("{} {build} {language}", self.architecture())
+    }
+}
+
+/// The volume in the making.
+struct Draft<'a> {
+    recipe: &'a Recipe,
+    sources: &'a Sources,
+    opened: &'a Opened,
+    tree: FileTree,
+    store: Arc<dyn BlobStore>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(recipe: &'a Recipe, sources: &'a Sources, opened: &'a Opened, image: Image) -> Self {
+        let warnings = [&opened.warnings[..], &image.warnings, &opened.packages.warnings].concat();
+        Self { recipe, sources, opened, tree: image.tree, store: opened.wim.store().clone(), warnings }
     }
 
-    /// The partition table of a GPT disk; empty for an MBR disk.
-    pub fn table(&self) -> gpt::Table {
-        match self {
-            Self::Gpt { disk_guid, esp, msr, windows } => {
-                gpt::Table { disk_guid: *disk_guid, partitions: vec![esp.clone(), msr.clone(), windows.clone()] }
-            }
-            Self::Mbr { .. } => gpt::Table { disk_guid: Guid::NIL, partitions: Vec::new() },
+    fn install_packages(&mut self, observer: &dyn Observer) -> Result<Vec<InstalledPackage>> {
+        let Opened { packages, media, time, .. } = self.opened;
+        let options = InstallOptions {
+            architecture: &self.opened.architecture(),
+            time: *time,
+            scratch: self.sources.scratch.as_deref(),
+            strict: self.recipe.strict(),
+        };
+        packages.install(&mut self.tree, &mut self.store, &options, media, observer, &mut self.warnings)
+    }
+
+    fn configure_machine(&mut self, machine: Machine) -> Result<()> {
+        self.store = machine.store(self.store.clone());
+        let facts = ImageFacts { architecture: self.opened.architecture(), time: self.opened.time };
+        let applied = machine.apply(&mut self.tree, &*self.store, &facts)?;
+        self.warnings.extend(applied.warnings);
+        Ok(())
+    }
+
+    fn add_drivers(&mut self, drivers: Option<Drivers>) -> Result<Vec<DriverReport>> {
+        let Some(drivers) = drivers else { return Ok(Vec::new()) };
+        self.store = drivers.store(self.store.clone());
+        let added = drivers.apply(&mut self.tree, &*self.store)?;
+        self.warnings.extend(drivers::warnings(&added, self.recipe.strict())?);
+        Ok(added)
+    }
+
+    /// Puts the boot files into the volume of a BIOS disk; returns those for the EFI system partition.
+    fn add_boot_files(&mut self, scheme: &Scheme, seed: Seed) -> Result<Vec<BootFile>> {
+        let settings = self.recipe.boot();
+        let options = BootOptions {
+            firmware: match self.recipe.firmware() {
+                Firmware::Uefi => boot::Firmware::Uefi,
+                Firmware::Bios => boot::Firmware::Bios,
+            },
+            device: match self.recipe.bcd_device() {
+                BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
+                BcdDevice::Locate => boot::BcdDevice::Locate,
+            },
+            locale: self.opened.info.default_language.clone(),
+            description: None,
+            settings: settings.clone(),
+            seed,
+            time: self.opened.time,
+            jobs: 1,
+        };
+        let mut boot =
+            boot::plan(&self.tree, &*self.store, &options).map_err(|error| error.with_path(&self.opened.wim_path))?;
+        self.warnings.append(&mut boot.warnings);
+        if *settings != BootSettings::default() {
+            boot::edit_template(&mut self.tree, &*self.store, settings, self.opened.time)?;
         }
+        if self.recipe.firmware() == Firmware::Bios {
+            boot.add_to(&mut self.tree)?;
+        }
+        Ok(boot.files)
+    }
+
+    fn compress(&mut self, observer: &dyn Observer) -> Result<Option<CompactReport>> {
+        let Some(choice) = self.recipe.compact() else { return Ok(None) };
+        let Opened { info, wim_path, .. } = self.opened;
+        let report = compact::apply(&mut self.tree, &mut self.store, choice, info, wim_path, self.sources, observer)?;
+        if choice == Compact::Copy && report.files == 0 {
+            let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
+            self.warnings.push(format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"));
+        }
+        Ok(Some(report))
     }
 }

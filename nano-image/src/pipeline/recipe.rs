@@ -1,88 +1,30 @@
-//! What to build, and from what.
+//! What to build: every choice that decides the bytes of an image.
 
-use std::path::PathBuf;
+mod builder;
+mod check;
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use super::boot_config::BootConfig;
-use crate::error::{Error, Result};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use builder::RecipeBuilder;
+
+use crate::error::Result;
 use crate::identity::Seed;
-use crate::types::{ByteSize, FileTime};
+use crate::types::{ByteSize, FileTime, form};
+use crate::windows::boot::BootSettings;
 use crate::windows::compact::Compact;
-
 use crate::windows::configure::{MachineConfig, Secret};
-use crate::windows::media::{Deployment, Edition, ImageChoice, Media, Role};
+use crate::windows::media::{Deployment, Edition, ImageChoice, Role};
 
-/// Cluster size of a compact volume, bytes: NTFS compresses nothing in larger ones, and nothing says that Windows
-/// reads compact files there.
-pub(super) const COMPACT_CLUSTER_SIZE: u64 = 4096;
-
-/// The files that an image is made of.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    media: PathBuf,
-    /// Whether `media` is a WIM, whatever it looks like.
-    is_wim: bool,
-    parts: Vec<PathBuf>,
-    pub(super) scratch: Option<PathBuf>,
-    pub(super) servicing_packages: Vec<PathBuf>,
-    pub(super) drivers: Vec<PathBuf>,
-}
-
-impl Sources {
-    /// Install media: an ISO image, a folder with its files, or a WIM. See [`Media`].
-    pub fn media(path: impl Into<PathBuf>) -> Self {
-        Self {
-            media: path.into(),
-            is_wim: false,
-            parts: Vec::new(),
-            scratch: None,
-            servicing_packages: Vec::new(),
-            drivers: Vec::new(),
-        }
-    }
-
-    /// A WIM file: `.wim`, `.esd`, or the first part of a split `.swm` set, whose other parts are found beside it.
-    /// Packages are in the folder `Packages` beside it.
-    pub fn wim(path: impl Into<PathBuf>) -> Self {
-        Self { is_wim: true, ..Self::media(path) }
-    }
-
-    /// A further part of a split WIM that does not lie beside the first.
-    pub fn part(mut self, path: impl Into<PathBuf>) -> Self {
-        self.parts.push(path.into());
-        self
-    }
-
-    /// An update that is installed after all packages: a `.cab` or `.msu` file.
-    pub fn servicing_package(mut self, path: impl Into<PathBuf>) -> Self {
-        self.servicing_packages.push(path.into());
-        self
-    }
-
-    /// A driver: an INF file, or a folder in which all are taken.
-    pub fn driver(mut self, path: impl Into<PathBuf>) -> Self {
-        self.drivers.push(path.into());
-        self
-    }
-
-    /// A folder for what must be made before the image can be laid out (see [`Compact`]), and for opening a WIM
-    /// inside an ISO image: files that are removed with the plan.
-    pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.scratch = Some(folder.into());
-        self
-    }
-
-    pub(super) fn open(&self) -> Result<Media> {
-        match self.is_wim {
-            true => Media::wim(&self.media, &self.parts),
-            false => Media::open(&self.media, &self.parts),
-        }
-    }
-}
+/// Cluster size of a compact volume: NTFS compresses nothing in larger ones, and nothing says that Windows reads
+/// compact files there.
+pub(super) const COMPACT_CLUSTER_SIZE: ByteSize = ByteSize::kib(4);
 
 /// Which firmware starts the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Firmware {
     /// UEFI: a GPT disk with an EFI system partition (Hyper-V generation 2).
@@ -94,6 +36,7 @@ pub enum Firmware {
 
 /// How boot entries name the partition that they start from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum BcdDevice {
     /// By its identity, as bcdboot does: exact, also beside other disks with Windows.
@@ -103,69 +46,91 @@ pub enum BcdDevice {
     Locate,
 }
 
-/// Where the identifiers of an image come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SeedChoice {
-    /// From the recipe and the source image: the same inputs give the same identifiers.
-    #[default]
-    Derived,
-    /// From this seed: images of the same inputs that meet on one host must differ.
-    Given(Seed),
+/// Everything that decides the bytes of an image, but the sources and the container. Made by [`Recipe::image`] and the
+/// like, or read by serde: either way it has been checked, and it cannot be changed.
+///
+/// Its serde form is that of recipe files: the keys are the names of the flags of `nano-image build`, and values have
+/// the forms of theirs. The password has no form: it is never written and never read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Choices", into = "Choices")]
+pub struct Recipe {
+    pub(super) choices: Choices,
+    pub(super) administrator_password: Option<Secret>,
 }
 
-/// Everything that decides the bytes of an image, but the sources and the container. Made by [`Recipe::image`].
+/// The choices of a recipe; a key per flag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Recipe {
-    /// Index or name of the image in the WIM; without it and the edition, the only one.
-    #[serde(default)]
+#[serde(rename_all = "kebab-case", default)]
+pub(super) struct Choices {
+    #[serde(deserialize_with = "form::optional_text", skip_serializing_if = "form::is_default")]
     pub image: Option<String>,
-    /// Edition of Windows Server, which chooses the image.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "form::is_default")]
     pub edition: Option<Edition>,
-    /// What the image will run on: adds its package.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "form::is_default")]
     pub deployment: Option<Deployment>,
-    /// Packages that have a name of their own here.
-    #[serde(default)]
-    pub roles: Vec<Role>,
-    /// Names of further packages of the media.
-    #[serde(default)]
-    pub packages: Vec<String>,
-    /// Updates of packages to install that are not installed without a choice.
-    #[serde(default)]
-    pub features: Vec<String>,
-    /// Whether what cannot be applied of a package is an error.
-    #[serde(default)]
+    pub storage: bool,
+    pub compute: bool,
+    pub defender: bool,
+    pub clustering: bool,
+    pub oem_drivers: bool,
+    pub containers: bool,
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub package: Vec<String>,
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub feature: Vec<String>,
     pub strict: bool,
-    /// Size of the virtual disk, bytes.
-    pub disk_size: u64,
-    /// Firmware of the machine.
+    pub size: ByteSize,
     pub firmware: Firmware,
-    /// Size of the EFI system partition, bytes; without meaning for BIOS.
-    pub esp_size: u64,
-    /// Bytes of a cluster of the Windows volume; `None` is Windows' choice for its size.
-    pub cluster_size: Option<u64>,
-    /// How files are compressed on the Windows volume (Compact OS); `None` keeps them plain.
+    pub esp_size: ByteSize,
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub cluster_size: Option<ByteSize>,
+    #[serde(deserialize_with = "form::switched", skip_serializing_if = "form::is_default")]
     pub compact: Option<Compact>,
-    /// Label of the Windows volume.
+    #[serde(deserialize_with = "form::text")]
     pub label: String,
-    /// How boot entries name the partition that they start from.
     pub bcd_device: BcdDevice,
-    /// Times of what the build makes, in seconds since 1970; `None` is the creation time of the source image.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub timestamp: Option<u64>,
-    /// 64 hexadecimal digits from which all identifiers are derived; `None` derives them from recipe and source.
-    pub seed: Option<String>,
-    /// Name, answer file, addresses, files and registry of the machine.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub seed: Option<Seed>,
     #[serde(flatten)]
     pub machine: MachineConfig,
-    /// Debugging, emergency management and test signing.
     #[serde(flatten)]
-    pub boot: BootConfig,
-    /// Never written and never read: a password comes from the caller alone.
-    #[serde(skip)]
-    pub(super) administrator_password: Option<Secret>,
+    pub boot: BootSettings,
+    /// Keys that there are not.
+    #[serde(flatten, deserialize_with = "names", skip_serializing)]
+    pub unknown: Vec<String>,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            image: None,
+            edition: None,
+            deployment: None,
+            storage: false,
+            compute: false,
+            defender: false,
+            clustering: false,
+            oem_drivers: false,
+            containers: false,
+            package: Vec::new(),
+            feature: Vec::new(),
+            strict: false,
+            size: ByteSize::gib(4),
+            firmware: Firmware::Uefi,
+            esp_size: ByteSize::mib(100),
+            cluster_size: None,
+            compact: None,
+            label: "Windows".into(),
+            bcd_device: BcdDevice::Partition,
+            timestamp: None,
+            seed: None,
+            machine: MachineConfig::default(),
+            boot: BootSettings::default(),
+            unknown: Vec::new(),
+        }
+    }
 }
 
 impl Recipe {
@@ -179,41 +144,107 @@ impl Recipe {
 
     /// Begins a recipe for an image of the WIM, by index or name; see [`new`](Self::new) for the defaults.
     pub fn image(image: impl Into<String>) -> RecipeBuilder {
-        let mut builder = Self::only_image();
-        builder.recipe.image = Some(image.into());
-        builder
+        RecipeBuilder::of(Choices { image: Some(image.into()), ..Choices::default() })
     }
 
     /// Begins a recipe for the only image of a WIM; see [`new`](Self::new) for the defaults.
     pub fn only_image() -> RecipeBuilder {
-        RecipeBuilder {
-            recipe: Self {
-                image: None,
-                edition: None,
-                deployment: None,
-                roles: Vec::new(),
-                packages: Vec::new(),
-                features: Vec::new(),
-                strict: false,
-                disk_size: ByteSize::gib(4).bytes(),
-                firmware: Firmware::Uefi,
-                esp_size: ByteSize::mib(100).bytes(),
-                cluster_size: None,
-                compact: None,
-                label: "Windows".into(),
-                bcd_device: BcdDevice::Partition,
-                timestamp: None,
-                seed: None,
-                machine: MachineConfig::default(),
-                boot: BootConfig::default(),
-                administrator_password: None,
-            },
-        }
+        RecipeBuilder::of(Choices::default())
+    }
+
+    /// Index or name of the image in the WIM; without it and an [`edition`](Self::edition), the only one.
+    pub fn image_name(&self) -> Option<&str> {
+        self.choices.image.as_deref()
+    }
+
+    /// Edition of Windows Server, which chooses the image.
+    pub fn edition(&self) -> Option<Edition> {
+        self.choices.edition
+    }
+
+    /// What the image will run on.
+    pub fn deployment(&self) -> Option<Deployment> {
+        self.choices.deployment
+    }
+
+    /// Packages that have a name of their own here.
+    pub fn roles(&self) -> Vec<Role> {
+        self.choices.roles().filter(|(_, is_on)| *is_on).map(|(role, _)| role).collect()
+    }
+
+    /// Names of further packages of the media.
+    pub fn packages(&self) -> &[String] {
+        &self.choices.package
+    }
+
+    /// Updates of packages to install that are not installed without a choice.
+    pub fn features(&self) -> &[String] {
+        &self.choices.feature
+    }
+
+    /// Whether what cannot be applied of a package is an error.
+    pub fn strict(&self) -> bool {
+        self.choices.strict
+    }
+
+    /// Size of the virtual disk.
+    pub fn disk_size(&self) -> ByteSize {
+        self.choices.size
+    }
+
+    /// Firmware of the machine.
+    pub fn firmware(&self) -> Firmware {
+        self.choices.firmware
+    }
+
+    /// Size of the EFI system partition; without meaning for BIOS.
+    pub fn esp_size(&self) -> ByteSize {
+        self.choices.esp_size
+    }
+
+    /// Cluster size of the Windows volume; none is Windows' choice for its size.
+    pub fn cluster_size(&self) -> Option<ByteSize> {
+        self.choices.cluster_size
+    }
+
+    /// How files are compressed on the Windows volume (Compact OS); none keeps them plain.
+    pub fn compact(&self) -> Option<Compact> {
+        self.choices.compact
+    }
+
+    /// Label of the Windows volume.
+    pub fn label(&self) -> &str {
+        &self.choices.label
+    }
+
+    /// How boot entries name the partition that they start from.
+    pub fn bcd_device(&self) -> BcdDevice {
+        self.choices.bcd_device
+    }
+
+    /// Times of what the build makes, in seconds since 1970; none is the creation time of the source image.
+    pub fn timestamp(&self) -> Option<u64> {
+        self.choices.timestamp
+    }
+
+    /// Where all identifiers come from; none derives them from recipe and sources.
+    pub fn seed(&self) -> Option<Seed> {
+        self.choices.seed
+    }
+
+    /// Name, answer file, addresses, files and registry of the machine.
+    pub fn machine(&self) -> &MachineConfig {
+        &self.choices.machine
+    }
+
+    /// Debugging, emergency management and test signing.
+    pub fn boot(&self) -> &BootSettings {
+        &self.choices.boot
     }
 
     /// Which image is meant.
     pub(super) fn choice(&self) -> ImageChoice<'_> {
-        match (&self.image, self.edition) {
+        match (&self.choices.image, self.choices.edition) {
             (Some(image), _) => ImageChoice::Named(image),
             (None, Some(edition)) => ImageChoice::Edition(edition),
             (None, None) => ImageChoice::Only,
@@ -222,216 +253,53 @@ impl Recipe {
 
     /// Names of all packages: that of the deployment, those of roles, and the others in their order.
     pub(super) fn package_names(&self) -> Vec<String> {
-        let mut roles = self.roles.clone();
-        roles.sort();
-        let named = self.deployment.map(Deployment::package).into_iter().chain(roles.into_iter().map(Role::package));
-        named.map(str::to_owned).chain(self.packages.iter().cloned()).collect()
+        let roles = self.roles().into_iter().map(Role::package);
+        let named = self.deployment().map(Deployment::package).into_iter().chain(roles);
+        named.map(str::to_owned).chain(self.packages().iter().cloned()).collect()
     }
 
     /// The time of what the build makes, given the source's.
     pub(super) fn time(&self, source: FileTime) -> FileTime {
-        self.timestamp.map_or(source, FileTime::from_unix_seconds)
-    }
-
-    /// Rules of New-NanoServerImage that concern packages.
-    fn check_packages(&self) -> Result<()> {
-        if self.image.is_some() && self.edition.is_some() {
-            return Err(Error::recipe("an image and an edition are given").with_hint("leave one of them out"));
-        }
-        if self.deployment == Some(Deployment::Guest) && self.roles.contains(&Role::OemDrivers) {
-            let (guest, oem) = (Deployment::Guest.package(), Role::OemDrivers.package());
-            return Err(Error::recipe("drivers of physical machines for a guest").with_hint(format!(
-                "{guest} has the drivers of a guest; to have the others all the same, name the package {oem}"
-            )));
-        }
-        match self.packages.iter().chain(&self.features).find(|name| name.trim().is_empty()) {
-            Some(_) => Err(Error::recipe("a package or feature without a name")),
-            None => Ok(()),
-        }
-    }
-
-    /// The seed, given a digest of the source image.
-    pub(super) fn seed(&self, source: &[u8]) -> Result<Seed> {
-        use sha2::{Digest, Sha256};
-        if let Some(seed) = &self.seed {
-            return seed.parse();
-        }
-        // The canonical recipe: every field in its order, each on a line; the digest stands for the image, however it
-        // was named.
-        let canonical = format!(
-            "nano-image recipe 1\n{}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{}\n{:?}\n",
-            self.disk_size,
-            self.firmware,
-            self.esp_size,
-            self.cluster_size,
-            self.compact,
-            self.label,
-            self.bcd_device,
-            self.timestamp,
-            self.machine.canonical(),
-            self.boot
-        );
-        Ok(Seed::from_bytes(Sha256::new().chain_update(canonical).chain_update(source).finalize().into()))
+        self.timestamp().map_or(source, FileTime::from_unix_seconds)
     }
 }
 
-/// Chains the choices of a [`Recipe`].
-#[derive(Clone, Debug)]
-pub struct RecipeBuilder {
-    recipe: Recipe,
-}
-
-impl RecipeBuilder {
-    /// Edition of Windows Server, which chooses the image.
-    pub fn edition(mut self, edition: Edition) -> Self {
-        self.recipe.edition = Some(edition);
-        self
-    }
-
-    /// What the image will run on: adds its package.
-    pub fn deployment(mut self, deployment: Deployment) -> Self {
-        self.recipe.deployment = Some(deployment);
-        self
-    }
-
-    /// Adds the package of a role.
-    pub fn role(mut self, role: Role) -> Self {
-        self.recipe.roles.push(role);
-        self
-    }
-
-    /// Adds a package of the media, by name; see [`Media::package`].
-    pub fn package(mut self, name: impl Into<String>) -> Self {
-        self.recipe.packages.push(name.into());
-        self
-    }
-
-    /// Installs an update of a package that is not installed without a choice, by name.
-    pub fn feature(mut self, name: impl Into<String>) -> Self {
-        self.recipe.features.push(name.into());
-        self
-    }
-
-    /// Makes it an error if something of a package cannot be applied.
-    pub fn strict(mut self, strict: bool) -> Self {
-        self.recipe.strict = strict;
-        self
-    }
-
-    /// Size of the virtual disk.
-    pub fn disk_size(mut self, size: ByteSize) -> Self {
-        self.recipe.disk_size = size.bytes();
-        self
-    }
-
-    /// Firmware of the machine.
-    pub fn firmware(mut self, firmware: Firmware) -> Self {
-        self.recipe.firmware = firmware;
-        self
-    }
-
-    /// Size of the EFI system partition.
-    pub fn esp_size(mut self, size: ByteSize) -> Self {
-        self.recipe.esp_size = size.bytes();
-        self
-    }
-
-    /// Cluster size of the Windows volume: 4–64 KiB.
-    pub fn cluster_size(mut self, size: ByteSize) -> Self {
-        self.recipe.cluster_size = Some(size.bytes());
-        self
-    }
-
-    /// Compresses the files of the Windows volume (Compact OS).
-    pub fn compact(mut self, compact: Compact) -> Self {
-        self.recipe.compact = Some(compact);
-        self
-    }
-
-    /// Label of the Windows volume, at most 32 characters.
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.recipe.label = label.into();
-        self
-    }
-
-    /// How boot entries name the partition that they start from.
-    pub fn bcd_device(mut self, device: BcdDevice) -> Self {
-        self.recipe.bcd_device = device;
-        self
-    }
-
-    /// Times of what the build makes.
-    pub fn timestamp(mut self, unix_seconds: u64) -> Self {
-        self.recipe.timestamp = Some(unix_seconds);
-        self
-    }
-
-    /// Where the identifiers come from.
-    pub fn seed(mut self, seed: SeedChoice) -> Self {
-        self.recipe.seed = match seed {
-            SeedChoice::Derived => None,
-            SeedChoice::Given(seed) => Some(seed.to_string()),
-        };
-        self
-    }
-
-    /// Name, answer file, addresses, files and registry of the machine.
-    pub fn machine(mut self, machine: MachineConfig) -> Self {
-        self.recipe.machine = machine;
-        self
-    }
-
-    /// Name of the machine: 1 to 15 characters, or `*` to let Windows choose at first boot.
-    pub fn computer_name(mut self, name: impl Into<String>) -> Self {
-        self.recipe.machine.computer_name = Some(name.into());
-        self
-    }
-
-    /// Password of the administrator.
-    pub fn administrator_password(mut self, password: Secret) -> Self {
-        self.recipe.administrator_password = Some(password);
-        self
-    }
-
-    /// Debugging, emergency management and test signing.
-    pub fn boot(mut self, boot: BootConfig) -> Self {
-        self.recipe.boot = boot;
-        self
-    }
-
-    /// Checks the recipe; no file is touched.
-    ///
-    /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit.
-    pub fn build(self) -> Result<Recipe> {
-        let recipe = self.recipe;
-        if !recipe.disk_size.is_multiple_of(ByteSize::mib(1).bytes()) {
-            return Err(Error::recipe(format!("a disk of {} bytes is not a whole number of MiB", recipe.disk_size)));
-        }
-        if !recipe.esp_size.is_multiple_of(ByteSize::mib(1).bytes()) {
-            return Err(Error::recipe(format!(
-                "an EFI system partition of {} bytes is not a whole number of MiB",
-                recipe.esp_size
-            )));
-        }
-        if recipe.compact.is_some() {
-            if recipe.cluster_size.is_some_and(|size| size != COMPACT_CLUSTER_SIZE) {
-                let error = Error::recipe("a compact image needs clusters of 4 KiB");
-                return Err(error.with_hint("leave the cluster size out"));
-            }
-            if recipe.disk_size > ByteSize::tib(16).bytes() {
-                return Err(Error::recipe("a compact image has at most 16 TiB, for its clusters have 4 KiB"));
-            }
-        }
-        if recipe.label.encode_utf16().count() > 32 {
-            return Err(Error::recipe(format!("the label `{}` has more than 32 characters", recipe.label)));
-        }
-        if let Some(seed) = &recipe.seed {
-            seed.parse::<Seed>()?;
-        }
-        recipe.check_packages()?;
-        recipe.machine.check()?;
-        recipe.boot.settings()?;
-        Ok(recipe)
+impl Choices {
+    /// All roles, in their order, and whether each is chosen.
+    fn roles(&self) -> impl Iterator<Item = (Role, bool)> {
+        [
+            (Role::Storage, self.storage),
+            (Role::Compute, self.compute),
+            (Role::Defender, self.defender),
+            (Role::Clustering, self.clustering),
+            (Role::OemDrivers, self.oem_drivers),
+            (Role::Containers, self.containers),
+        ]
+        .into_iter()
     }
 }
+
+impl TryFrom<Choices> for Recipe {
+    type Error = crate::Error;
+
+    fn try_from(choices: Choices) -> Result<Self> {
+        choices.check()?;
+        Ok(Self { choices, administrator_password: None })
+    }
+}
+
+impl From<Recipe> for Choices {
+    fn from(recipe: Recipe) -> Self {
+        recipe.choices
+    }
+}
+
+/// The keys that are left.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let rest: BTreeMap<String, IgnoredAny> = Deserialize::deserialize(deserializer)?;
+    Ok(rest.into_keys().collect())
+}
+
+#[cfg(test)]
+#[path = "recipe/tests.rs"]
+mod tests;

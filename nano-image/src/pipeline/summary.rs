@@ -1,10 +1,10 @@
 //! What an image is, told before or after it is written.
 
 use super::layout::Layout;
-use super::plan::Scheme;
+use super::scheme::Scheme;
 use crate::disk::{Container, Format, gpt};
 use crate::error::Result;
-use crate::report::{OutputReport, PartitionReport, Report};
+use crate::report::{LAYOUT_VERSION, OutputReport, PartitionReport, Report};
 use crate::tree::{FileTree, NodeId};
 use crate::types::ByteSize;
 
@@ -45,10 +45,11 @@ impl Layout<'_> {
             }
         };
         Report {
+            layout_version: LAYOUT_VERSION,
             image_index: plan.image.index,
             image_name: plan.image.name.clone(),
-            seed: plan.seed.to_string(),
-            disk_size: plan.recipe.disk_size,
+            seed: plan.seed().to_string(),
+            disk_size: plan.recipe.disk_size().bytes(),
             disk_id: plan.disk_id(),
             volume_serial: format!("{:016x}", self.ntfs.serial_number()),
             partitions,

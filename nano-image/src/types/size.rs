@@ -3,10 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::form;
 use crate::error::Error;
 
 /// A length in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct ByteSize(u64);
 
 impl ByteSize {
@@ -80,6 +84,14 @@ impl FromStr for ByteSize {
         };
         let number: u64 = digits.parse().map_err(|_| bad())?;
         number.checked_mul(1 << shift).map(Self).ok_or_else(bad)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    /// A number of bytes, or text as [`FromStr`] takes it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: String = form::text(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::content::{BlobId, BlobStore, Content, WofAlgorithm};
 use crate::error::{Error, Result};
 use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
+use crate::types::form;
 
 /// How the files of an image are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Compact {
     /// As the source has them, byte for byte; files in a form that Windows has not stay plain.
@@ -24,6 +26,10 @@ pub enum Compact {
     Xpress16k,
     /// LZX, chunks of 32 KiB: the smallest.
     Lzx,
+}
+
+impl form::Switched for Compact {
+    const ON: Self = Self::Copy;
 }
 
 /// A file that is to be compressed, because the source has no form of it that can be copied.

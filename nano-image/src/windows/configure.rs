@@ -30,7 +30,7 @@ pub use prepare::Prepared;
 pub use secret::Secret;
 
 use crate::error::{Error, Result};
-use crate::types::FileTime;
+use crate::types::{FileTime, form};
 use computer_name::NameChoice;
 use network::Network;
 
@@ -39,53 +39,77 @@ use network::Network;
 #[serde(rename_all = "kebab-case", default)]
 pub struct MachineConfig {
     /// 1 to 15 characters, or `*`: Windows chooses at first boot. `None` leaves the image's.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub computer_name: Option<String>,
     /// Give the name in the specialize pass too, for images that are generalized; one more restart at first boot.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub name_in_specialize: bool,
     /// An answer file.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub unattend: Option<PathBuf>,
     /// File that `djoin /Provision` wrote; it carries the computer name.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub domain_blob: Option<PathBuf>,
     /// A domain to make an account in; answered with how to make a blob.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub domain_name: Option<String>,
     /// Take over the account that the domain has; answered like `domain_name`.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub reuse_domain_node: bool,
     /// Name or index of the interface that gets the addresses, e.g. `Ethernet`.
+    #[serde(deserialize_with = "form::optional_text", skip_serializing_if = "form::is_default")]
     pub interface: Option<String>,
     /// `10.0.0.5` with [`ipv4_mask`](Self::ipv4_mask), or `10.0.0.5/24`.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub ipv4_address: Option<String>,
     /// Subnet mask.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub ipv4_mask: Option<Ipv4Addr>,
     /// Default gateway.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub ipv4_gateway: Option<Ipv4Addr>,
     /// DNS servers, the preferred first.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub ipv4_dns: Vec<Ipv4Addr>,
     /// `fd00::5` or `fd00::5/64`.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub ipv6_address: Option<String>,
     /// DNS servers, the preferred first.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub ipv6_dns: Vec<Ipv6Addr>,
     /// Let WinRM be reached from other subnets.
+    #[serde(deserialize_with = "form::switched", skip_serializing_if = "form::is_default")]
     pub remote_management: Option<RemoteManagement>,
     /// Commands that run once as SYSTEM when setup is complete.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub setup_command: Vec<String>,
     /// Time zone by its name in Windows, e.g. `W. Europe Standard Time`.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub time_zone: Option<String>,
     /// Locale of the system and of new users, e.g. `de-DE`.
+    #[serde(skip_serializing_if = "form::is_default")]
     pub locale: Option<String>,
     /// Files and folders to copy into the image.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub copy: Vec<FileCopy>,
     /// Registry files whose edits are made last.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub reg: Vec<PathBuf>,
 }
 
 /// How the firewall is opened for remote management.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum RemoteManagement {
     /// By rules in the SYSTEM hive.
     Offline,
     /// By commands in `SetupComplete.cmd`, as Microsoft's tool does it.
     Script,
+}
+
+impl form::Switched for RemoteManagement {
+    const ON: Self = Self::Offline;
 }
 
 /// A package that the `servicing` section of the answer file names.
@@ -171,18 +195,6 @@ impl MachineConfig {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The settings as text that is the same on every machine: without paths of input files. Passwords and the
-    /// contents of answer files and blobs are no part of it, so that nothing derived from it tells about them;
-    /// [`Prepared::identity`] has those of other files.
-    pub fn canonical(&self) -> String {
-        let mut config = self.clone();
-        for path in [&mut config.unattend, &mut config.domain_blob].into_iter().flatten() {
-            *path = PathBuf::from("file");
-        }
-        (config.copy, config.reg) = (Vec::new(), Vec::new());
-        format!("{config:?}")
     }
 }
 

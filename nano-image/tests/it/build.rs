@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support::bios::{GOOD, boot, bootmgr, path, tool};
 use crate::support::disk;
 use fixtures::{Data, FileSpec, Tree, WimBuilder, scenes};
-use nano_image::{ByteSize, ErrorKind, Firmware, Observer, Recipe, Report, Result, Seed, SeedChoice, Sources, Target};
+use nano_image::{ByteSize, ErrorKind, Firmware, Observer, Recipe, Report, Result, Seed, Sources, Target};
 use tempfile::TempDir;
 
 /// A WIM with boot programs for both firmwares and some files.
@@ -77,7 +77,7 @@ fn two_seeds_share_no_identifier() {
     let dir = TempDir::new().unwrap();
     let wim = wim(&dir);
     let report = |seed: u8| {
-        let seed = SeedChoice::Given(Seed::from_bytes([seed; 32]));
+        let seed = Seed::from_bytes([seed; 32]);
         let recipe = recipe(Firmware::Uefi).seed(seed).build().unwrap();
         build(&recipe, &wim, 1, vec![Target::file(dir.path().join("seeded"), nano_image::Format::VHDX)]).unwrap()
     };

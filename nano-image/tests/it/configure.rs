@@ -11,9 +11,7 @@ use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, security};
 use nano_image::registry::{Hive, HiveOptions, Value};
 use nano_image::types::FileTime;
 use nano_image::windows::configure::{FileCopy, RemoteManagement};
-use nano_image::{
-    BootConfig, ByteSize, DebugMethod, Format, MachineConfig, Recipe, RecipeBuilder, Report, Secret, Sources,
-};
+use nano_image::{BootSettings, ByteSize, Ems, Format, MachineConfig, Recipe, RecipeBuilder, Report, Secret, Sources};
 
 const PASSWORD: &str = "Pa$$w0rd-of-the-test";
 const TZ: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
@@ -140,7 +138,11 @@ fn a_configured_image_reads_back_as_asked() {
         reg: vec![reg],
         ..MachineConfig::default()
     };
-    let boot = BootConfig { ems: true, debug: Some(DebugMethod::Serial), ..BootConfig::default() };
+    let boot = BootSettings {
+        ems: Some(Ems { port: 1, baud: 115_200 }),
+        debug: Some("serial".parse().unwrap()),
+        test_signing: false,
+    };
     let recipe =
         || Recipe::image("1").machine(machine.clone()).boot(boot.clone()).administrator_password(Secret::new(PASSWORD));
     let built = Built::new("configured", recipe());
@@ -211,11 +213,12 @@ fn a_recipe_is_flat_and_never_holds_the_password() {
     assert!(json.contains(r#""computer-name":"web-01""#) && json.contains(r#""copy":["a:b"]"#), "{json}");
     assert!(!json.contains(PASSWORD) && !format!("{recipe:?}").contains(PASSWORD));
     let read: Recipe = serde_json::from_str(&json).unwrap();
-    assert_eq!(read.machine, recipe.machine);
-    for (from, to) in [("\"ems\":false", "\"ems\":true,\"typo\":1"), ("\"copy\":[\"a:b\"]", "\"copy\":[\":b\"]")] {
+    assert_eq!(read.machine(), recipe.machine());
+    for (from, to) in [("\"strict\":false", "\"strict\":false,\"typo\":1"), ("\"copy\":[\"a:b\"]", "\"copy\":[\":b\"]")]
+    {
         let wrong = json.replace(from, to);
         assert!(wrong != json && serde_json::from_str::<Recipe>(&wrong).is_err(), "{wrong}");
     }
-    let given = json.replace("\"ems\":false", "\"administrator-password\":\"x\"");
+    let given = json.replace("\"strict\":false", "\"administrator-password\":\"x\"");
     assert!(serde_json::from_str::<Recipe>(&given).is_err(), "a password in a recipe file is refused");
 }

@@ -116,7 +116,7 @@ fn the_largest_disks() {
     }
     let over = |format, size: ByteSize| {
         let size = ByteSize::new(size.bytes() + (1 << 20));
-        Container::lay_out(format, size, &[], &SEED, time()).unwrap_err().kind()
+        Container::lay_out(format, size, &[], &IDENTITY, time()).unwrap_err().kind()
     };
     assert_eq!(over(Format::VHDX, ByteSize::tib(64)), ErrorKind::Recipe);
     assert_eq!(over(Format::VHD, ByteSize::gib(2040)), ErrorKind::Recipe);
@@ -144,7 +144,7 @@ fn a_fixed_disk_of_64_tib_needs_no_memory_for_its_table() {
             Ok(())
         }
     }
-    let container = Container::lay_out(vhdx(Subformat::Fixed, 1), ByteSize::tib(64), &[], &SEED, time()).unwrap();
+    let container = Container::lay_out(vhdx(Subformat::Fixed, 1), ByteSize::tib(64), &[], &IDENTITY, time()).unwrap();
     let mut output = Sparse::default();
     container.writer(&mut output).unwrap().finish().unwrap();
     assert_eq!(output.len, container.file_size().bytes());
@@ -328,7 +328,7 @@ fn mend([(_, head), (_, tail)]: &mut [(usize, Vec<u8>); 2], vhdx: bool) {
 fn writes_outside_the_layout_are_refused() {
     let used = [Extent { start: 4096, len: 4096 }, Extent { start: 8192, len: 512 }, Extent { start: 1 << 20, len: 1 }];
     for (format, _) in formats() {
-        let container = Container::lay_out(format, ByteSize::mib(4), &used, &SEED, time()).unwrap();
+        let container = Container::lay_out(format, ByteSize::mib(4), &used, &IDENTITY, time()).unwrap();
         let mut output = StreamOutput::new(io::sink(), "nowhere");
         let mut writer = container.writer(&mut output).unwrap();
         assert!(writer.write_at(DiskOffset(0), &[1]).is_err());
@@ -339,11 +339,12 @@ fn writes_outside_the_layout_are_refused() {
         writer.write_at(DiskOffset(1 << 20), &[1]).unwrap();
         writer.finish().unwrap();
     }
-    let lay_out = |used: &[Extent]| Container::lay_out(Format::VHDX, ByteSize::mib(4), used, &SEED, time());
+    let lay_out = |used: &[Extent]| Container::lay_out(Format::VHDX, ByteSize::mib(4), used, &IDENTITY, time());
     assert_eq!(lay_out(&[Extent { start: 4 << 20, len: 1 }]).unwrap_err().kind(), ErrorKind::TooSmall);
     assert!(lay_out(&[Extent { start: 9, len: 2 }, Extent { start: 10, len: 1 }]).is_err());
     assert!(lay_out(&[Extent { start: u64::MAX, len: 2 }]).is_err());
-    let bad = |format, bytes| Container::lay_out(format, ByteSize::new(bytes), &[], &SEED, time()).unwrap_err().kind();
+    let bad =
+        |format, bytes| Container::lay_out(format, ByteSize::new(bytes), &[], &IDENTITY, time()).unwrap_err().kind();
     assert_eq!(bad(Format::AZURE, (1 << 20) + 512), ErrorKind::Recipe);
     assert_eq!(bad(Format::VHDX, 100), ErrorKind::Recipe);
     assert_eq!(bad(vhdx(Subformat::Dynamic, 3), 1 << 20), ErrorKind::Recipe);

@@ -10,7 +10,7 @@ use crate::disk::Subformat;
 use crate::disk::blocks::BlockMap;
 use crate::disk::container::Parts;
 use crate::error::{Error, Result};
-use crate::identity::Seed;
+use crate::identity::Identity;
 use crate::types::{ByteSize, FileTime};
 
 const HEADER_OFFSET: u64 = size_of::<Footer>() as u64;
@@ -22,7 +22,7 @@ pub(crate) fn lay_out(
     block_size: ByteSize,
     disk_size: ByteSize,
     used: &[Extent],
-    seed: &Seed,
+    identity: &Identity,
     time: FileTime,
 ) -> Result<Parts> {
     if disk_size.bytes() > MAX_DISK_SIZE {
@@ -40,7 +40,7 @@ pub(crate) fn lay_out(
             table: None,
             blocks: BlockMap::fixed(size, 1, 0),
             lead: Vec::new(),
-            tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, seed, time))],
+            tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, identity, time))],
             file_size: size + size_of::<Footer>() as u64,
         }),
         Subformat::Dynamic => {
@@ -52,7 +52,7 @@ pub(crate) fn lay_out(
             let entries = size.div_ceil(block) as usize;
             let start = TABLE_OFFSET + (entries as u64 * 4).next_multiple_of(SECTOR);
             let blocks = BlockMap::dynamic(block, used, start, bitmap_size(block));
-            let footer = footer(size, TYPE_DYNAMIC, HEADER_OFFSET, seed, time);
+            let footer = footer(size, TYPE_DYNAMIC, HEADER_OFFSET, identity, time);
             let end = blocks.end();
             Ok(Parts {
                 head: vec![
@@ -70,7 +70,7 @@ pub(crate) fn lay_out(
     }
 }
 
-fn footer(size: u64, disk_type: u32, data_offset: u64, seed: &Seed, time: FileTime) -> Vec<u8> {
+fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time: FileTime) -> Vec<u8> {
     let (cylinders, heads, sectors_per_track) = geometry(size / SECTOR);
     let seconds = time.unix_seconds().saturating_sub(EPOCH_UNIX_SECONDS);
     let mut footer = Footer {
@@ -91,7 +91,8 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, seed: &Seed, time: FileTi
         sectors_per_track,
         disk_type: disk_type.into(),
         checksum: U32::ZERO,
-        unique_id: seed.guid("vhd unique id").to_bytes(),
+        // A differencing disk knows its parent by it.
+        unique_id: identity.bytes.guid("vhd unique id").to_bytes(),
         saved_state: 0,
         reserved: [0; 427],
     };

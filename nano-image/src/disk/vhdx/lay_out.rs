@@ -9,7 +9,7 @@ use crate::disk::Subformat;
 use crate::disk::blocks::{BlockMap, BlockRun};
 use crate::disk::container::Parts;
 use crate::error::{Error, Result};
-use crate::identity::Seed;
+use crate::identity::{Identity, Seed};
 use crate::types::{ByteSize, Guid};
 
 const LOG_OFFSET: u64 = MIB;
@@ -60,7 +60,7 @@ pub(crate) fn lay_out(
     block_size: ByteSize,
     disk_size: ByteSize,
     used: &[Extent],
-    seed: &Seed,
+    identity: &Identity,
 ) -> Result<Parts> {
     let block = block_size.bytes();
     if !block.is_power_of_two() || !(BLOCK_SIZES[0]..=BLOCK_SIZES[1]).contains(&block) {
@@ -82,10 +82,14 @@ pub(crate) fn lay_out(
     };
 
     let regions = region_table(table_size as u32);
+    let ids = WriteGuids {
+        file: identity.bytes.guid(&format!("vhdx file write, {} blocks of {block}", subformat.name())),
+        data: identity.bytes.guid("vhdx data write"),
+    };
     let mut head = vec![(0, identifier())];
-    head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(seed, number))));
+    head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number))));
     head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone())));
-    head.extend(metadata(block as u32, flags, disk_size, seed));
+    head.extend(metadata(block as u32, flags, disk_size, &identity.disk));
     let file_size = blocks.end();
     Ok(Parts { head, table: Some(Table { chunk_ratio }), blocks, lead: Vec::new(), tail: Vec::new(), file_size })
 }
@@ -98,13 +102,20 @@ fn identifier() -> Vec<u8> {
     identifier.as_bytes().to_vec()
 }
 
-fn header(seed: &Seed, sequence_number: u64) -> Vec<u8> {
+/// What says that a file has the same bytes ([MS-VHDX] 2.2.2): the file, and the data that users of the disk see.
+#[derive(Clone, Copy)]
+struct WriteGuids {
+    file: Guid,
+    data: Guid,
+}
+
+fn header(ids: WriteGuids, sequence_number: u64) -> Vec<u8> {
     let mut header = Header {
         signature: HEADER_SIGNATURE,
         checksum: U32::ZERO,
         sequence_number: sequence_number.into(),
-        file_write_guid: seed.guid("vhdx file write").to_bytes(),
-        data_write_guid: seed.guid("vhdx data write").to_bytes(),
+        file_write_guid: ids.file.to_bytes(),
+        data_write_guid: ids.data.to_bytes(),
         log_guid: Guid::NIL.to_bytes(),
         log_version: U16::ZERO,
         version: VERSION.into(),

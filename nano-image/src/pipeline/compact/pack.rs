@@ -198,7 +198,7 @@ impl Packer<'_> {
         self.spool.append(&packed.bytes)?;
         if is_last {
             let len = self.spool.len();
-            let made = if saves(content.len(), len, COMPACT_CLUSTER_SIZE) {
+            let made = if saves(content.len(), len, COMPACT_CLUSTER_SIZE.bytes()) {
                 let entries = self.offsets[1..].iter().flat_map(|at| at.to_le_bytes().into_iter().take(entry_len as _));
                 Some((self.spool.complete(&entries.collect::<Vec<u8>>())?, len))
             } else {

@@ -1,6 +1,10 @@
 //! Debugging, emergency management and the like in a BCD store.
 
+use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::template::TEMPLATE;
@@ -8,10 +12,17 @@ use crate::content::BlobStore;
 use crate::error::{Error, Result};
 use crate::registry::Hive;
 use crate::tree::FileTree;
-use crate::types::{FileTime, Guid};
+use crate::types::{FileTime, Guid, form};
 
-/// How a kernel debugger is connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What serial ports do without a choice, bits a second.
+const BAUD: u32 = 115_200;
+/// The port of a debugger without a choice: the first is the console's.
+const DEBUG_PORT: u8 = 2;
+
+/// How a kernel debugger is connected. As text: `serial[:PORT[,BAUD]]`, `net:IP:PORT:KEY[,BUS]`, `1394:CHANNEL` or
+/// `usb:NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum DebugTransport {
     /// A serial port.
@@ -44,8 +55,9 @@ pub enum DebugTransport {
     },
 }
 
-/// Emergency Management Services on a serial port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Emergency Management Services on a serial port. As text: `PORT[,BAUD]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Ems {
     /// 1 for COM1.
     pub port: u8,
@@ -54,19 +66,36 @@ pub struct Ems {
 }
 
 /// What a recipe changes in the boot settings; the default changes nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
 pub struct BootSettings {
     /// Debug the kernel, the loader and the boot manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<DebugTransport>,
     /// Emergency Management Services.
+    #[serde(deserialize_with = "form::switched", skip_serializing_if = "Option::is_none")]
     pub ems: Option<Ems>,
     /// Load drivers with test signatures.
     pub test_signing: bool,
-    /// Start the hypervisor with Windows (`hypervisorlaunchtype Auto`), as the Hyper-V role needs.
-    pub hypervisor: bool,
 }
 
 impl BootSettings {
+    /// Refuses what Windows could not do.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for ports and keys that there are not, and for two users of one port.
+    pub fn check(&self) -> Result<()> {
+        self.ems.map_or(Ok(()), |ems| ems.check())?;
+        self.debug.as_ref().map_or(Ok(()), DebugTransport::check)?;
+        match (self.ems, &self.debug) {
+            (Some(Ems { port, .. }), Some(DebugTransport::Serial { port: other, .. })) if port == *other => {
+                Err(Error::recipe(format!("debugger and Emergency Management Services both use COM{port}"))
+                    .with_hint("give one of them another port"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the settings into `store`; `loaders` are its entries or patterns of Windows.
     pub(super) fn apply(&self, store: &mut BcdStore, loaders: &[Guid]) -> Result<()> {
         use element::*;
@@ -74,7 +103,6 @@ impl BootSettings {
             change(store.objects.entry(id).or_insert(BcdObject::new(kind)));
         };
         if let Some(transport) = &self.debug {
-            transport.check()?;
             edit(well_known::DEBUGGER_SETTINGS, object_type::INHERIT_ANY, &|object| transport.set(object));
             edit(well_known::BOOTMGR, object_type::BOOT_MANAGER, &|object| object.set_boolean(BOOT_DEBUG, true));
         }
@@ -96,9 +124,6 @@ impl BootSettings {
                 ];
                 for (_, code) in flags.iter().filter(|(wanted, _)| *wanted) {
                     object.set_boolean(*code, true);
-                }
-                if self.hypervisor {
-                    object.set_integer(HYPERVISOR_LAUNCH_TYPE, 1);
                 }
             });
         }
@@ -136,19 +161,134 @@ impl DebugTransport {
         }
     }
 
-    /// A key that Windows cannot read would leave the machine without a debugger and without a word.
     fn check(&self) -> Result<()> {
-        let Self::Net { key, .. } = self else { return Ok(()) };
-        let words: Vec<&str> = key.split('.').collect();
-        let good =
-            |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(word, 36).is_ok();
-        if words.len() != 4 || !words.iter().all(good) {
-            return Err(Error::recipe(format!("`{key}` is not a key for network debugging")).with_hint(
-                "write four words of letters and digits with dots between, as `bcdedit /dbgsettings` shows",
-            ));
+        match self {
+            Self::Serial { port, baud } => check_serial("the debugger", *port, *baud),
+            Self::Ieee1394 { channel } if *channel > 62 => {
+                Err(Error::recipe(format!("there is no FireWire channel {channel}")).with_hint("channels are 0 to 62"))
+            }
+            Self::Usb { target } if target.is_empty() => {
+                Err(Error::recipe("debugging over USB needs a name").with_hint("give the name that the debugger uses"))
+            }
+            Self::Net { key, .. } => check_key(key),
+            _ => Ok(()),
         }
-        Ok(())
     }
+}
+
+impl FromStr for DebugTransport {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        const HINT: &str = "write serial[:PORT[,BAUD]], net:IP:PORT:KEY[,BUS], 1394:CHANNEL or usb:NAME";
+        let (method, rest) = text.split_once(':').unwrap_or((text, ""));
+        let bad = |what: String| Error::recipe(what).with_hint(HINT);
+        let needed = |what: &str| match rest {
+            "" => Err(bad(format!("`{method}` needs {what}"))),
+            rest => Ok(rest),
+        };
+        let transport = match method {
+            "serial" if rest.is_empty() => Self::Serial { port: DEBUG_PORT, baud: BAUD },
+            "serial" => {
+                let (port, baud) = serial_port(rest)?;
+                Self::Serial { port, baud }
+            }
+            "net" => {
+                let mut parts = needed("an address and a port: net:10.0.0.1:50000:KEY")?.splitn(3, ':');
+                let host = parts.next().unwrap_or_default();
+                let host = host.parse().map_err(|_| bad(format!("`{host}` is no IPv4 address")))?;
+                let port =
+                    parts.next().ok_or_else(|| bad("`net` needs a port, e.g. 50000, behind the address".into()))?;
+                let port = port.parse().map_err(|_| bad(format!("`{port}` is no UDP port")))?;
+                let key = parts.next().filter(|key| !key.is_empty());
+                let key = key.ok_or_else(|| bad("`net` needs a key of four words with dots between".into()))?;
+                let (key, bus) = key.split_once(',').map_or((key, None), |(key, bus)| (key, Some(bus.to_owned())));
+                Self::Net { host, port, key: key.into(), bus: bus.filter(|bus| !bus.is_empty()) }
+            }
+            "1394" => {
+                let channel = needed("a channel: 1394:10")?;
+                let bad = |_| bad(format!("`{channel}` is no channel; they are 0 to 62"));
+                Self::Ieee1394 { channel: channel.parse().map_err(bad)? }
+            }
+            "usb" => Self::Usb { target: needed("the name that the debugger uses: usb:NAME")?.into() },
+            _ => return Err(bad(format!("`{method}` is not one of serial, net, 1394 and usb"))),
+        };
+        transport.check()?;
+        Ok(transport)
+    }
+}
+
+impl fmt::Display for DebugTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { port, baud } => write!(f, "serial:{port},{baud}"),
+            Self::Ieee1394 { channel } => write!(f, "1394:{channel}"),
+            Self::Usb { target } => write!(f, "usb:{target}"),
+            Self::Net { host, port, key, bus } => {
+                write!(f, "net:{host}:{port}:{key}")?;
+                bus.iter().try_for_each(|bus| write!(f, ",{bus}"))
+            }
+        }
+    }
+}
+
+impl Ems {
+    fn check(self) -> Result<()> {
+        check_serial("Emergency Management Services", self.port, self.baud)
+    }
+}
+
+impl form::Switched for Ems {
+    const ON: Self = Self { port: 1, baud: BAUD };
+}
+
+impl FromStr for Ems {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (port, baud) = serial_port(text)?;
+        let ems = Self { port, baud };
+        ems.check()?;
+        Ok(ems)
+    }
+}
+
+impl fmt::Display for Ems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.port, self.baud)
+    }
+}
+
+form::as_text!(DebugTransport, Ems);
+
+/// `PORT[,BAUD]`; the port may be called COM1.
+fn serial_port(text: &str) -> Result<(u8, u32)> {
+    const HINT: &str = "write PORT or PORT,BAUD: 1,115200";
+    let (port, baud) = text.split_once(',').map_or((text, None), |(port, baud)| (port, Some(baud)));
+    let digits = if port.get(..3).is_some_and(|com| com.eq_ignore_ascii_case("com")) { &port[3..] } else { port };
+    let bad = |what| Error::recipe(what).with_hint(HINT);
+    let port = digits.parse().map_err(|_| bad(format!("`{port}` is no serial port; write 1 for COM1")))?;
+    let number = |baud: &str| baud.parse().map_err(|_| bad(format!("`{baud}` is no speed; 115200 is the usual one")));
+    Ok((port, baud.map_or(Ok(BAUD), number)?))
+}
+
+fn check_serial(what: &str, port: u8, baud: u32) -> Result<()> {
+    if port == 0 || baud == 0 {
+        return Err(Error::recipe(format!("{what} cannot use COM{port} with {baud} bits a second"))
+            .with_hint("ports begin with 1; 115200 is the usual speed"));
+    }
+    Ok(())
+}
+
+/// A key that Windows cannot read would leave the machine without a debugger and without a word.
+fn check_key(key: &str) -> Result<()> {
+    let words: Vec<&str> = key.split('.').collect();
+    let good = |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(word, 36).is_ok();
+    if words.len() != 4 || !words.iter().all(good) {
+        return Err(Error::recipe(format!("`{key}` is not a key for network debugging"))
+            .with_hint("write four words of letters and digits with dots between, as `bcdedit /dbgsettings` shows"));
+    }
+    Ok(())
 }
 
 /// Puts the settings into the BCD template of the image too, so that a later bcdboot on the running machine keeps
@@ -198,10 +338,55 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_windows_cannot_read_are_refused() {
-        for key in ["", "1.2.3", "1.2.3.4.5", "1.2.3.+4", "1.2.3.zzzzzzzzzzzzzz", "1.2.3.ä"] {
-            let error = net(key).apply(&mut BcdStore::default(), &[]).unwrap_err();
-            assert!(error.hint().is_some(), "{key}");
+    fn what_windows_cannot_do_is_refused_with_a_hint() {
+        let debug = |debug| BootSettings { debug: Some(debug), ..BootSettings::default() };
+        let serial = |port| debug(DebugTransport::Serial { port, baud: BAUD });
+        let mut bad = vec![
+            BootSettings { ems: Some(Ems { port: 0, baud: BAUD }), ..BootSettings::default() },
+            BootSettings { ems: Some(Ems { port: 2, baud: BAUD }), ..serial(2) },
+            serial(0),
+            debug(DebugTransport::Ieee1394 { channel: 63 }),
+            debug(DebugTransport::Usb { target: String::new() }),
+        ];
+        bad.extend(["", "1.2.3", "1.2.3.4.5", "1.2.3.+4", "1.2.3.zzzzzzzzzzzzzz", "1.2.3.ä"].map(net));
+        for settings in bad {
+            assert!(settings.check().unwrap_err().hint().is_some(), "{settings:?}");
         }
+        BootSettings { ems: Some(form::Switched::ON), ..serial(2) }.check().unwrap();
+    }
+
+    #[test]
+    fn text_is_read_and_written() {
+        for (text, canonical) in [
+            ("serial", "serial:2,115200"),
+            ("serial:COM1,9600", "serial:1,9600"),
+            ("net:10.0.0.1:50000:1.2.3.4", "net:10.0.0.1:50000:1.2.3.4"),
+            ("net:10.0.0.1:50000:1.2.3.4,0.25.0", "net:10.0.0.1:50000:1.2.3.4,0.25.0"),
+            ("1394:10", "1394:10"),
+            ("usb:a:b,c", "usb:a:b,c"),
+        ] {
+            let debug: DebugTransport = text.parse().unwrap();
+            assert_eq!(debug.to_string(), canonical);
+            assert_eq!(canonical.parse::<DebugTransport>().unwrap(), debug);
+        }
+        for (text, part) in [
+            ("serial:x", "COM1"),
+            ("serial:1,fast", "115200"),
+            ("serial:comé", "COM1"),
+            ("net", "address"),
+            ("net:host:1", "`host`"),
+            ("net:10.0.0.1", "port"),
+            ("net:10.0.0.1:70000", "70000"),
+            ("net:10.0.0.1:50000", "key"),
+            ("1394", "channel"),
+            ("1394:x", "62"),
+            ("usb:", "name"),
+            ("ftp", "serial, net"),
+        ] {
+            let error = text.parse::<DebugTransport>().unwrap_err();
+            assert!(error.message().contains(part) && error.hint().is_some(), "{text}: {error}");
+        }
+        assert_eq!("2".parse::<Ems>().unwrap().to_string(), "2,115200");
+        assert!("0".parse::<Ems>().is_err() && "".parse::<Ems>().is_err());
     }
 }

@@ -164,8 +164,7 @@ fn uefi_gets_copies_a_removable_loader_and_a_store() {
 #[test]
 fn bios_gets_hidden_files_in_the_root() {
     let mbr = PartitionIds::Mbr { signature: 5, system: DiskOffset(1 << 20), windows: DiskOffset(2 << 20) };
-    let settings = BootSettings { hypervisor: true, ..BootSettings::default() };
-    let options = BootOptions { device: BcdDevice::Partition(mbr), settings, ..options(Firmware::Bios) };
+    let options = BootOptions { device: BcdDevice::Partition(mbr), ..options(Firmware::Bios) };
     let plan = plan(&image(), &Blobs, &options).unwrap();
     assert_eq!((file(&plan, "bootmgr").attributes, file(&plan, "BOOTNXT").attributes), (0x27, 0x26));
     assert_eq!(*file(&plan, "bootmgr").bytes, [7; 7]);
@@ -174,7 +173,6 @@ fn bios_gets_hidden_files_in_the_root() {
     let (_, loader) = store.default_entry().unwrap();
     assert_eq!(loader.device(), Some(BootDevice::Mbr { signature: 5, offset: DiskOffset(2 << 20) }));
     assert_eq!(loader.path().unwrap(), r"\Windows\system32\winload.exe");
-    assert_eq!(loader.integer(element::HYPERVISOR_LAUNCH_TYPE), Some(1));
     assert!(!loader.elements.contains_key(&element::ISOLATED_CONTEXT));
     assert_eq!(loader.string(element::LOCALE).unwrap(), "fr-FR");
     let manager = &store.objects[&well_known::BOOTMGR];

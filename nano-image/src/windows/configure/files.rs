@@ -12,7 +12,7 @@ use super::computer_name::upper;
 use super::image::Image;
 use crate::content::{Content, HostFile, WithFiles};
 use crate::error::{Error, Result};
-use crate::types::Utf16Name;
+use crate::types::{Utf16Name, form};
 
 /// Files up to this length are kept in memory, as long as all of them are not longer than [`MAX_SMALL`].
 const SMALL: u64 = 64 << 10;
@@ -66,19 +66,7 @@ impl FromStr for FileCopy {
     }
 }
 
-impl TryFrom<String> for FileCopy {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<FileCopy> for String {
-    fn from(copy: FileCopy) -> Self {
-        copy.to_string()
-    }
-}
+form::as_text!(FileCopy);
 
 impl fmt::Display for FileCopy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

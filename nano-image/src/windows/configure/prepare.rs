@@ -28,6 +28,8 @@ pub struct Prepared {
     pub(super) reg: Vec<RegFile>,
     /// Digests of copied files and registry files.
     identity: Vec<u8>,
+    /// Digest of the password, the answer file and the blob.
+    secrets: Option<[u8; 32]>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -40,9 +42,12 @@ impl MachineConfig {
     pub fn prepare(&self, administrator_password: Option<&Secret>) -> Result<Prepared> {
         self.check()?;
         administrator_password.map_or(Ok(()), accounts::check)?;
+        let mut secrets = Secrets::default();
+        administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
         let mut answer = match &self.unattend {
             Some(path) => {
                 let bytes = read_file(path, unattend::MAX_LEN, "an answer file")?;
+                secrets.add("unattend", &bytes);
                 AnswerFile::parse(&bytes).map_err(|error| error.with_path(path))?
             }
             None => AnswerFile::empty(),
@@ -57,6 +62,7 @@ impl MachineConfig {
             Some(path) => {
                 domain::check_conflict(&answer).map_err(in_file)?;
                 let bytes = read_file(path, domain::MAX_LEN, "a domain-join blob")?;
+                secrets.add("domain-blob", &bytes);
                 Some(Secret::new(domain::read_blob(&bytes).map_err(|error| error.with_path(path))?))
             }
             None => None,
@@ -76,7 +82,8 @@ impl MachineConfig {
             reg.push(RegFile::parse(&bytes).map_err(|error| error.with_path(path))?);
         }
         let (config, password) = (self.clone(), administrator_password.cloned());
-        Ok(Prepared { config, password, name, answer, blob, commands, copies, reg, identity, warnings })
+        let secrets = secrets.digest();
+        Ok(Prepared { config, password, name, answer, blob, commands, copies, reg, identity, secrets, warnings })
     }
 
     fn check_time_zone(&self, answer: &AnswerFile) -> Result<()> {
@@ -148,6 +155,24 @@ impl MachineConfig {
     }
 }
 
+/// Digests what may hold a password.
+#[derive(Default)]
+struct Secrets(Option<Sha256>);
+
+impl Secrets {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        let hash = self.0.get_or_insert_default();
+        for part in [name.as_bytes(), bytes] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+
+    fn digest(self) -> Option<[u8; 32]> {
+        self.0.map(|hash| hash.finalize().into())
+    }
+}
+
 impl Prepared {
     /// Takes what the answer file wants to be installed or removed, to do it. [`apply`](Self::apply) warns of what is
     /// not taken.
@@ -155,10 +180,16 @@ impl Prepared {
         std::mem::take(&mut self.answer.packages)
     }
 
-    /// What decides the bytes of the image beside [`MachineConfig::canonical`]: digests of copied files and registry
+    /// What decides the bytes of the image beside the configuration itself: digests of copied files and registry
     /// files, in order; empty without any.
     pub fn identity(&self) -> &[u8] {
         &self.identity
+    }
+
+    /// Digest of what may hold a password: it decides bytes too, but must not be told, so nothing is derived from it but
+    /// by a slow, keyed digest.
+    pub fn secrets(&self) -> Option<[u8; 32]> {
+        self.secrets
     }
 
     /// The store that reads the blobs of the image once this is applied: `store`, and large files that are copied.

@@ -9,6 +9,7 @@ use super::files::same;
 
 /// Edition of Windows Server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Edition {
     /// Standard.
@@ -28,6 +29,7 @@ impl fmt::Display for Edition {
 
 /// What the image will run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Deployment {
     /// A virtual machine: its drivers are in the Guest package.

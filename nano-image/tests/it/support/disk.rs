@@ -8,9 +8,11 @@ use std::sync::Arc;
 use nano_image::Seed;
 use nano_image::content::{Extent, ReadAt};
 use nano_image::disk::{self, Container, FileOutput, Format, Output, StreamOutput, Subformat, gpt};
+use nano_image::identity::Identity;
 use nano_image::types::{ByteSize, DiskOffset, FileTime};
 
 pub const SEED: Seed = Seed::from_bytes([7; 32]);
+pub const IDENTITY: Identity = Identity { disk: SEED, bytes: SEED };
 
 pub fn time() -> FileTime {
     FileTime::from_unix_seconds(1_468_627_200)
@@ -68,7 +70,7 @@ impl Disk {
     }
 
     pub fn lay_out(&self, format: Format) -> Container {
-        Container::lay_out(format, self.size, &self.used(), &SEED, time()).unwrap()
+        Container::lay_out(format, self.size, &self.used(), &IDENTITY, time()).unwrap()
     }
 
     pub fn write(&self, container: &Container, output: &mut dyn Output) {

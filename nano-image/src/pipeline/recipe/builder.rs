@@ -1,0 +1,154 @@
+//! A recipe in the making.
+
+use super::{BcdDevice, Choices, Firmware, Recipe};
+use crate::error::Result;
+use crate::identity::Seed;
+use crate::types::ByteSize;
+use crate::windows::boot::BootSettings;
+use crate::windows::compact::Compact;
+use crate::windows::configure::{MachineConfig, Secret};
+use crate::windows::media::{Deployment, Edition, Role};
+
+/// Chains the choices of a [`Recipe`].
+#[derive(Clone, Debug)]
+pub struct RecipeBuilder {
+    choices: Choices,
+    administrator_password: Option<Secret>,
+}
+
+impl RecipeBuilder {
+    pub(super) fn of(choices: Choices) -> Self {
+        Self { choices, administrator_password: None }
+    }
+
+    /// Edition of Windows Server, which chooses the image.
+    pub fn edition(mut self, edition: Edition) -> Self {
+        self.choices.edition = Some(edition);
+        self
+    }
+
+    /// What the image will run on: adds its package.
+    pub fn deployment(mut self, deployment: Deployment) -> Self {
+        self.choices.deployment = Some(deployment);
+        self
+    }
+
+    /// Adds the package of a role.
+    pub fn role(mut self, role: Role) -> Self {
+        *match role {
+            Role::Storage => &mut self.choices.storage,
+            Role::Compute => &mut self.choices.compute,
+            Role::Defender => &mut self.choices.defender,
+            Role::Clustering => &mut self.choices.clustering,
+            Role::OemDrivers => &mut self.choices.oem_drivers,
+            Role::Containers => &mut self.choices.containers,
+        } = true;
+        self
+    }
+
+    /// Adds a package of the media, by name; see [`Media::package`](crate::Media::package).
+    pub fn package(mut self, name: impl Into<String>) -> Self {
+        self.choices.package.push(name.into());
+        self
+    }
+
+    /// Installs an update of a package that is not installed without a choice, by name.
+    pub fn feature(mut self, name: impl Into<String>) -> Self {
+        self.choices.feature.push(name.into());
+        self
+    }
+
+    /// Makes it an error if something of a package cannot be applied.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.choices.strict = strict;
+        self
+    }
+
+    /// Size of the virtual disk.
+    pub fn disk_size(mut self, size: ByteSize) -> Self {
+        self.choices.size = size;
+        self
+    }
+
+    /// Firmware of the machine.
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.choices.firmware = firmware;
+        self
+    }
+
+    /// Size of the EFI system partition.
+    pub fn esp_size(mut self, size: ByteSize) -> Self {
+        self.choices.esp_size = size;
+        self
+    }
+
+    /// Cluster size of the Windows volume: 4–64 KiB.
+    pub fn cluster_size(mut self, size: ByteSize) -> Self {
+        self.choices.cluster_size = Some(size);
+        self
+    }
+
+    /// Compresses the files of the Windows volume (Compact OS).
+    pub fn compact(mut self, compact: Compact) -> Self {
+        self.choices.compact = Some(compact);
+        self
+    }
+
+    /// Label of the Windows volume, at most 32 characters.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.choices.label = label.into();
+        self
+    }
+
+    /// How boot entries name the partition that they start from.
+    pub fn bcd_device(mut self, device: BcdDevice) -> Self {
+        self.choices.bcd_device = device;
+        self
+    }
+
+    /// Times of what the build makes.
+    pub fn timestamp(mut self, unix_seconds: u64) -> Self {
+        self.choices.timestamp = Some(unix_seconds);
+        self
+    }
+
+    /// Where all identifiers come from, instead of recipe and sources: images of the same inputs that meet on one host
+    /// must differ.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.choices.seed = Some(seed);
+        self
+    }
+
+    /// Name, answer file, addresses, files and registry of the machine.
+    pub fn machine(mut self, machine: MachineConfig) -> Self {
+        self.choices.machine = machine;
+        self
+    }
+
+    /// Name of the machine: 1 to 15 characters, or `*` to let Windows choose at first boot.
+    pub fn computer_name(mut self, name: impl Into<String>) -> Self {
+        self.choices.machine.computer_name = Some(name.into());
+        self
+    }
+
+    /// Password of the administrator.
+    pub fn administrator_password(mut self, password: Secret) -> Self {
+        self.administrator_password = Some(password);
+        self
+    }
+
+    /// Debugging, emergency management and test signing.
+    pub fn boot(mut self, boot: BootSettings) -> Self {
+        self.choices.boot = boot;
+        self
+    }
+
+    /// Checks the recipe; no file is touched.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit or itself.
+    pub fn build(self) -> Result<Recipe> {
+        let recipe = Recipe::try_from(self.choices)?;
+        Ok(Recipe { administrator_password: self.administrator_password, ..recipe })
+    }
+}

@@ -1,0 +1,179 @@
+//! What the identifiers of an image come from.
+//!
+//! They say one of two things. *The same disk*: GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk;
+//! all come from the seed, which is the recipe's or a digest of a text that tells recipe and sources. *The same
+//! bytes*: what a differencing disk knows its parent by; it comes from a digest of all that makes the bytes, with the
+//! secrets that the seed leaves out.
+
+use std::fmt::{Display, Write};
+
+use pbkdf2::pbkdf2_hmac;
+use sha2::{Digest, Sha256};
+
+use super::recipe::{BcdDevice, Firmware, Recipe};
+use crate::identity::{Identity, Seed};
+use crate::report::LAYOUT_VERSION;
+use crate::tree::{CompactSource, FileTree, NodeId};
+use crate::types::{ByteSize, FileTime};
+use crate::windows::compact::Compact;
+use crate::windows::configure::RemoteManagement;
+
+/// Rounds of the digest of secrets: an identifier is public, and who guesses at a password with it pays for each guess.
+const SECRET_ROUNDS: u32 = 20_000;
+
+/// Digests of what an image is made of; empty for nothing.
+#[derive(Default)]
+pub(super) struct Inputs {
+    /// Of the metadata of the source image, which name the contents of every file by their digests.
+    pub image: Vec<u8>,
+    /// Of copied files and registry files.
+    pub files: Vec<u8>,
+    /// Of packages, updates and features.
+    pub packages: Vec<u8>,
+    pub drivers: Vec<u8>,
+}
+
+/// What else decides bytes, but is not told by a seed.
+pub(super) struct Decisive<'a> {
+    /// The time of what the build makes.
+    pub time: FileTime,
+    /// Architecture, version and language of Windows, as the source names them.
+    pub windows: &'a str,
+    /// Digest of password, answer file and the like.
+    pub secrets: Option<[u8; 32]>,
+    /// The finished tree.
+    pub tree: &'a FileTree,
+}
+
+/// The seed that recipe and inputs give.
+pub(super) fn derive(recipe: &Recipe, inputs: &Inputs) -> Seed {
+    digest(text(recipe, inputs).as_bytes())
+}
+
+/// The identifiers of an image with this `seed`; `derived` is what [`derive`] gives for it.
+pub(super) fn identity(seed: Seed, derived: Seed, decisive: &Decisive<'_>) -> Identity {
+    let mut lines = Lines::new("nano-image bytes 1");
+    lines.add("layout", LAYOUT_VERSION);
+    lines.add("seed", seed);
+    lines.add("derived", derived);
+    lines.add("time", decisive.time.0);
+    lines.add("windows", decisive.windows);
+    lines.add("compact", compressed_forms(decisive.tree));
+    if let Some(secrets) = decisive.secrets {
+        let mut digest = [0; 32];
+        pbkdf2_hmac::<Sha256>(&secrets, lines.0.as_bytes(), SECRET_ROUNDS, &mut digest);
+        lines.add("secrets", Seed::from_bytes(digest));
+    }
+    Identity { disk: seed, bytes: digest(lines.0.as_bytes()) }
+}
+
+/// Which form each compact file has: a source may have the same files in other forms.
+fn compressed_forms(tree: &FileTree) -> Seed {
+    let mut hash = Sha256::new();
+    for number in 0..tree.node_count() as u32 {
+        if let Some(compact) = &tree[NodeId(number)].compact {
+            let len = match &compact.source {
+                CompactSource::Copy { len, .. } => *len,
+                CompactSource::Made(content) => content.len(),
+            };
+            hash.update(number.to_le_bytes());
+            hash.update((compact.algorithm as u32).to_le_bytes());
+            hash.update(len.to_le_bytes());
+        }
+    }
+    Seed::from_bytes(hash.finalize().into())
+}
+
+/// Recipe and inputs as text: a line for each choice that is not the default, so that a new choice changes no seed. It
+/// has no path of a file, and nothing of a secret but that there is one.
+fn text(recipe: &Recipe, inputs: &Inputs) -> String {
+    let mut lines = Lines::new("nano-image recipe 2");
+    add_disk(&mut lines, recipe);
+    add_machine(&mut lines, recipe);
+    let boot = recipe.boot();
+    lines.add_some("debug", boot.debug.as_ref());
+    lines.add_some("ems", boot.ems);
+    lines.add_if("test-signing", boot.test_signing);
+    for (name, input) in [
+        ("source", &inputs.image),
+        ("files", &inputs.files),
+        ("packages", &inputs.packages),
+        ("drivers", &inputs.drivers),
+    ] {
+        lines.add_some(name, (!input.is_empty()).then(|| digest(input)));
+    }
+    lines.0
+}
+
+fn add_disk(lines: &mut Lines, recipe: &Recipe) {
+    let other = |size: ByteSize, default: ByteSize| (size != default).then_some(size.bytes());
+    lines.add_some("size", other(recipe.disk_size(), ByteSize::gib(4)));
+    lines.add_some("firmware", (recipe.firmware() == Firmware::Bios).then_some("bios"));
+    lines.add_some("esp-size", other(recipe.esp_size(), ByteSize::mib(100)));
+    lines.add_some("cluster-size", recipe.cluster_size().map(ByteSize::bytes));
+    let compact = recipe.compact().map(|compact| match compact {
+        Compact::Copy => "copy",
+        Compact::Xpress4k => "xpress4k",
+        Compact::Xpress8k => "xpress8k",
+        Compact::Xpress16k => "xpress16k",
+        Compact::Lzx => "lzx",
+    });
+    lines.add_some("compact", compact);
+    lines.add_some("label", (recipe.label() != "Windows").then_some(recipe.label()));
+    lines.add_some("bcd-device", (recipe.bcd_device() == BcdDevice::Locate).then_some("locate"));
+    lines.add_some("timestamp", recipe.timestamp());
+}
+
+fn add_machine(lines: &mut Lines, recipe: &Recipe) {
+    let machine = recipe.machine();
+    lines.add_some("computer-name", machine.computer_name.as_ref());
+    lines.add_if("name-in-specialize", machine.name_in_specialize);
+    lines.add_if("unattend", machine.unattend.is_some());
+    lines.add_if("domain-blob", machine.domain_blob.is_some());
+    lines.add_some("interface", machine.interface.as_ref());
+    lines.add_some("ipv4-address", machine.ipv4_address.as_ref());
+    lines.add_some("ipv4-mask", machine.ipv4_mask);
+    lines.add_some("ipv4-gateway", machine.ipv4_gateway);
+    machine.ipv4_dns.iter().for_each(|server| lines.add("ipv4-dns", server));
+    lines.add_some("ipv6-address", machine.ipv6_address.as_ref());
+    machine.ipv6_dns.iter().for_each(|server| lines.add("ipv6-dns", server));
+    let management = machine.remote_management.map(|how| match how {
+        RemoteManagement::Offline => "offline",
+        RemoteManagement::Script => "script",
+    });
+    lines.add_some("remote-management", management);
+    machine.setup_command.iter().for_each(|command| lines.add("setup-command", command));
+    lines.add_some("time-zone", machine.time_zone.as_ref());
+    lines.add_some("locale", machine.locale.as_ref());
+}
+
+fn digest(bytes: &[u8]) -> Seed {
+    Seed::from_bytes(Sha256::digest(bytes).into())
+}
+
+/// Lines of `name length:value`; the length tells where a value ends, whatever is in it.
+struct Lines(String);
+
+impl Lines {
+    fn new(title: &str) -> Self {
+        Self(format!("{title}\n"))
+    }
+
+    fn add(&mut self, name: &str, value: impl Display) {
+        let value = value.to_string();
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.0, "{name} {}:{value}", value.len());
+    }
+
+    fn add_some(&mut self, name: &str, value: Option<impl Display>) {
+        value.into_iter().for_each(|value| self.add(name, value));
+    }
+
+    fn add_if(&mut self, name: &str, is_on: bool) {
+        self.add_some(name, is_on.then_some(true));
+    }
+}
+
+#[cfg(test)]
+#[path = "seed/tests.rs"]
+mod tests;
