@@ -3,4 +3,5 @@
 pub mod cab;
 pub mod delta;
 pub mod iso;
+pub mod update;
 pub mod wim;

@@ -31,6 +31,11 @@ impl Scratch {
         Err(Error::io("create a scratch file in", folder, io::ErrorKind::AlreadyExists.into()))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes `bytes` at `offset`.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         write_all_at(&self.file, bytes, offset).map_err(|error| Error::io("write the scratch file", &self.path, error))
@@ -75,6 +80,7 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()
 }
 
 /// Where the bytes of a made blob are.
+#[derive(Clone)]
 pub(crate) enum Made {
     /// In memory.
     Memory(Arc<[u8]>),
@@ -88,12 +94,12 @@ pub(crate) struct WithMade {
     /// Number of the first made blob. The store may have numbers before and after the made ones.
     first: u32,
     blobs: Vec<Made>,
-    scratch: Option<Scratch>,
+    scratch: Option<Arc<Scratch>>,
 }
 
 impl WithMade {
     /// `inner` with `blobs` from the number `first` on.
-    pub fn new(inner: Arc<dyn BlobStore>, first: u32, blobs: Vec<Made>, scratch: Option<Scratch>) -> Self {
+    pub fn new(inner: Arc<dyn BlobStore>, first: u32, blobs: Vec<Made>, scratch: Option<Arc<Scratch>>) -> Self {
         Self { inner, first, blobs, scratch }
     }
 
@@ -128,7 +134,8 @@ impl WithMade {
 }
 
 impl Made {
-    fn len(&self) -> u64 {
+    /// Its length in bytes.
+    pub fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::Scratch(extent) => extent.len,
@@ -222,7 +229,7 @@ mod tests {
             Made::Scratch(Extent { start: 7, len: big.len() as u64 }),
             Made::Memory(Arc::from([])),
         ];
-        let store = WithMade::new(Arc::new(Numbers), 10, blobs, Some(scratch));
+        let store = WithMade::new(Arc::new(Numbers), 10, blobs, Some(Arc::new(scratch)));
         let ids = [3, 9, 10, 11, 11, 12, 13, 1 << 31].map(BlobId);
         let mut got = vec![Vec::new(); ids.len()];
         store

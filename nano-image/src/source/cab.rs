@@ -13,6 +13,7 @@ mod lzx;
 mod open;
 mod read;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,6 +146,17 @@ impl Cabinet {
     /// [`Unsupported`](crate::ErrorKind::Unsupported), before the first piece, if a wanted file is compressed with
     /// Quantum; [`Corrupt`](crate::ErrorKind::Corrupt) says which block is broken; errors of `sink` are passed on.
     pub fn extract(&self, wanted: &dyn Fn(&CabFile) -> bool, sink: &mut BlobSink<'_>) -> Result<()> {
-        read::extract(self, wanted, sink)
+        let files = self.files.iter().enumerate();
+        read::extract(self, &files.filter(|(_, file)| wanted(file)).collect::<Vec<_>>(), sink)
+    }
+
+    /// [`extract`](Self::extract) for files by their indexes.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn extract_indexes(&self, wanted: &BTreeSet<usize>, sink: &mut BlobSink<'_>) -> Result<()> {
+        let files = wanted.iter().filter_map(|index| Some((*index, self.files.get(*index)?)));
+        read::extract(self, &files.collect::<Vec<_>>(), sink)
     }
 }

@@ -1,11 +1,13 @@
 //! Packages: what Windows adds to an image with `dism /add-package`, done offline.
 //!
-//! Each cabinet is decompressed once ([`payload`], [`cabinet`]); then it is decided what is installed
-//! ([`resolve`](resolve())), put into the image ([`apply`](apply())) and noted for the servicing stack
+//! Cabinets are opened, however they are packed ([`cabinet`]); it is decided what is installed ([`resolve`](resolve())).
+//! The files of that are made ([`payload`]), put into the image ([`apply`](apply())) and noted for the servicing stack
 //! ([`record`](record())).
 
 pub mod apply;
+mod base;
 pub mod cabinet;
+mod files;
 pub mod identity;
 pub mod installed;
 mod macros;
@@ -16,6 +18,7 @@ pub mod payload;
 pub mod record;
 pub mod resolve;
 mod sddl;
+mod spool;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -23,7 +26,8 @@ mod tests;
 mod xml;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::content::BlobStore;
 use crate::error::{Error, Result};
@@ -32,12 +36,19 @@ use crate::report::InstallReport;
 use crate::tree::FileTree;
 use crate::types::FileTime;
 use apply::apply;
+use base::Bases;
+use cabinet::{Dictionary, Opened, PackageCabinet};
+use files::Unpacked;
 use installed::Installed;
 use payload::Payload;
 use record::{Recorded, record};
-use resolve::{Given, resolve};
+use resolve::{Given, Resolution, resolve};
+use spool::Spool;
 
 pub use cabinet::CabinetSource;
+
+/// Bytes of packages that stay in memory.
+const MEMORY: u64 = 64 << 20;
 
 /// Packages to install.
 #[derive(Clone, Debug, Default)]
@@ -80,38 +91,118 @@ pub fn install(
     options: &InstallOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<InstallReport> {
-    let installed = Installed::read(tree, &**store)?;
-    let mut sources = cabinet::unpack(&what.cabinets, options.scratch)?;
-    let first_servicing = sources.len();
-    sources.extend(cabinet::unpack(&what.servicing, options.scratch)?);
-    let (raws, payload) = Payload::read(&sources, store.clone(), options.scratch, observer)?;
-    let dictionary = match raws.iter().any(cabinet::Raw::is_compressed) {
-        true => installed::dictionary(tree, &**store)?,
-        false => Vec::new(),
+    let spool = Arc::new(Spool::new(options.scratch, MEMORY));
+    let cabinets = open(what, &spool, observer)?;
+    let is_stack = |(cabinet, is_servicing): &(Opened, bool)| *is_servicing && cabinet.is_stack();
+    let (first, then): (Vec<_>, Vec<_>) = match cabinets.iter().any(is_stack) {
+        // What comes after a new servicing stack is read with it.
+        true => cabinets.into_iter().partition(|one| !one.1 || is_stack(one)),
+        false => (cabinets, Vec::new()),
     };
-    let parse = raws.into_iter().zip(&sources).map(|(raw, source)| raw.parse(&source.path, &dictionary));
-    let cabinets = parse.collect::<Result<Vec<_>>>()?;
-    let given = cabinets.iter().enumerate();
-    let given: Vec<Given<'_>> =
-        given.map(|(index, cabinet)| Given { cabinet, servicing: index >= first_servicing }).collect();
-    let resolution = resolve(&given, &what.features, &installed, options.architecture)?;
-    if observer.cancelled() {
-        return Err(Error::cancelled());
-    }
-    let mut report = apply(tree, store, &payload, &resolution, options, observer)?;
-    for (done, package) in report.packages.iter_mut().zip(&resolution.packages) {
-        done.part_of = package.owner.map(|owner| resolution.packages[owner].identity().package_id());
-    }
-    report.warnings.extend(resolution.notes.iter().cloned());
-    if resolution.packages.is_empty() {
-        return Ok(report);
-    }
-    match record(tree, &**store, &resolution, options.time)? {
-        Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = 2),
-        Recorded::NotAtAll(why) => report.warnings.push(format!(
-            "the packages are installed, but not noted in the image's component store, so that its servicing tools do \
-             not know of them: {why}"
-        )),
+    let mut stage = Stage { spool: &spool, next: payload::FIRST, options, observer };
+    let mut report = stage.install(tree, store, first, &what.features)?;
+    if !then.is_empty() {
+        let more = stage.install(tree, store, then, &[])?;
+        report.packages.extend(more.packages);
+        report.warnings.extend(more.warnings);
     }
     Ok(report)
+}
+
+/// Opens all cabinets, several at a time: those of packages as given, then those of updates in the order of their
+/// names, so that the image does not depend on the order in which they are given. Beside each is whether it is one of
+/// an update.
+fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<Vec<(Opened, bool)>> {
+    let mut cabinets: Vec<(Unpacked, bool)> = Vec::new();
+    for (sources, is_servicing) in [(&what.cabinets, false), (&what.servicing, true)] {
+        cabinets.extend(cabinet::unpack(sources, spool)?.into_iter().map(|cabinet| (cabinet, is_servicing)));
+    }
+    let is_servicing: Vec<bool> = cabinets.iter().map(|(_, is_servicing)| *is_servicing).collect();
+    let waiting: Vec<_> = cabinets.into_iter().map(|cabinet| Mutex::new((Some(cabinet), None))).collect();
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(waiting.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(one) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut one = one.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some((cabinet, is_servicing)) = one.0.take().filter(|_| !observer.cancelled()) {
+                        one.1 = Some(Opened::read(cabinet, spool.clone(), !is_servicing));
+                    }
+                }
+            });
+        }
+    });
+    let mut opened = Vec::new();
+    for (one, is_servicing) in waiting.into_iter().zip(is_servicing) {
+        let result = one.into_inner().unwrap_or_else(PoisonError::into_inner).1;
+        opened.push((result.unwrap_or_else(|| Err(Error::cancelled()))?, is_servicing));
+    }
+    let first = opened.iter().filter(|(_, is_servicing)| !is_servicing).count();
+    opened[first..].sort_by_key(|(cabinet, _)| cabinet.id());
+    Ok(opened)
+}
+
+/// What is installed at once: with what the image has before.
+struct Stage<'a> {
+    spool: &'a Arc<Spool>,
+    /// Number of the next file that is made.
+    next: u32,
+    options: &'a InstallOptions<'a>,
+    observer: &'a dyn Observer,
+}
+
+impl Stage<'_> {
+    fn install(
+        &mut self,
+        tree: &mut FileTree,
+        store: &mut Arc<dyn BlobStore>,
+        cabinets: Vec<(Opened, bool)>,
+        features: &[String],
+    ) -> Result<InstallReport> {
+        let (resolution, payload) = self.prepare(tree, store, cabinets, features)?;
+        self.next = payload.next;
+        let options = self.options;
+        let mut report = apply(tree, store, &payload, &resolution, options, self.observer)?;
+        for (done, package) in report.packages.iter_mut().zip(&resolution.packages) {
+            done.part_of = package.owner.map(|owner| resolution.packages[owner].identity().package_id());
+        }
+        report.warnings.extend(resolution.notes.iter().cloned());
+        if resolution.packages.is_empty() {
+            return Ok(report);
+        }
+        match record(tree, &**store, &resolution, options.time)? {
+            Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = 2),
+            Recorded::NotAtAll(why) => report.warnings.push(format!(
+                "the packages are installed, but not noted in the image's component store, so that its servicing tools \
+                 do not know of them: {why}"
+            )),
+        }
+        Ok(report)
+    }
+
+    /// Decides what is installed, and makes its files.
+    fn prepare(
+        &self,
+        tree: &FileTree,
+        store: &Arc<dyn BlobStore>,
+        cabinets: Vec<(Opened, bool)>,
+        features: &[String],
+    ) -> Result<(Resolution, Payload)> {
+        let installed = Installed::read(tree, &**store)?;
+        let dictionary = Dictionary::new(|| installed::dictionary(tree, &**store));
+        let servicing: Vec<bool> = cabinets.iter().map(|(_, is_servicing)| *is_servicing).collect();
+        let cabinets: Vec<PackageCabinet<'_>> =
+            cabinets.into_iter().map(|(opened, _)| PackageCabinet::new(opened, &dictionary)).collect();
+        let given = cabinets.iter().zip(servicing);
+        let given: Vec<Given<'_>> = given.map(|(cabinet, servicing)| Given { cabinet, servicing }).collect();
+        let resolution = resolve(&given, features, &installed, self.options.architecture)?;
+        if self.observer.cancelled() {
+            return Err(Error::cancelled());
+        }
+        let bases = Bases::new(tree, &**store);
+        let numbered = (store.clone(), self.next);
+        let payload = Payload::make(&cabinets, &resolution, &bases, self.spool, numbered, self.observer)?;
+        Ok((resolution, payload))
+    }
 }

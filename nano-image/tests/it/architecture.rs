@@ -22,7 +22,7 @@ const NEIGHBOURS: [&str; 2] = ["error", "types"];
 
 /// Parts of a room that know nothing of each other; what they share lies beside them in the room.
 const PARTS: [(&str, &[&str]); 3] = [
-    ("source", &["wim", "iso", "cab", "delta"]),
+    ("source", &["wim", "iso", "cab", "delta", "update"]),
     ("volume", &["ntfs", "fat"]),
     ("disk", &["gpt", "mbr", "vhd", "vhdx"]),
 ];

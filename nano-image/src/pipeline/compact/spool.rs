@@ -48,6 +48,6 @@ impl Writer {
 
     /// The store that has the blobs of `inner`, and those written here from the number `first` on.
     pub fn finish(self, inner: Arc<dyn BlobStore>, first: u32) -> WithMade {
-        WithMade::new(inner, first, self.blobs, Some(self.scratch))
+        WithMade::new(inner, first, self.blobs, Some(self.scratch.into()))
     }
 }

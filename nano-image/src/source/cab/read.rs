@@ -8,9 +8,8 @@ use crate::content::BlobSink;
 use crate::error::{Error, Result};
 
 /// See [`Cabinet::extract`].
-pub(super) fn extract(cabinet: &Cabinet, wanted: &dyn Fn(&CabFile) -> bool, sink: &mut BlobSink<'_>) -> Result<()> {
+pub(super) fn extract(cabinet: &Cabinet, wanted: &[(usize, &CabFile)], sink: &mut BlobSink<'_>) -> Result<()> {
     let path = &cabinet.parts[0].path;
-    let wanted: Vec<(usize, &CabFile)> = cabinet.files.iter().enumerate().filter(|(_, file)| wanted(file)).collect();
     if let Some((_, file)) = wanted.iter().find(|(_, file)| cabinet.folders[file.folder].method == Method::Quantum) {
         let message = format!("file `{}` is compressed with Quantum", file.name);
         return Err(Error::unsupported(message).with_path(path).with_hint("repack the cabinet with MSZIP or LZX"));

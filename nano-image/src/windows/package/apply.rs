@@ -64,7 +64,7 @@ pub fn apply(
             }
             part.apply_files(&mut target, &mut done).map_err(|error| part.explain(error))?;
         }
-        for part in parts.iter().filter(|part| !part.component.staged) {
+        for part in parts.iter().filter(|part| part.component.is_in_use()) {
             part.apply_settings(&mut target, &mut done).map_err(|error| part.explain(error))?;
         }
         add_package_files(&mut target, package, &mut done)?;
@@ -181,7 +181,7 @@ impl<'a> Part<'a> {
         done.components += 1;
         let manifest = format!(r"{STORE}\Manifests\{}.manifest", self.key_form);
         done.bytes_added += target.add(&manifest, Content::Bytes(self.component.manifest.stored.clone()))?;
-        let is_installed = !self.component.staged && !self.is_foreign;
+        let is_installed = self.component.is_in_use() && !self.is_foreign;
         if is_installed {
             self.make_directories(target, done)?;
         }

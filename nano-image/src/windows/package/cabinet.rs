@@ -1,32 +1,36 @@
-//! Package cabinets: what is in them, read in one pass.
+//! Package cabinets: what is in them, read as it is asked for.
 //!
-//! A cabinet holds the description of a package (`update.mum`) and of the packages in it, their catalogs, a manifest
-//! for each component, and the files of components in folders of the manifests' names. Descriptions, catalogs and
-//! manifests stay in memory; everything else goes to a [`PayloadSink`] as it is decompressed.
+//! A package is a description (`update.mum`) and those of the packages in it, their catalogs, a manifest for each
+//! component, and the files of components in folders of the manifests' names. An update has tens of thousands of
+//! descriptions, of which an image needs few: each is found by the name of its file, and read then.
 
 mod classify;
 mod msu;
+mod wim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::files::{Files, Unpacked};
 use super::identity::AssemblyIdentity;
 use super::manifest::Manifest;
 use super::mum::Package;
+use super::spool::Spool;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
-use crate::source::cab::{CabFile, Cabinet};
-use crate::source::delta;
-use classify::{Kind, Part};
+use crate::source::{delta, update};
+use classify::Part;
 
-pub use msu::unpack;
+pub(super) use msu::unpack;
 
-/// Descriptions, catalogs and manifests of one cabinet, in bytes in all; the largest known ones have some 100 MB.
+/// Descriptions, catalogs and manifests of one cabinet that are read at once without a scratch folder, in bytes.
 const MAX_METADATA: u64 = 512 << 20;
+/// What manifests of the servicing stack have in their names.
+const STACK: &str = "_microsoft-windows-servicingstack_";
 
 /// A `.cab` or `.msu` file to install.
 #[derive(Clone)]
@@ -55,21 +59,43 @@ impl CabinetSource {
     }
 }
 
-/// Takes the files of components while a cabinet is decompressed.
-pub trait PayloadSink {
-    /// A file of `len` bytes begins. Its path is as in the cabinet, with `\` and without one at the start:
-    /// `<key form>\<source name>`.
-    fn begin(&mut self, path: &str, len: u64) -> Result<()>;
+/// The dictionary of compressed manifests, which is read when the first one is met.
+pub struct Dictionary<'a> {
+    read: Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>,
+    bytes: OnceLock<Vec<u8>>,
+}
 
-    /// The next bytes of it.
-    fn append(&mut self, bytes: &[u8]) -> Result<()>;
+impl<'a> Dictionary<'a> {
+    /// What `read` gives.
+    pub fn new(read: impl Fn() -> Result<Vec<u8>> + Send + Sync + 'a) -> Self {
+        Self { read: Box::new(read), bytes: OnceLock::new() }
+    }
+
+    /// The text of a manifest file and what it says.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Unsupported`](crate::ErrorKind::Unsupported), and those of the
+    /// dictionary.
+    pub fn parse(&self, stored: &[u8]) -> Result<(Manifest, [u8; 32])> {
+        let dictionary = if delta::is_compressed(stored) { self.get()? } else { &[] };
+        let text = delta::expand_manifest(stored, dictionary)?;
+        Ok((Manifest::parse(&text)?, Sha256::digest(&text).into()))
+    }
+
+    fn get(&self) -> Result<&[u8]> {
+        if self.bytes.get().is_none() {
+            // Another thread may have been quicker, with the same bytes.
+            let _ = self.bytes.set((self.read)()?);
+        }
+        Ok(self.bytes.get().map_or(&[], Vec::as_slice))
+    }
 }
 
 /// What a package cabinet says of itself, without its components.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The packages in it: the one that it is made for, and then those inside of that, in the order of the cabinet.
+    /// The packages in it: the one that it is made for, and then those inside of that, in the order of their names.
     pub packages: Vec<Package>,
     /// Files of components.
     pub files: u64,
@@ -83,29 +109,38 @@ pub struct Summary {
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are no packages,
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones.
 pub fn summary(source: &CabinetSource) -> Result<Summary> {
-    let cabinet = open(source)?;
-    let parts = cabinet.files().iter().map(|file| (file, Part::of(file)));
-    let (mut files, mut payload_len) = (0, 0);
-    for (file, part) in parts {
-        if part == Part::Payload {
-            (files, payload_len) = (files + 1, payload_len + u64::from(file.size));
-        }
+    let spool = Arc::new(Spool::new(None, MAX_METADATA));
+    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?)
+        .map_err(|_| Error::unsupported("an update of several packages").with_path(&source.path))?;
+    let cabinet = Opened::read(package, spool, false)?;
+    let (files, payload_len) = cabinet.files.payload_len();
+    let (mut packages, root) = (Vec::new(), cabinet.root.package.clone());
+    for id in cabinet.packages.keys() {
+        packages.extend(cabinet.package(id)?.map(|mum| mum.package.clone()));
     }
-    let mut raw = Raw::default();
-    raw.read(&cabinet, &|part| part == Part::Description, None)?;
-    let packages = raw.packages(&source.path)?.into_iter().map(|mum| mum.package).collect();
+    packages.retain(|package| *package != root);
+    packages.insert(0, root);
     Ok(Summary { packages, files, payload_len })
 }
 
-/// A package cabinet that is read and understood.
-#[derive(Debug)]
-pub struct PackageCabinet {
-    /// What messages call it.
-    pub path: PathBuf,
-    /// The packages in it; the first is the one that the cabinet is made for.
-    pub packages: Vec<Arc<Mum>>,
-    /// Components by their [key form](AssemblyIdentity::key_form).
-    manifests: BTreeMap<String, Arc<StoredManifest>>,
+/// A package cabinet whose names are known.
+pub(super) struct Opened {
+    pub files: Files,
+    /// The package that it is made for.
+    root: Arc<Mum>,
+    /// Names without ending of the descriptions, by package identifier in lower case.
+    packages: BTreeMap<String, (AssemblyIdentity, String)>,
+    /// Names without ending of manifests, by the hash at their end, which tells components apart.
+    manifests: BTreeMap<String, String>,
+    /// The same names in order.
+    stems: BTreeSet<String>,
+}
+
+/// A package cabinet, whose packages and components are read when they are asked for.
+pub struct PackageCabinet<'a> {
+    opened: Opened,
+    dictionary: &'a Dictionary<'a>,
+    parsed: Mutex<BTreeMap<String, Arc<StoredManifest>>>,
 }
 
 /// A package's description and catalog.
@@ -132,179 +167,262 @@ pub struct StoredManifest {
     pub manifest: Manifest,
 }
 
-impl PackageCabinet {
-    /// The manifest of the component `identity`.
-    pub fn manifest(&self, identity: &AssemblyIdentity) -> Option<&Arc<StoredManifest>> {
-        self.manifests.get(&identity.key_form())
-    }
-
-    /// All components, in the order of their key forms.
-    pub fn manifests(&self) -> impl Iterator<Item = &Arc<StoredManifest>> {
-        self.manifests.values()
-    }
-}
-
-/// A cabinet whose payload is handed on and whose other files are in memory.
-#[derive(Default)]
-pub struct Raw {
-    /// Names in lower case, and contents, in the order of the cabinet.
-    descriptions: Vec<(String, Arc<[u8]>)>,
-    catalogs: BTreeMap<String, Arc<[u8]>>,
-    manifests: Vec<(String, Arc<[u8]>)>,
-}
-
-impl Raw {
-    /// Decompresses the whole cabinet once; what is payload goes to `sink`.
+impl Opened {
+    /// Reads the description of `package`, whose files are kept in `spool`: all of them at once, or as they are needed.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are no packages,
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones; those of `sink`.
-    pub fn open(source: &CabinetSource, sink: &mut dyn PayloadSink) -> Result<Self> {
-        let mut raw = Self::default();
-        raw.read(&open(source)?, &|part| part != Part::Other, Some(sink))?;
-        Ok(raw)
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken cabinets and descriptions,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there is no `update.mum`.
+    pub fn read(package: Unpacked, spool: Arc<Spool>, at_once: bool) -> Result<Self> {
+        let files = Files::open(package, spool)?;
+        let is_read = |part: Part| part.is_metadata() || (at_once && part == Part::Payload);
+        files.fetch(files.names().filter(|name| is_read(Part::of(name))))?;
+        let metadata = files.names().filter(|name| Part::of(name).is_metadata());
+        let (mut manifests, mut stems, mut descriptions) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        for name in metadata {
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+            match Part::of(name) {
+                Part::Manifest => {
+                    let hash = stem.rsplit_once('_').map_or("", |(_, hash)| hash).to_owned();
+                    manifests.insert(hash, stem.clone());
+                    stems.insert(stem);
+                }
+                Part::Description if stem != "update" => descriptions.push(stem),
+                _ => {}
+            }
+        }
+        let root = read_mum(&files, "update")?.ok_or_else(|| {
+            Error::unsupported("the cabinet is not a package: it has no update.mum")
+                .with_path(files.path())
+                .with_hint("give a package as it is on the install media, or an .msu file")
+        })?;
+        let mut packages = BTreeMap::new();
+        packages.insert(lower_id(&root.package.identity), (root.package.identity.clone(), "update".to_owned()));
+        for stem in descriptions {
+            // Names are identifiers; what is called otherwise is looked into.
+            let identity = match AssemblyIdentity::from_package_id(&stem) {
+                Some(identity) => identity,
+                None if stem.starts_with("update-") => continue,
+                None => match read_mum(&files, &stem)? {
+                    Some(mum) => mum.package.identity.clone(),
+                    None => continue,
+                },
+            };
+            packages.entry(lower_id(&identity)).or_insert((identity, stem));
+        }
+        Ok(Self { files, root, packages, manifests, stems })
     }
 
-    /// Whether a manifest is compressed, so that a dictionary is needed.
-    pub fn is_compressed(&self) -> bool {
-        self.manifests.iter().any(|(_, bytes)| delta::is_compressed(bytes))
+    /// The identifier of its package, for comparison.
+    pub fn id(&self) -> String {
+        lower_id(&self.root.package.identity)
     }
 
-    /// Understands descriptions and manifests; compressed ones with the `dictionary`.
+    /// Whether it brings a new servicing stack, which other packages are installed with.
+    pub fn is_stack(&self) -> bool {
+        self.stems.iter().any(|stem| stem.contains(STACK))
+    }
+
+    /// The package with the identifier `id`, in lower case.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood, or of another package.
+    pub fn package(&self, id: &str) -> Result<Option<Arc<Mum>>> {
+        let Some((_, stem)) = self.packages.get(id) else { return Ok(None) };
+        if stem == "update" {
+            return Ok(Some(self.root.clone()));
+        }
+        let mum = read_mum(&self.files, stem)?;
+        if let Some(mum) = &mum
+            && lower_id(&mum.package.identity) != id
+        {
+            let what = format!(
+                "the name of the description is not that of its package, `{}`",
+                mum.package.identity.package_id()
+            );
+            return Err(Error::corrupt(what).with_path(self.files.path().join(format!("{stem}.mum"))));
+        }
+        Ok(mum)
+    }
+}
+
+impl<'a> PackageCabinet<'a> {
+    /// Of names that are known; compressed manifests are read with `dictionary`.
+    pub(super) fn new(opened: Opened, dictionary: &'a Dictionary<'a>) -> Self {
+        Self { opened, dictionary, parsed: Mutex::default() }
+    }
+
+    /// What messages call it.
+    pub fn path(&self) -> &Path {
+        self.opened.files.path()
+    }
+
+    /// The package that the cabinet is made for.
+    pub fn root(&self) -> &Arc<Mum> {
+        &self.opened.root
+    }
+
+    /// Names of all packages in it.
+    pub fn identities(&self) -> impl Iterator<Item = &AssemblyIdentity> {
+        self.opened.packages.values().map(|(identity, _)| identity)
+    }
+
+    /// The package with the identifier `id`, in lower case.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood, or of another package.
+    pub fn package(&self, id: &str) -> Result<Option<Arc<Mum>>> {
+        self.opened.package(id)
+    }
+
+    /// The manifest of the component `identity`.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for what is broken, and for a manifest that is not of the component that
     /// its name says; [`Unsupported`](crate::ErrorKind::Unsupported).
-    pub fn parse(self, path: &Path, dictionary: &[u8]) -> Result<PackageCabinet> {
-        let packages: Vec<_> = self.packages(path)?.into_iter().map(Arc::new).collect();
-        let mut manifests = BTreeMap::new();
-        for (stem, stored) in self.manifests {
-            let in_file = |error: Error| error.with_path(path.join(format!("{stem}.manifest")));
-            let file = parse_manifest(stem.clone(), stored, dictionary).map_err(in_file)?;
-            manifests.insert(file.manifest.identity.key_form(), Arc::new(file));
-        }
-        Ok(PackageCabinet { path: path.to_owned(), packages, manifests })
+    pub fn manifest(&self, identity: &AssemblyIdentity) -> Result<Option<Arc<StoredManifest>>> {
+        let key = identity.key_form();
+        let hash = key.rsplit_once('_').map_or("", |(_, hash)| hash);
+        self.opened.manifests.get(hash).map(|stem| self.parse(stem)).transpose()
     }
 
-    fn read(
-        &mut self,
-        cabinet: &Cabinet,
-        wanted: &dyn Fn(Part) -> bool,
-        sink: Option<&mut dyn PayloadSink>,
-    ) -> Result<()> {
-        let mut sink = sink;
-        let files = cabinet.files();
-        let is_kept = |file: &CabFile| matches!(Part::of(file), Part::Description | Part::Catalog | Part::Manifest);
-        let kept: u64 = files.iter().filter(|file| is_kept(file)).map(|file| u64::from(file.size)).sum();
-        if kept > MAX_METADATA {
-            let what = format!("a package with {kept} bytes of descriptions; {MAX_METADATA} at most are handled");
-            return Err(Error::unsupported(what));
-        }
-        let (mut current, mut bytes) = (None, Vec::new());
-        cabinet.extract(&|file| wanted(Part::of(file)), &mut |index, piece| {
-            let file = &files[index];
-            let is_payload = Part::of(file) == Part::Payload;
-            if current != Some(index) {
-                if let Some(last) = current.replace(index) {
-                    self.keep(&files[last], std::mem::take(&mut bytes));
-                }
-                if let Some(sink) = sink.as_mut().filter(|_| is_payload) {
-                    sink.begin(&classify::path(file), file.size.into())?;
-                }
+    /// Manifests of the components that `pattern` fits, whose language may be `*`, in any version.
+    ///
+    /// # Errors
+    /// Those of [`manifest`](Self::manifest).
+    pub fn matching(&self, pattern: &AssemblyIdentity) -> Result<Vec<Arc<StoredManifest>>> {
+        let key = pattern.key_form();
+        let start = key.split_once(&format!("_{}_", pattern.version)).map_or(&*key, |(start, _)| start);
+        let start = format!("{start}_");
+        let stems = self.opened.stems.range(start.clone()..).take_while(|stem| stem.starts_with(&start));
+        let mut found = Vec::new();
+        for stem in stems {
+            let file = self.parse(stem)?;
+            if file.manifest.identity.fits(pattern) {
+                found.push(file);
             }
-            match sink.as_mut().filter(|_| is_payload) {
-                Some(sink) => sink.append(piece)?,
-                None => bytes.extend_from_slice(piece),
-            }
-            Ok(())
-        })?;
-        if let Some(last) = current {
-            self.keep(&files[last], bytes);
         }
-        Ok(())
+        Ok(found)
     }
 
-    fn keep(&mut self, file: &CabFile, bytes: Vec<u8>) {
-        let name = classify::path(file).to_ascii_lowercase();
-        let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem).to_owned();
-        match Part::of(file) {
-            Part::Description => self.descriptions.push((stem, bytes.into())),
-            Part::Catalog => drop(self.catalogs.insert(stem, bytes.into())),
-            Part::Manifest => self.manifests.push((stem, bytes.into())),
-            Part::Payload | Part::Other => {}
-        }
+    /// Names of all manifests without ending, which are key forms of components.
+    pub fn manifest_names(&self) -> impl Iterator<Item = &str> {
+        self.opened.stems.iter().map(String::as_str)
     }
 
-    /// The packages, the main one first.
-    fn packages(&self, path: &Path) -> Result<Vec<Mum>> {
-        let mut mums = Vec::new();
-        for (stem, bytes) in &self.descriptions {
-            let in_file = |error: Error| error.with_path(path.join(format!("{stem}.mum")));
-            let package = Package::parse(bytes).map_err(in_file)?;
-            if let Some(name) = &package.psf_name {
-                return Err(classify::refuse(&format!("its files are deltas in `{name}`")).with_path(path));
-            }
-            let mum = Mum { package, bytes: bytes.clone(), catalog: self.catalogs.get(stem).cloned() };
-            mums.insert(if stem == "update" { 0 } else { mums.len() }, mum);
+    /// Its files.
+    pub(super) fn files(&self) -> &Files {
+        &self.opened.files
+    }
+
+    /// Whether its files are deltas of files of the image.
+    pub fn is_express(&self) -> bool {
+        self.files().names().any(|name| {
+            matches!(
+                update::member::split(name),
+                Some((update::member::Kind::Forward | update::member::Kind::Null, ..))
+            )
+        })
+    }
+
+    fn parse(&self, stem: &str) -> Result<Arc<StoredManifest>> {
+        if let Some(known) = self.parsed.lock().unwrap_or_else(PoisonError::into_inner).get(stem) {
+            return Ok(known.clone());
         }
-        Ok(mums)
+        let name = format!("{stem}.manifest");
+        let in_file = |error: Error| error.with_path(self.path().join(&name));
+        let stored = self.files().read(&name)?.unwrap_or_else(|| Arc::from([]));
+        let file = Arc::new(parse_manifest(stem, stored, self.dictionary).map_err(in_file)?);
+        self.parsed.lock().unwrap_or_else(PoisonError::into_inner).insert(stem.to_owned(), file.clone());
+        Ok(file)
     }
 }
 
-/// Opens a cabinet that is a package.
-fn open(source: &CabinetSource) -> Result<Cabinet> {
-    let cabinet = Cabinet::open(source.data.clone(), &source.path)?;
-    match Kind::of(cabinet.files()) {
-        Kind::Package => Ok(cabinet),
-        Kind::Msu => Err(Error::unsupported("an .msu file inside of another one").with_path(&source.path)),
-        Kind::Refused(error) => Err(error.with_path(&source.path)),
+impl fmt::Debug for PackageCabinet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PackageCabinet").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
-fn parse_manifest(stem: String, stored: Arc<[u8]>, dictionary: &[u8]) -> Result<StoredManifest> {
-    let text = delta::expand_manifest(&stored, dictionary)?;
-    let manifest = Manifest::parse(&text)?;
+/// The identifier of a package, for comparison.
+pub(super) fn lower_id(identity: &AssemblyIdentity) -> String {
+    identity.package_id().to_ascii_lowercase()
+}
+
+fn read_mum(files: &Files, stem: &str) -> Result<Option<Arc<Mum>>> {
+    let name = format!("{stem}.mum");
+    let Some(bytes) = files.read(&name)? else { return Ok(None) };
+    let package = Package::parse(&bytes).map_err(|error| error.with_path(files.path().join(name)))?;
+    let catalog = files.read(&format!("{stem}.cat"))?;
+    Ok(Some(Arc::new(Mum { package, bytes, catalog })))
+}
+
+fn parse_manifest(stem: &str, stored: Arc<[u8]>, dictionary: &Dictionary<'_>) -> Result<StoredManifest> {
+    let (manifest, digest) = dictionary.parse(&stored)?;
     let name = manifest.identity.key_form();
     // The hash at the end tells identities apart; the rest of the name is for people.
     let hash = |name: &str| name.rsplit_once('_').map(|(_, hash)| hash.to_owned());
-    if hash(&name) != hash(&stem) {
+    if hash(&name) != hash(stem) {
         let what = format!("the name of the manifest is not that of its component, `{name}`");
         let hint = if delta::is_compressed(&stored) { "the image's dictionary may not fit the package" } else { "" };
         let error = Error::corrupt(what);
         return Err(if hint.is_empty() { error } else { error.with_hint(hint) });
     }
-    let digest = Sha256::digest(&text).into();
-    Ok(StoredManifest { stem, digest, manifest, stored: stored.clone() })
+    Ok(StoredManifest { stem: stem.to_owned(), digest, manifest, stored })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::windows::package::testing::Nowhere;
+    use crate::windows::package::testing;
+
+    fn collected(folder: &str) -> Vec<CabinetSource> {
+        let Some(folder) = fixtures::outside::shared(folder) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "cab" || extension == "msu"));
+        paths.sort();
+        assert!(!paths.is_empty());
+        paths.into_iter().map(|path| CabinetSource::open(path).unwrap()).collect()
+    }
 
     /// A real cabinet of a package that is collected beside the repository, where it is: MSZIP, a signature behind
     /// it, and plain manifests.
     #[test]
     fn a_collected_cabinet() {
-        let Some(folder) = fixtures::outside::shared("data/cbs") else { return };
-        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-        let mut count = 0;
-        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "cab")) {
-            count += 1;
-            let source = CabinetSource::open(&path).unwrap();
-            let raw = Raw::open(&source, &mut Nowhere).unwrap();
-            let manifests = raw.manifests.len();
-            assert!(!raw.is_compressed());
-            let cabinet = raw.parse(&path, &[]).unwrap();
-            assert!(
-                cabinet.packages[0].catalog.is_some() && cabinet.manifests().count() == manifests && manifests > 10
-            );
-            for file in cabinet.manifests() {
+        for source in collected("data/cbs") {
+            let dictionary = testing::plain();
+            let cabinet = testing::open(&source, &dictionary).unwrap();
+            assert!(cabinet.root().catalog.is_some() && cabinet.manifest_names().count() > 10);
+            for stem in cabinet.manifest_names() {
+                let file = cabinet.parse(stem).unwrap();
                 assert_eq!(file.stem, file.manifest.identity.key_form());
                 assert_eq!(file.manifest.is_deployment, !file.manifest.dependencies.is_empty());
             }
-            assert_eq!(summary(&source).unwrap().packages, [cabinet.packages[0].package.clone()]);
+            assert_eq!(summary(&source).unwrap().packages, [cabinet.root().package.clone()]);
         }
-        assert!(count > 0);
+    }
+
+    /// Real updates that are collected beside the repository: their files are deltas of each other. Descriptions and
+    /// manifests of all are understood.
+    #[test]
+    fn collected_updates() {
+        // Packages, manifests, files and their bytes of each.
+        let known = [
+            ("Windows6.1-KB2883457-amd64.cab", 5, 4, 6, 3_454_464),
+            ("Windows6.1-KB2999226-x64.msu", 5, 10, 96, 5_173_200),
+            ("Windows8.1-KB2999226-x64.msu", 4, 5, 32, 2_393_576),
+        ];
+        for source in collected("data/updates") {
+            let name = source.path.file_name().unwrap().to_str().unwrap();
+            let Some(known) = known.iter().find(|known| known.0 == name) else { continue };
+            let dictionary = testing::plain();
+            let cabinet = testing::open(&source, &dictionary).unwrap();
+            let manifests = cabinet.manifest_names().map(|stem| cabinet.parse(stem).unwrap());
+            let files: usize = manifests.map(|file| file.manifest.files.len()).sum();
+            let summary = summary(&source).unwrap();
+            let found = (name, summary.packages.len(), cabinet.manifest_names().count(), files, summary.payload_len);
+            assert_eq!(&found, known);
+            assert_eq!(summary.files as usize, files);
+        }
     }
 }

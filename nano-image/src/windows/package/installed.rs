@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::{AssemblyIdentity, Version};
-use super::mum::{Condition, Parent};
+use super::mum::Parent;
 use crate::content::{BlobStore, Content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Hive, KeyId};
@@ -29,6 +29,8 @@ const MAX_WCP: u64 = 64 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Installed {
     packages: Vec<InstalledPackage>,
+    /// Numbers of packages by name in lower case.
+    by_name: BTreeMap<String, Vec<usize>>,
     /// Names of manifests in the component store, without ending, in lower case.
     components: BTreeSet<String>,
     /// Winning versions by versionless key form, in lower case.
@@ -79,8 +81,12 @@ impl Installed {
     /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
     pub(super) fn listed(software: &Hive, servicing: KeyId) -> Self {
         let packages = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
-        let packages = packages.into_iter().filter_map(|key| package(software, key)).collect();
-        Self { packages, ..Self::default() }
+        let packages: Vec<_> = packages.into_iter().filter_map(|key| package(software, key)).collect();
+        let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, package) in packages.iter().enumerate() {
+            by_name.entry(package.identity.name.to_ascii_lowercase()).or_default().push(number);
+        }
+        Self { packages, by_name, ..Self::default() }
     }
 
     /// The packages, in the order of their names.
@@ -90,18 +96,26 @@ impl Installed {
 
     /// The package `identity`, in exactly this version.
     pub fn package(&self, identity: &AssemblyIdentity) -> Option<&InstalledPackage> {
-        self.packages.iter().find(|package| package.identity.is(identity))
+        self.called(&identity.name).find(|package| package.identity.is(identity))
     }
 
     /// The latest version of the package `identity`.
     pub fn family(&self, identity: &AssemblyIdentity) -> Option<&AssemblyIdentity> {
-        let family = self.packages.iter().map(|package| &package.identity).filter(|other| other.is_family(identity));
+        let family =
+            self.called(&identity.name).map(|package| &package.identity).filter(|other| other.is_family(identity));
         family.max_by_key(|other| other.version)
     }
 
     /// Packages with this name, in any language and version.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a AssemblyIdentity> {
-        self.packages.iter().map(|package| &package.identity).filter(move |other| other.name.eq_ignore_ascii_case(name))
+        self.called(name).map(|package| &package.identity)
+    }
+
+    /// Packages with this name, or all for `*`.
+    fn called(&self, name: &str) -> impl Iterator<Item = &InstalledPackage> {
+        let all = (name == "*").then_some(&self.packages[..]).into_iter().flatten();
+        let numbers = self.by_name.get(&name.to_ascii_lowercase()).into_iter().flatten();
+        all.chain(numbers.map(|number| &self.packages[*number]))
     }
 
     /// The package that makes the image what it is, e.g. a Nano Server Datacenter.
@@ -126,21 +140,24 @@ impl Installed {
 
     /// Whether a package fits the parent, with the parent's own parents.
     pub fn has_parent(&self, parent: &Parent) -> bool {
-        self.packages.iter().any(|package| parent.fits(&package.identity))
+        let mut names = parent.identities.iter().map(|wanted| wanted.identity.name.as_str());
+        names.any(|name| self.called(name).any(|package| parent.fits(&package.identity)))
             && parent.parents.iter().all(|parent| self.has_parent(parent))
     }
 
-    /// Whether the condition holds in the image.
-    pub fn holds(&self, condition: &Condition) -> bool {
-        match condition {
-            Condition::Update { parents, name } => {
-                let is_parent =
-                    |package: &&InstalledPackage| parents.iter().any(|parent| parent.fits(&package.identity));
-                let mut updates = self.packages.iter().filter(is_parent).flat_map(|package| &package.updates);
-                updates.any(|(update, state)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED)
-            }
-            Condition::Component(identity) => self.winner(identity).is_some(),
-        }
+    /// Whether the update `name` of a package that is one of `parents` is installed.
+    pub fn has_update(&self, parents: &[Parent], name: &str) -> bool {
+        let packages = parents.iter().flat_map(|parent| {
+            let names = parent.identities.iter().map(|wanted| wanted.identity.name.as_str());
+            names.flat_map(|name| self.called(name)).filter(|package| parent.fits(&package.identity))
+        });
+        let mut updates = packages.flat_map(|package| &package.updates);
+        updates.any(|(update, state)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED)
+    }
+
+    /// Whether a version of the component is in use, and not only in the store for a feature that is off.
+    pub fn is_in_use(&self, identity: &AssemblyIdentity) -> bool {
+        self.winners.is_empty() || self.winners.contains_key(&identity.versionless_key_form())
     }
 
     /// Whether the component store has the component, in this or a later version.

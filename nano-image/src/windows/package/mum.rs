@@ -23,7 +23,7 @@ pub struct Package {
     pub restart: String,
     /// `permanent` or `removable`.
     pub permanence: String,
-    /// File with the deltas of an update that is delivered in parts.
+    /// File with deltas that the update service has beside the package. It says nothing of the files in the package.
     pub psf_name: Option<String>,
     /// Packages of which one must be installed; none for one that stands alone.
     pub parents: Vec<Parent>,
@@ -118,8 +118,24 @@ pub enum Condition {
         /// Name of the update.
         name: String,
     },
-    /// A component is present.
-    Component(AssemblyIdentity),
+    /// A component is to be updated.
+    Component {
+        /// The new versions, of which one must be of use.
+        identities: Vec<AssemblyIdentity>,
+        /// What must be there before.
+        elevate: Elevate,
+    },
+}
+
+/// Which version of a component an update is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elevate {
+    /// None: the component may be new.
+    Install,
+    /// A lower one of the same branch.
+    Revision,
+    /// A lower one of any branch (`distribution`), service pack (`serviceLevel`) or build (`build`).
+    Any,
 }
 
 /// What an update installs.
@@ -304,6 +320,28 @@ impl Compare {
     }
 }
 
+impl Elevate {
+    fn read(element: &Element) -> Result<Self> {
+        Ok(match element.attribute("elevate").unwrap_or_default().to_ascii_lowercase().as_str() {
+            "install" => Self::Install,
+            "" | "revision" => Self::Revision,
+            "distribution" | "servicelevel" | "build" => Self::Any,
+            other => {
+                let what = format!("an update that elevates a component by `{other}`");
+                return Err(Error::unsupported(what).at(element.offset));
+            }
+        })
+    }
+
+    /// Whether a component in the version `installed`, or none, is updated to `new`. The branches of Windows 6.x are
+    /// told apart by the revision: from 20000 on it is the limited one (LDR).
+    pub fn applies(self, installed: Option<Version>, new: Version) -> bool {
+        let Some(installed) = installed else { return self == Self::Install };
+        let branch = |version: Version| version.0[0] == 6 && version.0[3] >= 20_000;
+        installed < new && (self != Self::Revision || branch(installed) == branch(new))
+    }
+}
+
 impl Update {
     fn read(element: &Element, unknown: &mut Vec<String>) -> Result<Self> {
         let text = |name| element.attribute(name).unwrap_or_default().to_owned();
@@ -350,7 +388,11 @@ fn conditions(element: &Element) -> Result<Vec<Condition>> {
                 let names = child.all("update").filter_map(|update| update.attribute("name"));
                 conditions.extend(names.map(|name| Condition::Update { parents: parents.clone(), name: name.into() }));
             }
-            "updateComponent" => conditions.push(Condition::Component(inner_identity(child)?)),
+            "updateComponent" => {
+                inner_identity(child)?;
+                let identities = child.all("assemblyIdentity").map(identity_of).collect::<Result<_>>()?;
+                conditions.push(Condition::Component { identities, elevate: Elevate::read(child)? });
+            }
             _ => {}
         }
     }
@@ -405,7 +447,8 @@ mod tests {
         assert!(matches!(&package.updates[0].items[..], [Item::Component(c)] if c.version_scope.is_some()));
         let feature = &package.updates[1];
         assert!(!feature.selectable.as_ref().unwrap().default);
-        assert!(matches!(&feature.applicable[..], [Condition::Component(c)] if c.name == "X"));
+        assert!(matches!(&feature.applicable[..], [Condition::Component { identities, elevate: Elevate::Revision }]
+            if identities[0].name == "X"));
         let [Item::Package(child), Item::Driver { inf, .. }] = &feature.items[..] else { panic!("{feature:?}") };
         assert_eq!((child.name.as_str(), inf.as_str()), ("R", "a.inf"));
     }
@@ -428,6 +471,25 @@ mod tests {
         let later = parent("buildCompare='GE'", "10.0.14300.0");
         assert!(later.fits(&installed("10.0.14393.0")) && !later.fits(&installed("10.0.10586.0")));
         assert!(parent("", "*").fits(&installed("6.1.7601.0")));
+    }
+
+    #[test]
+    fn components_are_elevated_from_lower_versions_and_within_a_branch() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let released = Some(version("6.1.7601.17514"));
+        let (gdr, ldr) = (version("6.1.7601.18246"), version("6.1.7601.22435"));
+        assert!(Elevate::Revision.applies(released, gdr) && !Elevate::Revision.applies(released, ldr));
+        assert!(Elevate::Any.applies(released, ldr) && Elevate::Revision.applies(Some(version("6.1.7601.21000")), ldr));
+        assert!(!Elevate::Any.applies(None, gdr) && Elevate::Install.applies(None, gdr));
+        for elevate in [Elevate::Install, Elevate::Revision, Elevate::Any] {
+            assert!(!elevate.applies(Some(gdr), gdr) && !elevate.applies(Some(ldr), gdr));
+        }
+        assert!(Elevate::Revision.applies(Some(version("10.0.14393.0")), version("10.0.14393.22435")));
+        let odd = format!(
+            "<package><update name='a'><applicable><updateComponent elevate='odd'><assemblyIdentity name='X' {IDENTITY}/>\
+             </updateComponent></applicable></update></package>"
+        );
+        assert!(parse(&odd).unwrap_err().to_string().contains("`odd`"));
     }
 
     #[test]

@@ -1,34 +1,40 @@
-//! The files of components: taken out of their cabinets once, and kept until the image is written.
+//! The files of components: made of what their cabinets hold, and kept until the image is written.
 //!
-//! Cabinets are decompressed by several threads. Small amounts stay in memory, the rest goes to a scratch file; what
-//! the image gets does not depend on which.
+//! Only what is installed or staged is made. Several threads do it; what the image gets does not depend on which.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use super::cabinet::{CabinetSource, PayloadSink, Raw};
+use super::base::Bases;
+use super::cabinet::PackageCabinet;
+use super::files::{Files, Kept, apply_delta};
 use super::manifest::{Digest, DigestAlgorithm, ManifestFile};
-use crate::content::{BlobId, BlobStore, Content, Extent, Made, Scratch, WithMade};
-use crate::error::{Error, Result};
+use super::resolve::Resolution;
+use super::spool::Spool;
+use crate::content::{BlobId, BlobStore, Content, Made, WithMade};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
+use crate::source::update::member::{self, Kind};
 
-/// Bytes of payload that stay in memory.
-const MEMORY: u64 = 64 << 20;
 /// Number of the first file. A WIM has fewer blobs, and files of the machine that builds have higher numbers.
-const FIRST: u32 = 1 << 30;
+pub(super) const FIRST: u32 = 1 << 30;
 const MAX_FILES: usize = 1 << 29;
+/// The largest file that is made of a delta, in bytes.
+const MAX_FILE: u64 = 2 << 30;
 
-/// The files of all cabinets.
+/// The files of all components that are installed.
 pub struct Payload {
     /// For each cabinet: files by their paths in lower case.
     cabinets: Vec<BTreeMap<String, PayloadFile>>,
     paths: Vec<PathBuf>,
     store: Arc<WithMade>,
+    /// Number of the next file that is made.
+    pub(super) next: u32,
 }
 
 /// A file of a component.
@@ -39,57 +45,56 @@ pub struct PayloadFile {
     sha256: [u8; 32],
 }
 
-/// What the threads share.
-struct Shared<'a> {
-    /// Bytes that may still be kept in memory.
-    memory: AtomicU64,
-    folder: Option<&'a Path>,
-    scratch: Mutex<Option<(Arc<Scratch>, u64)>>,
-    observer: &'a dyn Observer,
+/// A file to make.
+struct Wanted<'a> {
+    /// Folder of the component in the cabinet, in lower case.
+    folder: String,
+    /// Name in it, in lower case, and in which form the cabinet has it; without one the file has not changed since the
+    /// version that the image was released with.
+    name: String,
+    form: Option<Kind>,
+    digest: Option<&'a Digest>,
+}
+
+/// A file that was made.
+struct Done {
+    path: String,
+    kept: Kept,
 }
 
 impl Payload {
-    /// Decompresses `cabinets`, several at a time, and keeps their files; `scratch` is a folder for what is not kept in
-    /// memory. `store` is the image's; [`store`](Self::store) has its blobs too.
+    /// Makes all files of components in `resolution`, whose cabinets are `cabinets`, and numbers them from `first` on.
+    /// `bases` are the files of the image, whose store is `store`.
     ///
     /// # Errors
-    /// Those of [`Raw::open`], of the first cabinet that has one; [`Recipe`](crate::ErrorKind::Recipe) if a scratch
-    /// folder is needed and not given.
-    pub fn read(
-        cabinets: &[CabinetSource],
-        store: Arc<dyn BlobStore>,
-        scratch: Option<&Path>,
+    /// Those of [`Files::obtain`]; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for a delta of a file that the image
+    /// does not have.
+    pub(super) fn make(
+        cabinets: &[PackageCabinet<'_>],
+        resolution: &Resolution,
+        bases: &Bases<'_>,
+        spool: &Spool,
+        (store, first): (Arc<dyn BlobStore>, u32),
         observer: &dyn Observer,
-    ) -> Result<(Vec<Raw>, Self)> {
-        let memory = AtomicU64::new(MEMORY);
-        let shared = Shared { memory, folder: scratch, scratch: Mutex::new(None), observer };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(cabinets.len());
-        let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<Result<Read>>>> = cabinets.iter().map(|_| Mutex::new(None)).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(source) = cabinets.get(index) else { break };
-                        let read = read(source, &shared);
-                        *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
-                    }
-                });
-            }
-        });
-        let (mut raws, mut files, mut made) = (Vec::new(), Vec::new(), Vec::new());
-        for result in results {
-            let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let read = result.unwrap_or_else(|| Err(Error::cancelled()))?;
-            raws.push(read.raw);
-            files.push(number(read.files, &mut made)?);
+    ) -> Result<Self> {
+        let mut wanted: Vec<Vec<Wanted<'_>>> = cabinets.iter().map(|_| Vec::new()).collect();
+        let express: Vec<bool> = cabinets.iter().map(|cabinet| cabinet.is_express()).collect();
+        for component in resolution.packages.iter().flat_map(|package| &package.components) {
+            let files = component.manifest.manifest.files.iter();
+            let cabinet = component.cabinet;
+            let found = files
+                .filter_map(|file| want(cabinets[cabinet].files(), &component.manifest.stem, file, express[cabinet]));
+            wanted[cabinet].extend(found);
         }
-        let scratch = shared.scratch.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let scratch = scratch.and_then(|(scratch, _)| Arc::into_inner(scratch));
-        let store = Arc::new(WithMade::new(store, FIRST, made, scratch));
-        let paths = cabinets.iter().map(|source| source.path.clone()).collect();
-        Ok((raws, Self { cabinets: files, paths, store }))
+        let (mut numbered, mut made) = (Vec::new(), Vec::new());
+        for (cabinet, wanted) in cabinets.iter().zip(wanted) {
+            let done = make_all(cabinet, wanted, bases, observer)?;
+            numbered.push(number(done, first, &mut made)?);
+        }
+        let next = first + made.len() as u32;
+        let store = Arc::new(WithMade::new(store, first, made, spool.scratch()));
+        let paths = cabinets.iter().map(|cabinet| cabinet.path().to_owned()).collect();
+        Ok(Self { cabinets: numbered, paths, store, next })
     }
 
     /// The store that reads the image's blobs and the files.
@@ -105,7 +110,7 @@ impl Payload {
     /// The file of the component whose folder in the cabinet number `cabinet` is `folder`.
     pub fn find(&self, cabinet: usize, folder: &str, file: &ManifestFile) -> Option<&PayloadFile> {
         let files = self.cabinets.get(cabinet)?;
-        let mut names = file.payload_names().map(|name| format!(r"{folder}\{name}").to_ascii_lowercase());
+        let mut names = file.payload_names().map(|name| format!(r"{folder}\{name}").to_lowercase());
         names.find_map(|name| files.get(&name))
     }
 
@@ -129,118 +134,172 @@ impl Payload {
     }
 }
 
-/// A cabinet that is read.
-struct Read {
-    raw: Raw,
-    files: Vec<(String, Made, [u8; 32])>,
+/// How the package has a file of the component with the folder `folder`; `None` if it has none.
+fn want<'a>(files: &Files, folder: &str, file: &'a ManifestFile, is_express: bool) -> Option<Wanted<'a>> {
+    let folder = folder.to_lowercase();
+    let names: Vec<String> = file.payload_names().map(str::to_lowercase).collect();
+    let forms = [Kind::Whole, Kind::Forward, Kind::Null];
+    let found = names.iter().find_map(|name| {
+        let form = forms.into_iter().find(|form| files.has(&member::path(*form, &folder, name)))?;
+        Some((name.clone(), Some(form)))
+    });
+    let unchanged = || names.first().filter(|_| is_express).map(|name| (name.clone(), None));
+    let (name, form) = found.or_else(unchanged)?;
+    Some(Wanted { folder, name, form, digest: file.digest.as_ref() })
 }
 
-fn read(source: &CabinetSource, shared: &Shared<'_>) -> Result<Read> {
-    let mut collector = Collector { shared, current: None, files: Vec::new() };
-    let raw = Raw::open(source, &mut collector)?;
-    collector.end()?;
-    Ok(Read { raw, files: collector.files })
+/// Makes the files of a cabinet, in the order of the cabinet.
+fn make_all(
+    cabinet: &PackageCabinet<'_>,
+    wanted: Vec<Wanted<'_>>,
+    bases: &Bases<'_>,
+    observer: &dyn Observer,
+) -> Result<Vec<Done>> {
+    let files = cabinet.files();
+    let source = |wanted: &Wanted<'_>| wanted.form.map(|form| member::path(form, &wanted.folder, &wanted.name));
+    let sources: Vec<Option<String>> = wanted.iter().map(source).collect();
+    files.fetch(sources.iter().flatten().map(String::as_str))?;
+    let positions = files.positions(sources.iter().flatten().map(String::as_str));
+    // What is made of the same file is made by one thread, so that nothing is made twice.
+    let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (index, source) in sources.iter().enumerate() {
+        let root = source.as_ref().and_then(|source| files.root(source));
+        let own = if root.is_some() { 0 } else { index };
+        groups.entry((root, own)).or_default().push(index);
+    }
+    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    let results: Vec<Mutex<Option<Result<Kept>>>> = wanted.iter().map(|_| Mutex::new(None)).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    for index in group.iter().filter(|_| !observer.cancelled()) {
+                        let result = make(files, &wanted[*index], sources[*index].as_deref(), bases);
+                        *results[*index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    let mut done = Vec::new();
+    for ((wanted, source), result) in wanted.iter().zip(&sources).zip(results) {
+        let result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let kept = result.unwrap_or_else(|| Err(Error::cancelled()))?;
+        let position = source.as_ref().and_then(|source| positions.get(source.as_str()).copied());
+        done.push((
+            position.unwrap_or((usize::MAX, usize::MAX)),
+            Done { path: format!(r"{}\{}", wanted.folder, wanted.name), kept },
+        ));
+    }
+    done.sort_by(|one, other| (one.0, &one.1.path).cmp(&(other.0, &other.1.path)));
+    Ok(done.into_iter().map(|(_, done)| done).collect())
+}
+
+fn make(files: &Files, wanted: &Wanted<'_>, source: Option<&str>, bases: &Bases<'_>) -> Result<Kept> {
+    let Wanted { folder, name, form, digest } = wanted;
+    let in_file = |error: Error| {
+        let mut named = Error::new(error.kind(), format!("the file `{name}` of `{folder}`: {}", error.message()));
+        if let Some(hint) = error.hint() {
+            named = named.with_hint(hint);
+        }
+        named.with_path(error.path().unwrap_or(files.path()))
+    };
+    let missing = || Error::not_found(format!(r"the file `{folder}\{name}` is missing")).with_path(files.path());
+    let kept = source.map(|source| files.obtain(source)).transpose()?.flatten();
+    match (form, kept) {
+        (Some(Kind::Whole), Some(kept)) => match kept.sha256 {
+            Some(_) => Ok(kept),
+            None => Ok(Kept { sha256: Some(Sha256::digest(files.bytes(&kept)?).into()), ..kept }),
+        },
+        (Some(Kind::Null), Some(kept)) => {
+            let made = member::delta(&files.bytes(&kept)?).and_then(|delta| apply_delta(&[], delta, MAX_FILE));
+            files.add(&made.map_err(in_file)?.into())
+        }
+        (Some(Kind::Forward), Some(kept)) => {
+            let member = files.bytes(&kept)?;
+            let made = member::delta(&member).and_then(|delta| forward(delta, folder, name, *digest, bases));
+            files.add(&made.map_err(in_file)?.into())
+        }
+        (None, _) => files.add(&unchanged(folder, name, *digest, bases).map_err(in_file)?),
+        _ => Err(missing()),
+    }
+}
+
+/// What a delta makes of the version of the file that it is made for. The digest in the delta proves which that is.
+fn forward(delta: &[u8], folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_>) -> Result<Vec<u8>> {
+    let mut last = None;
+    let mut fits = |made: Result<Vec<u8>>| match made {
+        Ok(made) if digest.is_none_or(|digest| digest.fits(&made)) => Some(made),
+        Ok(_) => None,
+        Err(error) => {
+            last = Some(error);
+            None
+        }
+    };
+    let found = bases.of(folder, name);
+    for base in &found {
+        let bytes = bases.read(base)?;
+        if let Some(made) = fits(apply_delta(&bytes, delta, MAX_FILE)) {
+            return Ok(made);
+        }
+        let Some(reverse) = bases.reverse(base, name)? else { continue };
+        let released = member::delta(&reverse).and_then(|reverse| apply_delta(&bytes, reverse, MAX_FILE));
+        if let Some(made) = fits(released.and_then(|released| apply_delta(&released, delta, MAX_FILE))) {
+            return Ok(made);
+        }
+    }
+    match last {
+        Some(error) if error.kind() == ErrorKind::Unsupported => Err(error),
+        last => {
+            let versions: Vec<String> = found.iter().map(|base| base.version.to_string()).collect();
+            let has = match &versions[..] {
+                [] => "the image has no version of it".to_owned(),
+                versions => format!("it is not made for version {} in the image", versions.join(", ")),
+            };
+            let error = Error::new(ErrorKind::Unsatisfied, format!("it is a delta of a file that is not there: {has}"))
+                .with_hint("take an image whose component store was not cleaned up, or the release's own image");
+            Err(match last {
+                Some(last) => error.with_source(last),
+                None => error,
+            })
+        }
+    }
+}
+
+/// The file that has not changed since a version in the image.
+fn unchanged(folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_>) -> Result<Arc<[u8]>> {
+    if let Some(digest) = digest {
+        for base in bases.of(folder, name) {
+            let bytes = bases.read(&base)?;
+            if digest.fits(&bytes) {
+                return Ok(bytes);
+            }
+        }
+    }
+    let what = "the update has no such file, and the image no version of it with the digest that the manifest says";
+    Err(Error::new(ErrorKind::Unsatisfied, what)
+        .with_hint("take an image whose component store was not cleaned up, or copy the update again"))
 }
 
 /// Gives the files of a cabinet their numbers, which do not depend on what else is read at the same time.
-fn number(files: Vec<(String, Made, [u8; 32])>, made: &mut Vec<Made>) -> Result<BTreeMap<String, PayloadFile>> {
+fn number(done: Vec<Done>, first: u32, made: &mut Vec<Made>) -> Result<BTreeMap<String, PayloadFile>> {
     let mut numbered = BTreeMap::new();
-    for (path, file, sha256) in files {
-        let len = match &file {
-            Made::Memory(bytes) => bytes.len() as u64,
-            Made::Scratch(extent) => extent.len,
-        };
-        let content = if len == 0 {
+    for Done { path, kept } in done {
+        let len = kept.made.len();
+        let content = if numbered.contains_key(&path) {
+            continue;
+        } else if len == 0 {
             Content::empty()
         } else {
-            made.push(file);
-            Content::Blob { id: BlobId(FIRST + made.len() as u32 - 1), len }
+            made.push(kept.made);
+            Content::Blob { id: BlobId(first + made.len() as u32 - 1), len }
         };
-        numbered.insert(path, PayloadFile { content, sha256 });
+        numbered.insert(path, PayloadFile { content, sha256: kept.sha256.unwrap_or_default() });
     }
     match made.len() > MAX_FILES {
         true => Err(Error::unsupported("the packages have too many files")),
         false => Ok(numbered),
-    }
-}
-
-/// Takes the files of a cabinet.
-struct Collector<'a> {
-    shared: &'a Shared<'a>,
-    current: Option<Current>,
-    files: Vec<(String, Made, [u8; 32])>,
-}
-
-struct Current {
-    path: String,
-    hash: Sha256,
-    place: Place,
-}
-
-enum Place {
-    Memory(Vec<u8>),
-    Scratch { scratch: Arc<Scratch>, extent: Extent, written: u64 },
-}
-
-impl Collector<'_> {
-    fn end(&mut self) -> Result<()> {
-        let Some(Current { path, hash, place }) = self.current.take() else { return Ok(()) };
-        let made = match place {
-            Place::Memory(bytes) => Made::Memory(bytes.into()),
-            Place::Scratch { extent, written, .. } if written == extent.len => Made::Scratch(extent),
-            Place::Scratch { .. } => return Err(Error::corrupt(format!("the file `{path}` ends early"))),
-        };
-        self.files.push((path, made, hash.finalize().into()));
-        Ok(())
-    }
-}
-
-impl PayloadSink for Collector<'_> {
-    fn begin(&mut self, path: &str, len: u64) -> Result<()> {
-        self.end()?;
-        if self.shared.observer.cancelled() {
-            return Err(Error::cancelled());
-        }
-        let memory = &self.shared.memory;
-        let take = memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len));
-        let place = match take {
-            Ok(_) => Place::Memory(Vec::with_capacity(len as usize)),
-            Err(_) => self.shared.reserve(len)?,
-        };
-        self.current = Some(Current { path: path.to_ascii_lowercase(), hash: Sha256::new(), place });
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(current) = &mut self.current else { return Ok(()) };
-        current.hash.update(bytes);
-        match &mut current.place {
-            Place::Memory(memory) => memory.extend_from_slice(bytes),
-            Place::Scratch { scratch, extent, written } => {
-                scratch.write_at(bytes, extent.start + *written)?;
-                *written += bytes.len() as u64;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Shared<'_> {
-    /// Room for `len` bytes in the scratch file, which is made when it is first needed.
-    fn reserve(&self, len: u64) -> Result<Place> {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, end) = match &mut *scratch {
-            Some(scratch) => scratch,
-            none => {
-                let Some(folder) = self.folder else {
-                    let what = "the packages have more files than fit into memory, and there is no scratch folder";
-                    return Err(Error::recipe(what).with_hint("name a folder with room for the packages' files"));
-                };
-                none.insert((Arc::new(Scratch::create(folder)?), 0))
-            }
-        };
-        let extent = Extent { start: *end, len };
-        *end += len;
-        Ok(Place::Scratch { scratch: file.clone(), extent, written: 0 })
     }
 }

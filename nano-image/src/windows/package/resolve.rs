@@ -11,10 +11,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::cabinet::{Mum, PackageCabinet, StoredManifest};
-use super::identity::AssemblyIdentity;
+use super::cabinet::{Mum, PackageCabinet, StoredManifest, lower_id};
+use super::identity::{AssemblyIdentity, Version};
 use super::installed::Installed;
-use super::mum::{Condition, Item, Parent, Update};
+use super::mum::{Condition, Elevate, Item, Parent, Update};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::nearest;
 use closure::Closure;
@@ -88,18 +88,26 @@ pub struct ResolvedComponent {
     pub manifest: Arc<StoredManifest>,
     /// Index of the cabinet with its files.
     pub cabinet: usize,
-    /// Whether it goes into the component store only: features that are off, and what a newer version in the image
-    /// supersedes.
+    /// Whether it goes into the component store only, for a feature that is off.
     pub staged: bool,
+    /// Whether a later version is in use, so that it goes into the component store only.
+    pub superseded: bool,
     /// The deployments that it belongs to; a deployment belongs to itself.
     pub deployments: Vec<AssemblyIdentity>,
+}
+
+impl ResolvedComponent {
+    /// Whether it is the version that is used.
+    pub fn is_in_use(&self) -> bool {
+        !self.staged && !self.superseded
+    }
 }
 
 /// A cabinet to install.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {
     /// The cabinet.
-    pub cabinet: &'a PackageCabinet,
+    pub cabinet: &'a PackageCabinet<'a>,
     /// Whether it updates what others install, and so comes last.
     pub servicing: bool,
 }
@@ -107,7 +115,8 @@ pub struct Given<'a> {
 /// Decides what `given` installs into an image with `installed`, with these optional `features`.
 ///
 /// # Errors
-/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing.
+/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing; those of descriptions and manifests
+/// that are read.
 pub fn resolve(
     given: &[Given<'_>],
     features: &[String],
@@ -117,10 +126,10 @@ pub fn resolve(
     let mut missing = Missing::default();
     let mut notes = Vec::new();
     let roots = applicable::order(given, installed, architecture, &mut missing, &mut notes);
-    let mut by_id: BTreeMap<String, Vec<(usize, &Arc<Mum>)>> = BTreeMap::new();
+    let mut by_id: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, given) in given.iter().enumerate() {
-        for mum in &given.cabinet.packages {
-            by_id.entry(lower_id(&mum.package.identity)).or_default().push((index, mum));
+        for identity in given.cabinet.identities() {
+            by_id.entry(lower_id(identity)).or_default().push(index);
         }
     }
     let mut resolver = Resolver {
@@ -135,9 +144,10 @@ pub fn resolve(
         closure: Closure::new(given, installed),
         missing,
         notes,
+        left_out: LeftOut::default(),
     };
     for root in roots {
-        resolver.package(root, given[root].cabinet.packages[0].clone());
+        resolver.package(root, given[root].cabinet.root().clone())?;
     }
     resolver.finish()
 }
@@ -171,6 +181,22 @@ impl Missing {
     }
 }
 
+/// What a condition says; the first of several decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Applies,
+    /// What is updated is in the component store only.
+    AppliesStaged,
+    Superseded,
+    DoesNot,
+}
+
+impl Verdict {
+    fn applies(self) -> bool {
+        matches!(self, Self::Applies | Self::AppliesStaged)
+    }
+}
+
 struct Resolver<'a> {
     given: &'a [Given<'a>],
     installed: &'a Installed,
@@ -178,8 +204,8 @@ struct Resolver<'a> {
     /// In lower case, as they are written.
     known_features: BTreeSet<String>,
     packages: Vec<ResolvedPackage>,
-    /// The packages in the cabinets, by identifier in lower case.
-    by_id: BTreeMap<String, Vec<(usize, &'a Arc<Mum>)>>,
+    /// Cabinets with a package, by its identifier in lower case.
+    by_id: BTreeMap<String, Vec<usize>>,
     /// Identifiers in lower case of the packages that were begun, and whether they are complete.
     resolved: BTreeMap<String, bool>,
     /// What was begun, by name in lower case.
@@ -187,6 +213,19 @@ struct Resolver<'a> {
     closure: Closure<'a>,
     missing: Missing,
     notes: Vec<String>,
+    /// Parts of the package that was asked for.
+    left_out: LeftOut,
+}
+
+/// What of a package is not installed.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// Parts that extend something that the image does not have, in the order found.
+    without_parent: Vec<Arc<Mum>>,
+    /// Parts in all.
+    parts: usize,
+    /// Updates of components that the image has in this version or a later one.
+    superseded: usize,
 }
 
 /// A package whose updates are gone through.
@@ -200,9 +239,10 @@ struct Frame {
     first_part: usize,
 }
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     /// Resolves a package with all inside of it.
-    fn package(&mut self, cabinet: usize, mum: Arc<Mum>) {
+    fn package(&mut self, cabinet: usize, mum: Arc<Mum>) -> Result<()> {
+        self.left_out = LeftOut::default();
         let mut stack = Vec::new();
         self.push(&mut stack, cabinet, mum);
         while let Some(frame) = stack.last_mut() {
@@ -228,11 +268,12 @@ impl<'a> Resolver<'a> {
                 Item::Component(identity) | Item::Driver { identity, .. } => {
                     frame.updates.last_mut().expect("just pushed").deployments.push(identity.clone());
                     let staged = state == UpdateState::Staged;
-                    self.closure.add(identity, cabinet, staged, &mum.package.identity, &mut self.missing);
+                    self.closure.add(identity, cabinet, staged, &mum.package.identity, &mut self.missing)?;
                 }
-                Item::Package(identity) => self.child(&mut stack, identity, cabinet, &mum),
+                Item::Package(identity) => self.child(&mut stack, identity, cabinet, &mum)?,
             }
         }
+        Ok(())
     }
 
     fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>) {
@@ -246,31 +287,43 @@ impl<'a> Resolver<'a> {
     }
 
     /// Goes into the package `identity` that `owner` names.
-    fn child(&mut self, stack: &mut Vec<Frame>, identity: &AssemblyIdentity, cabinet: usize, owner: &Mum) {
-        let id = identity.package_id();
-        let found = self.by_id.get(&lower_id(identity)).and_then(|found| {
-            let here = found.iter().find(|(index, _)| *index == cabinet);
+    fn child(
+        &mut self,
+        stack: &mut Vec<Frame>,
+        identity: &AssemblyIdentity,
+        cabinet: usize,
+        owner: &Mum,
+    ) -> Result<()> {
+        let (id, lower) = (identity.package_id(), lower_id(identity));
+        let found = self.by_id.get(&lower).and_then(|found| {
+            let here = found.iter().find(|index| **index == cabinet);
             here.or(found.first()).copied()
         });
+        let found = match found {
+            Some(index) => self.given[index].cabinet.package(&lower)?.map(|mum| (index, mum)),
+            None => None,
+        };
         let Some((index, mum)) = found else {
             if self.installed.package(identity).is_none() {
-                let path = self.given[cabinet].cabinet.path.display();
+                let path = self.given[cabinet].cabinet.path().display();
                 let owner = owner.package.identity.package_id();
                 let text = format!("the package `{id}`, a part of `{owner}`, is not in {path} ({SOURCE_MISSING})");
                 self.missing.add(text);
             }
-            return;
+            return Ok(());
         };
-        if self.resolved.get(&lower_id(identity)) == Some(&false) {
+        if self.resolved.get(&lower) == Some(&false) {
             self.missing.add(format!("the package `{id}` contains itself ({INVALID_PACKAGE})"));
-            return;
+            return Ok(());
         }
+        self.left_out.parts += 1;
         let parents = &mum.package.parents;
         if parents.is_empty() || parents.iter().any(|parent| self.has_parent(parent)) {
-            self.push(stack, index, mum.clone());
+            self.push(stack, index, mum);
         } else {
-            self.notes.push(format!("`{id}` is left out: what it extends is not in the image"));
+            self.left_out.without_parent.push(mum);
         }
+        Ok(())
     }
 
     /// Whether the parent is in the image or will be.
@@ -285,52 +338,115 @@ impl<'a> Resolver<'a> {
         self.installed.has_parent(parent) || parent.identities.iter().any(|name| begun(&name.identity.name))
     }
 
-    /// Records a package whose updates are all seen.
+    /// Records a package whose updates are all seen, if any of them does something.
     fn complete(&mut self, frame: Frame, is_root: bool) {
         let id = frame.mum.package.identity.package_id();
-        let updates = &frame.mum.package.updates;
-        let nothing = frame.updates.iter().all(|update| update.state == UpdateState::NotApplicable);
-        let parts = self.packages.len() - frame.first_part;
-        let only_packages =
-            updates.iter().flat_map(|update| &update.items).all(|item| matches!(item, Item::Package(_)));
-        if is_root && !updates.is_empty() && (nothing || (only_packages && parts == 0)) && self.missing.texts.is_empty()
-        {
-            self.missing.add(format!("`{id}` has nothing for this image ({NOT_APPLICABLE})"));
-        }
         let index = self.packages.len();
+        let parts = index - frame.first_part;
+        let has_components = frame.updates.iter().any(|update| !update.deployments.is_empty());
+        let is_empty = !frame.updates.is_empty() && parts == 0 && !has_components;
+        self.resolved.insert(id.to_ascii_lowercase(), true);
+        if is_root {
+            self.note_left_out(&frame.mum, &id, is_empty);
+        }
+        if is_empty {
+            return;
+        }
         for part in &mut self.packages[frame.first_part..] {
             part.owner.get_or_insert(index);
         }
-        self.resolved.insert(id.to_ascii_lowercase(), true);
         let components = self.closure.take();
         let Frame { cabinet, mum, updates, .. } = frame;
         self.packages.push(ResolvedPackage { mum, cabinet, owner: None, updates, components });
     }
 
-    fn state(&mut self, update: &Update) -> UpdateState {
-        if !update.applicable.is_empty() && !update.applicable.iter().any(|condition| self.holds(condition)) {
-            return UpdateState::NotApplicable;
+    /// Says what of the package that was asked for is not installed. That nothing is, is an error, unless the image is
+    /// newer.
+    fn note_left_out(&mut self, root: &Mum, id: &str, is_empty: bool) {
+        let LeftOut { without_parent, parts, superseded } = std::mem::take(&mut self.left_out);
+        if is_empty && superseded > 0 {
+            self.notes
+                .push(format!("`{id}` is superseded: the image has all that it updates in these versions or later"));
+        } else if is_empty && self.missing.texts.is_empty() {
+            self.missing.add(match &without_parent[..] {
+                [] => format!("`{id}` does not apply: it has nothing for this image ({NOT_APPLICABLE})"),
+                [part, ..] => {
+                    let absent = applicable::absent_parents(&part.package, self.installed);
+                    format!(
+                        "`{id}` does not apply: {absent}; its part `{}` needs it",
+                        part.package.identity.package_id()
+                    )
+                }
+            });
+        } else if let [one] = &without_parent[..]
+            && root.package.updates.len() == 1
+        {
+            let part = one.package.identity.package_id();
+            self.notes.push(format!("`{part}` is left out: what it extends is not in the image"));
+        } else if !without_parent.is_empty() {
+            let count = without_parent.len();
+            self.notes
+                .push(format!("{count} of {parts} parts of `{id}` are left out: what they extend is not in the image"));
         }
-        let Some(selectable) = &update.selectable else { return UpdateState::Installed };
-        let is_on = selectable.default || selectable.conditions.iter().any(|condition| self.holds(condition));
-        self.known_features.insert(update.name.clone());
-        let is_named = self.features.iter().any(|feature| feature.eq_ignore_ascii_case(&update.name));
-        if is_on || is_named { UpdateState::Installed } else { UpdateState::Staged }
     }
 
-    /// Whether the condition holds in the image, or with what is installed before.
-    fn holds(&self, condition: &Condition) -> bool {
-        self.installed.holds(condition)
-            || match condition {
-                Condition::Component(identity) => self.closure.has_family(identity),
-                Condition::Update { parents, name } => {
-                    let is_parent =
-                        |package: &&ResolvedPackage| parents.iter().any(|parent| parent.fits(package.identity()));
-                    let mut updates = self.packages.iter().filter(is_parent).flat_map(|package| &package.updates);
-                    updates
-                        .any(|update| update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed)
+    fn state(&mut self, update: &Update) -> UpdateState {
+        let mut is_staged = false;
+        if !update.applicable.is_empty() {
+            let mut verdicts: Vec<Verdict> = update.applicable.iter().map(|condition| self.judge(condition)).collect();
+            verdicts.sort();
+            match verdicts.first() {
+                Some(Verdict::Applies) => {}
+                Some(Verdict::AppliesStaged) => is_staged = true,
+                Some(Verdict::Superseded) => {
+                    self.left_out.superseded += 1;
+                    return UpdateState::NotApplicable;
+                }
+                _ => return UpdateState::NotApplicable,
+            }
+        }
+        let state = if is_staged { UpdateState::Staged } else { UpdateState::Installed };
+        let Some(selectable) = &update.selectable else { return state };
+        let is_on = selectable.default || selectable.conditions.iter().any(|condition| self.judge(condition).applies());
+        self.known_features.insert(update.name.clone());
+        let is_named = self.features.iter().any(|feature| feature.eq_ignore_ascii_case(&update.name));
+        if is_on || is_named { state } else { UpdateState::Staged }
+    }
+
+    /// What the condition says of the image with what is installed before.
+    fn judge(&self, condition: &Condition) -> Verdict {
+        match condition {
+            Condition::Component { identities, elevate } => {
+                let verdicts = identities.iter().map(|identity| self.judge_component(identity, *elevate));
+                verdicts.min().unwrap_or(Verdict::DoesNot)
+            }
+            Condition::Update { parents, name } => {
+                let is_parent =
+                    |package: &&ResolvedPackage| parents.iter().any(|parent| parent.fits(package.identity()));
+                let mut updates = self.packages.iter().filter(is_parent).flat_map(|package| &package.updates);
+                let is_installed = |update: &ResolvedUpdate| {
+                    update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed
+                };
+                match self.installed.has_update(parents, name) || updates.any(is_installed) {
+                    true => Verdict::Applies,
+                    false => Verdict::DoesNot,
                 }
             }
+        }
+    }
+
+    fn judge_component(&self, identity: &AssemblyIdentity, elevate: Elevate) -> Verdict {
+        let in_image = self.installed.winner(identity).map(|version| (version, self.installed.is_in_use(identity)));
+        let found: Option<(Version, bool)> = self.closure.family(identity).into_iter().chain(in_image).max();
+        let version = found.map(|(version, _)| version);
+        match found {
+            _ if elevate.applies(version, identity.version) => match found {
+                Some((_, false)) => Verdict::AppliesStaged,
+                _ => Verdict::Applies,
+            },
+            Some((version, _)) if version >= identity.version => Verdict::Superseded,
+            _ => Verdict::DoesNot,
+        }
     }
 
     fn finish(mut self) -> Result<Resolution> {
@@ -363,6 +479,7 @@ impl<'a> Resolver<'a> {
         let languages = self.installed.languages();
         let roots: Vec<_> = self.packages.iter().filter(|package| package.owner.is_none()).collect();
         for root in &roots {
+            let is_update = self.given[root.cabinet].servicing;
             let id = root.identity().package_id();
             let known = |language: &str| languages.iter().any(|known| known.eq_ignore_ascii_case(language));
             match root.identity().language.as_deref() {
@@ -370,7 +487,7 @@ impl<'a> Resolver<'a> {
                     let has = languages.join(", ");
                     self.notes.push(format!("`{id}` is for the language {language}; the image has {has}"));
                 }
-                None if self.closure.untranslated.contains(&root.cabinet) => {
+                None if self.closure.untranslated.contains(&root.cabinet) && !is_update => {
                     let is_companion = |other: &&&ResolvedPackage| {
                         other.identity().language.is_some() && other.identity().name == root.identity().name
                     };
@@ -383,9 +500,4 @@ impl<'a> Resolver<'a> {
             }
         }
     }
-}
-
-/// The identifier of a package, for comparison.
-fn lower_id(identity: &AssemblyIdentity) -> String {
-    identity.package_id().to_ascii_lowercase()
 }

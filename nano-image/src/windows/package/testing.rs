@@ -1,12 +1,15 @@
 //! Images for the tests of this room.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fixtures::packages::State;
 
-use super::cabinet::PayloadSink;
+use super::cabinet::{CabinetSource, Dictionary, Opened, PackageCabinet, unpack};
+use super::files::Unpacked;
 use super::installed::{SERVICING, SOFTWARE, WINNERS};
 use super::record::COMPONENTS;
+use super::spool::Spool;
 use crate::content::{BlobId, BlobSink, BlobStore};
 use crate::error::{Error, Result};
 use crate::registry::Hive;
@@ -29,17 +32,16 @@ impl BlobStore for NoBlobs {
     }
 }
 
-/// Throws the files of components away.
-pub struct Nowhere;
+/// The cabinet `source`, whose manifests are read with `dictionary`.
+pub fn open<'a>(source: &CabinetSource, dictionary: &'a Dictionary<'a>) -> Result<PackageCabinet<'a>> {
+    let spool = Arc::new(Spool::new(None, 1 << 30));
+    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?).ok().unwrap();
+    Ok(PackageCabinet::new(Opened::read(package, spool, true)?, dictionary))
+}
 
-impl PayloadSink for Nowhere {
-    fn begin(&mut self, _: &str, _: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn append(&mut self, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
+/// No dictionary.
+pub fn plain() -> Dictionary<'static> {
+    Dictionary::new(|| Err(Error::not_found("no dictionary")))
 }
 
 /// The files and hives of `state`, hard links as such.

@@ -12,10 +12,13 @@ use super::*;
 use crate::registry::{Hive, ValueKind};
 use crate::tree::NodeId;
 use crate::types::FileTime;
+use crate::windows::package::base::Bases;
 use crate::windows::package::cabinet::CabinetSource;
 use crate::windows::package::installed::Installed;
+use crate::windows::package::payload::FIRST;
 use crate::windows::package::resolve::{Given, resolve};
-use crate::windows::package::testing::{NoBlobs, image};
+use crate::windows::package::spool::Spool;
+use crate::windows::package::testing::{self, NoBlobs, image};
 
 const TIME: FileTime = FileTime(132_000_000_000_000_000);
 
@@ -71,12 +74,15 @@ fn install_onto(mut tree: FileTree, cabinets: &[Vec<u8>], strict: bool) -> Resul
         .collect();
     let options = InstallOptions { architecture: "amd64", time: TIME, scratch: None, strict };
     let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-    let (raws, payload) = Payload::read(&sources, store.clone(), None, &())?;
-    let read = raws.into_iter().zip(&sources).map(|(raw, source)| raw.parse(&source.path, &[]));
+    let dictionary = testing::plain();
+    let read = sources.iter().map(|source| testing::open(source, &dictionary));
     let read: Vec<_> = read.collect::<Result<_>>()?;
     let given: Vec<Given<'_>> = read.iter().map(|cabinet| Given { cabinet, servicing: false }).collect();
     let installed = Installed::read(&tree, &NoBlobs)?;
     let resolution = resolve(&given, &[], &installed, "amd64")?;
+    let bases = Bases::new(&tree, &NoBlobs);
+    let spool = Spool::new(None, 1 << 30);
+    let payload = Payload::make(&read, &resolution, &bases, &spool, (store.clone(), FIRST), &())?;
     let report = apply(&mut tree, &mut store, &payload, &resolution, &options, &())?;
     Ok(Done { tree, store, report })
 }
@@ -307,21 +313,21 @@ fn what_does_not_fit_into_memory_goes_to_the_scratch_folder() {
     let package = |name: &str| one_file(name, "1.0.0.0", r#"destinationPath="$(runtime.system32)""#, &big);
     let sources: Vec<CabinetSource> =
         ["One", "Two"].map(|name| CabinetSource { path: name.into(), data: Arc::new(package(name)) }).into();
-    let error = Payload::read(&sources, Arc::new(NoBlobs), None, &()).err().unwrap();
+    let what = crate::windows::package::Install { cabinets: sources, ..Default::default() };
+    let run = |scratch| {
+        let (mut tree, mut store): (_, Arc<dyn BlobStore>) = (image(&before()), Arc::new(NoBlobs));
+        let options = InstallOptions { architecture: "amd64", time: TIME, scratch, strict: false };
+        let report = crate::windows::package::install(&mut tree, &mut store, &what, &options, &())?;
+        Ok::<_, Error>(Done { tree, store, report })
+    };
+    let error = run(None).map(|_| ()).unwrap_err();
     assert!(error.hint().is_some(), "{error}");
-    let (_, payload) = Payload::read(&sources, Arc::new(NoBlobs), Some(folder.path()), &()).unwrap();
+    let done = run(Some(folder.path())).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    let manifest = Manifest::parse(
-        "<assembly xmlns='urn:schemas-microsoft-com:asm.v3'><assemblyIdentity name='x'/><file name='a.dll'/></assembly>".as_bytes(),
-    )
-    .unwrap();
-    let store = payload.store();
-    for (index, name) in ["One", "Two"].into_iter().enumerate() {
+    for name in ["One", "Two"] {
         let key_form = Identity::component(name).version("1.0.0.0").key_form();
-        let file = payload.find(index, &key_form, &manifest.files[0]).unwrap();
-        let Content::Blob { id, len } = file.content else { panic!("it is not empty") };
-        assert!(store.read_blob(id, len).unwrap() == big);
+        assert!(done.file(&format!(r"{STORE}\{key_form}\a.dll")) == big);
     }
-    drop((store, payload));
+    drop(done);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -1,14 +1,19 @@
-//! Which kind of cabinet it is, and what its files are.
+//! Which kind of package file it is, and what the files in it are.
 
 use crate::error::Error;
-use crate::source::cab::CabFile;
+use crate::windows::package::files::{INDEX, PSF_INDEX};
 
-/// What a cabinet is.
+/// The list of cabinets that are one package together.
+pub(super) const CABINET_LIST: &str = "cabinet.cablist.ini";
+
+/// What a file with files is.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// A package, as this library installs it.
+    /// A package.
     Package,
-    /// An update that holds package cabinets.
+    /// Cabinets that are one package together.
+    Pieces,
+    /// An update that holds packages.
     Msu,
     /// Something else, which this says.
     Refused(Error),
@@ -29,112 +34,122 @@ pub(super) enum Part {
     Other,
 }
 
-/// Path of a file with `\` between names and none at the start.
-pub(super) fn path(file: &CabFile) -> String {
-    let path = file.name.replace('/', "\\");
-    path.trim_start_matches(".\\").trim_start_matches('\\').to_owned()
-}
-
 impl Part {
-    pub fn of(file: &CabFile) -> Self {
-        let path = path(file);
+    /// Of a path with `\` between names, in lower case.
+    pub fn of(path: &str) -> Self {
         if path.contains('\\') {
             return Self::Payload;
         }
-        match path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+        match path.rsplit_once('.').map(|(_, ending)| ending) {
             Some("mum") => Self::Description,
             Some("cat") => Self::Catalog,
             Some("manifest") => Self::Manifest,
             _ => Self::Other,
         }
     }
+
+    /// Whether it describes the package.
+    pub fn is_metadata(self) -> bool {
+        matches!(self, Self::Description | Self::Catalog | Self::Manifest)
+    }
 }
 
 impl Kind {
-    pub fn of(files: &[CabFile]) -> Self {
-        let mut is_msu = false;
-        let mut is_package = false;
-        for file in files {
-            let path = path(file).to_ascii_lowercase();
-            match path.as_str() {
-                "update.mum" => is_package = true,
-                "_manifest_.cix.xml" => {
-                    return Self::Refused(refuse("its files are deltas against each other (`_manifest_.cix.xml`)"));
-                }
+    /// Of paths with `\` between names, in lower case.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut kind = None;
+        let mut is_express = false;
+        for path in paths {
+            if let Some(error) = refusal(path) {
+                return Self::Refused(error);
+            }
+            match path {
+                "update.mum" | INDEX => kind = Some(Self::Package),
+                CABINET_LIST if !matches!(kind, Some(Self::Package)) => kind = Some(Self::Pieces),
                 "dman.ddsm.xml" | "man.dsm.xml" => {
                     return Self::Refused(Error::unsupported("a package for phones, not for Windows Server"));
                 }
-                _ if path.ends_with(".psf") => {
-                    return Self::Refused(refuse(&format!("its files are deltas in `{path}`")));
+                _ if path.contains('\\') => {}
+                _ if [".cab", ".msu", ".wim"].iter().any(|ending| path.ends_with(ending)) => {
+                    kind.get_or_insert(Self::Msu);
                 }
-                _ if !path.contains('\\') && (path.ends_with(".cab") || path.ends_with(".msu")) => is_msu = true,
-                _ => {}
-            }
-            // `<key form>\f\name`: forward, reverse and null deltas.
-            let mut names = path.split('\\').skip(1);
-            if let (Some("f" | "r" | "n"), Some(_)) = (names.next(), names.next()) {
-                return Self::Refused(refuse(&format!("its files are deltas (`{path}`)")));
+                _ => is_express |= path.ends_with(".psf") || path.ends_with(PSF_INDEX),
             }
         }
-        match (is_package, is_msu) {
-            (true, _) => Self::Package,
-            (false, true) => Self::Msu,
-            (false, false) => Self::Refused(
-                Error::unsupported("the cabinet is not a package: it has no update.mum")
+        match kind {
+            Some(kind) => kind,
+            None if is_express => Self::Refused(express()),
+            None => Self::Refused(
+                Error::unsupported("it is not a package: it has no update.mum")
                     .with_hint("give a package as it is on the install media, or an .msu file"),
             ),
         }
     }
 }
 
-/// The error for a package that needs other files than its own.
-pub(super) fn refuse(why: &str) -> Error {
-    Error::unsupported(format!("a package that cannot be installed alone: {why}"))
-        .with_hint("use the package with whole files, e.g. the .msu of the update catalog for this version of Windows")
+/// The error for a file that by its name is for clients of the update service, or for running machines, only.
+pub(super) fn refusal(path: &str) -> Option<Error> {
+    let name = path.rsplit(['\\', '/']).next().unwrap_or(path).to_ascii_lowercase();
+    let is_package = [".cab", ".msu", ".psf", ".wim", ".esd"].iter().any(|ending| name.ends_with(ending));
+    let has = |word: &str| name.contains(word);
+    if has("hotpatchcompdb") || (is_package && has("kb") && has("hotpatch")) {
+        let what = format!("`{name}` is of a hotpatch, which changes a running Windows only");
+        return Some(Error::unsupported(what).with_hint("fetch the cumulative update of the same month"));
+    }
+    if has(".mumx.esd") || (is_package && has("kb") && (has("express") || has("baseless"))) {
+        return Some(express_named(&name));
+    }
+    None
 }
+
+fn express() -> Error {
+    Error::unsupported("express files of an update, without its descriptions").with_hint(WHOLE)
+}
+
+fn express_named(name: &str) -> Error {
+    Error::unsupported(format!("`{name}` is for express clients of the update service only")).with_hint(WHOLE)
+}
+
+/// What to fetch instead.
+const WHOLE: &str = "fetch the .msu of the update from the update catalog: the file without `express` and `baseless` \
+                     in its name";
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::error::ErrorKind;
-    use crate::source::cab::Cabinet;
-    use fixtures::cab::Method;
-
-    fn file(name: &str) -> CabFile {
-        let bytes = fixtures::CabBuilder::new().folder(Method::Stored, [(name, vec![1])]).to_bytes();
-        Cabinet::open(Arc::new(bytes), "a.cab").unwrap().files()[0].clone()
-    }
 
     fn refusal(names: &[&str]) -> String {
-        let files: Vec<CabFile> = names.iter().map(|name| file(name)).collect();
-        let Kind::Refused(error) = Kind::of(&files) else { panic!("{names:?} is taken") };
+        let Kind::Refused(error) = Kind::of(names.iter().copied()) else { panic!("{names:?} is taken") };
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        error.to_string()
+        format!("{error}; {}", error.hint().unwrap_or_default())
     }
 
     #[test]
     fn kinds() {
-        assert!(matches!(Kind::of(&[file("update.mum"), file("a\\b.dll")]), Kind::Package));
-        assert!(matches!(Kind::of(&[file("KB1.cab"), file("KB1.xml")]), Kind::Msu));
-        assert!(refusal(&["update.mum", "_manifest_.cix.xml", "0"]).contains("cix.xml"));
-        assert!(refusal(&["update.mum", "amd64_a\\f\\a.dll"]).contains("deltas (`amd64_a\\f\\a.dll`)"));
-        assert!(refusal(&["KB1.cab", "KB1.psf"]).contains("`kb1.psf`"));
+        let kind = |names: &[&'static str]| Kind::of(names.iter().copied());
+        assert!(matches!(kind(&["update.mum", "a\\b.dll"]), Kind::Package));
+        assert!(matches!(kind(&["_manifest_.cix.xml", "0"]), Kind::Package));
+        assert!(matches!(kind(&["update.mum", "amd64_a\\f\\a.dll"]), Kind::Package));
+        assert!(matches!(kind(&["kb1.cab", "kb1.xml"]), Kind::Msu));
+        assert!(matches!(kind(&["windows11.0-kb1.wim", "windows11.0-kb1.psf"]), Kind::Msu));
+        assert!(matches!(kind(&["cab_1_for_kb1_psfx.cab", "cabinet.cablist.ini"]), Kind::Pieces));
+        assert!(refusal(&["kb1.psf"]).contains("update catalog"));
         assert!(refusal(&["man.dsm.xml"]).contains("phones"));
         assert!(refusal(&["readme.txt"]).contains("update.mum"));
+        for name in ["windows10.0-kb1-x64_express.cab", "windows10.0-kb1-x64-baseless.psf", "update.mumx.esd"] {
+            let text = refusal(&["update.mum", name]);
+            assert!(text.contains(name) && text.contains("update catalog"), "{text}");
+        }
+        assert!(refusal(&["hotpatchcompdb.xml.cab"]).contains("cumulative update"));
     }
 
     #[test]
     fn parts() {
-        let part = |name| Part::of(&file(name));
         assert_eq!(
-            [part("A~b~~.MUM"), part(".\\a.cat"), part("/a.manifest")],
+            ["a~b~~.mum", "a.cat", "a.manifest"].map(Part::of),
             [Part::Description, Part::Catalog, Part::Manifest]
         );
-        assert_eq!(
-            [part("amd64_a\\a.manifest"), part("amd64_a/b.dll"), part("x.txt")],
-            [Part::Payload, Part::Payload, Part::Other]
-        );
+        assert_eq!(["amd64_a\\a.manifest", "x.txt"].map(Part::of), [Part::Payload, Part::Other]);
     }
 }

@@ -1,77 +1,139 @@
-//! `.msu` files: cabinets with the cabinets of an update and of what it needs.
+//! Files that hold packages: `.msu` files (cabinets, and WIM files since 24H2), and cabinets that are one package
+//! together.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::classify::{self, Kind};
-use super::{Cabinet, CabinetSource};
+use super::classify::{self, CABINET_LIST, Kind};
+use super::{CabinetSource, wim};
 use crate::content::{ReadAt, Scratch};
 use crate::error::{Error, Result};
-use crate::source::cab::CabFile;
+use crate::source::cab::Cabinet;
+use crate::windows::package::files::{Carrier, Unpacked};
+use crate::windows::package::spool::Spool;
 
-/// Inner cabinets that stay in memory, in bytes each.
-const MEMORY: u32 = 8 << 20;
-/// What the update site, and no installation, needs.
-const FOR_SCANS: &str = "wsusscan.cab";
+/// Inner files that stay in memory, in bytes each.
+const MEMORY: u64 = 8 << 20;
+/// What the update site, the setup program and no installation need: names begin or end so.
+const FOR_OTHERS: [&str; 4] = ["wsusscan.cab", "desktopdeployment", "aggregatedmetadata.cab", "onepackage.aggregated"];
+/// Files nested deeper in each other are refused.
+const MAX_DEPTH: usize = 4;
 
-/// The package cabinets of `sources`: of an `.msu` file those inside of it, in its order. Large ones are kept in files
-/// in the folder `scratch`.
+/// The packages of `sources`: of an `.msu` file those inside of it, in its order. What is taken out and large is kept
+/// in files in the scratch folder of `spool`.
 ///
 /// # Errors
-/// Those of [`Cabinet::open`], [`Unsupported`](crate::ErrorKind::Unsupported) for an `.msu` file with anything that is
-/// no whole package; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
-pub fn unpack(sources: &[CabinetSource], scratch: Option<&Path>) -> Result<Vec<CabinetSource>> {
+/// Those of [`Cabinet::open`] and of WIM files, [`Unsupported`](crate::ErrorKind::Unsupported) for what is no whole
+/// package; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
+pub(in crate::windows::package) fn unpack(sources: &[CabinetSource], spool: &Spool) -> Result<Vec<Unpacked>> {
     let mut unpacked = Vec::new();
     for source in sources {
-        let cabinet = Cabinet::open(source.data.clone(), &source.path)?;
-        match Kind::of(cabinet.files()) {
-            Kind::Package => unpacked.push(source.clone()),
-            Kind::Msu => inner(&cabinet, &source.path, scratch, &mut unpacked)?,
-            Kind::Refused(error) => return Err(error.with_path(&source.path)),
+        if let Some(error) = classify::refusal(&source.path.to_string_lossy()) {
+            return Err(error.with_path(&source.path));
+        }
+        let carrier = match begins_with(source, wim::MAGIC) {
+            true => wim::open(&source.path, &source.path, None)?,
+            false => Carrier::Cabinet(Cabinet::open(source.data.clone(), &source.path)?),
+        };
+        open(carrier, &source.path, 0, spool, &mut unpacked)?;
+        // The deltas of a cabinet that was taken out of its .msu file lie beside it.
+        if let [.., Unpacked { path, psf: psf @ None, .. }] = &mut unpacked[..]
+            && *path == source.path
+        {
+            let beside = source.path.with_extension("psf");
+            *psf = std::fs::File::open(&beside).ok().map(|file| (beside, Arc::new(file) as Arc<dyn ReadAt>));
         }
     }
     Ok(unpacked)
 }
 
-/// An inner cabinet as it is decompressed.
-enum Inner {
+/// A file inside of another one.
+struct Inner {
+    path: PathBuf,
+    /// Its name in lower case.
+    name: String,
+    data: Taken,
+}
+
+/// The bytes of a file that was taken out.
+enum Taken {
     Memory(Vec<u8>),
     File(Scratch, u64),
 }
 
-fn inner(cabinet: &Cabinet, path: &Path, scratch: Option<&Path>, unpacked: &mut Vec<CabinetSource>) -> Result<()> {
-    let files = cabinet.files();
-    let is_wanted = |file: &CabFile| {
-        let name = classify::path(file).to_ascii_lowercase();
-        name.ends_with(".cab") && !name.contains('\\') && name != FOR_SCANS
-    };
-    let mut current: Option<(usize, Inner)> = None;
-    let mut finish = |current: Option<(usize, Inner)>| {
-        let Some((index, inner)) = current else { return };
-        let name: PathBuf = path.join(classify::path(&files[index]));
-        let data: Arc<dyn ReadAt> = match inner {
-            Inner::Memory(bytes) => Arc::new(bytes),
-            Inner::File(file, _) => Arc::new(file),
-        };
-        unpacked.push(CabinetSource { path: name, data });
-    };
-    cabinet.extract(&is_wanted, &mut |index, piece| {
-        if current.as_ref().is_none_or(|(other, _)| *other != index) {
-            finish(current.take());
-            let inner = match (files[index].size <= MEMORY, scratch) {
-                (true, _) => Inner::Memory(Vec::new()),
-                (false, Some(folder)) => Inner::File(Scratch::create(folder)?, 0),
-                (false, None) => {
-                    let what = "an update that does not fit into memory, and there is no scratch folder";
-                    let hint = "name a folder with room for the packages' files";
-                    return Err(Error::recipe(what).with_path(path).with_hint(hint));
-                }
-            };
-            current = Some((index, inner));
+/// Adds the packages in `carrier` to `unpacked`.
+fn open(carrier: Carrier, path: &Path, depth: usize, spool: &Spool, unpacked: &mut Vec<Unpacked>) -> Result<()> {
+    let names: Vec<String> = carrier.members().into_iter().map(|(name, _)| name.to_lowercase()).collect();
+    match Kind::of(names.iter().map(String::as_str)) {
+        Kind::Package => unpacked.push(Unpacked { path: path.to_owned(), carriers: vec![carrier], psf: None }),
+        Kind::Refused(error) => return Err(error.with_path(path)),
+        _ if depth >= MAX_DEPTH => {
+            return Err(Error::unsupported("packages inside of packages inside of packages").with_path(path));
         }
-        match &mut current {
-            Some((_, Inner::Memory(bytes))) => bytes.extend_from_slice(piece),
-            Some((_, Inner::File(file, end))) => {
+        Kind::Pieces => {
+            let mut carriers = Vec::new();
+            let (mut inner, psf) = take(&carrier, path, spool)?;
+            inner.retain(|inner| inner.name != CABINET_LIST);
+            for inner in inner {
+                carriers.push(inner.open()?.0);
+            }
+            unpacked.push(Unpacked { path: path.to_owned(), carriers, psf });
+        }
+        Kind::Msu => {
+            let first = unpacked.len();
+            let (inner, psf) = take(&carrier, path, spool)?;
+            if inner.is_empty() {
+                let what = "no update: there is no package in it";
+                return Err(Error::unsupported(what).with_path(path).with_hint("give the .msu file of an update"));
+            }
+            for inner in inner {
+                let (carrier, path) = inner.open()?;
+                open(carrier, &path, depth + 1, spool, unpacked)?;
+            }
+            if let Some((psf_path, psf)) = psf {
+                let stem = psf_path.file_stem().map(|stem| stem.to_ascii_lowercase());
+                let is_own =
+                    |package: &Unpacked| package.path.file_stem().map(|stem| stem.to_ascii_lowercase()) == stem;
+                let packages = &mut unpacked[first..];
+                // Of several packages one has the name of the file; else it is the last: the stack comes first.
+                let own = packages.iter().position(is_own).or_else(|| packages.len().checked_sub(1));
+                if let Some(own) = own {
+                    packages[own].psf = Some((psf_path, psf));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+type Psf = Option<(PathBuf, Arc<dyn ReadAt>)>;
+
+/// Takes the packages and the `.psf` file at the top of `carrier` out.
+fn take(carrier: &Carrier, path: &Path, spool: &Spool) -> Result<(Vec<Inner>, Psf)> {
+    let members = carrier.members();
+    let is_wanted = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let is_other = FOR_OTHERS.iter().any(|other| name.starts_with(other) || name.ends_with(other));
+        let is_package = [".cab", ".wim", ".psf"].iter().any(|ending| name.ends_with(ending));
+        is_package && !is_other && !name.contains('\\')
+    };
+    let wanted: BTreeSet<usize> =
+        members.iter().enumerate().filter(|(_, (name, _))| is_wanted(name)).map(|(number, _)| number).collect();
+    let mut taken: Vec<(usize, Taken)> = Vec::new();
+    carrier.extract(&wanted, &mut |number, piece| {
+        if taken.last().is_none_or(|(other, _)| *other != number) {
+            let (name, len) = &members[number];
+            let is_small = *len <= MEMORY && !name.to_ascii_lowercase().ends_with(".wim");
+            let new = match is_small {
+                true => Taken::Memory(Vec::new()),
+                false => Taken::File(spool.create().map_err(|error| error.with_path(path))?, 0),
+            };
+            taken.push((number, new));
+        }
+        match taken.last_mut() {
+            Some((_, Taken::Memory(bytes))) => bytes.extend_from_slice(piece),
+            Some((_, Taken::File(file, end))) => {
                 file.write_at(piece, *end)?;
                 *end += piece.len() as u64;
             }
@@ -79,8 +141,46 @@ fn inner(cabinet: &Cabinet, path: &Path, scratch: Option<&Path>, unpacked: &mut 
         }
         Ok(())
     })?;
-    finish(current);
-    Ok(())
+    taken.sort_by_key(|(number, _)| *number);
+    let (mut inner, mut psf) = (Vec::new(), None);
+    for (number, data) in taken {
+        let name = &members[number].0;
+        let file = Inner { path: path.join(name), name: name.to_ascii_lowercase(), data };
+        match file.name.ends_with(".psf") {
+            true => psf = Some((file.path.clone(), file.data.read_at())),
+            false => inner.push(file),
+        }
+    }
+    Ok((inner, psf))
+}
+
+impl Taken {
+    fn read_at(self) -> Arc<dyn ReadAt> {
+        match self {
+            Self::Memory(bytes) => Arc::new(bytes),
+            Self::File(file, _) => Arc::new(file),
+        }
+    }
+}
+
+impl Inner {
+    /// Its files, and what messages call it.
+    fn open(self) -> Result<(Carrier, PathBuf)> {
+        let Self { path, name, data } = self;
+        let carrier = match data {
+            Taken::File(scratch, _) if name.ends_with(".wim") => {
+                let file = scratch.path().to_owned();
+                wim::open(&file, &path, Some(scratch))?
+            }
+            data => Carrier::Cabinet(Cabinet::open(data.read_at(), &path)?),
+        };
+        Ok((carrier, path))
+    }
+}
+
+fn begins_with(source: &CabinetSource, magic: [u8; 8]) -> bool {
+    let mut start = [0; 8];
+    source.data.read_exact_at(&mut start, 0).is_ok() && start == magic
 }
 
 #[cfg(test)]
@@ -102,29 +202,64 @@ mod tests {
         bytes
     }
 
+    fn names(unpacked: &[Unpacked]) -> Vec<String> {
+        unpacked.iter().map(|package| package.path.display().to_string().replace('\\', "/")).collect()
+    }
+
     #[test]
     fn cabinets_inside_of_an_msu_file_are_taken_out() {
         let package = source("p.cab", &[("update.mum", vec![1])]);
-        let large = vec![7; MEMORY as usize + 1];
+        let noise: Vec<u8> = (0..MEMORY as u32 * 2).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let stored = [("update.mum", vec![1]), (r"a\large", noise)].map(|(name, bytes)| (name, bytes));
+        let large = CabBuilder::new().folder(Method::Stored, stored).to_bytes();
         let inner = [
             ("WSUSSCAN.cab", vec![0; 10]),
+            ("DesktopDeployment_x86.cab", vec![0; 10]),
             ("Windows10.0-KB1-x64.cab", bytes(&package)),
             ("Windows10.0-KB1.xml", vec![2]),
-            ("large.CAB", large.clone()),
+            ("Windows10.0-KB1-x64.psf", vec![3; 200]),
+            ("large.CAB", large),
         ];
         let msu = source("u.msu", &inner);
         let folder = tempfile::tempdir().unwrap();
-        let unpacked = unpack(&[package.clone(), msu.clone()], Some(folder.path())).unwrap();
-        let names: Vec<String> = unpacked.iter().map(|source| source.path.display().to_string()).collect();
-        assert_eq!(names[0], "p.cab");
-        assert!(names[1].ends_with("Windows10.0-KB1-x64.cab") && names[2].ends_with("large.CAB"), "{names:?}");
-        assert_eq!(bytes(&unpacked[1]), bytes(&package));
-        assert_eq!(bytes(&unpacked[2]), large);
+        let spool = Spool::new(Some(folder.path()), 0);
+        let unpacked = unpack(&[package.clone(), msu.clone()], &spool).unwrap();
+        assert_eq!(names(&unpacked), ["p.cab", "u.msu/Windows10.0-KB1-x64.cab", "u.msu/large.CAB"]);
+        assert!(unpacked[1].psf.is_some() && unpacked[2].psf.is_none());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(unpacked);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        assert_eq!(unpack(&[msu], None).unwrap_err().kind(), ErrorKind::Recipe);
-        let deltas = source("u.msu", &[("a.cab", vec![1]), ("a.psf", vec![2])]);
-        assert_eq!(unpack(&[deltas], None).unwrap_err().kind(), ErrorKind::Unsupported);
+        let error = unpack(&[msu], &Spool::new(None, 0)).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Recipe);
+    }
+
+    #[test]
+    fn cabinets_of_a_list_are_one_package() {
+        let part = |name, file| bytes(&source(name, &[(file, vec![1])]));
+        let pieces = [
+            ("cabinet.cablist.ini", b"[CabinetList]".to_vec()),
+            ("Cab_1_for_KB1_PSFX.cab", part("1", "update.mum")),
+            ("Cab_2_for_KB1_PSFX.cab", part("2", r"amd64_a\f\a.dll")),
+        ];
+        let cabinet = source("windows10.0-kb1.cab", &pieces);
+        let msu = source("u.msu", &[("windows10.0-kb1.cab", bytes(&cabinet))]);
+        let unpacked = unpack(&[msu], &Spool::new(None, 0)).unwrap();
+        assert_eq!(names(&unpacked), ["u.msu/windows10.0-kb1.cab"]);
+        assert_eq!(unpacked[0].carriers.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_update_is_refused_by_name() {
+        let package = source("p.cab", &[("update.mum", vec![1])]);
+        for (name, files) in [
+            ("windows10.0-kb1-x64_express.cab", vec![("update.mum", vec![1])]),
+            ("u.msu", vec![("windows10.0-kb1-baseless.cab", bytes(&package))]),
+            ("u.msu", vec![("WSUSSCAN.cab", vec![1])]),
+            ("u.msu", vec![("only.psf", vec![1])]),
+        ] {
+            let error = unpack(&[source(name, &files)], &Spool::new(None, 0)).map(|_| ()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("msu")), "{error}");
+        }
     }
 }

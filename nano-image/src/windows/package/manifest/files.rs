@@ -2,6 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 
 use super::{Manifest, is_true, security_name};
 use crate::error::{Error, Result};
@@ -61,6 +63,16 @@ pub struct Directory {
     pub is_owner: bool,
     /// Name of its security descriptor.
     pub security: Option<String>,
+}
+
+impl Digest {
+    /// Whether it is the digest of `contents`.
+    pub fn fits(&self, contents: &[u8]) -> bool {
+        match self.algorithm {
+            DigestAlgorithm::Sha1 => Sha1::digest(contents)[..] == self.value,
+            DigestAlgorithm::Sha256 => Sha256::digest(contents)[..] == self.value,
+        }
+    }
 }
 
 impl ManifestFile {

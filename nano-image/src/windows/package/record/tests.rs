@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use fixtures::cab::Method;
@@ -7,22 +6,23 @@ use fixtures::scenes::nano_cbs_state;
 
 use super::*;
 use crate::tree::Times;
-use crate::windows::package::cabinet::{CabinetSource, PackageCabinet, Raw};
+use crate::windows::package::cabinet::{CabinetSource, Dictionary, PackageCabinet};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::resolve::{Given, resolve};
-use crate::windows::package::testing::{self, NoBlobs, Nowhere};
+use crate::windows::package::testing::{self, NoBlobs};
 
 const TIME: FileTime = FileTime(131_000_000_000_000_000);
 
-fn read(cabinet: &Cabinet) -> PackageCabinet {
+fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet<'a> {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     let source = CabinetSource { path: "a.cab".into(), data: Arc::new(cabinet.to_bytes(form)) };
-    Raw::open(&source, &mut Nowhere).unwrap().parse(Path::new("a.cab"), &[]).unwrap()
+    testing::open(&source, dictionary).unwrap()
 }
 
 /// Records the package in the image.
 fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
-    let read = read(cabinet);
+    let dictionary = testing::plain();
+    let read = read(cabinet, &dictionary);
     let installed = Installed::read(tree, &NoBlobs).unwrap();
     let resolution = resolve(&[Given { cabinet: &read, servicing: false }], &[], &installed, "amd64").unwrap();
     record(tree, &NoBlobs, &resolution, TIME).unwrap()

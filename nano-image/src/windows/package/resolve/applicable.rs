@@ -105,6 +105,12 @@ fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Ins
             at = next;
         }
     }
+    let absent = absent_parents(package, installed);
+    Some(format!("`{id}` does not apply: {absent}"))
+}
+
+/// Says that none of the packages is there that `package` extends, and what is there instead.
+pub(super) fn absent_parents(package: &Package, installed: &Installed) -> String {
     let mut wanted: Vec<String> = Vec::new();
     let mut similar: Vec<String> = Vec::new();
     for name in package.parents.iter().flat_map(|parent| &parent.identities) {
@@ -126,7 +132,7 @@ fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Ins
         },
         similar => format!("the image has `{}`", similar[..similar.len().min(MAX)].join("`, `")),
     };
-    Some(format!("`{id}` does not fit the image ({NOT_APPLICABLE}): it extends {wanted}{more}; {has}"))
+    format!("parent {wanted}{more} is not in the image ({NOT_APPLICABLE}); {has}")
 }
 
 /// Whether the package needs no other one, or one of its parents is found.
@@ -134,10 +140,10 @@ fn fits(package: &Package, found: impl Fn(&Parent) -> bool) -> bool {
     package.parents.is_empty() || package.parents.iter().any(found)
 }
 
-fn has_package(cabinet: &PackageCabinet, parent: &Parent) -> bool {
-    cabinet.packages.iter().any(|mum| parent.fits(&mum.package.identity))
+fn has_package(cabinet: &PackageCabinet<'_>, parent: &Parent) -> bool {
+    cabinet.identities().any(|identity| parent.fits(identity))
 }
 
 fn root<'a>(given: &Given<'a>) -> &'a Package {
-    &given.cabinet.packages[0].package
+    &given.cabinet.root().package
 }

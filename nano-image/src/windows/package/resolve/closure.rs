@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
+use crate::error::Result;
 use crate::windows::package::cabinet::StoredManifest;
-use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{Dependency, DependencyKind};
+
+/// Superseded components that are named one by one.
+const MAX_NOTED: usize = 8;
 
 /// Components found so far. A component is known by its key form.
 pub(super) struct Closure<'a> {
     given: &'a [Given<'a>],
     installed: &'a Installed,
-    /// For each cabinet: components by name in lower case.
-    by_name: Vec<BTreeMap<String, Vec<&'a Arc<StoredManifest>>>>,
     found: BTreeMap<String, Found>,
-    /// Versionless key forms of what was found.
-    families: BTreeSet<String>,
+    /// Key forms of what was found, by the versionless one.
+    families: BTreeMap<String, Vec<String>>,
     /// Key forms of what updates name, and whether all of those only stage it.
     deployments: BTreeMap<String, bool>,
     /// Cabinets with components whose texts are not in the same one.
@@ -26,6 +28,9 @@ pub(super) struct Closure<'a> {
     fresh: Vec<String>,
 }
 
+/// A manifest and the cabinet that it is in.
+type Located = (usize, Arc<StoredManifest>);
+
 struct Found {
     component: ResolvedComponent,
     /// Key forms of what it needs and is found here.
@@ -33,31 +38,23 @@ struct Found {
 }
 
 /// A component whose dependencies are gone through.
-struct Frame<'a> {
+struct Frame {
     key: String,
-    file: &'a Arc<StoredManifest>,
+    file: Arc<StoredManifest>,
     cabinet: usize,
     next: usize,
     needs: Vec<String>,
     /// What is to be visited before it.
-    inner: Vec<(usize, &'a Arc<StoredManifest>)>,
+    inner: Vec<Located>,
 }
 
 impl<'a> Closure<'a> {
     pub fn new(given: &'a [Given<'a>], installed: &'a Installed) -> Self {
-        let by_name = given.iter().map(|given| {
-            let mut names: BTreeMap<String, Vec<_>> = BTreeMap::new();
-            for file in given.cabinet.manifests() {
-                names.entry(file.manifest.identity.name.to_ascii_lowercase()).or_default().push(file);
-            }
-            names
-        });
         Self {
             given,
             installed,
-            by_name: by_name.collect(),
             found: BTreeMap::new(),
-            families: BTreeSet::new(),
+            families: BTreeMap::new(),
             deployments: BTreeMap::new(),
             untranslated: BTreeSet::new(),
             fresh: Vec::new(),
@@ -72,21 +69,21 @@ impl<'a> Closure<'a> {
         staged: bool,
         package: &AssemblyIdentity,
         missing: &mut Missing,
-    ) {
-        let Some((index, file)) = self.find(identity, cabinet) else {
+    ) -> Result<()> {
+        let Some((index, file)) = self.find(identity, cabinet)? else {
             if !self.installed.has_component(identity) {
-                let path = self.given[cabinet].cabinet.path.display();
+                let path = self.given[cabinet].cabinet.path().display();
                 let (id, key) = (package.package_id(), identity.key_form());
                 missing.add(format!("the component `{key}` of `{id}` is not in {path} ({SOURCE_MISSING})"));
             }
-            return;
+            return Ok(());
         };
-        self.visit(index, file, missing);
+        self.visit(index, file.clone(), missing)?;
         // Everything below it belongs to this deployment.
         let deployment = file.manifest.identity.clone();
         let key = deployment.key_form();
         let is_new = match self.deployments.get(&key) {
-            Some(known) if !known | staged => return,
+            Some(known) if !known | staged => return Ok(()),
             known => known.is_none(),
         };
         self.deployments.insert(key.clone(), staged);
@@ -100,11 +97,22 @@ impl<'a> Closure<'a> {
             found.component.staged &= staged;
             stack.extend(found.needs.iter().cloned());
         }
+        Ok(())
     }
 
-    /// Whether a version of the component was found.
-    pub fn has_family(&self, identity: &AssemblyIdentity) -> bool {
-        self.families.contains(&identity.versionless_key_form())
+    /// The latest version of the component that was found, and whether it is installed and not only staged.
+    pub fn family(&self, identity: &AssemblyIdentity) -> Option<(Version, bool)> {
+        let keys = self.families.get(&identity.versionless_key_form()).into_iter().flatten();
+        let components = keys.filter_map(|key| self.found.get(key)).map(|found| &found.component);
+        components.map(|component| (component.manifest.manifest.identity.version, !component.staged)).max()
+    }
+
+    /// The latest version of the component that is installed and not left out.
+    fn in_use(&self, identity: &AssemblyIdentity, dropped: &BTreeSet<String>) -> Option<(Version, bool)> {
+        let keys = self.families.get(&identity.versionless_key_form()).into_iter().flatten();
+        let components = keys.filter(|key| !dropped.contains(*key)).filter_map(|key| self.found.get(key));
+        let in_use = components.map(|found| &found.component).filter(|component| !component.staged);
+        in_use.map(|component| (component.manifest.manifest.identity.version, true)).max()
     }
 
     /// The components found since the last call, in order.
@@ -120,6 +128,7 @@ impl<'a> Closure<'a> {
     /// nowhere.
     pub fn finish(&mut self, packages: &mut [ResolvedPackage], notes: &mut Vec<String>) {
         let dropped = self.without_prerequisites(notes);
+        let mut superseded: Vec<String> = Vec::new();
         for package in packages {
             package.components.retain(|component| !dropped.contains(&component.manifest.manifest.identity.key_form()));
             for update in package.updates.iter_mut().filter(|update| !update.deployments.is_empty()) {
@@ -135,11 +144,18 @@ impl<'a> Closure<'a> {
                     component.deployments.retain(|deployment| !dropped.contains(&deployment.key_form()));
                 }
                 let identity = &component.manifest.manifest.identity;
-                if let Some(winner) = self.installed.winner(identity).filter(|winner| *winner > identity.version) {
-                    component.staged = true;
-                    notes.push(format!("`{}` is superseded by version {winner} in the image", identity.key_form()));
+                let in_image = self.installed.winner(identity).filter(|winner| *winner > identity.version);
+                if let Some(winner) = in_image {
+                    superseded
+                        .push(format!("`{}` is superseded by version {winner} in the image", identity.key_form()));
                 }
+                let is_later = |(version, in_use): (Version, bool)| in_use && version > identity.version;
+                component.superseded = in_image.is_some() || self.in_use(identity, &dropped).is_some_and(is_later);
             }
+        }
+        match superseded.len() {
+            ..=MAX_NOTED => notes.extend(superseded),
+            count => notes.push(format!("{count} components are superseded by later versions in the image")),
         }
     }
 
@@ -194,7 +210,7 @@ impl<'a> Closure<'a> {
     }
 
     /// Visits a component and all that it needs, depth first.
-    fn visit(&mut self, cabinet: usize, file: &'a Arc<StoredManifest>, missing: &mut Missing) {
+    fn visit(&mut self, cabinet: usize, file: Arc<StoredManifest>, missing: &mut Missing) -> Result<()> {
         let mut open = BTreeSet::new();
         let mut stack = Vec::new();
         self.open(&mut stack, &mut open, cabinet, file);
@@ -207,10 +223,12 @@ impl<'a> Closure<'a> {
             let dependencies = &frame.file.manifest.dependencies;
             let Some(dependency) = dependencies.get(frame.next) else {
                 let Frame { key, file, cabinet, needs, .. } = stack.pop().expect("it is there");
-                let manifest = file.clone();
-                let component = ResolvedComponent { manifest, cabinet, staged: true, deployments: Vec::new() };
+                let family = file.manifest.identity.versionless_key_form();
+                let deployments = Vec::new();
+                let component =
+                    ResolvedComponent { manifest: file, cabinet, staged: true, superseded: false, deployments };
                 self.fresh.push(key.clone());
-                self.families.insert(file.manifest.identity.versionless_key_form());
+                self.families.entry(family).or_default().push(key.clone());
                 self.found.insert(key, Found { component, needs });
                 continue;
             };
@@ -220,17 +238,17 @@ impl<'a> Closure<'a> {
             }
             let cabinet = frame.cabinet;
             if is_optional(dependency) {
-                let mut inner = self.resources(&dependency.identity, cabinet);
+                let mut inner = self.resources(&dependency.identity, cabinet)?;
                 if inner.is_empty() {
                     self.untranslated.insert(cabinet);
                 }
                 // The last is taken first.
                 inner.reverse();
                 frame.inner = inner;
-            } else if let Some(found) = self.find(&dependency.identity, cabinet) {
+            } else if let Some(found) = self.find(&dependency.identity, cabinet)? {
                 frame.inner = vec![found];
             } else if !self.installed.has_component(&dependency.identity) {
-                let path = self.given[cabinet].cabinet.path.display();
+                let path = self.given[cabinet].cabinet.path().display();
                 let need = dependency.identity.key_form();
                 missing.add(format!(
                     "the component `{need}`, needed by `{}`, is not in {path} ({SOURCE_MISSING})",
@@ -238,15 +256,10 @@ impl<'a> Closure<'a> {
                 ));
             }
         }
+        Ok(())
     }
 
-    fn open(
-        &self,
-        stack: &mut Vec<Frame<'a>>,
-        open: &mut BTreeSet<String>,
-        cabinet: usize,
-        file: &'a Arc<StoredManifest>,
-    ) {
+    fn open(&self, stack: &mut Vec<Frame>, open: &mut BTreeSet<String>, cabinet: usize, file: Arc<StoredManifest>) {
         let key = file.manifest.identity.key_form();
         if !self.found.contains_key(&key) && open.insert(key.clone()) {
             stack.push(Frame { key, file, cabinet, next: 0, needs: Vec::new(), inner: Vec::new() });
@@ -254,16 +267,20 @@ impl<'a> Closure<'a> {
     }
 
     /// The manifest of exactly this component, preferably in `cabinet`.
-    fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Option<(usize, &'a Arc<StoredManifest>)> {
-        self.cabinets(cabinet).find_map(|index| Some((index, self.given[index].cabinet.manifest(identity)?)))
+    fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Option<Located>> {
+        for index in self.cabinets(cabinet) {
+            if let Some(file) = self.given[index].cabinet.manifest(identity)? {
+                return Ok(Some((index, file)));
+            }
+        }
+        Ok(None)
     }
 
     /// All languages of the component in `cabinet`, one version of each: the wanted one, or else the latest. Other
     /// cabinets with languages name the components themselves.
-    fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Vec<(usize, &'a Arc<StoredManifest>)> {
-        let mut languages: BTreeMap<String, &'a Arc<StoredManifest>> = BTreeMap::new();
-        let same_name = self.by_name[cabinet].get(&identity.name.to_ascii_lowercase());
-        for file in same_name.into_iter().flatten().filter(|file| file.manifest.identity.fits(identity)) {
+    fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Vec<Located>> {
+        let mut languages: BTreeMap<String, Arc<StoredManifest>> = BTreeMap::new();
+        for file in self.given[cabinet].cabinet.matching(identity)? {
             let other = &file.manifest.identity;
             let language = other.language.as_deref().unwrap_or_default().to_ascii_lowercase();
             let rank = |version| (version == identity.version, version);
@@ -272,7 +289,7 @@ impl<'a> Closure<'a> {
                 languages.insert(language, file);
             }
         }
-        languages.into_values().map(|file| (cabinet, file)).collect()
+        Ok(languages.into_values().map(|file| (cabinet, file)).collect())
     }
 
     /// Indexes of all cabinets, `first` first.

@@ -1,18 +1,17 @@
-use std::path::Path;
 use std::sync::Arc;
 
 use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Component, Form, Identity, Manifests, Package, Update, What, nano, wcp};
 
 use super::*;
-use crate::windows::package::cabinet::{CabinetSource, Raw, summary};
-use crate::windows::package::testing::{self, Nowhere};
+use crate::windows::package::cabinet::{CabinetSource, Dictionary, summary};
+use crate::windows::package::testing;
 
-fn read(cabinet: &Cabinet) -> PackageCabinet {
+fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet<'a> {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     let path = format!("{}.cab", cabinet.root.identity.name);
-    let source = CabinetSource { path: path.clone().into(), data: Arc::new(cabinet.to_bytes(form)) };
-    Raw::open(&source, &mut Nowhere).unwrap().parse(Path::new(&path), &[]).unwrap()
+    let source = CabinetSource { path: path.into(), data: Arc::new(cabinet.to_bytes(form)) };
+    testing::open(&source, dictionary).unwrap()
 }
 
 fn installed() -> Installed {
@@ -22,7 +21,8 @@ fn installed() -> Installed {
 
 /// Resolves these cabinets; servicing ones are those of updates.
 fn run(cabinets: &[&Cabinet], features: &[&str]) -> Result<Resolution> {
-    let read: Vec<PackageCabinet> = cabinets.iter().map(|cabinet| read(cabinet)).collect();
+    let dictionary = testing::plain();
+    let read: Vec<PackageCabinet<'_>> = cabinets.iter().map(|cabinet| read(cabinet, &dictionary)).collect();
     let given: Vec<Given<'_>> = read
         .iter()
         .zip(cabinets)
@@ -75,13 +75,16 @@ fn compressed_manifests_need_the_dictionary_of_the_image() {
     let guest = nano::guest();
     let form = Form { method: Method::Lzx(21), manifests: Manifests::Compressed(&dictionary) };
     let source = CabinetSource { path: "a.cab".into(), data: Arc::new(guest.to_bytes(form)) };
-    let raw = Raw::open(&source, &mut Nowhere).unwrap();
-    assert!(raw.is_compressed());
-    let cabinet = raw.parse(Path::new("a.cab"), &dictionary).unwrap();
-    assert_eq!(cabinet.manifests().count(), guest.components.len());
-    let wrong = vec![b'x'; dictionary.len()];
-    let raw = Raw::open(&source, &mut Nowhere).unwrap();
-    assert!(raw.parse(Path::new("a.cab"), &wrong).is_err());
+    let right = Dictionary::new(|| Ok(dictionary.clone()));
+    let cabinet = testing::open(&source, &right).unwrap();
+    assert_eq!(cabinet.manifest_names().count(), guest.components.len());
+    let wrong = Dictionary::new(|| Ok(vec![b'x'; dictionary.len()]));
+    let other = testing::open(&source, &wrong).unwrap();
+    for component in &guest.components {
+        let identity = AssemblyIdentity::from_identity_text(&component.identity.text()).unwrap();
+        assert!(cabinet.manifest(&identity).unwrap().is_some());
+        assert!(other.manifest(&identity).is_err());
+    }
     let summary = summary(&source).unwrap();
     assert_eq!(summary.packages[0].identity.package_id(), guest.root.identity.package_id());
     assert_eq!(summary.files as usize, guest.components.iter().map(|component| component.files.len()).sum::<usize>());
@@ -134,7 +137,7 @@ fn everything_that_is_missing_is_named_at_once() {
     let text = error.to_string();
     for part in [
         "5 things",
-        "`Wrong-Edition~31bf3856ad364e35~amd64~~10.0.14393.0` does not fit the image (0x800f081e)",
+        "`Wrong-Edition~31bf3856ad364e35~amd64~~10.0.14393.0` does not apply: parent `",
         "`Microsoft-NanoServer-Edition-ServerStandardNano-Package` 10.0.14393.0",
         "the image is `Microsoft-NanoServer-Edition-ServerDatacenterNano-Package~31bf3856ad364e35~amd64~~10.0.14393.0`",
         "`amd64_gone_31bf3856ad364e35_10.0.14393.0_none_",
@@ -155,7 +158,7 @@ fn circles_of_packages_are_refused_and_of_components_not() {
     let error = run(&[&first, &second], &[]).unwrap_err();
     assert!(error.to_string().contains("needs a package that needs it"), "{error}");
     let alone = run(&[&first], &[]).unwrap_err();
-    assert!(alone.to_string().contains("it extends `Two` 10.0.14393.0"), "{alone}");
+    assert!(alone.to_string().contains("parent `Two` 10.0.14393.0 is not in the image"), "{alone}");
     let a = component("A").depends("install", &Identity::component("B"));
     let b = component("B").depends("install", &Identity::component("A"));
     let resolution = run(&[&package("Circle", &[], vec![a, b])], &[]).unwrap();
