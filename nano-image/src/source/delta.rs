@@ -9,13 +9,18 @@
 
 mod bits;
 mod dictionary;
+mod e8;
 mod format;
 mod hash;
 mod header;
 mod patch;
+mod pe;
+mod pe_map;
 mod prefix_code;
+mod preprocess;
 mod rift;
 mod segments;
+mod transform;
 
 use std::borrow::Cow;
 
@@ -23,6 +28,10 @@ pub use dictionary::dictionary;
 pub use hash::{Hash, HashAlgorithm};
 pub use header::Header;
 
+use self::bits::Buffer;
+use self::pe::Pe;
+use self::preprocess::Preprocess;
+use self::rift::Entry;
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
 
@@ -84,16 +93,49 @@ fn apply_at(basis: &[u8], delta: &[u8], offset: u64, limit: ByteSize) -> Result<
     if header.source_hash.as_ref().is_some_and(|hash| !hash.is_of(basis)) {
         return Err(Error::corrupt("the delta was made for another basis").at(offset));
     }
-    if !preprocess.bytes.is_empty() {
-        let message = format!("a delta with preprocessing (file type {:#x})", header.file_type);
-        return Err(Error::unsupported(message).at(preprocess.offset));
+    if header.file_type == format::FILE_TYPE_IA64 {
+        return Err(Error::unsupported("a delta for programs of IA64").at(offset));
     }
     let len = header.target_size.bytes() as usize;
-    let target = patch::apply(patch, basis, Vec::new(), len)?;
+    let (basis, map) = prepare(basis, &header, preprocess)?;
+    let mut target = patch::apply(patch, &basis, map, len)?;
+    if header.flags & format::FLAG_E8 != 0 {
+        e8::undo(&mut target);
+    }
     if header.target_hash.as_ref().is_some_and(|hash| !hash.is_of(&target)) {
         return Err(Error::corrupt("the result has another hash than the delta says").at(offset));
     }
     Ok(target)
+}
+
+/// The basis as the patch copies from it, and where in it the parts of the result likely are.
+fn prepare<'a>(basis: &'a [u8], header: &Header, preprocess: Buffer<'_>) -> Result<(Cow<'a, [u8]>, Vec<Entry>)> {
+    if preprocess.bytes.is_empty() {
+        return Ok((Cow::Borrowed(basis), Vec::new()));
+    }
+    if !header.is_pe() {
+        return Err(Error::unsupported("a delta of plain data with preprocessing").at(preprocess.offset));
+    }
+    let result = Preprocess::read(preprocess)?;
+    let about_basis = |error: Error| error.at(preprocess.offset);
+    let pe = match Pe::parse(basis) {
+        Ok(pe) => pe,
+        // No program, although the result is one: its tables are the map. The hash tells whether that was meant.
+        Err(_) if header.target_hash.is_some() => {
+            let map = [result.address_to_offset.0, result.addresses.0].concat();
+            return Ok((Cow::Borrowed(basis), map));
+        }
+        Err(error) => {
+            let message = format!("the basis is no program: {}", error.message());
+            return Err(about_basis(Error::corrupt(message)));
+        }
+    };
+    let mut map = pe_map::pe_map(&pe, &result).map_err(about_basis)?.0;
+    for entry in &mut map {
+        entry.source = entry.source.wrapping_add(basis.len() as i64);
+    }
+    let basis = transform::transform(basis, pe, &result, header.flags).map_err(about_basis)?;
+    Ok((Cow::Owned(basis), map))
 }
 
 #[cfg(test)]

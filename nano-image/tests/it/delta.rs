@@ -1,5 +1,7 @@
 //! Compressed manifests: generated and real ones.
 
+mod updates;
+
 use fixtures::Data;
 use fixtures::dcm::dcm;
 use nano_image::source::delta::expand_manifest;

@@ -54,6 +54,24 @@ pub const HASH_MD5: i64 = 0x8003;
 pub const HASH_SHA1: i64 = 0x8004;
 pub const HASH_SHA256: i64 = 0x800C;
 
+/// Flags of a delta: what is done with a program that is the basis, in this order except that [`FLAG_UNBIND`] comes
+/// first; only [`FLAG_E8`] is about the result, of any kind.
+pub const FLAG_E8: u64 = 0x1;
+pub const FLAG_MARK: u64 = 0x2;
+pub const FLAG_IMPORTS: u64 = 0x4;
+pub const FLAG_EXPORTS: u64 = 0x8;
+pub const FLAG_RESOURCES: u64 = 0x10;
+pub const FLAG_RELOCATIONS: u64 = 0x20;
+pub const FLAG_LOCK_PREFIXES: u64 = 0x40;
+pub const FLAG_I386_JUMPS: u64 = 0x80;
+pub const FLAG_I386_CALLS: u64 = 0x100;
+pub const FLAG_AMD64_CODE: u64 = 0x200;
+pub const FLAG_AMD64_FUNCTIONS: u64 = 0x400;
+pub const FLAG_UNBIND: u64 = 0x2000;
+/// Managed code and its metadata, in the old and the new way.
+pub const FLAGS_MANAGED: u64 = 0x4000 | 0x8000 | 0x20_0000 | 0x40_0000;
+pub const FLAG_HEADERS: u64 = 0x1_0000;
+
 /// Symbols of the main code: literals, then 8 for each of 43 slots.
 pub const MAIN_SYMBOLS: usize = 600;
 /// Symbols of the code for lengths.

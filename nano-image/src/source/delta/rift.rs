@@ -1,5 +1,7 @@
 //! Rift tables (§5): a function that shifts, by another distance from each breakpoint on. Numbers wrap at 64 bits.
 
+mod algebra;
+
 use super::bits::Bits;
 use super::prefix_code::PrefixCode;
 use crate::error::{Error, Result};
@@ -54,6 +56,23 @@ impl Rift {
             entries.push(Entry { source, target: source.wrapping_add(distance) });
         }
         Ok(Self::new(entries))
+    }
+
+    /// The place of the breakpoint in force at `at`; before the first one, that is the last one. Nothing if the table
+    /// is empty.
+    pub fn place(&self, at: i64) -> Option<usize> {
+        let after = self.0.partition_point(|entry| entry.source <= at);
+        after.checked_sub(1).or(self.0.len().checked_sub(1))
+    }
+
+    /// What becomes of `at`.
+    pub fn map(&self, at: i64) -> i64 {
+        self.place(at).map_or(at, |place| at.wrapping_add(self.0[place].shift()))
+    }
+
+    /// What becomes of the address `rva`.
+    pub fn map_address(&self, rva: u32) -> u32 {
+        self.map(rva.into()) as u32
     }
 }
 
