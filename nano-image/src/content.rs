@@ -1,6 +1,7 @@
 //! Bytes of known length, produced later, and where they come from.
 
 mod files;
+mod overlay;
 mod scratch;
 
 use std::fs::File;
@@ -10,8 +11,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use files::{HostFile, WithFiles, read_file};
-pub(crate) use scratch::{Made, Scratch, WithMade};
+pub use files::{HostFile, read_file};
+pub(crate) use overlay::Added;
+pub use overlay::Overlay;
+pub(crate) use scratch::Scratch;
 
 /// Random access to the bytes of an input.
 pub trait ReadAt: Send + Sync {

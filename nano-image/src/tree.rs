@@ -179,6 +179,19 @@ impl FileTree {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
+    /// The number after the last blob that a file has.
+    pub fn next_blob(&self) -> BlobId {
+        let next = |content: &Content| match content {
+            Content::Blob { id, .. } => id.0.saturating_add(1),
+            Content::Bytes(_) => 0,
+        };
+        let contents = self
+            .nodes
+            .iter()
+            .flat_map(|node| node.data.iter().chain(node.streams.iter().map(|stream| &stream.content)));
+        BlobId(contents.map(next).max().unwrap_or(0))
+    }
+
     /// Number of nodes, named or not.
     pub fn node_count(&self) -> usize {
         self.nodes.len()

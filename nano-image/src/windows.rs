@@ -5,5 +5,6 @@ pub mod boot_code;
 pub mod compact;
 pub mod configure;
 pub mod driver;
+pub mod edit;
 pub mod media;
 pub mod package;

@@ -7,11 +7,10 @@ mod pack;
 mod spool;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::recipe::COMPACT_CLUSTER_SIZE;
 use super::sources::Sources;
-use crate::content::{BlobId, BlobStore, Content};
+use crate::content::Overlay;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::CompactReport;
@@ -19,11 +18,11 @@ use crate::source::wim::ImageInfo;
 use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
 use crate::windows::compact::{self, Compact, Pending};
 
-/// Marks the files of `tree` that `choice` compresses, and says what they come to. Afterwards `store` also has what
-/// had to be compressed for that.
+/// Marks the files of `tree` that `choice` compresses, and says what they come to. What is compressed for that is added
+/// to `blobs`, which has the contents.
 pub(super) fn apply(
     tree: &mut FileTree,
-    store: &mut Arc<dyn BlobStore>,
+    blobs: &mut Overlay,
     choice: Compact,
     image: &ImageInfo,
     wim: &Path,
@@ -31,7 +30,7 @@ pub(super) fn apply(
     observer: &dyn Observer,
 ) -> Result<CompactReport> {
     let build = image.version.map(|version| version.build);
-    let pending = compact::mark(tree, &**store, choice, build, COMPACT_CLUSTER_SIZE.bytes())
+    let pending = compact::mark(tree, blobs, choice, build, COMPACT_CLUSTER_SIZE.bytes())
         .map_err(|error| error.with_path(wim))?;
     if !pending.is_empty() {
         let Some(folder) = &sources.scratch else {
@@ -39,28 +38,16 @@ pub(super) fn apply(
             return Err(Error::recipe(message).with_hint("name a folder with room for the compressed files"));
         };
         let mut spool = spool::Writer::create(folder)?;
-        let blobs = pack::compress(tree, &**store, &pending, &mut spool, observer)?;
-        let first = first_free_id(tree);
-        for (Pending { node, algorithm }, blob) in pending.iter().zip(blobs) {
-            if let Some((number, len)) = blob {
-                let source = CompactSource::Made(Content::Blob { id: BlobId(first + number), len });
+        let packed = pack::compress(tree, blobs, &pending, &mut spool, observer)?;
+        let made = spool.finish(blobs)?;
+        for (Pending { node, algorithm }, number) in pending.iter().zip(packed) {
+            if let Some(content) = number.and_then(|number| made.get(number)) {
+                let source = CompactSource::Made(content.clone());
                 tree[*node].compact = Some(CompactForm { algorithm: *algorithm, source });
             }
         }
-        *store = Arc::new(spool.finish(store.clone(), first));
     }
     Ok(report(tree))
-}
-
-/// The number after the last blob that `tree` mentions.
-fn first_free_id(tree: &FileTree) -> u32 {
-    let nodes = (0..tree.node_count() as u32).map(|number| &tree[NodeId(number)]);
-    let contents = nodes.flat_map(|node| node.data.iter().chain(node.streams.iter().map(|stream| &stream.content)));
-    let next = |content: &Content| match content {
-        Content::Blob { id, .. } => id.0 + 1,
-        Content::Bytes(_) => 0,
-    };
-    contents.map(next).max().unwrap_or(0)
 }
 
 /// What the marked files come to.

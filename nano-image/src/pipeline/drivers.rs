@@ -6,26 +6,19 @@ use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
 use crate::source::wim::{Architecture, ImageInfo};
-use crate::types::FileTime;
 use crate::windows::driver::{self, DriverOptions, Prepared};
 
 /// What is not done of one driver that a warning lists.
 const MAX_LISTED: usize = 3;
 
 /// Reads the drivers for `image`; none if none is named.
-pub(super) fn prepare(
-    drivers: &[PathBuf],
-    image: &ImageInfo,
-    time: FileTime,
-    observer: &dyn Observer,
-) -> Result<Option<Prepared>> {
+pub(super) fn prepare(drivers: &[PathBuf], image: &ImageInfo, observer: &dyn Observer) -> Result<Option<Prepared>> {
     if drivers.is_empty() {
         return Ok(None);
     }
     let options = DriverOptions {
         architecture: image.architecture.unwrap_or(Architecture::Amd64).to_string(),
         version: image.version.map(|version| (version.major, version.minor, version.build)),
-        time,
         boot_critical: false,
     };
     driver::prepare(drivers, &options, observer).map(Some)

@@ -1,19 +1,17 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::recipe::Recipe;
 use super::sources::Sources;
-use crate::content::BlobStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::InstalledPackage;
 use crate::source::wim::ImageInfo;
-use crate::tree::FileTree;
 use crate::windows::configure::ServicingPackage;
+use crate::windows::edit::ImageEdit;
 use crate::windows::media::Media;
 use crate::windows::package::{self, CabinetSource, Install, InstallOptions};
 
@@ -109,11 +107,10 @@ impl Packages {
         self.install.cabinets.is_empty() && self.install.servicing.is_empty() && self.install.features.is_empty()
     }
 
-    /// Installs them into `tree`, whose contents `store` has. What the user should know is added to `warnings`.
+    /// Installs them into `edit`. What the user should know is added to `warnings`.
     pub fn install(
         &self,
-        tree: &mut FileTree,
-        store: &mut Arc<dyn BlobStore>,
+        edit: &mut ImageEdit<'_>,
         options: &InstallOptions<'_>,
         media: &Media,
         observer: &dyn Observer,
@@ -122,7 +119,7 @@ impl Packages {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let report = package::install(tree, store, &self.install, options, observer)
+        let report = package::install(edit, &self.install, options, observer)
             .map_err(|error| self.name_parents(error, media))?;
         warnings.extend(report.warnings);
         for package in &report.packages {

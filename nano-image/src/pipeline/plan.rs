@@ -9,18 +9,19 @@ use super::scheme::Scheme;
 use super::seed::{self, Decisive, Inputs};
 use super::sources::Sources;
 use super::{compact, drivers};
-use crate::content::BlobStore;
+use crate::content::{BlobStore, Overlay};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::progress::{Observer, Phase};
 use crate::report::{CompactReport, DriverReport, InstalledPackage};
-use crate::source::wim::{Architecture, Image, ImageInfo, Wim};
+use crate::source::wim::{Architecture, ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::FileTime;
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings};
 use crate::windows::compact::Compact;
-use crate::windows::configure::{ImageFacts, Prepared as Machine};
+use crate::windows::configure::Prepared as Machine;
 use crate::windows::driver::Prepared as Drivers;
+use crate::windows::edit::ImageEdit;
 use crate::windows::media::Media;
 use crate::windows::package::InstallOptions;
 
@@ -63,21 +64,25 @@ impl Recipe {
         let seed = self.seed().unwrap_or(derived);
         let scheme = Scheme::new(self, &seed)?;
 
-        let mut draft = Draft::new(self, sources, &opened, image);
+        let (mut tree, warnings) = (image.tree, image.warnings);
+        let edit = ImageEdit::new(&mut tree, opened.wim.store().clone(), opened.time);
+        let mut draft = Draft::new(self, sources, &opened, edit, warnings);
         // Packages first: what the recipe says of the machine has the last word in hives and files.
         let packages = draft.install_packages(observer)?;
         let secrets = additions.machine.secrets();
         draft.configure_machine(additions.machine)?;
         let drivers = draft.add_drivers(additions.drivers)?;
         let boot_files = draft.add_boot_files(&scheme, seed)?;
-        let compact = draft.compress(observer)?;
+        let (mut blobs, mut warnings) = (draft.edit.finish()?, draft.warnings);
+        let compact = opened.compress(self.compact(), &mut tree, &mut blobs, sources, observer)?;
+        warnings.extend(compact.and_then(|report| nothing_compressed(self.compact(), &report)));
 
-        let decisive = Decisive { time: opened.time, windows: &opened.windows(), secrets, tree: &draft.tree };
+        let decisive = Decisive { time: opened.time, windows: &opened.windows(), secrets, tree: &tree };
         Ok(Plan {
             recipe: self.clone(),
             identity: seed::identity(seed, derived, &decisive),
-            tree: Arc::new(draft.tree),
-            store: draft.store,
+            tree: Arc::new(tree),
+            store: Arc::new(blobs),
             boot_files,
             scheme,
             time: opened.time,
@@ -86,7 +91,7 @@ impl Recipe {
             cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
             packages,
             drivers,
-            warnings: draft.warnings,
+            warnings,
             image: opened.info,
         })
     }
@@ -169,7 +174,7 @@ impl Opened {
         info.index = index;
         let packages = Packages::find(recipe, sources, &media, &info, machine.take_packages())?;
         let time = recipe.time(info.creation_time);
-        let drivers = drivers::prepare(&sources.drivers, &info, time, observer)?;
+        let drivers = drivers::prepare(&sources.drivers, &info, observer)?;
         let wim_path = file.path.clone();
         Ok((Self { media, wim, wim_path, info, packages, time, warnings }, Additions { machine, drivers }))
     }
@@ -194,6 +199,26 @@ impl Opened {
         let language = self.info.default_language.as_deref().unwrap_or_default();
         format!("{} {build} {language}", self.architecture())
     }
+
+    /// Compresses what `choice` wants, once all else is in `tree`.
+    fn compress(
+        &self,
+        choice: Option<Compact>,
+        tree: &mut FileTree,
+        blobs: &mut Overlay,
+        sources: &Sources,
+        observer: &dyn Observer,
+    ) -> Result<Option<CompactReport>> {
+        let apply = |choice| compact::apply(tree, blobs, choice, &self.info, &self.wim_path, sources, observer);
+        choice.map(apply).transpose()
+    }
+}
+
+/// What the user should know if files were to be copied in compressed form and none was.
+fn nothing_compressed(choice: Option<Compact>, report: &CompactReport) -> Option<String> {
+    let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
+    let is_nothing = choice == Some(Compact::Copy) && report.files == 0;
+    is_nothing.then(|| format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"))
 }
 
 /// The volume in the making.
@@ -201,40 +226,41 @@ struct Draft<'a> {
     recipe: &'a Recipe,
     sources: &'a Sources,
     opened: &'a Opened,
-    tree: FileTree,
-    store: Arc<dyn BlobStore>,
+    edit: ImageEdit<'a>,
     warnings: Vec<String>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(recipe: &'a Recipe, sources: &'a Sources, opened: &'a Opened, image: Image) -> Self {
-        let warnings = [&opened.warnings[..], &image.warnings, &opened.packages.warnings].concat();
-        Self { recipe, sources, opened, tree: image.tree, store: opened.wim.store().clone(), warnings }
+    fn new(
+        recipe: &'a Recipe,
+        sources: &'a Sources,
+        opened: &'a Opened,
+        edit: ImageEdit<'a>,
+        of_image: Vec<String>,
+    ) -> Self {
+        let warnings = [&opened.warnings[..], &of_image, &opened.packages.warnings].concat();
+        Self { recipe, sources, opened, edit, warnings }
     }
 
     fn install_packages(&mut self, observer: &dyn Observer) -> Result<Vec<InstalledPackage>> {
-        let Opened { packages, media, time, .. } = self.opened;
+        let Opened { packages, media, .. } = self.opened;
         let options = InstallOptions {
             architecture: &self.opened.architecture(),
-            time: *time,
             scratch: self.sources.scratch.as_deref(),
             strict: self.recipe.strict(),
         };
-        packages.install(&mut self.tree, &mut self.store, &options, media, observer, &mut self.warnings)
+        packages.install(&mut self.edit, &options, media, observer, &mut self.warnings)
     }
 
     fn configure_machine(&mut self, machine: Machine) -> Result<()> {
-        self.store = machine.store(self.store.clone());
-        let facts = ImageFacts { architecture: self.opened.architecture(), time: self.opened.time };
-        let applied = machine.apply(&mut self.tree, &*self.store, &facts)?;
+        let applied = machine.apply(&mut self.edit, &self.opened.architecture())?;
         self.warnings.extend(applied.warnings);
         Ok(())
     }
 
     fn add_drivers(&mut self, drivers: Option<Drivers>) -> Result<Vec<DriverReport>> {
         let Some(drivers) = drivers else { return Ok(Vec::new()) };
-        self.store = drivers.store(self.store.clone());
-        let added = drivers.apply(&mut self.tree, &*self.store)?;
+        let added = drivers.apply(&mut self.edit)?;
         self.warnings.extend(drivers::warnings(&added, self.recipe.strict())?);
         Ok(added)
     }
@@ -258,26 +284,14 @@ impl<'a> Draft<'a> {
             time: self.opened.time,
             jobs: 1,
         };
-        let mut boot =
-            boot::plan(&self.tree, &*self.store, &options).map_err(|error| error.with_path(&self.opened.wim_path))?;
+        let mut boot = boot::plan(&mut self.edit, &options).map_err(|error| error.with_path(&self.opened.wim_path))?;
         self.warnings.append(&mut boot.warnings);
         if *settings != BootSettings::default() {
-            boot::edit_template(&mut self.tree, &*self.store, settings, self.opened.time)?;
+            boot::edit_template(&mut self.edit, settings)?;
         }
         if self.recipe.firmware() == Firmware::Bios {
-            boot.add_to(&mut self.tree)?;
+            boot.add_to(self.edit.tree)?;
         }
         Ok(boot.files)
-    }
-
-    fn compress(&mut self, observer: &dyn Observer) -> Result<Option<CompactReport>> {
-        let Some(choice) = self.recipe.compact() else { return Ok(None) };
-        let Opened { info, wim_path, .. } = self.opened;
-        let report = compact::apply(&mut self.tree, &mut self.store, choice, info, wim_path, self.sources, observer)?;
-        if choice == Compact::Copy && report.files == 0 {
-            let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
-            self.warnings.push(format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"));
-        }
-        Ok(Some(report))
     }
 }

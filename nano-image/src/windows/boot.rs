@@ -13,18 +13,19 @@ mod files;
 mod settings;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
 pub use device::BootDevice;
 pub use settings::{BootSettings, DebugTransport, Ems, edit_template};
 
-use crate::content::{BlobStore, Content};
+use crate::content::Content;
 use crate::error::Result;
 use crate::identity::Seed;
 use crate::tree::{FileTree, Times};
 use crate::types::{DiskOffset, FileTime, Guid};
+use crate::windows::edit::ImageEdit;
 
 /// Which firmware starts the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,16 +115,15 @@ pub struct BootPlan {
     pub warnings: Vec<String>,
 }
 
-/// Collects the boot files of the image `tree`, whose blobs `blobs` reads, and makes the store.
+/// Collects the boot files of `image`, and makes the store.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the image has no boot manager,
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when its BCD template or boot manager is damaged.
-pub fn plan(tree: &FileTree, blobs: &dyn BlobStore, options: &BootOptions) -> Result<BootPlan> {
+pub fn plan(image: &mut ImageEdit<'_>, options: &BootOptions) -> Result<BootPlan> {
     let mut warnings = Vec::new();
-    let image = files::Image { tree, blobs };
-    let mut collected = files::collect(&image, options)?;
-    let (store, loader) = template::store(&image, &collected, options, &mut warnings)?;
+    let mut collected = files::collect(image, options)?;
+    let (store, loader) = template::store(image, &collected, options, &mut warnings)?;
     let bytes = store.to_bytes(options.firmware, options.time)?;
     collected.add_generated(options, bytes);
     let (files, directories) = collected.into_parts();

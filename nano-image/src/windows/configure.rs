@@ -10,7 +10,6 @@ mod computer_name;
 mod domain;
 mod files;
 mod firewall;
-mod image;
 mod locale;
 mod network;
 mod prepare;
@@ -30,7 +29,7 @@ pub use prepare::Prepared;
 pub use secret::Secret;
 
 use crate::error::{Error, Result};
-use crate::types::{FileTime, form};
+use crate::types::form;
 use computer_name::NameChoice;
 use network::Network;
 
@@ -127,15 +126,6 @@ pub struct ServicingPackage {
     pub language: String,
     /// Where its cabinet is, as the file says.
     pub source: Option<String>,
-}
-
-/// The image that [`Prepared::apply`] configures.
-#[derive(Clone, Debug)]
-pub struct ImageFacts {
-    /// Architecture in the words of component names: `amd64`.
-    pub architecture: String,
-    /// Time of everything that is changed.
-    pub time: FileTime,
 }
 
 /// What was done to an image.

@@ -24,21 +24,17 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::content::{BlobId, BlobStore, HostFile, WithFiles, read_file};
+use crate::content::read_file;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
-use crate::tree::FileTree;
-use crate::types::FileTime;
+use crate::windows::edit::ImageEdit;
+use install::Installer;
 use package::Package;
 use target::Target;
-
-/// Blobs of driver files begin here: behind those of the source and of copied files.
-const FIRST_BLOB: BlobId = BlobId(3 << 30);
 
 /// The image that gets drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +43,6 @@ pub struct DriverOptions {
     pub architecture: String,
     /// Major, minor and build number of its Windows; `None` is Windows Server 2016.
     pub version: Option<(u32, u32, u32)>,
-    /// Time of everything that is changed.
-    pub time: FileTime,
     /// Treat all drivers as needed to start Windows, not only those whose class or INF file says so.
     pub boot_critical: bool,
 }
@@ -59,24 +53,20 @@ pub struct Prepared {
     /// Reports of what is not added.
     skipped: Vec<DriverReport>,
     target: Target,
-    time: FileTime,
 }
 
-/// Adds the drivers that `drivers` names, INF files or folders with INF files at any depth, to `tree`. Afterwards
-/// `store` also reads their files. A report per INF file comes back.
+/// Adds the drivers that `drivers` names, INF files or folders with INF files at any depth, to `image`. A report per INF
+/// file comes back.
 ///
 /// # Errors
 /// Those of [`prepare`] and [`Prepared::apply`].
 pub fn add(
-    tree: &mut FileTree,
-    store: &mut Arc<dyn BlobStore>,
+    image: &mut ImageEdit<'_>,
     drivers: &[PathBuf],
     options: &DriverOptions,
     observer: &dyn Observer,
 ) -> Result<Vec<DriverReport>> {
-    let prepared = prepare(drivers, options, observer)?;
-    *store = prepared.store(store.clone());
-    prepared.apply(tree, &**store)
+    prepare(drivers, options, observer)?.apply(image)
 }
 
 /// Reads all INF files and the files that they name.
@@ -121,7 +111,7 @@ pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Obse
     // Not by the folders that they are in, so that these do not decide the names in the image.
     packages.sort_by(|a, b| a.label.cmp(&b.label));
     check_conflicts(&packages)?;
-    Ok(Prepared { packages, skipped, target, time: options.time })
+    Ok(Prepared { packages, skipped, target })
 }
 
 impl Prepared {
@@ -135,35 +125,21 @@ impl Prepared {
         if self.packages.is_empty() { Vec::new() } else { hash.finalize().to_vec() }
     }
 
-    /// The store that reads the blobs of the image once the drivers are in it.
-    pub fn store(&self, store: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
-        let files: Vec<HostFile> = self.files().cloned().collect();
-        if files.is_empty() { store } else { Arc::new(WithFiles::numbered(FIRST_BLOB, store, files)) }
-    }
-
-    fn files(&self) -> impl Iterator<Item = &HostFile> {
-        self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &source.file))
-    }
-
-    /// Adds the drivers to the image `tree`, whose blobs `blobs` reads: what [`store`](Self::store) gives.
+    /// Adds the drivers to `image`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image has no SYSTEM hive,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
     /// way of a file.
-    pub fn apply(self, tree: &mut FileTree, blobs: &dyn BlobStore) -> Result<Vec<DriverReport>> {
+    pub fn apply(self, image: &mut ImageEdit<'_>) -> Result<Vec<DriverReport>> {
         if self.packages.is_empty() {
             return Ok(self.skipped);
         }
-        let mut image = install::Image::open(tree, blobs, self.time)?;
+        let mut installer = Installer::new(image)?;
         let mut reports = Vec::new();
-        let mut first = 0;
         for package in self.packages {
-            let files = package.files.files.len();
-            reports.push(image.install(package, &self.target, first)?);
-            first += files;
+            reports.push(installer.install(package, &self.target)?);
         }
-        image.save()?;
         reports.extend(self.skipped);
         Ok(reports)
     }
@@ -188,4 +164,4 @@ fn check_conflicts(packages: &[Package]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -22,25 +22,23 @@ mod spool;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod xml;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::content::BlobStore;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::InstallReport;
-use crate::tree::FileTree;
-use crate::types::FileTime;
+use crate::windows::edit::ImageEdit;
 use apply::apply;
 use base::Bases;
 use cabinet::{Dictionary, Opened, PackageCabinet};
 use files::Unpacked;
 use installed::Installed;
-use payload::Payload;
+use payload::Produced;
 use record::{Recorded, record};
 use resolve::{Given, Resolution, resolve};
 use spool::Spool;
@@ -66,15 +64,13 @@ pub struct Install {
 pub struct InstallOptions<'a> {
     /// The image's processor architecture, as component names have it: `amd64`.
     pub architecture: &'a str,
-    /// Time of everything that is changed.
-    pub time: FileTime,
     /// Folder for what does not fit into memory.
     pub scratch: Option<&'a Path>,
     /// Whether it is an error if something that a package asks for is not done.
     pub strict: bool,
 }
 
-/// Installs packages into the image `tree`, whose contents `store` has; afterwards it has the packages' too.
+/// Installs packages into `image`.
 ///
 /// What is missing is found before the image is touched. After another error the image is of no use.
 ///
@@ -85,8 +81,7 @@ pub struct InstallOptions<'a> {
 /// cabinets, manifests and hives, and for files with another digest than their manifest says;
 /// [`NotFound`](crate::ErrorKind::NotFound).
 pub fn install(
-    tree: &mut FileTree,
-    store: &mut Arc<dyn BlobStore>,
+    image: &mut ImageEdit<'_>,
     what: &Install,
     options: &InstallOptions<'_>,
     observer: &dyn Observer,
@@ -99,10 +94,10 @@ pub fn install(
         true => cabinets.into_iter().partition(|one| !one.1 || is_stack(one)),
         false => (cabinets, Vec::new()),
     };
-    let mut stage = Stage { spool: &spool, next: payload::FIRST, options, observer };
-    let mut report = stage.install(tree, store, first, &what.features)?;
+    let stage = Stage { options, observer };
+    let mut report = stage.install(image, first, &what.features)?;
     if !then.is_empty() {
-        let more = stage.install(tree, store, then, &[])?;
+        let more = stage.install(image, then, &[])?;
         report.packages.extend(more.packages);
         report.warnings.extend(more.warnings);
     }
@@ -145,25 +140,20 @@ fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<V
 
 /// What is installed at once: with what the image has before.
 struct Stage<'a> {
-    spool: &'a Arc<Spool>,
-    /// Number of the next file that is made.
-    next: u32,
     options: &'a InstallOptions<'a>,
     observer: &'a dyn Observer,
 }
 
 impl Stage<'_> {
     fn install(
-        &mut self,
-        tree: &mut FileTree,
-        store: &mut Arc<dyn BlobStore>,
+        &self,
+        image: &mut ImageEdit<'_>,
         cabinets: Vec<(Opened, bool)>,
         features: &[String],
     ) -> Result<InstallReport> {
-        let (resolution, payload) = self.prepare(tree, store, cabinets, features)?;
-        self.next = payload.next;
-        let options = self.options;
-        let mut report = apply(tree, store, &payload, &resolution, options, self.observer)?;
+        let (resolution, files) = self.prepare(image, cabinets, features)?;
+        let payload = files.add_to(&mut image.blobs)?;
+        let mut report = apply(image, &payload, &resolution, self.options, self.observer)?;
         for (done, package) in report.packages.iter_mut().zip(&resolution.packages) {
             done.part_of = package.owner.map(|owner| resolution.packages[owner].identity().package_id());
         }
@@ -171,7 +161,7 @@ impl Stage<'_> {
         if resolution.packages.is_empty() {
             return Ok(report);
         }
-        match record(tree, &**store, &resolution, options.time)? {
+        match record(image, &resolution)? {
             Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = 2),
             Recorded::NotAtAll(why) => report.warnings.push(format!(
                 "the packages are installed, but not noted in the image's component store, so that its servicing tools \
@@ -184,13 +174,13 @@ impl Stage<'_> {
     /// Decides what is installed, and makes its files.
     fn prepare(
         &self,
-        tree: &FileTree,
-        store: &Arc<dyn BlobStore>,
+        image: &mut ImageEdit<'_>,
         cabinets: Vec<(Opened, bool)>,
         features: &[String],
-    ) -> Result<(Resolution, Payload)> {
-        let installed = Installed::read(tree, &**store)?;
-        let dictionary = Dictionary::new(|| installed::dictionary(tree, &**store));
+    ) -> Result<(Resolution, Produced)> {
+        let installed = Installed::read(image)?;
+        let image = &*image;
+        let dictionary = Dictionary::new(|| installed::dictionary(image));
         let servicing: Vec<bool> = cabinets.iter().map(|(_, is_servicing)| *is_servicing).collect();
         let cabinets: Vec<PackageCabinet<'_>> =
             cabinets.into_iter().map(|(opened, _)| PackageCabinet::new(opened, &dictionary)).collect();
@@ -200,9 +190,8 @@ impl Stage<'_> {
         if self.observer.cancelled() {
             return Err(Error::cancelled());
         }
-        let bases = Bases::new(tree, &**store);
-        let numbered = (store.clone(), self.next);
-        let payload = Payload::make(&cabinets, &resolution, &bases, self.spool, numbered, self.observer)?;
-        Ok((resolution, payload))
+        let bases = Bases::new(image.tree, &image.blobs);
+        let files = Produced::make(&cabinets, &resolution, &bases, self.observer)?;
+        Ok((resolution, files))
     }
 }

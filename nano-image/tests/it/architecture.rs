@@ -21,10 +21,11 @@ const FLOORS: [&[&str]; 6] = [
 const NEIGHBOURS: [&str; 2] = ["error", "types"];
 
 /// Parts of a room that know nothing of each other; what they share lies beside them in the room.
-const PARTS: [(&str, &[&str]); 3] = [
+const PARTS: [(&str, &[&str]); 4] = [
     ("source", &["wim", "iso", "cab", "delta", "update"]),
     ("volume", &["ntfs", "fat"]),
     ("disk", &["gpt", "mbr", "vhd", "vhdx"]),
+    ("windows", &["boot", "configure", "driver", "package"]),
 ];
 
 /// The only file with unsafe code.

@@ -21,6 +21,7 @@ use nano_image::types::{ByteSize, FileTime, Lba};
 use nano_image::volume::ntfs::{NtfsOptions, lay_out};
 use nano_image::windows::configure::FileCopy;
 use nano_image::windows::driver::{self, DriverOptions};
+use nano_image::windows::edit::ImageEdit;
 
 const TIME: FileTime = FileTime(131_138_784_120_000_000);
 
@@ -65,12 +66,11 @@ impl Volume {
         let mut tree = wim.read_image(1).unwrap().tree;
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
         let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None).unwrap();
-        let mut store = machine.store(wim.store().clone());
-        let options =
-            DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), time: TIME, boot_critical };
-        let reports = driver::add(&mut tree, &mut store, drivers, &options, &()).unwrap();
-        let facts = nano_image::windows::configure::ImageFacts { architecture: "amd64".into(), time: TIME };
-        machine.apply(&mut tree, &*store, &facts).unwrap();
+        let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
+        let options = DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), boot_critical };
+        let reports = driver::add(&mut image, drivers, &options, &()).unwrap();
+        machine.apply(&mut image, "amd64").unwrap();
+        let store = image.finish().unwrap();
 
         let size = ByteSize::mib(64);
         let options = NtfsOptions {
@@ -91,7 +91,7 @@ impl Volume {
             file.write_all(bytes).unwrap();
             Ok(())
         };
-        layout.write(&*store, 2, &mut write).unwrap();
+        layout.write(&store, 2, &mut write).unwrap();
         Self { reports, path }
     }
 

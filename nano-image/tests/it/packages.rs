@@ -11,27 +11,29 @@ use fixtures::Data;
 use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Form, Manifests, nano, wcp};
 use fixtures::scenes::{nano_cbs, nano_cbs_state};
-use nano_image::content::BlobStore;
+use nano_image::content::{BlobStore, Overlay};
 use nano_image::report::InstallReport;
 use nano_image::source::wim::Wim;
 use nano_image::tree::{FileTree, Times};
 use nano_image::types::{ByteSize, FileTime, Lba};
 use nano_image::volume::ntfs::{NtfsOptions, lay_out};
+use nano_image::windows::edit::ImageEdit;
 use nano_image::windows::package::{CabinetSource, Install, InstallOptions, install};
 
 const TIME: FileTime = FileTime(131_131_008_000_000_000);
 
 /// The image of the Datacenter edition with `cabinets`, whose files are in `folder`.
-fn installed(folder: &Path, what: &Install) -> (FileTree, Arc<dyn BlobStore>, InstallReport) {
+fn installed(folder: &Path, what: &Install) -> (FileTree, Overlay, InstallReport) {
     let source = folder.join("source.wim");
     if !source.exists() {
         nano_cbs(&Data::noise(1, 9000)).write_file(&source).unwrap();
     }
     let wim = Wim::open(&source, &[]).unwrap();
     let mut tree = wim.read_image(2).unwrap().tree;
-    let mut store: Arc<dyn BlobStore> = wim.store().clone();
-    let options = InstallOptions { architecture: "amd64", time: TIME, scratch: Some(folder), strict: false };
-    let report = install(&mut tree, &mut store, what, &options, &()).unwrap();
+    let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
+    let options = InstallOptions { architecture: "amd64", scratch: Some(folder), strict: false };
+    let report = install(&mut image, what, &options, &()).unwrap();
+    let store = image.finish().unwrap();
     (tree, store, report)
 }
 
@@ -91,7 +93,7 @@ fn all_packages_are_found_by_other_programs() {
     after.install_all(&cabinets);
 
     let volume = folder.join("volume.ntfs");
-    write_volume(&volume, tree, &*store);
+    write_volume(&volume, tree, &store);
     judge::ntfs_volume(&volume);
     let (expected, told) = (folder.join("expected"), folder.join("report.json"));
     fs::write(&expected, after.lines_beyond(&before).join("\n") + "\n").unwrap();

@@ -5,9 +5,10 @@ use super::{hives, registry};
 use crate::error::Error;
 use crate::inspect::model::Windows;
 use crate::registry::{Hive, KeyId};
+use crate::windows::edit::{self, HiveFile};
 
-pub(crate) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-pub(crate) const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
+pub(crate) const SOFTWARE: &str = HiveFile::Software.path();
+pub(crate) const SYSTEM: &str = HiveFile::System.path();
 
 /// The installation on the volume of `files`, if there is one.
 pub(crate) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
@@ -57,8 +58,7 @@ pub(crate) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Op
 
 /// The set of control keys that the machine starts with.
 pub(crate) fn control_set(hive: &Hive) -> Option<KeyId> {
-    let current = hive.value(hive.find("Select")?, "Current")?.as_dword()?;
-    hive.find(&format!("ControlSet{current:03}"))
+    hive.find(&edit::control_set(hive))
 }
 
 fn computer_name(hive: &Hive) -> Option<String> {

@@ -6,8 +6,6 @@ use crate::error::Result;
 use crate::registry::Hive;
 use crate::report::{Finding, Findings};
 
-/// The largest hive of a full installation has some 150 MiB.
-const MAX_HIVE: u64 = 512 << 20;
 /// Directories that `*` stands for.
 const MAX_DIRECTORIES: usize = 64;
 
@@ -63,14 +61,7 @@ fn paths(files: &Files<'_>, pattern: &str) -> Vec<String> {
 
 /// Reads a hive, with its logs if its last write did not end; whether there is one.
 fn hive(files: &Files<'_>, path: &str) -> Result<bool> {
-    let Some(bytes) = files.read_file(path, MAX_HIVE)?.filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
-    if !matches!(Hive::is_dirty(&bytes), Ok(false)) {
-        let logs = ["LOG1", "LOG2", "LOG"].map(|extension| files.read_file(&format!("{path}.{extension}"), MAX_HIVE));
-        let logs: Vec<Vec<u8>> = logs.into_iter().filter_map(|log| log.ok().flatten()).collect();
-        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        return Hive::recover(bytes, &logs).map(|_| true);
-    }
-    Hive::parse(bytes).map(|_| true)
+    Hive::open(path, |name, limit| files.read_file(name, limit)).map(|hive| hive.is_some())
 }
 
 /// Checks that the partitions that boot entries name are on the disk.

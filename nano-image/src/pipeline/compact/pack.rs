@@ -29,8 +29,8 @@ struct Packed {
     bytes: Vec<u8>,
 }
 
-/// Number in the scratch file and length of a compressed file; `None` if it saves no cluster.
-pub(super) type Compressed = Option<(u32, u64)>;
+/// Number in the scratch file of a compressed file; `None` if it saves no cluster.
+pub(super) type Compressed = Option<usize>;
 
 /// Compresses `pending` files, which are sorted by their blobs, into `spool`. Files with the same blob share what is
 /// made.
@@ -200,7 +200,7 @@ impl Packer<'_> {
             let len = self.spool.len();
             let made = if saves(content.len(), len, COMPACT_CLUSTER_SIZE.bytes()) {
                 let entries = self.offsets[1..].iter().flat_map(|at| at.to_le_bytes().into_iter().take(entry_len as _));
-                Some((self.spool.complete(&entries.collect::<Vec<u8>>())?, len))
+                Some(self.spool.complete(&entries.collect::<Vec<u8>>())?)
             } else {
                 None
             };

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::content::{BlobStore, Extent, Made, Scratch, WithMade};
+use crate::content::{Added, Content, Extent, Overlay, Scratch};
 use crate::error::Result;
 
 /// Writes the scratch file.
 pub(super) struct Writer {
     scratch: Scratch,
-    blobs: Vec<Made>,
+    blobs: Vec<Extent>,
     /// End of the last finished blob, and where the current one is written.
     end: u64,
     position: u64,
@@ -39,15 +39,16 @@ impl Writer {
     }
 
     /// Completes the current blob with its table, and returns its number.
-    pub fn complete(&mut self, table: &[u8]) -> Result<u32> {
+    pub fn complete(&mut self, table: &[u8]) -> Result<usize> {
         self.scratch.write_at(table, self.end)?;
-        self.blobs.push(Made::Scratch(Extent { start: self.end, len: self.len() }));
+        self.blobs.push(Extent { start: self.end, len: self.len() });
         self.end = self.position;
-        Ok(self.blobs.len() as u32 - 1)
+        Ok(self.blobs.len() - 1)
     }
 
-    /// The store that has the blobs of `inner`, and those written here from the number `first` on.
-    pub fn finish(self, inner: Arc<dyn BlobStore>, first: u32) -> WithMade {
-        WithMade::new(inner, first, self.blobs, Some(self.scratch.into()))
+    /// Adds what was written to `overlay`, in the order of the numbers.
+    pub fn finish(self, overlay: &mut Overlay) -> Result<Vec<Content>> {
+        let scratch = Arc::new(self.scratch);
+        self.blobs.into_iter().map(|extent| overlay.add(Added::Scratch(scratch.clone(), extent))).collect()
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{BootFile, BootOptions, Firmware};
-use crate::content::{BlobId, BlobStore, Content};
+use crate::content::{BlobId, BlobStore as _, Content};
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId, Times, attribute};
 use crate::types::{Utf16Name, upcase};
+use crate::windows::edit::ImageEdit;
 
 /// More than this is no set of boot files.
 const MAX_TOTAL: u64 = 512 << 20;
@@ -15,12 +16,6 @@ const MAX_TOTAL: u64 = 512 << 20;
 const MAX_DEPTH: usize = 16;
 /// Attributes that a copy keeps.
 const KEPT: u32 = attribute::READONLY | attribute::HIDDEN | attribute::SYSTEM | attribute::ARCHIVE;
-
-/// An image's files and their bytes.
-pub(super) struct Image<'a> {
-    pub tree: &'a FileTree,
-    pub blobs: &'a dyn BlobStore,
-}
 
 /// A file to copy.
 struct Copy {
@@ -39,7 +34,7 @@ pub(super) struct Collected {
 }
 
 /// Copies the boot files of the image.
-pub(super) fn collect(image: &Image<'_>, options: &BootOptions) -> Result<Collected> {
+pub(super) fn collect(image: &ImageEdit<'_>, options: &BootOptions) -> Result<Collected> {
     let mut copies = Vec::new();
     let mut copy = |from: &str, to: &str| copy_folder(image.tree, from, to, &mut copies);
     match options.firmware {
@@ -90,7 +85,7 @@ fn copy_folder(tree: &FileTree, from: &str, to: &str, copies: &mut Vec<Copy>) ->
 
 impl Collected {
     /// Reads all blobs in one pass.
-    fn read(image: &Image<'_>, copies: Vec<Copy>, jobs: usize) -> Result<Self> {
+    fn read(image: &ImageEdit<'_>, copies: Vec<Copy>, jobs: usize) -> Result<Self> {
         let mut blobs: BTreeMap<BlobId, Vec<u8>> = BTreeMap::new();
         let mut total: u64 = 0;
         for copy in &copies {

@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::template::TEMPLATE;
-use crate::content::BlobStore;
 use crate::error::{Error, Result};
-use crate::registry::Hive;
-use crate::tree::FileTree;
-use crate::types::{FileTime, Guid, form};
+use crate::types::{Guid, form};
+use crate::windows::edit::{HiveFile, ImageEdit};
 
 /// What serial ports do without a choice, bits a second.
 const BAUD: u32 = 115_200;
@@ -293,22 +291,15 @@ fn check_key(key: &str) -> Result<()> {
 
 /// Puts the settings into the BCD template of the image too, so that a later bcdboot on the running machine keeps
 /// them. `false` when the image has no template that is a store.
-pub fn edit_template(
-    tree: &mut FileTree,
-    blobs: &dyn BlobStore,
-    settings: &BootSettings,
-    time: FileTime,
-) -> Result<bool> {
+pub fn edit_template(image: &mut ImageEdit<'_>, settings: &BootSettings) -> Result<bool> {
     let in_template = |error: Error| error.with_path(TEMPLATE);
-    let Some(mut hive) = Hive::open(tree, blobs, TEMPLATE)? else { return Ok(false) };
-    let Some(before) = BcdStore::from_hive(&hive).map_err(in_template)? else { return Ok(false) };
+    let Some(hive) = image.edit_if_there(HiveFile::BcdTemplate)? else { return Ok(false) };
+    let Some(before) = BcdStore::from_hive(hive).map_err(in_template)? else { return Ok(false) };
     let mut after = before.clone();
     let patterns = [well_known::TARGET_EFI, well_known::TARGET_PCAT];
     let present: Vec<Guid> = patterns.into_iter().filter(|id| before.objects.contains_key(id)).collect();
     settings.apply(&mut after, &present)?;
-    hive.set_time(time);
-    after.write_changes(&before, &mut hive).map_err(in_template)?;
-    hive.save(tree, TEMPLATE)?;
+    after.write_changes(&before, hive).map_err(in_template)?;
     Ok(true)
 }
 

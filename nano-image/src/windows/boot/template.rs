@@ -6,14 +6,14 @@
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::device::searched_path;
-use super::files::{Collected, Image};
+use super::files::Collected;
 use super::{BootDevice, BootOptions, Firmware};
 use crate::error::Result;
 use crate::registry::{Hive, Value};
 use crate::types::Guid;
+use crate::windows::edit::{HiveFile, ImageEdit};
 
-pub(super) const TEMPLATE: &str = r"Windows\System32\config\BCD-Template";
-const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
+pub(super) const TEMPLATE: &str = HiveFile::BcdTemplate.path();
 /// What only templates hold.
 const PATTERNS: [Guid; 7] = [
     well_known::TARGET_EFI,
@@ -27,7 +27,7 @@ const PATTERNS: [Guid; 7] = [
 
 /// The store and the identifier of the entry that starts Windows.
 pub(super) fn store(
-    image: &Image<'_>,
+    image: &mut ImageEdit<'_>,
     files: &Collected,
     options: &BootOptions,
     warnings: &mut Vec<String>,
@@ -48,15 +48,19 @@ pub(super) fn store(
     Ok(instantiate(template, files, options, &description))
 }
 
-fn read_template(image: &Image<'_>, firmware: Firmware, warnings: &mut Vec<String>) -> Result<Option<BcdStore>> {
+fn read_template(
+    image: &mut ImageEdit<'_>,
+    firmware: Firmware,
+    warnings: &mut Vec<String>,
+) -> Result<Option<BcdStore>> {
     let mut without = |why: &str| {
         warnings.push(format!("{why}: the boot menu gets Windows' default settings"));
         Ok(None)
     };
-    let Some(hive) = Hive::open(image.tree, image.blobs, TEMPLATE)? else {
+    let Some(hive) = image.hive(HiveFile::BcdTemplate)? else {
         return without(&format!("the image has no `{TEMPLATE}`, or an empty one"));
     };
-    let Some(store) = BcdStore::from_hive(&hive).map_err(|error| error.with_path(TEMPLATE))? else {
+    let Some(store) = BcdStore::from_hive(hive).map_err(|error| error.with_path(TEMPLATE))? else {
         return without(&format!("`{TEMPLATE}` is a registry hive but no BCD store"));
     };
     if !store.objects.contains_key(&target(firmware)) {
@@ -66,15 +70,15 @@ fn read_template(image: &Image<'_>, firmware: Firmware, warnings: &mut Vec<Strin
 }
 
 /// The product name in the image's SOFTWARE hive.
-fn product_name(image: &Image<'_>, warnings: &mut Vec<String>) -> String {
-    let read = |hive: Hive| {
+fn product_name(image: &mut ImageEdit<'_>, warnings: &mut Vec<String>) -> String {
+    let read = |hive: &Hive| {
         let key = hive.find(r"Microsoft\Windows NT\CurrentVersion")?;
         hive.value(key, "ProductName")?.text().filter(|name| !name.is_empty())
     };
-    let name = Hive::open(image.tree, image.blobs, SOFTWARE).map(|hive| hive.and_then(read));
+    let name = image.hive(HiveFile::Software).map(|hive| hive.and_then(read));
     let why = match name {
         Ok(Some(name)) => return name,
-        Ok(None) => format!("`{SOFTWARE}` gives no product name"),
+        Ok(None) => format!("`{}` gives no product name", HiveFile::Software.path()),
         Err(error) => error.to_string(),
     };
     warnings.push(format!("{why}: the boot entry is called `Windows`"));

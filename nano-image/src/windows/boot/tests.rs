@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
+use super::template::TEMPLATE;
 use super::*;
-use crate::content::{BlobId, BlobSink, Content};
+use crate::content::{BlobId, BlobSink, BlobStore, Content};
 use crate::error::{Error, ErrorKind};
 use crate::registry::{Hive, HiveOptions, Value};
-use crate::tree::{Node, attribute};
+use crate::tree::{FileTree, Node, attribute};
 
 /// Blob *n* is `n` bytes of the value `n`.
 struct Blobs;
@@ -73,6 +74,30 @@ fn options(firmware: Firmware) -> BootOptions {
     }
 }
 
+fn plan(tree: &mut FileTree, options: &BootOptions) -> Result<BootPlan> {
+    super::plan(&mut ImageEdit::new(tree, Arc::new(Blobs), options.time), options)
+}
+
+fn edit(tree: &mut FileTree, settings: &BootSettings) -> Result<bool> {
+    let mut image = ImageEdit::new(tree, Arc::new(Blobs), FileTime(9));
+    let edited = edit_template(&mut image, settings)?;
+    image.finish()?;
+    Ok(edited)
+}
+
+/// Adds what is started to an image that has no boot files.
+pub fn add_boot_files(tree: &mut FileTree) {
+    let mut put = |path: &str, data: Vec<u8>| tree.write_file(path, data, Times::default()).unwrap();
+    put(r"Windows\Boot\EFI\bootmgfw.efi", program());
+    put(TEMPLATE, template().to_bytes(Firmware::Uefi, FileTime(0)).unwrap());
+}
+
+/// Options that change the template too.
+pub fn serial_debugging() -> BootOptions {
+    let debug = Some(DebugTransport::Serial { port: 1, baud: 115_200 });
+    BootOptions { settings: BootSettings { debug, ..BootSettings::default() }, ..options(Firmware::Uefi) }
+}
+
 fn file<'a>(plan: &'a BootPlan, path: &str) -> &'a BootFile {
     plan.files.iter().find(|file| file.path == path).unwrap_or_else(|| panic!("no {path}"))
 }
@@ -118,7 +143,7 @@ fn with_template(bytes: Vec<u8>) -> FileTree {
 
 #[test]
 fn uefi_gets_copies_a_removable_loader_and_a_store() {
-    let plan = plan(&image(), &Blobs, &options(Firmware::Uefi)).unwrap();
+    let plan = plan(&mut image(), &options(Firmware::Uefi)).unwrap();
     let paths: Vec<&str> = plan.files.iter().map(|file| file.path.as_str()).collect();
     let expected = [
         r"EFI\Boot\bootx64.efi",
@@ -165,7 +190,7 @@ fn uefi_gets_copies_a_removable_loader_and_a_store() {
 fn bios_gets_hidden_files_in_the_root() {
     let mbr = PartitionIds::Mbr { signature: 5, system: DiskOffset(1 << 20), windows: DiskOffset(2 << 20) };
     let options = BootOptions { device: BcdDevice::Partition(mbr), ..options(Firmware::Bios) };
-    let plan = plan(&image(), &Blobs, &options).unwrap();
+    let plan = plan(&mut image(), &options).unwrap();
     assert_eq!((file(&plan, "bootmgr").attributes, file(&plan, "BOOTNXT").attributes), (0x27, 0x26));
     assert_eq!(*file(&plan, "bootmgr").bytes, [7; 7]);
     assert_eq!(plan.directories, [("Boot".to_owned(), attribute::HIDDEN | attribute::SYSTEM)]);
@@ -184,14 +209,14 @@ fn bios_gets_hidden_files_in_the_root() {
 
 #[test]
 fn settings_come_from_the_template() {
-    let tree = with_template(template().to_bytes(Firmware::Uefi, FileTime(0)).unwrap());
+    let mut tree = with_template(template().to_bytes(Firmware::Uefi, FileTime(0)).unwrap());
     let options = BootOptions {
         device: BcdDevice::Locate,
         description: Some("Web".into()),
         locale: Some("ja-JP".into()),
         ..options(Firmware::Uefi)
     };
-    let plan = plan(&tree, &Blobs, &options).unwrap();
+    let plan = plan(&mut tree, &options).unwrap();
     assert_eq!(plan.warnings, [""; 0]);
     let store = store(&plan);
     let loader = &store.objects[&plan.loader];
@@ -218,28 +243,28 @@ fn changed_settings_reach_the_template_and_every_store_made_from_it() {
     let mut tree = with_template(original.clone());
     let debug = Some(DebugTransport::Serial { port: 1, baud: 115_200 });
     let settings = BootSettings { debug, test_signing: true, ..BootSettings::default() };
-    assert!(edit_template(&mut tree, &Blobs, &BootSettings::default(), FileTime(9)).unwrap());
+    assert!(edit(&mut tree, &BootSettings::default()).unwrap());
     let read = |tree: &FileTree| match tree[tree.find(template::TEMPLATE).unwrap()].data.as_ref() {
         Some(Content::Bytes(bytes)) => bytes.to_vec(),
         other => panic!("{other:?}"),
     };
     assert!(read(&tree) == original);
-    assert!(edit_template(&mut tree, &Blobs, &settings, FileTime(9)).unwrap());
+    assert!(edit(&mut tree, &settings).unwrap());
     // A later bcdboot sees what a plan with the settings gives.
-    let through_template = plan(&tree, &Blobs, &options(Firmware::Bios)).unwrap();
+    let through_template = plan(&mut tree, &options(Firmware::Bios)).unwrap();
     let options = BootOptions { settings, ..options(Firmware::Bios) };
-    assert_eq!(store(&through_template), store(&plan(&with_template(original), &Blobs, &options).unwrap()));
+    assert_eq!(store(&through_template), store(&plan(&mut with_template(original), &options).unwrap()));
     let loader = &store(&through_template).objects[&through_template.loader];
     assert_eq!(loader.integer(element::TEST_SIGNING), Some(1));
     assert_eq!(loader.integer(element::KERNEL_DEBUG), Some(1));
-    assert!(!edit_template(&mut image(), &Blobs, &BootSettings::default(), FileTime(9)).unwrap());
+    assert!(!edit(&mut image(), &BootSettings::default()).unwrap());
 }
 
 #[test]
 fn plans_depend_on_their_inputs_alone() {
     let bytes = |seed: u8| {
         let options = BootOptions { seed: Seed::from_bytes([seed; 32]), ..options(Firmware::Uefi) };
-        file(&plan(&image(), &Blobs, &options).unwrap(), r"EFI\Microsoft\Boot\BCD").bytes.clone()
+        file(&plan(&mut image(), &options).unwrap(), r"EFI\Microsoft\Boot\BCD").bytes.clone()
     };
     assert_eq!(bytes(1), bytes(1));
     assert_ne!(bytes(1), bytes(2));
@@ -247,21 +272,21 @@ fn plans_depend_on_their_inputs_alone() {
 
 #[test]
 fn what_is_missing_or_damaged_is_named() {
-    let empty = FileTree::new(Node::directory(Times::default()));
-    let error = plan(&empty, &Blobs, &options(Firmware::Uefi)).unwrap_err();
+    let mut empty = FileTree::new(Node::directory(Times::default()));
+    let error = plan(&mut empty, &options(Firmware::Uefi)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("bootmgfw.efi") && error.hint().is_some());
-    assert!(plan(&empty, &Blobs, &options(Firmware::Bios)).unwrap_err().to_string().contains("bootmgr"));
+    assert!(plan(&mut empty, &options(Firmware::Bios)).unwrap_err().to_string().contains("bootmgr"));
 
     let mut damaged = template().to_bytes(Firmware::Uefi, FileTime(0)).unwrap();
     damaged[5000] ^= 0xFF;
     damaged[4096] = 0;
-    let error = plan(&with_template(damaged), &Blobs, &options(Firmware::Uefi)).unwrap_err();
+    let error = plan(&mut with_template(damaged), &options(Firmware::Uefi)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.path().unwrap().ends_with(r"BCD-Template") || error.to_string().contains("BCD-Template"));
 
     for other in [Vec::new(), software()] {
-        let plan = plan(&with_template(other), &Blobs, &options(Firmware::Uefi)).unwrap();
+        let plan = plan(&mut with_template(other), &options(Firmware::Uefi)).unwrap();
         assert!(plan.warnings.iter().any(|warning| warning.contains("BCD-Template")));
     }
 }
@@ -269,7 +294,7 @@ fn what_is_missing_or_damaged_is_named() {
 /// hivex, an independent reader of hives, sees the same objects.
 #[test]
 fn hivexml_reads_the_store() {
-    let plan = plan(&image(), &Blobs, &options(Firmware::Uefi)).unwrap();
+    let plan = plan(&mut image(), &options(Firmware::Uefi)).unwrap();
     let path = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&path, &file(&plan, r"EFI\Microsoft\Boot\BCD").bytes).unwrap();
     #[allow(clippy::disallowed_methods)]

@@ -1,51 +1,45 @@
 //! Editing the image as prepared.
 
 use super::computer_name::{self, NameChoice};
-use super::image::{HiveFile, Image, control_sets};
 use super::unattend::{self, OFFLINE, SHELL_SETUP};
-use super::{
-    Applied, ImageFacts, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone,
-};
-use crate::content::BlobStore;
+use super::{Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone};
 use crate::error::{Error, Result};
 use crate::registry::Value;
-use crate::tree::FileTree;
+use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// The name that images have before they get one.
 const UNNAMED: &str = "MINWINPC";
 
 impl Prepared {
-    /// Configures the image `tree`, whose blobs `blobs` reads: what [`store`](Self::store) gives.
+    /// Configures `image`, whose architecture is `architecture` in the words of component names: `amd64`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
     /// way of a file.
-    pub fn apply(mut self, tree: &mut FileTree, blobs: &dyn BlobStore, facts: &ImageFacts) -> Result<Applied> {
-        let mut image = Image::new(tree, blobs, facts.time);
+    pub fn apply(mut self, image: &mut ImageEdit<'_>, architecture: &str) -> Result<Applied> {
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
-        self.copies.apply(&mut image)?;
-        self.write_name(&mut image, &mut applied, facts)?;
-        self.apply_offline_settings(&mut image)?;
-        self.write_time_zone(&mut image, &mut applied, facts)?;
+        self.copies.apply(image)?;
+        self.write_name(image, &mut applied, architecture)?;
+        self.apply_offline_settings(image)?;
+        self.write_time_zone(image, &mut applied, architecture)?;
         if let Some(name) = &self.config.locale {
-            locale::write(&mut image, locale::find(name)?, &mut applied.warnings)?;
+            locale::write(image, locale::find(name)?, &mut applied.warnings)?;
         }
         if self.config.remote_management == Some(RemoteManagement::Offline) {
-            firewall::allow_remote_management(&mut image, &mut applied.warnings)?;
+            firewall::allow_remote_management(image, &mut applied.warnings)?;
         }
-        domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()), &facts.architecture);
+        domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()), architecture);
         let password = self.password.as_ref();
-        accounts::apply(&mut self.answer, password, &facts.architecture, &mut applied.warnings)?;
-        self.write_answer_file(&mut image, &mut applied, facts)?;
-        setup_complete::add(&mut image, &self.commands, &mut applied.warnings)?;
+        accounts::apply(&mut self.answer, password, architecture, &mut applied.warnings)?;
+        self.write_answer_file(image, &mut applied, architecture)?;
+        setup_complete::add(image, &self.commands, &mut applied.warnings)?;
         // Last, so that they have the last word.
-        self.reg.iter().try_for_each(|file| file.apply(&mut image))?;
-        image.save()?;
+        self.reg.iter().try_for_each(|file| file.apply(image))?;
         Ok(applied)
     }
 
-    fn write_name(&mut self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+    fn write_name(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
         self.answer.remove(OFFLINE, SHELL_SETUP, "ComputerName");
         let in_specialize = self.answer.text("specialize", SHELL_SETUP, &["ComputerName"]);
         match &self.name {
@@ -69,13 +63,13 @@ impl Prepared {
             && in_specialize.is_none()
             && (self.config.name_in_specialize || *name == NameChoice::AtFirstBoot)
         {
-            self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str(), &facts.architecture);
+            self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str(), architecture);
         }
         Ok(())
     }
 
     /// Settings of the offlineServicing pass that are values in the registry.
-    fn apply_offline_settings(&mut self, image: &mut Image<'_>) -> Result<()> {
+    fn apply_offline_settings(&mut self, image: &mut ImageEdit<'_>) -> Result<()> {
         for (setting, number) in self.answer.take_registry_settings()? {
             let file = if setting.in_system { HiveFile::System } else { HiveFile::Software };
             let hive = image.edit(file)?;
@@ -90,7 +84,7 @@ impl Prepared {
 
     /// The time zone of recipe or offlineServicing pass: in the hive, and in the answer file, because Windows sets the
     /// zone at first boot.
-    fn write_time_zone(&mut self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+    fn write_time_zone(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
         let offline = self.answer.text(OFFLINE, SHELL_SETUP, &["TimeZone"]);
         self.answer.remove(OFFLINE, SHELL_SETUP, "TimeZone");
         let Some(zone) = self.config.time_zone.clone().or(offline) else { return Ok(()) };
@@ -105,12 +99,12 @@ impl Prepared {
         };
         let is_set = |pass| self.answer.text(pass, SHELL_SETUP, &["TimeZone"]).is_some();
         if !is_set("specialize") && !is_set("oobeSystem") {
-            self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone, &facts.architecture);
+            self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone, architecture);
         }
         Ok(())
     }
 
-    fn write_answer_file(&self, image: &mut Image<'_>, applied: &mut Applied, facts: &ImageFacts) -> Result<()> {
+    fn write_answer_file(&self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
         for package in &self.answer.packages {
             let (action, name) = (&package.action, &package.name);
             applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
@@ -120,11 +114,11 @@ impl Prepared {
                 "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"
             ));
         }
-        for component in self.answer.foreign_components(&facts.architecture) {
+        for component in self.answer.foreign_components(architecture) {
             applied.warnings.push(format!(
                 "the answer file's component {component} is for another architecture than the image's, {}: Windows \
                  will ignore it",
-                facts.architecture
+                architecture
             ));
         }
         if self.answer.is_empty() {

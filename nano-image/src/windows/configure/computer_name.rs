@@ -3,10 +3,10 @@
 //! A name that Windows' own tools cannot set offline (0x80220001, and a machine called MINWINPC) was why this project
 //! began; so nothing here depends on the settings engine of the image: the name goes where Windows reads it.
 
-use super::image::{HiveFile, Image, control_sets};
 use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::types::upcase;
+use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// Characters that the answer file reference forbids in ComputerName.
 const FORBIDDEN: &str = r##" {|}~[\]^':;<=>?@!"#$%`()+/.,*&"##;
@@ -90,7 +90,7 @@ const COMPUTER_NAME: &str = r"Control\ComputerName\ComputerName";
 const TCPIP: &str = r"Services\Tcpip\Parameters";
 
 /// Writes `name` into every control set, as SetComputerNameEx keeps a physical name.
-pub(super) fn write(image: &mut Image<'_>, name: &str) -> Result<()> {
+pub(super) fn write(image: &mut ImageEdit<'_>, name: &str) -> Result<()> {
     let hive = image.edit(HiveFile::System)?;
     for set in control_sets(hive)? {
         let key = hive.create_key(set, COMPUTER_NAME)?;
@@ -103,7 +103,7 @@ pub(super) fn write(image: &mut Image<'_>, name: &str) -> Result<()> {
 }
 
 /// The name in the image's SYSTEM hive, if it has one.
-pub(super) fn read(image: &mut Image<'_>) -> Result<Option<String>> {
+pub(super) fn read(image: &mut ImageEdit<'_>) -> Result<Option<String>> {
     let Some(hive) = image.hive(HiveFile::System)? else { return Ok(None) };
     let name = |set| hive.value(hive.find_from(set, COMPUTER_NAME)?, "ComputerName")?.text();
     Ok(control_sets(hive)?.into_iter().find_map(name))

@@ -9,10 +9,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::computer_name::upper;
-use super::image::Image;
-use crate::content::{Content, HostFile, WithFiles};
+use crate::content::{Added, Content, HostFile};
 use crate::error::{Error, Result};
 use crate::types::{Utf16Name, form};
+use crate::windows::edit::ImageEdit;
 
 /// Files up to this length are kept in memory, as long as all of them are not longer than [`MAX_SMALL`].
 const SMALL: u64 = 64 << 10;
@@ -102,15 +102,20 @@ struct Item {
     /// Whether the path's last name is where a file goes that has no name of its own.
     into_folder: Option<String>,
     /// `None` for a folder.
-    content: Option<Content>,
+    source: Option<Source>,
+}
+
+/// Where the contents of a file come from.
+enum Source {
+    /// A small file is kept in memory.
+    Memory(Content),
+    File(HostFile),
 }
 
 /// What is copied.
 #[derive(Default)]
 pub(super) struct Copies {
     items: Vec<Item>,
-    /// Files too large to be kept in memory, which [`WithFiles`] reads.
-    pub files: Vec<HostFile>,
     /// Path, length and digest of every file: what decides the bytes of the image.
     pub identity: Vec<u8>,
     /// Bytes kept in memory.
@@ -151,7 +156,7 @@ impl Copies {
         if depth > MAX_DEPTH {
             return Err(Error::unsupported(format!("folders are nested more than {MAX_DEPTH} deep")).with_path(source));
         }
-        self.items.push(Item { path: target.clone(), into_folder: None, content: None });
+        self.items.push(Item { path: target.clone(), into_folder: None, source: None });
         let failed = |error| Error::io("list", source, error);
         let mut entries = Vec::new();
         for entry in fs::read_dir(source).map_err(failed)? {
@@ -184,28 +189,27 @@ impl Copies {
         }
         let file = HostFile::open(source)?;
         self.identity.extend(path.bytes().chain([0]).chain(*file.digest()));
-        let content = if file.len() <= SMALL && self.kept + file.len() <= MAX_SMALL {
+        let source = if file.len() <= SMALL && self.kept + file.len() <= MAX_SMALL {
             self.kept += file.len();
-            Content::from(crate::content::read_file(source, SMALL, "the file that it was")?)
+            Source::Memory(crate::content::read_file(source, SMALL, "the file that it was")?.into())
         } else {
-            self.files.push(file);
-            WithFiles::content(self.files.len() - 1, &self.files[self.files.len() - 1])
+            Source::File(file)
         };
-        self.items.push(Item { path, into_folder, content: Some(content) });
+        self.items.push(Item { path, into_folder, source: Some(source) });
         Ok(())
     }
 
     /// Whether a file goes to exactly this path.
     pub fn wrote(&self, path: &str) -> bool {
         let path = upper(path);
-        self.items.iter().filter(|item| item.content.is_some()).any(|item| match &item.into_folder {
+        self.items.iter().filter(|item| item.source.is_some()).any(|item| match &item.into_folder {
             Some(name) if upper(&format!(r"{}\{name}", item.path)) == path => true,
             _ => upper(&item.path) == path,
         })
     }
 
     /// Puts everything into the image.
-    pub fn apply(&self, image: &mut Image<'_>) -> Result<()> {
+    pub fn apply(&self, image: &mut ImageEdit<'_>) -> Result<()> {
         let mut written = BTreeSet::new();
         for item in &self.items {
             let is_folder = |path: &str| image.tree.find(path).is_some_and(|node| image.tree[node].is_directory());
@@ -214,7 +218,7 @@ impl Copies {
                 _ => item.path.clone(),
             };
             check_way(image, &path)?;
-            let Some(content) = &item.content else {
+            let Some(source) = &item.source else {
                 image.create_directories(&path)?;
                 continue;
             };
@@ -222,14 +226,18 @@ impl Copies {
                 return Err(Error::recipe(format!("two files are copied to `{path}`"))
                     .with_hint("Windows does not tell upper from lower case: rename one"));
             }
-            image.write(&path, content.clone())?;
+            let content = match source {
+                Source::Memory(content) => content.clone(),
+                Source::File(file) => image.blobs.add(Added::File(file.clone()))?,
+            };
+            image.write(&path, content)?;
         }
         Ok(())
     }
 }
 
 /// Refuses ways through files and links: what lay there could not be reached.
-fn check_way(image: &Image<'_>, path: &str) -> Result<()> {
+fn check_way(image: &ImageEdit<'_>, path: &str) -> Result<()> {
     let mut node = crate::tree::NodeId::ROOT;
     for part in path.split('\\').filter(|part| !part.is_empty()) {
         let Some(child) = image.tree.child(node, &Utf16Name::from(part)) else {
@@ -287,14 +295,14 @@ fn name_fault(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoBlobs, TIME, bytes, image};
+    use super::super::tests::{TIME, bytes, edit, image};
     use super::*;
     use crate::tree::{FileTree, NodeId, Reparse};
 
     fn copy(wanted: &[(&Path, &str)], tree: &mut FileTree) -> Result<Copies> {
         let parse = |(source, destination): &(&Path, &str)| format!("{}{destination}", source.display()).parse();
         let copies = Copies::collect(&wanted.iter().map(parse).collect::<Result<Vec<_>>>()?)?;
-        copies.apply(&mut Image::new(tree, &NoBlobs, TIME))?;
+        edit(tree, TIME, |image| copies.apply(image))?;
         Ok(copies)
     }
 
@@ -321,7 +329,8 @@ mod tests {
             assert_eq!(tree[tree.find(path).unwrap()].security, None);
         }
         assert!(tree[tree.find(r"kit\sub\empty").unwrap()].is_directory());
-        assert_eq!(copies.files.len(), 2);
+        let large = copies.items.iter().filter(|item| matches!(item.source, Some(Source::File(_))));
+        assert_eq!(large.count(), 2);
         assert_eq!(tree[tree.find(r"kit\sub\big").unwrap()].data.as_ref().unwrap().len(), SMALL + 1);
     }
 

@@ -1,8 +1,8 @@
 //! Firewall rules for remote management, written offline.
 
-use super::image::{HiveFile, Image, control_sets};
 use crate::error::Result;
 use crate::registry::Value;
+use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
 /// WinRM over HTTP, from every network. Rules have the form of \[MS-FASP\] 2.2.19.
@@ -12,7 +12,7 @@ const WINRM_ID: &str = "WINRM-5985-In-TCP";
 const EVENT_LOG_GROUP: &str = "|EmbedCtxt=@FirewallAPI.dll,-29252|";
 
 /// Lets WinRM be reached from other subnets, and switches the rules of Remote Event Log Management on.
-pub(super) fn allow_remote_management(image: &mut Image<'_>, warnings: &mut Vec<String>) -> Result<()> {
+pub(super) fn allow_remote_management(image: &mut ImageEdit<'_>, warnings: &mut Vec<String>) -> Result<()> {
     let hive = image.edit(HiveFile::System)?;
     let mut has_group = true;
     for set in control_sets(hive)? {
@@ -38,7 +38,7 @@ pub(super) fn allow_remote_management(image: &mut Image<'_>, warnings: &mut Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoBlobs, TIME, hive, image};
+    use super::super::tests::{TIME, edit, hive, image};
     use super::*;
     use crate::tree::Times;
 
@@ -55,9 +55,8 @@ mod tests {
             system.set_value(key, "Other", rule("FALSE", 28502)).unwrap();
         }
         tree.write_file(HiveFile::System.path(), system.into_bytes(), Times::default()).unwrap();
-        let (mut image, mut warnings) = (Image::new(&mut tree, &NoBlobs, TIME), Vec::new());
-        allow_remote_management(&mut image, &mut warnings).unwrap();
-        image.save().unwrap();
+        let mut warnings = Vec::new();
+        edit(&mut tree, TIME, |image| allow_remote_management(image, &mut warnings)).unwrap();
         assert!(warnings.is_empty());
         let system = hive(&tree, HiveFile::System);
         let key = system.find(&format!(r"ControlSet002\{RULES}")).unwrap();

@@ -4,9 +4,9 @@
 
 use lcid::LanguageId;
 
-use super::image::{HiveFile, Image, control_sets};
 use crate::error::{Error, Result};
 use crate::registry::Value;
+use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// The locale of this name, if Windows can run in it.
 pub(super) fn find(name: &str) -> Result<&'static LanguageId> {
@@ -52,7 +52,7 @@ fn code_pages(locale: &LanguageId) -> Option<[(&'static str, u32); 2]> {
 }
 
 /// Sets the locale in every control set and for new users.
-pub(super) fn write(image: &mut Image<'_>, locale: &LanguageId, warnings: &mut Vec<String>) -> Result<()> {
+pub(super) fn write(image: &mut ImageEdit<'_>, locale: &LanguageId, warnings: &mut Vec<String>) -> Result<()> {
     let (long, short) = (format!("{:08x}", locale.lcid), format!("{:04x}", locale.lcid));
     let pages = code_pages(locale);
     let system = image.edit(HiveFile::System)?;
@@ -87,16 +87,14 @@ pub(super) fn write(image: &mut Image<'_>, locale: &LanguageId, warnings: &mut V
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoBlobs, TIME, hive, image};
+    use super::super::tests::{TIME, edit, hive, image};
     use super::*;
 
     #[test]
     fn system_and_users_get_the_locale() {
         let mut tree = image();
-        let mut image = Image::new(&mut tree, &NoBlobs, TIME);
         let mut warnings = Vec::new();
-        write(&mut image, find("DE-de").unwrap(), &mut warnings).unwrap();
-        image.save().unwrap();
+        edit(&mut tree, TIME, |image| write(image, find("DE-de")?, &mut warnings)).unwrap();
         let system = hive(&tree, HiveFile::System);
         let text = |key: &str, name: &str| {
             let key = system.find(&format!(r"ControlSet001\Control\Nls\{key}")).unwrap();

@@ -1,7 +1,5 @@
 //! Reading and checking everything that a configuration names, before an image is touched.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 use super::computer_name::NameChoice;
@@ -11,7 +9,7 @@ use super::reg_file::{self, RegFile};
 use super::secret::Secret;
 use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
 use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
-use crate::content::{BlobStore, WithFiles, read_file};
+use crate::content::read_file;
 use crate::error::{Error, Result};
 
 /// A configuration whose files are read and checked.
@@ -190,13 +188,5 @@ impl Prepared {
     /// by a slow, keyed digest.
     pub fn secrets(&self) -> Option<[u8; 32]> {
         self.secrets
-    }
-
-    /// The store that reads the blobs of the image once this is applied: `store`, and large files that are copied.
-    pub fn store(&self, store: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
-        match self.copies.files.is_empty() {
-            true => store,
-            false => Arc::new(WithFiles::new(store, self.copies.files.clone())),
-        }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Source: "How to add, modify, or delete registry subkeys and values by using a .reg file" on learn.microsoft.com.
 
-use super::image::{HiveFile, Image};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
+use crate::windows::edit::{ImageEdit, Place};
 
 /// Larger files are not read.
 pub(super) const MAX_LEN: u64 = 64 << 20;
@@ -18,28 +18,12 @@ pub(super) struct RegFile {
 /// The edits of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Section {
-    hive: HiveFile,
-    /// Path in the hive; for SYSTEM perhaps below `CurrentControlSet`.
-    path: String,
+    place: Place,
     /// Delete the key with everything below it.
     delete: bool,
     /// Names and values to set; `None` deletes.
     values: Vec<(String, Option<Value>)>,
 }
-
-/// Root keys that are, or lie in, a hive of the image.
-const ROOTS: [(&str, HiveFile, &str); 8] = [
-    (r"HKEY_LOCAL_MACHINE\SYSTEM", HiveFile::System, ""),
-    (r"HKEY_LOCAL_MACHINE\SOFTWARE", HiveFile::Software, ""),
-    (r"HKEY_LOCAL_MACHINE\SAM", HiveFile::Sam, ""),
-    (r"HKEY_LOCAL_MACHINE\SECURITY", HiveFile::Security, ""),
-    (r"HKEY_LOCAL_MACHINE\COMPONENTS", HiveFile::Components, ""),
-    (r"HKEY_USERS\.DEFAULT", HiveFile::Default, ""),
-    (r"HKEY_USERS\S-1-5-18", HiveFile::Default, ""),
-    (r"HKEY_CLASSES_ROOT", HiveFile::Software, "Classes"),
-];
-const SHORT_ROOTS: [(&str, &str); 3] =
-    [("HKLM", "HKEY_LOCAL_MACHINE"), ("HKU", "HKEY_USERS"), ("HKCR", "HKEY_CLASSES_ROOT")];
 
 impl RegFile {
     /// Reads a file of version 5.00 (UTF-16LE, or UTF-8) or 4 (`REGEDIT4`; ASCII, or UTF-8).
@@ -68,11 +52,11 @@ impl RegFile {
             if let Some(key) = line.strip_prefix('[') {
                 let key = key.strip_suffix(']').ok_or_else(|| bad("a key without `]` at the end"))?;
                 let (key, delete) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
-                let (hive, path) = locate(key).map_err(|error| in_line(error, number))?;
-                if delete && path.is_empty() {
+                let place = locate(key).map_err(|error| in_line(error, number))?;
+                if delete && place.path.is_empty() {
                     return Err(bad("a whole hive cannot be deleted"));
                 }
-                file.sections.push(Section { hive, path, delete, values: Vec::new() });
+                file.sections.push(Section { place, delete, values: Vec::new() });
                 continue;
             }
             let section = file.sections.last_mut().ok_or_else(|| bad("a value before the first key"))?;
@@ -87,10 +71,10 @@ impl RegFile {
     }
 
     /// Makes the edits.
-    pub fn apply(&self, image: &mut Image<'_>) -> Result<()> {
+    pub fn apply(&self, image: &mut ImageEdit<'_>) -> Result<()> {
         for section in &self.sections {
-            let hive = image.edit(section.hive)?;
-            let path = resolve_control_set(hive, section)?;
+            let path = image.resolve(&section.place)?;
+            let hive = image.edit(section.place.file)?;
             let key = hive.find(&path).filter(|key| *key != hive.root());
             if section.delete {
                 key.map_or(Ok(()), |key| hive.delete_key(key))?;
@@ -112,41 +96,22 @@ fn edit(hive: &mut Hive, key: KeyId, name: &str, value: Option<&Value>) -> Resul
     }
 }
 
-/// `CurrentControlSet` exists only while Windows runs: it stands for the set that `Select\Current` names.
-fn resolve_control_set(hive: &Hive, section: &Section) -> Result<String> {
-    const CURRENT: &str = "CurrentControlSet";
-    let rest = section.path.get(..CURRENT.len()).filter(|start| start.eq_ignore_ascii_case(CURRENT));
-    let rest = rest.and(section.path.get(CURRENT.len()..)).filter(|rest| rest.is_empty() || rest.starts_with('\\'));
-    let Some(rest) = rest.filter(|_| section.hive == HiveFile::System) else { return Ok(section.path.clone()) };
-    let select = hive.find("Select").ok_or_else(|| Error::corrupt("registry hive without the key `Select`"));
-    let select = select.map_err(|error| error.with_path(HiveFile::System.path()))?;
-    let number = ["Current", "Default"].into_iter().find_map(|name| hive.value(select, name)?.as_dword());
-    Ok(format!("ControlSet{:03}{rest}", number.unwrap_or(1)))
-}
-
-/// The hive of a key, and the path in it.
-fn locate(key: &str) -> Result<(HiveFile, String)> {
+/// Where a key is. There is no current user before Windows runs: whether SYSTEM or new users are meant, the file must
+/// say.
+fn locate(key: &str) -> Result<Place> {
     let upper = key.to_ascii_uppercase();
-    let (short, rest) = upper.split_once('\\').unwrap_or((&upper, ""));
-    let full = SHORT_ROOTS.iter().find(|(name, _)| *name == short).map(|(_, root)| format!(r"{root}\{rest}"));
-    let full_upper = full.unwrap_or_else(|| upper.clone());
-    // What follows the root, in the case of the file.
-    let tail = |root: &str| {
-        let len = full_upper.trim_end_matches('\\').len().checked_sub(root.len())?;
-        let is_root = full_upper.starts_with(root) && (len == 0 || full_upper.as_bytes()[root.len()] == b'\\');
-        let key = key.trim_end_matches('\\');
-        is_root.then(|| key[key.len() - len..].trim_start_matches('\\').to_owned())
-    };
-    for (root, hive, prefix) in ROOTS {
-        if let Some(tail) = tail(root) {
-            let parts = [prefix, &tail].into_iter().filter(|part| !part.is_empty());
-            return Ok((hive, parts.collect::<Vec<_>>().join("\\")));
-        }
-    }
-    Err(Error::unsupported(format!("`{key}` is in no registry hive of the image")).with_hint(
-        "only HKEY_LOCAL_MACHINE (SYSTEM, SOFTWARE, SAM, SECURITY, COMPONENTS), HKEY_CLASSES_ROOT and \
-         HKEY_USERS\\.DEFAULT exist before Windows runs",
-    ))
+    let is_current_user = ["HKEY_CURRENT_USER", "HKCU"].iter().any(|root| upper.split('\\').next() == Some(root));
+    Place::find(key).filter(|_| !is_current_user).ok_or_else(|| {
+        let error = Error::unsupported(format!("`{key}` is in no registry hive of the image"));
+        error.with_hint(match is_current_user {
+            true => "write HKEY_USERS\\Default for what new users get, or HKEY_USERS\\.DEFAULT for the account SYSTEM",
+            false => {
+                "only HKEY_LOCAL_MACHINE (SYSTEM, SOFTWARE, SAM, SECURITY, COMPONENTS, DRIVERS), HKEY_CLASSES_ROOT, \
+                 HKEY_USERS\\Default (new users) and HKEY_USERS\\.DEFAULT (the account SYSTEM) exist before Windows \
+                 runs"
+            }
+        })
+    })
 }
 
 /// The name of a value and what follows `=`.
@@ -284,8 +249,9 @@ fn in_line(error: Error, number: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoBlobs, TIME, hive, image};
+    use super::super::tests::{TIME, edit as edit_image, hive, image};
     use super::*;
+    use crate::windows::edit::HiveFile;
 
     const EDITS: &str = "Windows Registry Editor Version 5.00\r\n\r\n; a comment\r\n\
         [HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Größe]\r\n\
@@ -296,9 +262,8 @@ mod tests {
 
     fn apply(text: &[u8]) -> Result<(Hive, Hive)> {
         let mut tree = image();
-        let mut image = Image::new(&mut tree, &NoBlobs, TIME);
-        RegFile::parse(text)?.apply(&mut image)?;
-        image.save()?;
+        let file = RegFile::parse(text)?;
+        edit_image(&mut tree, TIME, |image| file.apply(image))?;
         Ok((hive(&tree, HiveFile::System), hive(&tree, HiveFile::Software)))
     }
 
@@ -331,11 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_in_their_hives() {
-        let found = |key| locate(key).unwrap();
-        assert_eq!(found(r"HKCR\.txt"), (HiveFile::Software, r"Classes\.txt".into()));
-        assert_eq!(found(r"hkey_users\.default\Ä"), (HiveFile::Default, "Ä".into()));
-        assert_eq!(found(r"HKLM\SAM"), (HiveFile::Sam, String::new()));
+    fn keys_of_no_hive_are_refused() {
+        let of_new_users = apply(b"REGEDIT4\n[HKEY_USERS\\Default\\A]\n").err().unwrap();
+        assert_eq!(of_new_users.path(), Some(std::path::Path::new(HiveFile::NewUser.path())), "the image has none");
         for key in [r"HKEY_CURRENT_USER\X", r"HKLM\HARDWARE", r"HKLM\SYSTEMX", "HKLM", "", r"HKU\S-1-5-19"] {
             assert!(locate(key).unwrap_err().hint().is_some(), "{key}");
         }

@@ -1,7 +1,7 @@
 //! `SetupComplete.cmd`, which Windows runs once as SYSTEM when its setup is complete.
 
-use super::image::Image;
 use crate::error::{Error, Result};
+use crate::windows::edit::ImageEdit;
 
 /// Path in the image.
 pub(super) const PATH: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
@@ -36,7 +36,7 @@ pub(super) fn check(command: &str) -> Result<()> {
 }
 
 /// Adds `commands` to the script of the image; nothing without commands.
-pub(super) fn add(image: &mut Image<'_>, commands: &[String], warnings: &mut Vec<String>) -> Result<()> {
+pub(super) fn add(image: &mut ImageEdit<'_>, commands: &[String], warnings: &mut Vec<String>) -> Result<()> {
     if commands.is_empty() {
         return Ok(());
     }

@@ -1,22 +1,12 @@
 //! Whole configurations, applied to small images.
 
-use super::image::HiveFile;
 use super::*;
-use crate::content::{BlobId, BlobSink, BlobStore, Content};
+use crate::content::Content;
 use crate::registry::{Hive, HiveOptions, Value};
 use crate::tree::{FileTree, Node, Times};
-
-pub(super) struct NoBlobs;
-
-impl BlobStore for NoBlobs {
-    fn read_blobs(&self, requests: &[BlobId], _jobs: usize, _sink: &mut BlobSink<'_>) -> Result<()> {
-        if requests.is_empty() { Ok(()) } else { Err(Error::not_found("no blobs")) }
-    }
-
-    fn read_blob(&self, _id: BlobId, _limit: u64) -> Result<Vec<u8>> {
-        Err(Error::not_found("no blobs"))
-    }
-}
+use crate::types::FileTime;
+use crate::windows::edit::HiveFile;
+pub(super) use crate::windows::edit::testing::{edit, hive};
 
 pub(super) const TIME: FileTime = FileTime(131_138_784_120_000_000);
 
@@ -39,12 +29,12 @@ pub(super) fn image() -> FileTree {
     tree
 }
 
-pub(super) fn facts() -> ImageFacts {
-    ImageFacts { architecture: "amd64".into(), time: TIME }
+pub(super) fn configure(config: &MachineConfig, password: Option<&str>, tree: &mut FileTree) -> Result<Applied> {
+    apply(config.prepare(password.map(Secret::new).as_ref())?, tree)
 }
 
-pub(super) fn configure(config: &MachineConfig, password: Option<&str>, tree: &mut FileTree) -> Result<Applied> {
-    config.prepare(password.map(Secret::new).as_ref())?.apply(tree, &NoBlobs, &facts())
+fn apply(prepared: Prepared, tree: &mut FileTree) -> Result<Applied> {
+    edit(tree, TIME, |image| prepared.apply(image, "amd64")).map(|(applied, _)| applied)
 }
 
 pub(super) fn bytes(tree: &FileTree, path: &str) -> Option<Vec<u8>> {
@@ -52,10 +42,6 @@ pub(super) fn bytes(tree: &FileTree, path: &str) -> Option<Vec<u8>> {
         Some(Content::Bytes(bytes)) => Some(bytes.to_vec()),
         other => panic!("{path}: {other:?}"),
     }
-}
-
-pub(super) fn hive(tree: &FileTree, file: HiveFile) -> Hive {
-    Hive::parse(bytes(tree, file.path()).unwrap()).unwrap()
 }
 
 fn answer(tree: &FileTree) -> Option<String> {
@@ -234,7 +220,7 @@ fn packages_that_nobody_takes_are_named() {
     assert!(applied.warnings.iter().any(|warning| warning.contains("Some-Package")), "{:?}", applied.warnings);
     let mut prepared = config.prepare(Some(&Secret::new("pw"))).unwrap();
     assert_eq!(prepared.take_packages()[0].name, "Some-Package");
-    let applied = prepared.apply(&mut image(), &NoBlobs, &facts()).unwrap();
+    let applied = apply(prepared, &mut image()).unwrap();
     assert!(!applied.warnings.iter().any(|warning| warning.contains("Some-Package")));
 }
 
@@ -283,7 +269,7 @@ proptest::proptest! {
             }
             if let Ok(file) = reg_file::RegFile::parse(&bytes) {
                 let mut tree = image();
-                let _ = file.apply(&mut image::Image::new(&mut tree, &NoBlobs, TIME));
+                let _ = edit(&mut tree, TIME, |image| file.apply(image));
             }
             let _ = domain::read_blob(&bytes);
         }

@@ -1,8 +1,8 @@
 //! The time zone: in the SYSTEM hive, with the rules that the image's SOFTWARE hive has for it.
 
-use super::image::{HiveFile, Image, control_sets};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
+use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 const ZONES: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
 /// Bytes of a `TZI` value (REG_TZI_FORMAT): bias, standard bias, daylight bias, and two SYSTEMTIMEs.
@@ -22,7 +22,7 @@ const HINT: &str = "use the names of Windows, e.g. `UTC` or `W. Europe Standard 
 
 /// Sets the zone in every control set and returns its name as the image spells it. An image that does not know any
 /// zone, as one may be built without them, gets `None`: Windows then takes the name from the answer file.
-pub(super) fn write(image: &mut Image<'_>, zone: &str) -> Result<Option<String>> {
+pub(super) fn write(image: &mut ImageEdit<'_>, zone: &str) -> Result<Option<String>> {
     let Some(software) = image.hive(HiveFile::Software)? else { return Ok(None) };
     let Some(zones) = software.find(ZONES) else { return Ok(None) };
     let key = software.child(zones, zone).ok_or_else(|| unknown(software, zones, zone))?;
@@ -112,7 +112,7 @@ fn time_fields(time: &[u8]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NoBlobs, TIME, hive, image};
+    use super::super::tests::{TIME, edit, hive, image};
     use super::*;
     use crate::tree::{FileTree, Times};
 
@@ -134,9 +134,8 @@ mod tests {
     #[test]
     fn rules_are_stored_as_windows_stores_them() {
         let mut tree = with_zones();
-        let mut image = Image::new(&mut tree, &NoBlobs, TIME);
-        assert_eq!(write(&mut image, "eastern standard time").unwrap().unwrap(), "Eastern Standard Time");
-        image.save().unwrap();
+        let (name, _) = edit(&mut tree, TIME, |image| write(image, "eastern standard time")).unwrap();
+        assert_eq!(name.unwrap(), "Eastern Standard Time");
         let system = hive(&tree, HiveFile::System);
         let key = system.find(r"ControlSet002\Control\TimeZoneInformation").unwrap();
         let value = |name: &str| system.value(key, name).unwrap();
@@ -152,9 +151,9 @@ mod tests {
     #[test]
     fn an_unknown_zone_gets_suggestions() {
         let mut tree = with_zones();
-        let error = write(&mut Image::new(&mut tree, &NoBlobs, TIME), "US Eastern").unwrap_err();
+        let error = edit(&mut tree, TIME, |image| write(image, "US Eastern")).map(|_| ()).unwrap_err();
         assert!(error.hint().unwrap().contains("Eastern Standard Time"));
-        assert_eq!(write(&mut Image::new(&mut super::super::tests::image(), &NoBlobs, TIME), "UTC").unwrap(), None);
+        assert_eq!(edit(&mut image(), TIME, |image| write(image, "UTC")).unwrap().0, None);
         assert!(check("").unwrap_err().hint().is_some());
     }
 }

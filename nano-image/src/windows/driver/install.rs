@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::FIRST_BLOB;
 use super::add_reg::{Action, Edit, Root};
 use super::database::{self, Published};
 use super::files::SourceFile;
@@ -10,17 +9,17 @@ use super::package::Package;
 use super::place::{REPOSITORY, relative};
 use super::service::{Service, Text};
 use super::target::Target;
-use crate::content::{BlobStore, Content, WithFiles};
+use crate::content::{Added, Content};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::report::DriverReport;
-use crate::tree::{Entry, FileTree, Node, NodeId, Times};
-use crate::types::{FileTime, Utf16Name};
+use crate::tree::NodeId;
+use crate::windows::edit::{HiveFile, ImageEdit, Place};
 
-const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
-const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-/// Where Windows keeps the database of drivers that it can start without.
-const DRIVERS: &str = r"Windows\System32\config\DRIVERS";
+/// Hives that may have the database of drivers.
+const DATABASES: [HiveFile; 2] = [HiveFile::System, HiveFile::Drivers];
+/// Hives that lines of an INF file may edit.
+const EDITED: [HiveFile; 2] = [HiveFile::System, HiveFile::Software];
 const INF: &str = r"Windows\INF";
 /// Catalogs of the subsystem that checks drivers.
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
@@ -28,65 +27,36 @@ const LOCKDOWN: &str = r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles
 /// Windows gives no higher number.
 const MAX_OEM: u32 = 10_000;
 
-/// The image under edit.
-pub(super) struct Image<'a> {
-    tree: &'a mut FileTree,
-    time: FileTime,
-    system: Hive,
-    software: Option<Hive>,
-    drivers: Option<Hive>,
-    /// Name of the control set that is in use.
-    control_set: String,
+/// Puts drivers into an image, one after the other.
+pub(super) struct Installer<'e, 'i> {
+    image: &'e mut ImageEdit<'i>,
     /// Files with lower numbers are the image's own.
     first_node: usize,
     /// Numbers below it are taken.
     next_number: u32,
 }
 
-impl<'a> Image<'a> {
-    pub fn open(tree: &'a mut FileTree, blobs: &dyn BlobStore, time: FileTime) -> Result<Self> {
-        let open = |path| -> Result<Option<Hive>> {
-            let hive = Hive::open(tree, blobs, path)?;
-            Ok(hive.map(|mut hive| {
-                hive.set_time(time);
-                hive
-            }))
-        };
-        let Some(system) = open(SYSTEM)? else {
-            return Err(Error::not_found("the image has no such registry hive")
-                .with_path(SYSTEM)
-                .with_hint("drivers can only be added to images of an installed Windows, not to install media"));
-        };
-        let (software, drivers) = (open(SOFTWARE)?, open(DRIVERS)?);
-        let select = system.find("Select").ok_or_else(|| Error::corrupt("registry hive without the key `Select`"));
-        let select = select.map_err(|error| error.with_path(SYSTEM))?;
-        let number = ["Current", "Default"].into_iter().find_map(|name| system.value(select, name)?.as_dword());
-        let control_set = format!("ControlSet{:03}", number.unwrap_or(1));
-        let first_node = tree.node_count();
-        Ok(Self { tree, time, system, software, drivers, control_set, first_node, next_number: 0 })
+impl<'e, 'i> Installer<'e, 'i> {
+    pub fn new(image: &'e mut ImageEdit<'i>) -> Result<Self> {
+        image.control_set()?;
+        let first_node = image.tree.node_count();
+        Ok(Self { image, first_node, next_number: 0 })
     }
 
-    /// Writes the hives back.
-    pub fn save(self) -> Result<()> {
-        self.system.save(self.tree, SYSTEM)?;
-        self.software.map_or(Ok(()), |hive| hive.save(self.tree, SOFTWARE))?;
-        self.drivers.map_or(Ok(()), |hive| hive.save(self.tree, DRIVERS))
-    }
-
-    /// Installs a package, whose files are blobs from the number `first` of driver files on.
-    pub fn install(&mut self, mut package: Package, target: &Target, first: usize) -> Result<DriverReport> {
+    pub fn install(&mut self, mut package: Package, target: &Target) -> Result<DriverReport> {
         let mut report = report(&package);
-        if self.tree.find(&format!(r"{REPOSITORY}\{}", package.label)).is_some() {
-            let published = database::published_name(&self.system, &package.label)
-                .or_else(|| database::published_name(self.drivers.as_ref()?, &package.label));
-            report.published = published;
+        if self.image.tree.find(&format!(r"{REPOSITORY}\{}", package.label)).is_some() {
+            for file in DATABASES {
+                let published = self.image.hive(file)?.and_then(|hive| database::published_name(hive, &package.label));
+                report.published = report.published.or(published);
+            }
             report.not_applied = vec!["the image has this driver already".into()];
             (report.files, report.bytes_added) = (0, 0);
             return Ok(report);
         }
         let number = self.free_number()?;
         let name = format!("oem{number}.inf");
-        self.place_files(&package, number, first, &mut report)?;
+        self.place_files(&package, number, &mut report)?;
 
         let services = std::mem::take(&mut package.services);
         let has_now = |service: &&Service| package.boot_critical || service.is_on_demand();
@@ -100,37 +70,41 @@ impl<'a> Image<'a> {
             self.write_class(&package)?;
             self.write_lockdown(&package, &name)?;
         }
-        let published = Published { name: &name, package: &package, services: &services, time: self.time };
-        let others = if package.boot_critical { None } else { self.drivers.as_mut() };
-        database::write(others.unwrap_or(&mut self.system), &published, target)?;
-        database::mark_number(&mut self.system, number, self.time)?;
+        let time = self.image.time;
+        let published = Published { name: &name, package: &package, services: &services, time };
+        let has_others = self.image.hive(HiveFile::Drivers)?.is_some();
+        let database = if has_others && !package.boot_critical { HiveFile::Drivers } else { HiveFile::System };
+        database::write(self.image.edit(database)?, &published, target)?;
+        database::mark_number(self.image.edit(HiveFile::System)?, number, time)?;
         report.published = Some(name);
         Ok(report)
     }
 
     /// The lowest number that no driver has.
     fn free_number(&mut self) -> Result<u32> {
-        let is_free = |number: &u32| {
+        for number in self.next_number..MAX_OEM {
             let name = format!("oem{number}.inf");
-            let hives = [Some(&self.system), self.drivers.as_ref()];
-            self.tree.find(&format!(r"{INF}\{name}")).is_none()
-                && self.tree.find(&format!(r"{CATALOGS}\oem{number}.cat")).is_none()
-                && hives.into_iter().flatten().all(|hive| !database::has(hive, &name))
-        };
-        let number = (self.next_number..MAX_OEM).find(is_free);
-        let number = number.ok_or_else(|| Error::unsupported(format!("the image has {MAX_OEM} drivers already")))?;
-        self.next_number = number + 1;
-        Ok(number)
+            let mut is_free = self.image.tree.find(&format!(r"{INF}\{name}")).is_none()
+                && self.image.tree.find(&format!(r"{CATALOGS}\oem{number}.cat")).is_none();
+            for file in DATABASES {
+                is_free = is_free && self.image.hive(file)?.is_none_or(|hive| !database::has(hive, &name));
+            }
+            if is_free {
+                self.next_number = number + 1;
+                return Ok(number);
+            }
+        }
+        Err(Error::unsupported(format!("the image has {MAX_OEM} drivers already")))
     }
 
-    fn place_files(&mut self, package: &Package, number: u32, first: usize, report: &mut DriverReport) -> Result<()> {
+    fn place_files(&mut self, package: &Package, number: u32, report: &mut DriverReport) -> Result<()> {
         let folder = format!(r"{REPOSITORY}\{}", package.label);
         let inf: Content = package.inf.clone().into();
         self.write(&format!(r"{folder}\{}", package.name), inf.clone())?;
         self.write(&format!(r"{INF}\oem{number}.inf"), inf)?;
         let mut nodes = Vec::new();
-        for (index, SourceFile { path, file, .. }) in package.files.files.iter().enumerate() {
-            let content = WithFiles::content_from(FIRST_BLOB, first + index, file);
+        for SourceFile { path, file, .. } in &package.files.files {
+            let content = self.image.blobs.add(Added::File(file.clone()))?;
             nodes.push(self.write(&format!(r"{folder}\{path}"), content)?);
         }
         // One file in all its places, as Windows has its own drivers.
@@ -151,40 +125,22 @@ impl<'a> Image<'a> {
 
     /// A new file.
     fn write(&mut self, path: &str, content: Content) -> Result<NodeId> {
-        let node = self.tree.add_node(Node::file(Times::all(self.time), content));
+        let node = self.image.add_file(content);
         self.place(path, node)?;
         Ok(node)
     }
 
-    /// Gives a file the path `path`; `true` if one of the image had it. New directories inherit their descriptors.
+    /// Gives a file the path `path`; `true` if one of the image had it.
     fn place(&mut self, path: &str, node: NodeId) -> Result<bool> {
-        let path = relative(path)?;
-        let (directory, name) = path.rsplit_once('\\').unwrap_or(("", &path));
-        let known = self.tree.node_count();
-        let directory = self.tree.create_directories(directory, Times::all(self.time))?;
-        for number in known..self.tree.node_count() {
-            self.tree[NodeId(number as u32)].security = None;
-        }
-        let name = Utf16Name::from(name);
-        let old = self.tree.child(directory, &name);
-        if let Some(old) = old {
-            if self.tree[old].is_directory() {
-                return Err(Error::recipe(format!("`{path}` is a directory in the image, not a file")));
-            }
-            // The old file may have other names, which keep it.
-            let children = self.tree[directory].children.as_mut().expect("it has a child");
-            children.retain(|known, entry| entry.node != old || !known.eq_ignore_case(&name));
-        }
-        self.tree.link(directory, name, Entry { short_name: None, node })?;
+        let old = self.image.link(&relative(path)?, node)?;
         Ok(old.is_some_and(|old| (old.0 as usize) < self.first_node))
     }
 
     fn write_service(&mut self, service: &Service, inf: &str, report: &mut DriverReport) -> Result<()> {
-        let path = format!(r"{}\Services\{}", self.control_set, service.name);
-        let root = self.system.root();
-        let hive = &mut self.system;
+        let path = format!(r"{}\Services\{}", self.image.control_set()?, service.name);
+        let hive = self.image.edit(HiveFile::System)?;
         let is_new = hive.find(&path).is_none();
-        let key = hive.create_key(root, &path)?;
+        let key = hive.create_key(hive.root(), &path)?;
         let shown = |text: &Text| match &text.name {
             Some(name) => format!("@{inf},%{name}%;{}", text.text),
             None => text.text.clone(),
@@ -216,19 +172,19 @@ impl<'a> Image<'a> {
         }
         for edit in &service.edits {
             match edit.root {
-                Root::Relative => edit_key(&mut self.system, key, edit, false)?,
+                Root::Relative => edit_key(self.image.edit(HiveFile::System)?, key, edit, false)?,
                 Root::Machine | Root::Classes => self.edit_machine(edit, report)?,
             }
         }
         if let Some(version) = &service.kmdf_version {
-            let wdf = self.system.create_key(key, r"Parameters\Wdf")?;
-            self.system.set_value(wdf, "KmdfLibraryVersion", Value::sz(version))?;
+            let hive = self.image.edit(HiveFile::System)?;
+            let wdf = hive.create_key(key, r"Parameters\Wdf")?;
+            hive.set_value(wdf, "KmdfLibraryVersion", Value::sz(version))?;
         }
         if let Some((log, source, edits)) = &service.event_log {
-            let path = format!(r"{}\Services\EventLog\{log}\{source}", self.control_set);
-            let key = self.system.create_key(root, &path)?;
+            let (hive, key) = self.image.system_key(&format!(r"Services\EventLog\{log}\{source}"))?;
             for edit in edits.iter().filter(|edit| edit.root == Root::Relative) {
-                edit_key(&mut self.system, key, edit, false)?;
+                edit_key(hive, key, edit, false)?;
             }
         }
         Ok(())
@@ -236,45 +192,36 @@ impl<'a> Image<'a> {
 
     /// An edit of HKLM or HKCR.
     fn edit_machine(&mut self, edit: &Edit, report: &mut DriverReport) -> Result<()> {
-        let (first, rest) = edit.key.split_once('\\').unwrap_or((&edit.key, ""));
-        let (hive, path) = match (edit.root, first.to_ascii_uppercase().as_str()) {
-            (Root::Classes, _) => (self.software.as_mut(), format!(r"Classes\{}", edit.key)),
-            (_, "SOFTWARE") => (self.software.as_mut(), rest.to_owned()),
-            (_, "SYSTEM") => {
-                let (set, below) = rest.split_once('\\').unwrap_or((rest, ""));
-                let is_current = set.eq_ignore_ascii_case("CurrentControlSet");
-                let path = if is_current { format!(r"{}\{below}", self.control_set) } else { rest.to_owned() };
-                (Some(&mut self.system), path)
-            }
-            _ => (None, String::new()),
-        };
-        match hive {
-            Some(hive) if !path.trim_end_matches('\\').is_empty() => edit_key_at(hive, &path, edit),
-            _ => {
-                report.not_applied.push(format!("registry key {}: it is in no hive of the image", edit.key));
-                Ok(())
+        let root = if edit.root == Root::Classes { "HKCR" } else { "HKLM" };
+        let place = Place::find(&format!(r"{root}\{}", edit.key));
+        if let Some(place) = place.filter(|place| EDITED.contains(&place.file) && !place.path.is_empty()) {
+            let path = self.image.resolve(&place)?;
+            if let Some(hive) = self.image.edit_if_there(place.file)? {
+                return edit_key(hive, hive.root(), &Edit { key: path, ..edit.clone() }, false);
             }
         }
+        report.not_applied.push(format!("registry key {}: it is in no hive of the image", edit.key));
+        Ok(())
     }
 
     /// Makes the key of the driver's class if the image does not know it.
     fn write_class(&mut self, package: &Package) -> Result<()> {
-        let path = format!(r"{}\Control\Class\{{{}}}", self.control_set, package.version.class_guid);
-        let root = self.system.root();
-        if package.class_edits.is_empty() || self.system.find(&path).is_some() {
+        let path = format!(r"{}\Control\Class\{{{}}}", self.image.control_set()?, package.version.class_guid);
+        let hive = self.image.edit(HiveFile::System)?;
+        if package.class_edits.is_empty() || hive.find(&path).is_some() {
             return Ok(());
         }
-        let key = self.system.create_key(root, &path)?;
-        self.system.set_value(key, "Class", Value::sz(&package.version.class))?;
+        let key = hive.create_key(hive.root(), &path)?;
+        hive.set_value(key, "Class", Value::sz(&package.version.class))?;
         for edit in package.class_edits.iter().filter(|edit| edit.root == Root::Relative) {
-            edit_key(&mut self.system, key, edit, false)?;
+            edit_key(hive, key, edit, false)?;
         }
         Ok(())
     }
 
     /// Tells Windows that files belong to a driver package.
     fn write_lockdown(&mut self, package: &Package, inf: &str) -> Result<()> {
-        let Some(software) = &mut self.software else { return Ok(()) };
+        let Some(software) = self.image.edit_if_there(HiveFile::Software)? else { return Ok(()) };
         let parent = software.create_key(software.root(), LOCKDOWN)?;
         for (index, destination) in &package.copies {
             let Some(in_windows) = destination.strip_prefix(r"Windows\") else { continue };
@@ -347,11 +294,6 @@ pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bo
         Action::Append(texts) if deferred => hive.set_value(key, name, flagged(&Value::multi_sz(texts), 0x8)),
         Action::Append(texts) => append(hive, key, name, texts),
     }
-}
-
-fn edit_key_at(hive: &mut Hive, path: &str, edit: &Edit) -> Result<()> {
-    let root = hive.root();
-    edit_key(hive, root, &Edit { key: path.into(), ..edit.clone() }, false)
 }
 
 /// Adds those of `texts` to the strings of a value that it lacks.

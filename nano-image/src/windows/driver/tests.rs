@@ -1,15 +1,15 @@
 //! Whole drivers, added to small images.
 
 use super::*;
-use crate::content::{BlobSink, Content};
+use crate::content::{BlobStore as _, Content, Overlay};
 use crate::error::ErrorKind;
 use crate::registry::{Hive, HiveOptions, Value, ValueKind};
-use crate::tree::{Node, Times};
+use crate::tree::{FileTree, Node, Times};
+use crate::types::FileTime;
+use crate::windows::edit::HiveFile;
+use crate::windows::edit::testing::{edit, hive};
 
 const TIME: FileTime = FileTime(131_138_784_120_000_000);
-const SYSTEM: &str = r"Windows\System32\config\SYSTEM";
-const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-const DRIVERS: &str = r"Windows\System32\config\DRIVERS";
 
 /// An adapter that Windows is started from, with what INF files can say.
 const STORAGE: &str = r#"; a comment
@@ -110,10 +110,10 @@ ASSOC = 0x2
 DWORD = 0x10001
 "#;
 
-struct Folder(tempfile::TempDir);
+pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -125,25 +125,13 @@ impl Folder {
     }
 
     /// [`STORAGE`] in UTF-16 and its files, whose names have another case on the disk.
-    fn storage(&self) -> PathBuf {
+    pub fn storage(&self) -> PathBuf {
         self.put("Bin/AMD64/Stor.SYS", b"storage driver");
         self.put("Bin/Help.dll", b"helper");
         self.put("STOR.CAT", [&[0x30, 0x82][..], &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 5]].concat());
         let units = STORAGE.replace('\n', "\r\n");
         let units = "\u{FEFF}".encode_utf16().chain(units.encode_utf16());
         self.put("Stor.inf", units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
-    }
-}
-
-struct NoBlobs;
-
-impl BlobStore for NoBlobs {
-    fn read_blobs(&self, requests: &[BlobId], _jobs: usize, _sink: &mut BlobSink<'_>) -> Result<()> {
-        if requests.is_empty() { Ok(()) } else { Err(Error::not_found("no blobs")) }
-    }
-
-    fn read_blob(&self, _id: BlobId, _limit: u64) -> Result<Vec<u8>> {
-        Err(Error::not_found("no blobs"))
     }
 }
 
@@ -164,29 +152,20 @@ fn image() -> FileTree {
     let database = system.create_key(root, "DriverDatabase").unwrap();
     system.set_value(database, "OemInfMap", Value::binary([0x80])).unwrap();
     let other = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
-    for (path, hive) in [(SYSTEM, system), (SOFTWARE, other.clone()), (DRIVERS, other)] {
-        tree.write_file(path, hive.into_bytes(), Times::default()).unwrap();
+    for (file, hive) in [(HiveFile::System, system), (HiveFile::Software, other.clone()), (HiveFile::Drivers, other)] {
+        tree.write_file(file.path(), hive.into_bytes(), Times::default()).unwrap();
     }
     tree.write_file(r"Windows\INF\oem0.inf", vec![1], Times::default()).unwrap();
     tree.write_file(r"Windows\System32\drivers\STOR.sys", vec![1, 2], Times::default()).unwrap();
     tree
 }
 
-fn options() -> DriverOptions {
-    DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), time: TIME, boot_critical: false }
+pub fn options() -> DriverOptions {
+    DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), boot_critical: false }
 }
 
-fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Arc<dyn BlobStore>)> {
-    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-    let reports = add(tree, &mut store, drivers, &options(), &())?;
-    Ok((reports, store))
-}
-
-fn hive(tree: &FileTree, path: &str) -> Hive {
-    match &tree[tree.find(path).unwrap()].data {
-        Some(Content::Bytes(bytes)) => Hive::parse(bytes.to_vec()).unwrap(),
-        other => panic!("{path}: {other:?}"),
-    }
+fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Overlay)> {
+    edit(tree, TIME, |image| add(image, drivers, &options(), &()))
 }
 
 fn value(hive: &Hive, key: &str, name: &str) -> Option<Value> {
@@ -237,7 +216,7 @@ fn the_registry_is_what_windows_would_write() {
     let (folder, mut tree) = (Folder::new(), image());
     let (reports, _) = add_to(&mut tree, &[folder.storage()]).unwrap();
     let label = &reports[0].package;
-    let system = hive(&tree, SYSTEM);
+    let system = hive(&tree, HiveFile::System);
     let text = |key: &str, name: &str| text(&system, key, name);
     let value = |key: &str, name: &str| value(&system, key, name);
     let service = r"ControlSet002\Services\Stor";
@@ -295,14 +274,14 @@ fn the_registry_is_what_windows_would_write() {
     );
     assert_eq!(text(&format!(r"{package}\Strings"), "vendor"), "Größe, Inc.");
 
-    let software = hive(&tree, SOFTWARE);
+    let software = hive(&tree, HiveFile::Software);
     let files = r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles\%SystemRoot%/System32/drivers/stor.sys";
     let text = |key: &str, name: &str| self::text(&software, key, name);
     assert_eq!((text(files, "Owners"), text(files, "Class")), ("oem1.inf".into(), "4".into()));
     let source = format!(r"%SystemRoot%\System32\DriverStore\FileRepository\{label}\bin\amd64\stor.sys");
     assert_eq!(text(files, "Source"), source);
     assert_eq!(text("Vendor", "Path"), r"%SystemRoot%\System32\sub");
-    assert!(hive(&tree, DRIVERS).find("DriverDatabase").is_none(), "boot-critical ones are in SYSTEM alone");
+    assert!(hive(&tree, HiveFile::Drivers).find("DriverDatabase").is_none(), "boot-critical ones are in SYSTEM alone");
 }
 
 #[test]
@@ -310,11 +289,11 @@ fn adding_again_changes_nothing() {
     let (folder, mut tree) = (Folder::new(), image());
     let path = folder.storage();
     add_to(&mut tree, std::slice::from_ref(&path)).unwrap();
-    let before = (tree.node_count(), hive(&tree, SYSTEM).into_bytes());
+    let before = (tree.node_count(), hive(&tree, HiveFile::System).into_bytes());
     let (reports, _) = add_to(&mut tree, &[path]).unwrap();
     assert_eq!(reports[0].published.as_deref(), Some("oem1.inf"));
     assert_eq!(reports[0].not_applied, ["the image has this driver already"]);
-    assert!(before == (tree.node_count(), hive(&tree, SYSTEM).into_bytes()));
+    assert!(before == (tree.node_count(), hive(&tree, HiveFile::System).into_bytes()));
 }
 
 /// A driver of another class, small enough to be changed by the tests.
@@ -341,7 +320,7 @@ fn others_wait_in_the_driver_store() {
     assert!(reports[2].not_applied[0].contains("NTx86"));
     assert!(!reports[0].boot_critical && reports[0].not_applied.is_empty(), "{:?}", reports[0]);
     assert!(reports[0].warnings[0].contains("not signed"));
-    let (system, drivers) = (hive(&tree, SYSTEM), hive(&tree, DRIVERS));
+    let (system, drivers) = (hive(&tree, HiveFile::System), hive(&tree, HiveFile::Drivers));
     let package = format!(r"DriverDatabase\DriverPackages\{}", reports[0].package);
     assert_eq!(text(&drivers, &package, ""), "oem1.inf");
     assert_eq!(text(&drivers, r"DriverDatabase\DriverInfFiles\oem1.inf", "Active"), reports[0].package);
@@ -355,9 +334,8 @@ fn others_wait_in_the_driver_store() {
     // Treated as if Windows needed it to start.
     let mut tree = image();
     let options = DriverOptions { boot_critical: true, ..options() };
-    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-    let reports = add(&mut tree, &mut store, &[path], &options, &()).unwrap();
-    let system = hive(&tree, SYSTEM);
+    let (reports, _) = edit(&mut tree, TIME, |image| add(image, std::slice::from_ref(&path), &options, &())).unwrap();
+    let system = hive(&tree, HiveFile::System);
     let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
     assert_eq!(text(&system, &section, "Characteristics"), "132");
     assert_eq!((text(&system, &section, "BusType"), text(&system, &section, "*IfType")), ("5".into(), "6".into()));

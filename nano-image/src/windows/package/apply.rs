@@ -8,8 +8,6 @@ mod registry;
 mod services;
 mod target;
 
-use std::sync::Arc;
-
 use sha2::{Digest as _, Sha256};
 
 use super::InstallOptions;
@@ -18,11 +16,11 @@ use super::manifest::Manifest;
 use super::payload::{Payload, PayloadFile};
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
 use super::sddl::{ObjectClass, compile};
-use crate::content::{BlobStore, Content};
+use crate::content::{Content, Overlay};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::{InstallReport, InstalledPackage, NotApplied};
-use crate::tree::FileTree;
+use crate::windows::edit::ImageEdit;
 use target::Target;
 
 /// Where packages and their catalogs are.
@@ -32,7 +30,7 @@ const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04
 /// The component store.
 const STORE: &str = r"Windows\WinSxS";
 
-/// Applies what `resolution` says to the image `tree`; afterwards `store` also has the files of `payload`.
+/// Applies what `resolution` says to `image`, whose store has the files of `payload`.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) for a file that its cabinet lacks, [`Corrupt`](crate::ErrorKind::Corrupt)
@@ -42,8 +40,7 @@ const STORE: &str = r"Windows\WinSxS";
 ///
 /// [`Hive::open`]: crate::registry::Hive::open
 pub fn apply(
-    tree: &mut FileTree,
-    store: &mut Arc<dyn BlobStore>,
+    image: &mut ImageEdit<'_>,
     payload: &Payload,
     resolution: &Resolution,
     options: &InstallOptions<'_>,
@@ -51,10 +48,10 @@ pub fn apply(
 ) -> Result<InstallReport> {
     let mut checked = Vec::new();
     for package in &resolution.packages {
-        let parts = package.components.iter().map(|component| Part::check(component, payload, options));
+        let parts = package.components.iter().map(|component| Part::check(component, payload, &image.blobs, options));
         checked.push(parts.collect::<Result<Vec<_>>>()?);
     }
-    let mut target = Target::new(tree, &**store, options.time);
+    let mut target = Target::new(image);
     let mut report = InstallReport::default();
     for (package, parts) in resolution.packages.iter().zip(&checked) {
         let mut done = InstalledPackage { id: package.identity().package_id(), tier: 1, ..Default::default() };
@@ -70,8 +67,7 @@ pub fn apply(
         add_package_files(&mut target, package, &mut done)?;
         report.packages.push(done);
     }
-    report.warnings.extend(target.finish()?);
-    *store = payload.store();
+    report.warnings.extend(target.warnings);
     if options.strict {
         refuse_gaps(&report)?;
     }
@@ -99,7 +95,12 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn check(component: &'a ResolvedComponent, payload: &'a Payload, options: &InstallOptions<'_>) -> Result<Self> {
+    fn check(
+        component: &'a ResolvedComponent,
+        payload: &'a Payload,
+        blobs: &Overlay,
+        options: &InstallOptions<'_>,
+    ) -> Result<Self> {
         let manifest = &component.manifest.manifest;
         let architecture = manifest.identity.architecture.to_ascii_lowercase();
         let is_foreign = ["x86", "wow64", "amd64", "arm", "arm64"].contains(&architecture.as_str())
@@ -119,7 +120,7 @@ impl<'a> Part<'a> {
                 return Err(part.explain(error).with_hint("the cabinet is not complete: copy it again"));
             };
             if let Some(digest) = &file.digest
-                && !payload.verify(found, digest)?
+                && !payload.verify(found, digest, blobs)?
             {
                 let error =
                     Error::corrupt(format!("the file `{}` has another digest than its manifest says", file.name));
@@ -177,7 +178,7 @@ impl<'a> Part<'a> {
     }
 
     /// The store's copies and, if it is installed, what is where it is used.
-    fn apply_files(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+    fn apply_files(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         done.components += 1;
         let manifest = format!(r"{STORE}\Manifests\{}.manifest", self.key_form);
         done.bytes_added += target.add(&manifest, Content::Bytes(self.component.manifest.stored.clone()))?;
@@ -192,7 +193,7 @@ impl<'a> Part<'a> {
     }
 
     /// Everything but files.
-    fn apply_settings(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+    fn apply_settings(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         if self.is_foreign {
             let why = format!("it is for {}, which the image does not run", self.manifest.identity.architecture);
             self.skip(done, Spot { element: "assembly", name: "" }, why);
@@ -210,7 +211,11 @@ impl<'a> Part<'a> {
 }
 
 /// The description and catalog of a package, where Windows looks for them.
-fn add_package_files(target: &mut Target<'_>, package: &ResolvedPackage, done: &mut InstalledPackage) -> Result<()> {
+fn add_package_files(
+    target: &mut Target<'_, '_>,
+    package: &ResolvedPackage,
+    done: &mut InstalledPackage,
+) -> Result<()> {
     let id = &done.id;
     let mut added = target.add(&format!(r"{PACKAGES}\{id}.mum"), Content::Bytes(package.mum.bytes.clone()))?;
     match &package.mum.catalog {

@@ -102,7 +102,7 @@ fn family(key: &str) -> Option<(String, Version)> {
 mod tests {
     use super::*;
     use crate::tree::{Node, Times};
-    use crate::windows::package::testing::NoBlobs;
+    use crate::windows::edit::testing::NoBlobs;
 
     #[test]
     fn versions_of_a_file_are_found_by_the_name_of_the_component() {

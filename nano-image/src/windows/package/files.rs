@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 
 use super::spool::{Spool, Writer};
-use crate::content::{BlobId, BlobStore, Content, Made, ReadAt};
+use crate::content::{Added, BlobId, BlobStore, Content, ReadAt};
 use crate::error::{Error, Result};
 use crate::source::cab::Cabinet;
 use crate::source::update::{self, FileId, Index, Parts, Place, Source};
@@ -76,7 +76,7 @@ enum Key {
 /// A file in the spool.
 #[derive(Clone)]
 pub(super) struct Kept {
-    pub made: Made,
+    pub made: Added,
     /// Its digest, where that was computed on the way.
     pub sha256: Option<[u8; 32]>,
 }

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::{AssemblyIdentity, Version};
 use super::mum::Parent;
-use crate::content::{BlobStore, Content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Hive, KeyId};
 use crate::source::delta;
-use crate::tree::{FileTree, NodeId};
+use crate::types::Utf16Name;
+use crate::windows::edit::{HiveFile, ImageEdit};
 
-/// Path of the hive that lists packages.
-pub(super) const SOFTWARE: &str = r"Windows\System32\config\SOFTWARE";
-/// Where it lists them.
+/// Where the SOFTWARE hive lists packages.
 pub(super) const SERVICING: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
 /// The component store.
 pub(super) const STORE: &str = r"Windows\WinSxS";
 /// Winning versions of components, by versionless key form.
 pub(super) const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\Winners";
+
+/// What the servicing stack leaves for the next start.
+const PENDING: &str = r"Windows\WinSxS\pending.xml";
 
 /// The state from which on a package counts as installed: UninstallRequested; then InstallRequested, Installed and
 /// Permanent.
@@ -49,33 +50,30 @@ pub struct InstalledPackage {
 }
 
 impl Installed {
-    /// Reads what the image `tree` has.
+    /// Reads what the image has.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is no image of an installed Windows,
     /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if an installation in it is not finished,
     /// [`Corrupt`](crate::ErrorKind::Corrupt).
-    pub fn read(tree: &FileTree, store: &dyn BlobStore) -> Result<Self> {
-        let hive = Hive::open(tree, store, SOFTWARE)?.ok_or_else(|| {
-            Error::not_found("the image has no such registry hive")
-                .with_path(SOFTWARE)
-                .with_hint("packages can be added to images of an installed Windows, not to install media")
-        })?;
+    pub fn read(image: &mut ImageEdit<'_>) -> Result<Self> {
+        let manifests = image.tree.find(&format!(r"{STORE}\Manifests"));
+        let manifests = manifests.and_then(|node| image.tree[node].children.as_ref()).into_iter().flatten();
+        let name = |name: &Utf16Name| name.to_string().to_ascii_lowercase();
+        let components = manifests.filter_map(|(file, _)| name(file).strip_suffix(".manifest").map(str::to_owned));
+        let components = components.collect();
+        let has_pending_file = image.tree.find(PENDING).is_some();
+        let hive = image.needed(HiveFile::Software)?;
         let Some(servicing) = hive.find(SERVICING) else {
             let what = format!("the image lists no packages: its registry has no key `{SERVICING}`");
-            return Err(Error::not_found(what).with_path(SOFTWARE));
+            return Err(Error::not_found(what).with_path(HiveFile::Software.path()));
         };
-        check_pending(tree, &hive, servicing)?;
+        check_pending(has_pending_file, hive, servicing)?;
         let winners = match hive.find(WINNERS) {
-            Some(winners) => hive.subkeys(winners).into_iter().filter_map(|key| winner(&hive, key)).collect(),
+            Some(winners) => hive.subkeys(winners).into_iter().filter_map(|key| winner(hive, key)).collect(),
             None => BTreeMap::new(),
         };
-        let manifests = tree.find(&format!(r"{STORE}\Manifests")).and_then(|node| tree[node].children.as_ref());
-        let components = manifests
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, _)| name.to_string().to_ascii_lowercase().strip_suffix(".manifest").map(str::to_owned));
-        Ok(Self { components: components.collect(), winners, ..Self::listed(&hive, servicing) })
+        Ok(Self { components, winners, ..Self::listed(hive, servicing) })
     }
 
     /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
@@ -195,34 +193,31 @@ impl Installed {
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-pub fn dictionary(tree: &FileTree, store: &dyn BlobStore) -> Result<Vec<u8>> {
+pub fn dictionary(image: &ImageEdit<'_>) -> Result<Vec<u8>> {
+    let tree = &image.tree;
     let stacks = tree.find(STORE).and_then(|node| tree[node].children.as_ref()).into_iter().flatten();
-    let mut stacks: Vec<(Version, String, NodeId)> = stacks
+    let mut stacks: Vec<(Version, String)> = stacks
         .filter_map(|(name, entry)| {
             let name = name.to_string().to_ascii_lowercase();
             let [_, stack, _, version, ..] = name.split('_').collect::<Vec<_>>()[..] else { return None };
             let version = (stack == "microsoft-windows-servicingstack").then(|| version.parse().ok())??;
-            let file = tree.child(entry.node, &"wcp.dll".into())?;
-            Some((version, format!(r"{STORE}\{name}\wcp.dll"), file))
+            tree.child(entry.node, &"wcp.dll".into())?;
+            Some((version, format!(r"{STORE}\{name}\wcp.dll")))
         })
         .collect();
     stacks.sort();
-    let (_, path, file) = stacks.pop().ok_or_else(|| {
+    let (_, path) = stacks.pop().ok_or_else(|| {
         let what = format!(r"no servicing stack in the image ({STORE}\*_microsoft-windows-servicingstack_*\wcp.dll)");
         Error::not_found(what)
             .with_hint("the package has compressed manifests, which can be read with the image's servicing stack only")
     })?;
-    let bytes = match &tree[file].data {
-        Some(Content::Bytes(bytes)) => bytes.to_vec(),
-        Some(Content::Blob { id, .. }) => store.read_blob(*id, MAX_WCP).map_err(|error| error.with_path(&path))?,
-        None => Vec::new(),
-    };
+    let bytes = image.read(&path, MAX_WCP)?.unwrap_or_default();
     delta::dictionary(&bytes).map(<[u8]>::to_vec).map_err(|error| error.with_path(&path))
 }
 
 /// Refuses images in which Windows has still to finish an installation.
-fn check_pending(tree: &FileTree, hive: &Hive, servicing: KeyId) -> Result<()> {
-    let pending = [r"Windows\WinSxS\pending.xml"].into_iter().find(|path| tree.find(path).is_some());
+fn check_pending(has_file: bool, hive: &Hive, servicing: KeyId) -> Result<()> {
+    let pending = has_file.then_some(PENDING);
     let keys = ["PackagesPending", "RebootPending"].into_iter().find(|name| {
         hive.find_from(servicing, name).is_some_and(|key| *name == "RebootPending" || !hive.subkeys(key).is_empty())
     });

@@ -3,6 +3,7 @@
 //! Only what is installed or staged is made. Several threads do it; what the image gets does not depend on which.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +16,11 @@ use super::cabinet::PackageCabinet;
 use super::files::{Files, Kept, apply_delta};
 use super::manifest::{Digest, DigestAlgorithm, ManifestFile};
 use super::resolve::Resolution;
-use super::spool::Spool;
-use crate::content::{BlobId, BlobStore, Content, Made, WithMade};
+use crate::content::{BlobStore as _, Content, Overlay};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::source::update::member::{self, Kind};
 
-/// Number of the first file. A WIM has fewer blobs, and files of the machine that builds have higher numbers.
-pub(super) const FIRST: u32 = 1 << 30;
-const MAX_FILES: usize = 1 << 29;
 /// The largest file that is made of a delta, in bytes.
 const MAX_FILE: u64 = 2 << 30;
 
@@ -32,15 +29,18 @@ pub struct Payload {
     /// For each cabinet: files by their paths in lower case.
     cabinets: Vec<BTreeMap<String, PayloadFile>>,
     paths: Vec<PathBuf>,
-    store: Arc<WithMade>,
-    /// Number of the next file that is made.
-    pub(super) next: u32,
+}
+
+/// The files as they are made, before the image's store has them.
+pub(super) struct Produced {
+    cabinets: Vec<Vec<Done>>,
+    paths: Vec<PathBuf>,
 }
 
 /// A file of a component.
 #[derive(Clone, Debug)]
 pub struct PayloadFile {
-    /// Its contents, in the store of [`Payload::store`].
+    /// Its contents, in the store of the image.
     pub content: Content,
     sha256: [u8; 32],
 }
@@ -62,19 +62,16 @@ struct Done {
     kept: Kept,
 }
 
-impl Payload {
-    /// Makes all files of components in `resolution`, whose cabinets are `cabinets`, and numbers them from `first` on.
-    /// `bases` are the files of the image, whose store is `store`.
+impl Produced {
+    /// Makes all files of components in `resolution`, whose cabinets are `cabinets`. `bases` are the files of the image.
     ///
     /// # Errors
     /// Those of [`Files::obtain`]; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for a delta of a file that the image
     /// does not have.
-    pub(super) fn make(
+    pub fn make(
         cabinets: &[PackageCabinet<'_>],
         resolution: &Resolution,
         bases: &Bases<'_>,
-        spool: &Spool,
-        (store, first): (Arc<dyn BlobStore>, u32),
         observer: &dyn Observer,
     ) -> Result<Self> {
         let mut wanted: Vec<Vec<Wanted<'_>>> = cabinets.iter().map(|_| Vec::new()).collect();
@@ -86,22 +83,22 @@ impl Payload {
                 .filter_map(|file| want(cabinets[cabinet].files(), &component.manifest.stem, file, express[cabinet]));
             wanted[cabinet].extend(found);
         }
-        let (mut numbered, mut made) = (Vec::new(), Vec::new());
-        for (cabinet, wanted) in cabinets.iter().zip(wanted) {
-            let done = make_all(cabinet, wanted, bases, observer)?;
-            numbered.push(number(done, first, &mut made)?);
-        }
-        let next = first + made.len() as u32;
-        let store = Arc::new(WithMade::new(store, first, made, spool.scratch()));
+        let make = |(cabinet, wanted)| make_all(cabinet, wanted, bases, observer);
         let paths = cabinets.iter().map(|cabinet| cabinet.path().to_owned()).collect();
-        Ok(Self { cabinets: numbered, paths, store, next })
+        Ok(Self { cabinets: cabinets.iter().zip(wanted).map(make).collect::<Result<_>>()?, paths })
     }
 
-    /// The store that reads the image's blobs and the files.
-    pub fn store(&self) -> Arc<dyn BlobStore> {
-        self.store.clone()
+    /// Gives the image's store the files, in the order of the cabinets.
+    ///
+    /// # Errors
+    /// Those of [`Overlay::add`].
+    pub fn add_to(self, blobs: &mut Overlay) -> Result<Payload> {
+        let number = |done| number(done, blobs);
+        Ok(Payload { cabinets: self.cabinets.into_iter().map(number).collect::<Result<_>>()?, paths: self.paths })
     }
+}
 
+impl Payload {
     /// What messages call the cabinet number `cabinet`.
     pub fn path(&self, cabinet: usize) -> &Path {
         self.paths.get(cabinet).map_or(Path::new(""), PathBuf::as_path)
@@ -114,17 +111,17 @@ impl Payload {
         names.find_map(|name| files.get(&name))
     }
 
-    /// Whether `file` has the digest; `false` says that it has another one.
+    /// Whether `file`, which `blobs` has, has the digest; `false` says that it has another one.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) if a file cannot be read again.
-    pub fn verify(&self, file: &PayloadFile, digest: &Digest) -> Result<bool> {
+    pub fn verify(&self, file: &PayloadFile, digest: &Digest, blobs: &Overlay) -> Result<bool> {
         match (digest.algorithm, &file.content) {
             (DigestAlgorithm::Sha256, _) => Ok(digest.value == file.sha256),
             (DigestAlgorithm::Sha1, Content::Bytes(bytes)) => Ok(Sha1::digest(bytes)[..] == digest.value),
             (DigestAlgorithm::Sha1, Content::Blob { id, .. }) => {
                 let mut hash = Sha1::new();
-                self.store.read_blobs(&[*id], 1, &mut |_, piece| {
+                blobs.read_blobs(&[*id], 1, &mut |_, piece| {
                     hash.update(piece);
                     Ok(())
                 })?;
@@ -284,22 +281,14 @@ fn unchanged(folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_
 }
 
 /// Gives the files of a cabinet their numbers, which do not depend on what else is read at the same time.
-fn number(done: Vec<Done>, first: u32, made: &mut Vec<Made>) -> Result<BTreeMap<String, PayloadFile>> {
+fn number(done: Vec<Done>, blobs: &mut Overlay) -> Result<BTreeMap<String, PayloadFile>> {
     let mut numbered = BTreeMap::new();
     for Done { path, kept } in done {
-        let len = kept.made.len();
-        let content = if numbered.contains_key(&path) {
-            continue;
-        } else if len == 0 {
-            Content::empty()
-        } else {
-            made.push(kept.made);
-            Content::Blob { id: BlobId(first + made.len() as u32 - 1), len }
-        };
-        numbered.insert(path, PayloadFile { content, sha256: kept.sha256.unwrap_or_default() });
+        // The first of several files of one name counts.
+        if let Entry::Vacant(vacant) = numbered.entry(path) {
+            let sha256 = kept.sha256.unwrap_or_default();
+            vacant.insert(PayloadFile { content: blobs.add(kept.made)?, sha256 });
+        }
     }
-    match made.len() > MAX_FILES {
-        true => Err(Error::unsupported("the packages have too many files")),
-        false => Ok(numbered),
-    }
+    Ok(numbered)
 }

@@ -15,19 +15,15 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::identity::{AssemblyIdentity, Version};
-use super::installed::{SERVICING, SOFTWARE, WINNERS, is_pending};
+use super::installed::{SERVICING, WINNERS, is_pending};
 use super::mum::Parent;
 use super::name;
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage, UpdateState};
-use crate::content::BlobStore;
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
-use crate::tree::FileTree;
 use crate::types::FileTime;
+use crate::windows::edit::{HiveFile, ImageEdit};
 use shape::Shape;
-
-/// Path of the hive of the component store.
-pub(super) const COMPONENTS: &str = r"Windows\System32\config\COMPONENTS";
 
 /// CBS's states.
 const STAGED: u32 = 0x40;
@@ -42,39 +38,37 @@ pub enum Recorded {
     NotAtAll(String),
 }
 
-/// Records the installation of `resolution` in the hives of `tree`. Nothing is changed unless everything can be.
+/// Records the installation of `resolution` in the hives of `image`. Nothing is changed unless everything can be.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if the component
 /// store has still to finish another installation.
-pub fn record(tree: &mut FileTree, store: &dyn BlobStore, resolution: &Resolution, time: FileTime) -> Result<Recorded> {
-    let Some(mut components) = Hive::open(tree, store, COMPONENTS)? else {
+pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution) -> Result<Recorded> {
+    let time = image.time;
+    let (components, software) = image.edit_both(HiveFile::Components, HiveFile::Software)?;
+    let Some(components) = components else {
         return Ok(Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
     };
     let marker = "PendingXmlIdentifier";
     if components.value(components.root(), marker).is_some_and(|value| !value.data.is_empty()) {
         return Err(is_pending(marker));
     }
-    let Some(mut software) = Hive::open(tree, store, SOFTWARE)? else {
+    let Some(software) = software else {
         return Ok(Recorded::NotAtAll("the image has no SOFTWARE hive".into()));
     };
-    if let Err(why) = gate::check(&components) {
+    if let Err(why) = gate::check(components) {
         return Ok(Recorded::NotAtAll(why));
     }
-    let shape = match Shape::of(&software, &components) {
+    let shape = match Shape::of(software, components) {
         Ok(shape) => shape,
         Err(why) => return Ok(Recorded::NotAtAll(why)),
     };
-    components.set_time(time);
-    software.set_time(time);
-    let mut record = Record { components: &mut components, software: &mut software, shape: &shape, time };
+    let mut record = Record { components, software, shape: &shape, time };
     record.packages(resolution)?;
     for component in resolution.packages.iter().flat_map(|package| &package.components) {
         record.component(component)?;
     }
     record.forget_index()?;
-    components.save(tree, COMPONENTS)?;
-    software.save(tree, SOFTWARE)?;
     Ok(Recorded::Completely)
 }
 

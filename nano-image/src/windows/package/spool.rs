@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::content::{Extent, Made, ReadAt, Scratch};
+use crate::content::{Added, Extent, Scratch};
 use crate::error::{Error, Result};
 
 /// A place for bytes, which several threads may use.
@@ -63,9 +63,9 @@ impl Spool {
     ///
     /// # Errors
     /// Those of [`writer`](Self::writer).
-    pub fn keep(&self, bytes: &Arc<[u8]>) -> Result<Made> {
+    pub fn keep(&self, bytes: &Arc<[u8]>) -> Result<Added> {
         match self.writer(bytes.len() as u64)? {
-            Writer::Memory(..) => Ok(Made::Memory(bytes.clone())),
+            Writer::Memory(..) => Ok(Added::Memory(bytes.clone())),
             mut writer => {
                 writer.append(bytes)?;
                 writer.finish()
@@ -77,22 +77,15 @@ impl Spool {
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io).
-    pub fn read(&self, made: &Made) -> Result<Arc<[u8]>> {
-        let extent = match made {
-            Made::Memory(bytes) => return Ok(bytes.clone()),
-            Made::Scratch(extent) => extent,
+    pub fn read(&self, made: &Added) -> Result<Arc<[u8]>> {
+        let (scratch, extent) = match made {
+            Added::Memory(bytes) => return Ok(bytes.clone()),
+            Added::Scratch(scratch, extent) => (scratch, extent),
+            Added::File(_) => return Err(Error::unsupported("a file of the machine that builds is not kept")),
         };
-        let scratch = self.scratch().ok_or_else(|| Error::not_found("there is no scratch file"))?;
         let mut bytes = vec![0; extent.len as usize];
-        let read = scratch.read_exact_at(&mut bytes, extent.start);
-        read.map_err(|error| Error::io("read the scratch file", scratch.path(), error))?;
+        scratch.read_at(&mut bytes, extent.start)?;
         Ok(bytes.into())
-    }
-
-    /// The scratch file, if one was needed.
-    pub fn scratch(&self) -> Option<Arc<Scratch>> {
-        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        scratch.as_ref().map(|(scratch, _)| scratch.clone())
     }
 }
 
@@ -114,10 +107,10 @@ impl Writer {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if some are missing.
-    pub fn finish(self) -> Result<Made> {
+    pub fn finish(self) -> Result<Added> {
         match self {
-            Self::Memory(memory, len) if memory.len() as u64 == len => Ok(Made::Memory(memory.into())),
-            Self::Scratch { extent, written, .. } if written == extent.len => Ok(Made::Scratch(extent)),
+            Self::Memory(memory, len) if memory.len() as u64 == len => Ok(Added::Memory(memory.into())),
+            Self::Scratch { scratch, extent, written } if written == extent.len => Ok(Added::Scratch(scratch, extent)),
             _ => Err(Error::corrupt("a file ends early")),
         }
     }
@@ -131,14 +124,14 @@ mod tests {
     fn what_does_not_fit_goes_to_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::new(Some(folder.path()), 10);
-        let kept: Vec<(Arc<[u8]>, Made)> = [4usize, 9, 6, 300]
+        let kept: Vec<(Arc<[u8]>, Added)> = [4usize, 9, 6, 300]
             .iter()
             .map(|len| {
                 let bytes: Arc<[u8]> = vec![*len as u8; *len].into();
                 (bytes.clone(), spool.keep(&bytes).unwrap())
             })
             .collect();
-        let in_memory: Vec<bool> = kept.iter().map(|(_, made)| matches!(made, Made::Memory(_))).collect();
+        let in_memory: Vec<bool> = kept.iter().map(|(_, made)| matches!(made, Added::Memory(_))).collect();
         assert_eq!(in_memory, [true, false, true, false]);
         for (bytes, made) in &kept {
             assert_eq!(&spool.read(made).unwrap(), bytes);

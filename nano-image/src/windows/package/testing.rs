@@ -7,30 +7,12 @@ use fixtures::packages::State;
 
 use super::cabinet::{CabinetSource, Dictionary, Opened, PackageCabinet, unpack};
 use super::files::Unpacked;
-use super::installed::{SERVICING, SOFTWARE, WINNERS};
-use super::record::COMPONENTS;
+use super::installed::{SERVICING, WINNERS};
 use super::spool::Spool;
-use crate::content::{BlobId, BlobSink, BlobStore};
 use crate::error::{Error, Result};
-use crate::registry::Hive;
 use crate::tree::{Entry, FileTree, Node, NodeId, Times};
-
-/// A store of a tree that has all contents in memory.
-#[derive(Debug)]
-pub struct NoBlobs;
-
-impl BlobStore for NoBlobs {
-    fn read_blobs(&self, requests: &[BlobId], _: usize, _: &mut BlobSink<'_>) -> Result<()> {
-        match requests {
-            [] => Ok(()),
-            [id, ..] => Err(Error::not_found(format!("there is no blob {}", id.0))),
-        }
-    }
-
-    fn read_blob(&self, id: BlobId, _: u64) -> Result<Vec<u8>> {
-        Err(Error::not_found(format!("there is no blob {}", id.0)))
-    }
-}
+use crate::windows::edit::HiveFile;
+use crate::windows::edit::testing::hive;
 
 /// The cabinet `source`, whose manifests are read with `dictionary`.
 pub fn open<'a>(source: &CabinetSource, dictionary: &'a Dictionary<'a>) -> Result<PackageCabinet<'a>> {
@@ -65,8 +47,8 @@ pub fn image(state: &State) -> FileTree {
 }
 
 /// All values of a hive: key and name, type and data.
-pub fn values(tree: &FileTree, store: &dyn BlobStore, path: &str) -> BTreeMap<(String, String), (u32, Vec<u8>)> {
-    let hive = Hive::open(tree, store, path).unwrap().unwrap();
+pub fn values(tree: &FileTree, file: HiveFile) -> BTreeMap<(String, String), (u32, Vec<u8>)> {
+    let hive = hive(tree, file);
     let mut found = BTreeMap::new();
     let mut stack = vec![(hive.root(), String::new())];
     while let Some((key, path)) = stack.pop() {
@@ -82,14 +64,14 @@ pub fn values(tree: &FileTree, store: &dyn BlobStore, path: &str) -> BTreeMap<(S
 
 /// Checks that the component store and the servicing stack of `tree` have the notes of `state`, and, if it is
 /// `exact`, no others.
-pub fn compare_notes(tree: &FileTree, store: &dyn BlobStore, state: &State, exact: bool) {
+pub fn compare_notes(tree: &FileTree, state: &State, exact: bool) {
     let expected = image(state);
-    for path in [COMPONENTS, SOFTWARE] {
+    for file in [HiveFile::Components, HiveFile::Software] {
         // The rest of SOFTWARE is what components ask for themselves.
         let is_note = |key: &(String, String), _: &mut _| {
-            path == COMPONENTS || [SERVICING, WINNERS].iter().any(|note| key.0.starts_with(note))
+            file == HiveFile::Components || [SERVICING, WINNERS].iter().any(|note| key.0.starts_with(note))
         };
-        let (mut ours, mut theirs) = (values(tree, store, path), values(&expected, &NoBlobs, path));
+        let (mut ours, mut theirs) = (values(tree, file), values(&expected, file));
         ours.retain(is_note);
         theirs.retain(is_note);
         let places = ["InstallLocation", "InstallTimeHigh", "InstallTimeLow"];

@@ -2,22 +2,43 @@ use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Form, Manifests, State, hostile, nano, wcp};
 use fixtures::scenes::nano_cbs_state;
 
-use super::testing::{NoBlobs, compare_notes, image};
-use super::*;
+use std::sync::Arc;
 
-const OPTIONS: InstallOptions<'_> =
-    InstallOptions { architecture: "amd64", time: FileTime(131_000_000_000_000_000), scratch: None, strict: false };
+use super::testing::compare_notes;
+use super::*;
+use crate::tree::FileTree;
+use crate::types::FileTime;
+use crate::windows::edit::HiveFile;
+use crate::windows::edit::testing::edit;
+
+const OPTIONS: InstallOptions<'_> = InstallOptions { architecture: "amd64", scratch: None, strict: false };
+const TIME: FileTime = FileTime(131_000_000_000_000_000);
 
 fn source(name: &str, bytes: Vec<u8>) -> CabinetSource {
     CabinetSource { path: name.into(), data: Arc::new(bytes) }
 }
 
 /// Installs into an image of the Datacenter edition.
-fn run(what: &Install, options: &InstallOptions<'_>) -> Result<(FileTree, Arc<dyn BlobStore>, InstallReport)> {
-    let mut tree = image(&nano_cbs_state("ServerDatacenterNano"));
-    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-    let report = install(&mut tree, &mut store, what, options, &())?;
-    Ok((tree, store, report))
+fn run(what: &Install, options: &InstallOptions<'_>) -> Result<(FileTree, InstallReport)> {
+    let mut tree = image();
+    let report = run_on(&mut tree, what, options)?;
+    Ok((tree, report))
+}
+
+fn run_on(tree: &mut FileTree, what: &Install, options: &InstallOptions<'_>) -> Result<InstallReport> {
+    edit(tree, TIME, |image| install(image, what, options, &())).map(|(report, _)| report)
+}
+
+/// An image of the Datacenter edition.
+pub fn image() -> FileTree {
+    testing::image(&nano_cbs_state("ServerDatacenterNano"))
+}
+
+/// Installs the package Guest.
+pub fn install_guest(image: &mut ImageEdit<'_>) -> Result<InstallReport> {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let cabinets = vec![source("guest.cab", nano::guest().to_bytes(form))];
+    install(image, &Install { cabinets, ..Install::default() }, &OPTIONS, &())
 }
 
 #[test]
@@ -40,7 +61,7 @@ fn all_packages_with_languages_and_an_update() {
     cabinets.push(&servicing);
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     what.servicing.push(source("KB4000001.cab", servicing.to_bytes(form)));
-    let (tree, store, report) = run(&what, &OPTIONS).unwrap();
+    let (tree, report) = run(&what, &OPTIONS).unwrap();
     assert!(report.packages.iter().all(|package| package.tier == 2), "{:?}", report.warnings);
     let ids: Vec<&str> = report.packages.iter().map(|package| &*package.id).collect();
     assert_eq!(ids.last(), Some(&&*servicing.root.identity.package_id()), "updates are last");
@@ -51,11 +72,10 @@ fn all_packages_with_languages_and_an_update() {
     let mut after: State = nano_cbs_state("ServerDatacenterNano");
     after.install_all(&cabinets);
     // A feature that is off is noted as staged, of which the list knows nothing.
-    compare_notes(&tree, &*store, &after, false);
+    compare_notes(&tree, &after, false);
 
     // The same image again: everything is there.
-    let (mut tree, mut store) = (tree, store);
-    let again = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap();
+    let again = run_on(&mut tree.clone(), &what, &OPTIONS).unwrap();
     assert!(again.packages.is_empty());
     assert_eq!(again.warnings.len(), what.cabinets.len() + 1);
     assert!(again.warnings.iter().all(|warning| warning.contains("is installed already")), "{:?}", again.warnings);
@@ -70,9 +90,9 @@ fn the_order_of_cabinets_does_not_matter() {
     after.install_all(&[&pair.neutral, &pair.language]);
     let [one, other] = [[0, 1], [1, 0]].map(|order| {
         let cabinets = order.map(|index| cabinets[index].clone()).to_vec();
-        let (tree, store, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
-        compare_notes(&tree, &*store, &after, true);
-        (testing::values(&tree, &*store, record::COMPONENTS), report)
+        let (tree, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+        compare_notes(&tree, &after, true);
+        (testing::values(&tree, HiveFile::Components), report)
     });
     assert_eq!(one, other);
 }
@@ -82,11 +102,11 @@ fn what_is_doubtful_about_languages_is_said() {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     let pair = nano::package("Guest", 100_000);
     let cabinets = vec![source("a.cab", pair.neutral.to_bytes(form))];
-    let (_, _, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+    let (_, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
     let told = report.warnings.iter().filter(|warning| warning.contains("without texts"));
     assert_eq!(told.count(), 1, "{:?}", report.warnings);
     let cabinets = vec![source("a.cab", pair.neutral.to_bytes(form)), source("b.cab", pair.language.to_bytes(form))];
-    let (_, _, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
+    let (_, report) = run(&Install { cabinets, ..Install::default() }, &OPTIONS).unwrap();
     assert!(!report.warnings.iter().any(|warning| warning.contains("without texts")), "{:?}", report.warnings);
 }
 
@@ -123,14 +143,12 @@ fn every_faulty_package_has_a_clear_error() {
 #[test]
 fn an_image_without_a_component_store_or_with_pending_operations_is_refused() {
     let what = Install::default();
-    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
-    let state = nano_cbs_state("ServerDatacenterNano");
-    let mut tree = image(&state);
+    let mut tree = image();
     tree.write_file(r"Windows\WinSxS\pending.xml", vec![1], Default::default()).unwrap();
-    let error = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap_err();
+    let error = run_on(&mut tree, &what, &OPTIONS).unwrap_err();
     assert!(error.to_string().contains("0x800f082f"), "{error}");
-    let mut tree = image(&state);
-    tree.write_file(installed::SOFTWARE, Vec::new(), Default::default()).unwrap();
-    let error = install(&mut tree, &mut store, &what, &OPTIONS, &()).unwrap_err();
+    let mut tree = image();
+    tree.write_file(HiveFile::Software.path(), Vec::new(), Default::default()).unwrap();
+    let error = run_on(&mut tree, &what, &OPTIONS).unwrap_err();
     assert_eq!(error.kind(), crate::error::ErrorKind::NotFound);
 }

@@ -1,10 +1,11 @@
 //! Providers of events and their channels, as the event log knows them.
 
 use super::Part;
-use super::target::{SOFTWARE, Target};
+use super::target::Target;
 use crate::error::Result;
 use crate::registry::Value;
 use crate::report::InstalledPackage;
+use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::EventProvider;
 
 const WINEVT: &str = r"Microsoft\Windows\CurrentVersion\WINEVT";
@@ -14,10 +15,10 @@ const FIRST_CHANNEL: u32 = 16;
 const KNOWN_CHANNELS: [(&str, u32); 4] = [("TraceClassic", 0), ("System", 8), ("Application", 9), ("Security", 10)];
 
 impl Part<'_> {
-    pub(super) fn write_events(&self, target: &mut Target<'_>, _done: &mut InstalledPackage) -> Result<()> {
+    pub(super) fn write_events(&self, target: &mut Target<'_, '_>, _done: &mut InstalledPackage) -> Result<()> {
         for provider in &self.manifest.event_providers {
             let guid = format!("{{{}}}", provider.guid);
-            let (hive, key) = target.key(SOFTWARE, &format!(r"{WINEVT}\Publishers\{guid}"))?;
+            let (hive, key) = target.image.key(HiveFile::Software, &format!(r"{WINEVT}\Publishers\{guid}"))?;
             hive.set_value(key, "", Value::sz(&provider.name))?;
             hive.set_value(key, "Enabled", Value::dword(1))?;
             for (name, path) in &provider.files {
@@ -34,7 +35,7 @@ impl Part<'_> {
             }
             for channel in &provider.channels {
                 // The name is one key, whatever it contains.
-                let (hive, channels) = target.key(SOFTWARE, &format!(r"{WINEVT}\Channels"))?;
+                let (hive, channels) = target.image.key(HiveFile::Software, &format!(r"{WINEVT}\Channels"))?;
                 let key = hive.create_child(channels, channel.name.as_str())?;
                 let numbers = [
                     ("Enabled", Some(channel.enabled.into())),

@@ -5,25 +5,25 @@ use super::{Part, STORE, Spot};
 use crate::content::Content;
 use crate::error::Result;
 use crate::report::InstalledPackage;
-use crate::tree::{Node, NodeId, attribute};
+use crate::tree::{NodeId, attribute};
 use crate::windows::package::manifest::ManifestFile;
 use crate::windows::package::payload::PayloadFile;
 use crate::windows::package::sddl::ObjectClass;
 
 impl Part<'_> {
-    pub(super) fn make_directories(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+    pub(super) fn make_directories(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         for directory in &self.manifest.directories {
             let path = self.macros.path(&directory.path)?;
-            let is_new = target.tree.find(&path).is_none();
-            let node = target.make_directories(&path)?;
+            let is_new = target.image.tree.find(&path).is_none();
+            let node = target.image.create_directories(&path)?;
             let spot = Spot { element: "directory", name: &directory.path };
-            if !target.tree[node].is_directory() {
+            if !target.image.tree[node].is_directory() {
                 self.skip(done, spot, "it is a file in the image");
                 continue;
             }
             if let Some(names) = &directory.attributes {
                 match attributes(names) {
-                    Some(bits) => target.tree[node].attributes |= bits,
+                    Some(bits) => target.image.tree[node].attributes |= bits,
                     None => self.skip(done, spot, format!("the attributes `{names}` are not known")),
                 }
             }
@@ -39,7 +39,7 @@ impl Part<'_> {
     /// Puts a file into the store and, if `is_installed`, where it is used.
     pub(super) fn install_file(
         &self,
-        target: &mut Target<'_>,
+        target: &mut Target<'_, '_>,
         file: &ManifestFile,
         payload: &PayloadFile,
         is_installed: bool,
@@ -56,7 +56,7 @@ impl Part<'_> {
         let links = file.links.iter().map(|link| self.macros.path(link)).collect::<Result<Vec<_>>>()?;
         let paths = destination.iter().chain(&links).filter(|_| is_installed);
         done.files += 1;
-        let known = target.tree.find(&stored).filter(|node| !target.tree[*node].is_directory());
+        let known = target.image.tree.find(&stored).filter(|node| !target.image.tree[*node].is_directory());
         let node = match known {
             Some(node) => node,
             None => {
@@ -74,7 +74,7 @@ impl Part<'_> {
                 // Windows changes it later, and the store's copy is to stay.
                 true => {
                     let copy = self.add_node(target, payload.content.clone(), file, spot, done);
-                    target.tree[copy].security = target.tree[node].security;
+                    target.image.tree[copy].security = target.image.tree[node].security;
                     copy
                 }
             };
@@ -89,28 +89,28 @@ impl Part<'_> {
 
     fn add_node(
         &self,
-        target: &mut Target<'_>,
+        target: &mut Target<'_, '_>,
         content: Content,
         file: &ManifestFile,
         spot: Spot<'_>,
         done: &mut InstalledPackage,
     ) -> NodeId {
         done.bytes_added += content.len();
-        let mut node = Node::file(target.times, content);
+        let node = target.image.add_file(content);
         if let Some(names) = &file.attributes {
             match attributes(names) {
-                Some(bits) => node.attributes |= bits,
+                Some(bits) => target.image.tree[node].attributes |= bits,
                 None => self.skip(done, spot, format!("the attributes `{names}` are not known")),
             }
         }
-        target.tree.add_node(node)
+        node
     }
 
     /// Gives `node`, in the directory at `parent`, the descriptor called `name`.
     #[allow(clippy::too_many_arguments, reason = "the place and what to tell the user about it")]
     fn protect(
         &self,
-        target: &mut Target<'_>,
+        target: &mut Target<'_, '_>,
         node: NodeId,
         name: Option<&str>,
         class: ObjectClass,
@@ -119,7 +119,7 @@ impl Part<'_> {
         done: &mut InstalledPackage,
     ) -> Result<()> {
         if let Some(descriptor) = self.descriptor(name, class, target.descriptor(parent), spot, done)? {
-            target.tree[node].security = Some(target.tree.add_descriptor(&descriptor));
+            target.image.tree[node].security = Some(target.image.tree.add_descriptor(&descriptor));
         }
         Ok(())
     }

@@ -1,42 +1,16 @@
 //! Registry keys and settings of components.
 
-use super::target::{SOFTWARE, SYSTEM, Target};
+use super::target::Target;
 use super::{Part, Spot};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
+use crate::windows::edit::Place;
 use crate::windows::package::manifest::{Operation, RegistryKey, RegistryValue, decode_default, decode_value};
 use crate::windows::package::sddl::ObjectClass;
 
-/// Roots, and the hive with the key in it that they stand for.
-const ROOTS: [(&str, &str, &str); 10] = [
-    (r"HKEY_LOCAL_MACHINE\SYSTEM", SYSTEM, ""),
-    (r"HKEY_LOCAL_MACHINE\SOFTWARE", SOFTWARE, ""),
-    (r"HKEY_LOCAL_MACHINE\SAM", r"Windows\System32\config\SAM", ""),
-    (r"HKEY_LOCAL_MACHINE\SECURITY", r"Windows\System32\config\SECURITY", ""),
-    (r"HKEY_LOCAL_MACHINE\COMPONENTS", r"Windows\System32\config\COMPONENTS", ""),
-    (r"HKEY_LOCAL_MACHINE\DRIVERS", r"Windows\System32\config\DRIVERS", ""),
-    (r"HKEY_CLASSES_ROOT", SOFTWARE, "Classes"),
-    (r"HKEY_CURRENT_USER", r"Users\Default\NTUSER.DAT", ""),
-    (r"HKEY_USERS\.DEFAULT", r"Windows\System32\config\DEFAULT", ""),
-    (r"HKEY_USERS\S-1-5-18", r"Windows\System32\config\DEFAULT", ""),
-];
-const SHORT: [(&str, &str); 5] = [
-    ("HKLM", "HKEY_LOCAL_MACHINE"),
-    ("HKCR", "HKEY_CLASSES_ROOT"),
-    ("HKCU", "HKEY_CURRENT_USER"),
-    ("HKU", "HKEY_USERS"),
-    ("HKCC", "HKEY_CURRENT_CONFIG"),
-];
-
-/// Where a key is: the path of the hive, and its path in it.
-struct Place {
-    hive: &'static str,
-    key: String,
-}
-
 impl Part<'_> {
-    pub(super) fn write_registry(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+    pub(super) fn write_registry(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         for key in &self.manifest.registry {
             self.write_key(target, key, done)?;
         }
@@ -53,7 +27,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn write_key(&self, target: &mut Target<'_>, wanted: &RegistryKey, done: &mut InstalledPackage) -> Result<()> {
+    fn write_key(&self, target: &mut Target<'_, '_>, wanted: &RegistryKey, done: &mut InstalledPackage) -> Result<()> {
         let (path, spot) = (&wanted.path, Spot { element: "registryKey", name: &wanted.path });
         let Some((hive, key, _)) = self.open_key(target, path, spot, done)? else { return Ok(()) };
         self.protect_key(hive, key, wanted.security.as_deref(), spot, done)?;
@@ -95,21 +69,28 @@ impl Part<'_> {
     /// such key; that is noted.
     fn open_key<'t>(
         &self,
-        target: &'t mut Target<'_>,
+        target: &'t mut Target<'_, '_>,
         path: &str,
         spot: Spot<'_>,
         done: &mut InstalledPackage,
     ) -> Result<Option<(&'t mut Hive, KeyId, bool)>> {
-        let Some(place) = place(target, &self.macros.key(path)?)? else {
+        let path = self.macros.key(path)?;
+        let Some(place) = Place::find(&path) else {
+            if !Place::has_root(&path) {
+                let root = path.split('\\').next().unwrap_or_default();
+                return Err(Error::corrupt(format!("`{root}` is no root of the registry")));
+            }
             self.skip(done, spot, "the key is in no hive of an image");
             return Ok(None);
         };
-        let Some(hive) = target.hive(place.hive)? else {
-            self.skip(done, spot, format!("the image has no hive `{}`", place.hive));
+        if target.image.hive(place.file)?.is_none() {
+            self.skip(done, spot, format!("the image has no hive `{}`", place.file.path()));
             return Ok(None);
-        };
-        let is_new = hive.find(&place.key).is_none();
-        let key = hive.create_key(hive.root(), &place.key)?;
+        }
+        let path = target.image.resolve(&place)?;
+        let hive = target.image.edit(place.file)?;
+        let is_new = hive.find(&path).is_none();
+        let key = hive.create_key(hive.root(), &path)?;
         Ok(Some((hive, key, is_new)))
     }
 
@@ -127,37 +108,4 @@ impl Part<'_> {
         }
         Ok(())
     }
-}
-
-/// Where the key at `path`, with macros expanded, is; `None` if it is in no hive that is a file.
-fn place(target: &mut Target<'_>, path: &str) -> Result<Option<Place>> {
-    let path = path.trim_matches('\\');
-    let (root, rest) = path.split_once('\\').unwrap_or((path, ""));
-    let is_root = |(short, long): &&(&str, &str)| root.eq_ignore_ascii_case(short) || root.eq_ignore_ascii_case(long);
-    let root = SHORT.iter().find(is_root).map_or(root, |(_, root)| root);
-    let path = if rest.is_empty() { root.to_owned() } else { format!(r"{root}\{rest}") };
-    if let Some(rest) = below(&path, "HKEY_CURRENT_CONFIG") {
-        let key = format!(r"{}\Hardware Profiles\0001\{rest}", target.control_set()?);
-        return Ok(Some(Place { hive: SYSTEM, key }));
-    }
-    for (root, hive, key) in ROOTS {
-        let Some(rest) = below(&path, root) else { continue };
-        let key = match below(rest, "CurrentControlSet").filter(|_| hive == SYSTEM) {
-            Some(rest) => format!(r"{}\{rest}", target.control_set()?),
-            None => format!(r"{key}\{rest}"),
-        };
-        return Ok(Some(Place { hive, key }));
-    }
-    let is_known = path.starts_with("HKEY_LOCAL_MACHINE") || path.starts_with("HKEY_USERS");
-    match is_known {
-        true => Ok(None),
-        false => Err(Error::corrupt(format!("`{root}` is no root of the registry"))),
-    }
-}
-
-/// What of `path` is below `root`.
-fn below<'a>(path: &'a str, root: &str) -> Option<&'a str> {
-    let (start, rest) = path.split_at_checked(root.len())?;
-    let is_below = start.eq_ignore_ascii_case(root) && (rest.is_empty() || rest.starts_with('\\'));
-    is_below.then(|| rest.trim_start_matches('\\'))
 }

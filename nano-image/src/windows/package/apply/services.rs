@@ -1,10 +1,11 @@
 //! Services, the groups that they run in, and rules of the firewall.
 
-use super::target::{SOFTWARE, Target};
+use super::target::Target;
 use super::{Part, Spot};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
+use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::{FailureActions, Service, Trigger};
 use crate::windows::package::sddl::ObjectClass;
 
@@ -14,12 +15,12 @@ const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRu
 const RULE_VERSION: &str = "v2.10";
 
 impl Part<'_> {
-    pub(super) fn write_services(&self, target: &mut Target<'_>, done: &mut InstalledPackage) -> Result<()> {
+    pub(super) fn write_services(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         for service in &self.manifest.services {
             self.write_service(target, service, done)?;
         }
         for wanted in &self.manifest.service_groups {
-            let (hive, key) = target.key(SOFTWARE, SVCHOST)?;
+            let (hive, key) = target.image.key(HiveFile::Software, SVCHOST)?;
             let old = hive.value(key, wanted.group.as_str()).and_then(|value| value.texts());
             let mut services = old.unwrap_or_default();
             if !services.iter().any(|service| service.eq_ignore_ascii_case(&wanted.service)) {
@@ -30,9 +31,9 @@ impl Part<'_> {
         Ok(())
     }
 
-    fn write_service(&self, target: &mut Target<'_>, service: &Service, done: &mut InstalledPackage) -> Result<()> {
+    fn write_service(&self, target: &mut Target<'_, '_>, service: &Service, done: &mut InstalledPackage) -> Result<()> {
         let spot = Spot { element: "serviceData", name: &service.name };
-        let (hive, key) = target.system_key(&format!(r"Services\{}", service.name))?;
+        let (hive, key) = target.image.system_key(&format!(r"Services\{}", service.name))?;
         for (name, number) in &service.numbers {
             hive.set_value(key, *name, Value::dword(*number))?;
         }
@@ -57,13 +58,13 @@ impl Part<'_> {
         Ok(())
     }
 
-    pub(super) fn write_firewall_rules(&self, target: &mut Target<'_>, _done: &mut InstalledPackage) -> Result<()> {
+    pub(super) fn write_firewall_rules(&self, target: &mut Target<'_, '_>, _done: &mut InstalledPackage) -> Result<()> {
         for rule in &self.manifest.firewall_rules {
             let mut text = format!("{RULE_VERSION}|");
             for (name, value) in &rule.fields {
                 text += &format!("{name}={}|", self.macros.text(value)?);
             }
-            let (hive, key) = target.system_key(RULES)?;
+            let (hive, key) = target.image.system_key(RULES)?;
             hive.set_value(key, rule.id.as_str(), Value::sz(&text))?;
         }
         Ok(())

@@ -9,23 +9,24 @@ use fixtures::packages::{Cabinet, Form, Identity, Manifests, Package, State, Wha
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::content::BlobStore as _;
 use crate::registry::{Hive, ValueKind};
-use crate::tree::NodeId;
+use crate::tree::{FileTree, NodeId};
 use crate::types::FileTime;
+use crate::windows::edit::testing::edit;
 use crate::windows::package::base::Bases;
 use crate::windows::package::cabinet::CabinetSource;
 use crate::windows::package::installed::Installed;
-use crate::windows::package::payload::FIRST;
+use crate::windows::package::payload::Produced;
 use crate::windows::package::resolve::{Given, resolve};
-use crate::windows::package::spool::Spool;
-use crate::windows::package::testing::{self, NoBlobs, image};
+use crate::windows::package::testing::{self, image};
 
 const TIME: FileTime = FileTime(132_000_000_000_000_000);
 
 /// An image after an installation.
 struct Done {
     tree: FileTree,
-    store: Arc<dyn BlobStore>,
+    store: Overlay,
     report: InstallReport,
 }
 
@@ -42,7 +43,7 @@ impl Done {
     }
 
     fn hive(&self, path: &str) -> Hive {
-        Hive::open(&self.tree, &*self.store, path).unwrap().unwrap()
+        Hive::parse(self.file(path)).unwrap()
     }
 
     fn value(&self, hive: &'static str, key: &str, name: &str) -> crate::registry::Value {
@@ -72,18 +73,17 @@ fn install_onto(mut tree: FileTree, cabinets: &[Vec<u8>], strict: bool) -> Resul
         .enumerate()
         .map(|(index, bytes)| CabinetSource { path: format!("{index}.cab").into(), data: Arc::new(bytes.clone()) })
         .collect();
-    let options = InstallOptions { architecture: "amd64", time: TIME, scratch: None, strict };
-    let mut store: Arc<dyn BlobStore> = Arc::new(NoBlobs);
+    let options = InstallOptions { architecture: "amd64", scratch: None, strict };
     let dictionary = testing::plain();
-    let read = sources.iter().map(|source| testing::open(source, &dictionary));
-    let read: Vec<_> = read.collect::<Result<_>>()?;
-    let given: Vec<Given<'_>> = read.iter().map(|cabinet| Given { cabinet, servicing: false }).collect();
-    let installed = Installed::read(&tree, &NoBlobs)?;
-    let resolution = resolve(&given, &[], &installed, "amd64")?;
-    let bases = Bases::new(&tree, &NoBlobs);
-    let spool = Spool::new(None, 1 << 30);
-    let payload = Payload::make(&read, &resolution, &bases, &spool, (store.clone(), FIRST), &())?;
-    let report = apply(&mut tree, &mut store, &payload, &resolution, &options, &())?;
+    let (report, store) = edit(&mut tree, TIME, |image| {
+        let read = sources.iter().map(|source| testing::open(source, &dictionary));
+        let read: Vec<_> = read.collect::<Result<_>>()?;
+        let given: Vec<Given<'_>> = read.iter().map(|cabinet| Given { cabinet, servicing: false }).collect();
+        let resolution = resolve(&given, &[], &Installed::read(image)?, "amd64")?;
+        let files = Produced::make(&read, &resolution, &Bases::new(image.tree, &image.blobs), &())?;
+        let payload = files.add_to(&mut image.blobs)?;
+        apply(image, &payload, &resolution, &options, &())
+    })?;
     Ok(Done { tree, store, report })
 }
 
@@ -315,9 +315,10 @@ fn what_does_not_fit_into_memory_goes_to_the_scratch_folder() {
         ["One", "Two"].map(|name| CabinetSource { path: name.into(), data: Arc::new(package(name)) }).into();
     let what = crate::windows::package::Install { cabinets: sources, ..Default::default() };
     let run = |scratch| {
-        let (mut tree, mut store): (_, Arc<dyn BlobStore>) = (image(&before()), Arc::new(NoBlobs));
-        let options = InstallOptions { architecture: "amd64", time: TIME, scratch, strict: false };
-        let report = crate::windows::package::install(&mut tree, &mut store, &what, &options, &())?;
+        let mut tree = image(&before());
+        let options = InstallOptions { architecture: "amd64", scratch, strict: false };
+        let install = |image: &mut ImageEdit<'_>| crate::windows::package::install(image, &what, &options, &());
+        let (report, store) = edit(&mut tree, TIME, install)?;
         Ok::<_, Error>(Done { tree, store, report })
     };
     let error = run(None).map(|_| ()).unwrap_err();

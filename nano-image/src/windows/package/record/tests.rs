@@ -5,11 +5,12 @@ use fixtures::packages::{Cabinet, Form, Manifests, State, nano};
 use fixtures::scenes::nano_cbs_state;
 
 use super::*;
-use crate::tree::Times;
+use crate::tree::{FileTree, Times};
+use crate::windows::edit::testing::edit;
 use crate::windows::package::cabinet::{CabinetSource, Dictionary, PackageCabinet};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::resolve::{Given, resolve};
-use crate::windows::package::testing::{self, NoBlobs};
+use crate::windows::package::testing;
 
 const TIME: FileTime = FileTime(131_000_000_000_000_000);
 
@@ -23,16 +24,16 @@ fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet
 fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
     let dictionary = testing::plain();
     let read = read(cabinet, &dictionary);
-    let installed = Installed::read(tree, &NoBlobs).unwrap();
-    let resolution = resolve(&[Given { cabinet: &read, servicing: false }], &[], &installed, "amd64").unwrap();
-    record(tree, &NoBlobs, &resolution, TIME).unwrap()
+    let install = |image: &mut ImageEdit<'_>| {
+        let installed = Installed::read(image)?;
+        record(image, &resolve(&[Given { cabinet: &read, servicing: false }], &[], &installed, "amd64")?)
+    };
+    edit(tree, TIME, install).unwrap().0
 }
 
 /// Edits a hive of the image.
-fn edit(tree: &mut FileTree, path: &str, change: impl FnOnce(&mut Hive)) {
-    let mut hive = Hive::open(tree, &NoBlobs, path).unwrap().unwrap();
-    change(&mut hive);
-    hive.save(tree, path).unwrap();
+fn change(tree: &mut FileTree, file: HiveFile, change: impl FnOnce(&mut Hive)) {
+    edit(tree, TIME, |image| image.edit(file).map(change)).unwrap();
 }
 
 #[test]
@@ -43,8 +44,8 @@ fn notes_are_those_that_the_generator_of_images_makes() {
     after.install(&guest);
     let mut tree = testing::image(&before);
     assert_eq!(install(&mut tree, &guest), Recorded::Completely);
-    testing::compare_notes(&tree, &NoBlobs, &after, true);
-    let listed = Installed::read(&tree, &NoBlobs).unwrap();
+    testing::compare_notes(&tree, &after, true);
+    let listed = edit(&mut tree, TIME, Installed::read).unwrap().0;
     let package = listed.packages().iter().find(|package| package.identity.name == guest.root.identity.name).unwrap();
     assert_eq!((package.state, package.updates.len()), (INSTALLED, guest.root.updates.len()));
 }
@@ -53,41 +54,41 @@ fn notes_are_those_that_the_generator_of_images_makes() {
 fn an_odd_name_in_the_image_stops_it() {
     let state = nano_cbs_state("ServerDatacenterNano");
     let mut tree = testing::image(&state);
-    edit(&mut tree, COMPONENTS, |hive| {
+    change(&mut tree, HiveFile::Components, |hive| {
         let components = hive.find(r"DerivedData\Components").unwrap();
         let key = hive.create_child(components, "amd64_odd_31bf3856ad364e35_1.0.0.0_none_0123456789abcdef").unwrap();
         let identity = "Odd, Culture=neutral, Version=1.0.0.0, PublicKeyToken=31bf3856ad364e35, \
                         ProcessorArchitecture=amd64, versionScope=NonSxS";
         hive.set_value(key, "identity", Value::binary(identity)).unwrap();
     });
-    let before = testing::values(&tree, &NoBlobs, COMPONENTS);
+    let before = testing::values(&tree, HiveFile::Components);
     let Recorded::NotAtAll(why) = install(&mut tree, &nano::guest()) else { panic!("recorded") };
     assert!(why.contains("amd64_odd_") && why.contains("would be called"), "{why}");
-    assert_eq!(testing::values(&tree, &NoBlobs, COMPONENTS), before);
+    assert_eq!(testing::values(&tree, HiveFile::Components), before);
 }
 
 #[test]
 fn unknown_forms_stop_it() {
-    type Case = (&'static str, &'static str, fn(&mut Hive));
+    type Case = (HiveFile, &'static str, fn(&mut Hive));
     let cases: [Case; 4] = [
-        (SOFTWARE, "CurrentState", |hive| {
+        (HiveFile::Software, "CurrentState", |hive| {
             let packages = hive.find(&format!(r"{SERVICING}\Packages")).unwrap();
             for key in hive.subkeys(packages) {
                 hive.set_value(key, "InstallName", Value::dword(1)).unwrap();
             }
         }),
-        (SOFTWARE, "PackageIndex", |hive| {
+        (HiveFile::Software, "PackageIndex", |hive| {
             let index = hive.find(&format!(r"{SERVICING}\PackageIndex")).unwrap();
             for key in hive.subkeys(index) {
                 hive.delete_key(key).unwrap();
             }
         }),
-        (COMPONENTS, "deployment", |hive| {
+        (HiveFile::Components, "deployment", |hive| {
             let deployments = hive.find(r"CanonicalData\Deployments").unwrap();
             let key = hive.subkeys(deployments)[0];
             hive.set_value(key, "i!CBS_x", Value::binary([1, 2, 3])).unwrap();
         }),
-        (COMPONENTS, "nothing to compare", |hive| {
+        (HiveFile::Components, "nothing to compare", |hive| {
             for path in [r"DerivedData\Components", r"CanonicalData\Deployments"] {
                 let parent = hive.find(path).unwrap();
                 for key in hive.subkeys(parent) {
@@ -97,13 +98,13 @@ fn unknown_forms_stop_it() {
         }),
     ];
     let state = nano_cbs_state("ServerDatacenterNano");
-    for (path, what, change) in cases {
+    for (file, what, edit) in cases {
         let mut tree = testing::image(&state);
-        edit(&mut tree, path, change);
+        change(&mut tree, file, edit);
         let recorded = install(&mut tree, &nano::guest());
         assert!(matches!(recorded, Recorded::NotAtAll(_)), "{what}");
     }
     let mut tree = testing::image(&state);
-    tree.write_file(COMPONENTS, Vec::new(), Times::default()).unwrap();
+    tree.write_file(HiveFile::Components.path(), Vec::new(), Times::default()).unwrap();
     assert_eq!(install(&mut tree, &nano::guest()), Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
 }

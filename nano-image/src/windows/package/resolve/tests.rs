@@ -4,8 +4,12 @@ use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Component, Form, Identity, Manifests, Package, Update, What, nano, wcp};
 
 use super::*;
+use crate::types::FileTime;
+use crate::windows::edit::ImageEdit;
+use crate::windows::edit::testing::edit;
 use crate::windows::package::cabinet::{CabinetSource, Dictionary, summary};
 use crate::windows::package::testing;
+use crate::windows::package::tests::image;
 
 fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet<'a> {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
@@ -15,8 +19,7 @@ fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet
 }
 
 fn installed() -> Installed {
-    let tree = testing::image(&fixtures::scenes::nano_cbs_state("ServerDatacenterNano"));
-    Installed::read(&tree, &testing::NoBlobs).unwrap()
+    edit(&mut image(), FileTime(1), Installed::read).unwrap().0
 }
 
 /// Resolves these cabinets; servicing ones are those of updates.
@@ -69,8 +72,8 @@ fn a_package_with_its_parts_in_order() {
 
 #[test]
 fn compressed_manifests_need_the_dictionary_of_the_image() {
-    let tree = testing::image(&fixtures::scenes::nano_cbs_state("ServerDatacenterNano"));
-    let dictionary = crate::windows::package::installed::dictionary(&tree, &testing::NoBlobs).unwrap();
+    let read = |image: &mut ImageEdit<'_>| crate::windows::package::installed::dictionary(image);
+    let (dictionary, _) = edit(&mut image(), FileTime(1), read).unwrap();
     assert_eq!(dictionary, wcp::dictionary());
     let guest = nano::guest();
     let form = Form { method: Method::Lzx(21), manifests: Manifests::Compressed(&dictionary) };

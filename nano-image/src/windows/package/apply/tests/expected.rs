@@ -141,9 +141,9 @@ fn all_packages_leave_what_another_implementation_expects() {
     let mut after = before.clone();
     after.install_all(&cabinets);
 
-    let (mut tree, mut store) = (image(&before), Arc::new(NoBlobs) as Arc<dyn BlobStore>);
-    let options = InstallOptions { architecture: "amd64", time: TIME, scratch: None, strict: false };
-    let report = install(&mut tree, &mut store, &what, &options, &()).unwrap();
+    let mut tree = image(&before);
+    let options = InstallOptions { architecture: "amd64", scratch: None, strict: false };
+    let (report, store) = edit(&mut tree, TIME, |image| install(image, &what, &options, &())).unwrap();
     let done = Done { tree, store, report };
     let mut judge = Judge { done: &done, nodes: BTreeMap::new(), hives: BTreeMap::new(), faults: Vec::new() };
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

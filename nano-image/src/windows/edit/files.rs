@@ -1,0 +1,117 @@
+//! Files of an image under edit. What is new inherits its descriptor from its directory when the volume is laid out.
+
+use super::ImageEdit;
+use crate::content::{BlobStore as _, Content};
+use crate::error::{Error, Result};
+use crate::tree::{Entry, Node, NodeId, SecurityId, Times, attribute};
+use crate::types::Utf16Name;
+
+impl ImageEdit<'_> {
+    /// The whole file at `path` of at most `limit` bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is larger, and those of the store.
+    pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(data) = self.tree.find(path).and_then(|node| self.tree[node].data.as_ref()) else { return Ok(None) };
+        if data.len() > limit {
+            let what = format!("file of {} bytes; {limit} at most are expected", data.len());
+            return Err(Error::unsupported(what).with_path(path));
+        }
+        match data {
+            Content::Bytes(bytes) => Ok(Some(bytes.to_vec())),
+            Content::Blob { id, .. } => self.blobs.read_blob(*id, limit).map(Some).map_err(|e| e.with_path(path)),
+        }
+    }
+
+    /// Sets the contents of the file at `path`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) if a directory is there.
+    pub fn write(&mut self, path: &str, data: impl Into<Content>) -> Result<NodeId> {
+        self.forget_hive(path);
+        let known = self.tree.node_count();
+        let node = self.tree.write_file(path, data, Times::all(self.time))?;
+        self.inherit_from(known);
+        Ok(node)
+    }
+
+    /// Writes a file that only SYSTEM and Administrators can open.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_private(&mut self, path: &str, data: Vec<u8>) -> Result<()> {
+        let node = self.write(path, data)?;
+        self.tree[node].security = Some(self.private_descriptor());
+        self.tree[node].attributes &= !attribute::READONLY;
+        Ok(())
+    }
+
+    /// Makes the directories of `path` that are missing.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if a file is in the way.
+    pub fn create_directories(&mut self, path: &str) -> Result<NodeId> {
+        let known = self.tree.node_count();
+        let node = self.tree.create_directories(path, Times::all(self.time))?;
+        self.inherit_from(known);
+        Ok(node)
+    }
+
+    /// A new file, which has no name yet.
+    pub fn add_file(&mut self, content: Content) -> NodeId {
+        self.tree.add_node(Node::file(Times::all(self.time), content))
+    }
+
+    /// The file at `path`; a directory there is an error.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe).
+    pub fn file(&self, path: &str) -> Result<Option<NodeId>> {
+        match self.tree.find(path) {
+            Some(node) if self.tree[node].is_directory() => {
+                Err(Error::recipe(format!("`{path}` is a directory in the image, not a file")))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Gives the file `node` the path `path`. A file that has it loses this name and keeps its others; it is returned.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn link(&mut self, path: &str, node: NodeId) -> Result<Option<NodeId>> {
+        let (directory, name) = path.rsplit_once('\\').unwrap_or(("", path));
+        let directory = self.create_directories(directory)?;
+        let old = self.file(path)?;
+        if old == Some(node) {
+            return Ok(None);
+        }
+        self.forget_hive(path);
+        let name = Utf16Name::from(name);
+        if let (Some(old), Some(children)) = (old, &mut self.tree[directory].children) {
+            children.retain(|known, entry| entry.node != old || !known.eq_ignore_case(&name));
+        }
+        self.tree.link(directory, name, Entry { short_name: None, node })?;
+        Ok(old)
+    }
+
+    fn inherit_from(&mut self, first: usize) {
+        for number in first..self.tree.node_count() {
+            self.tree[NodeId(number as u32)].security = None;
+        }
+    }
+
+    /// Full access for SYSTEM and Administrators and for nobody else ([MS-DTYP] 2.4.6): the DACL is protected, so that
+    /// nothing is inherited.
+    fn private_descriptor(&mut self) -> SecurityId {
+        const FILE_ALL_ACCESS: u32 = 0x001F_01FF;
+        const ADMINISTRATORS: [u8; 16] = [1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0];
+        const SYSTEM: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0];
+        let ace = |sid: &[u8]| [&[0, 0, 8 + sid.len() as u8, 0], &FILE_ALL_ACCESS.to_le_bytes()[..], sid].concat();
+        // Self-relative, DACL present and protected; owner at 0x48, group at 0x58, no SACL, DACL at 0x14.
+        let header = [1, 0, 4, 0x90, 0x48, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0];
+        let acl = [2, 0, 0x34, 0, 2, 0, 0, 0];
+        let bytes = [&header[..], &acl, &ace(&SYSTEM), &ace(&ADMINISTRATORS), &ADMINISTRATORS, &SYSTEM].concat();
+        self.tree.add_descriptor(&bytes)
+    }
+}
