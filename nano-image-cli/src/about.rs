@@ -4,6 +4,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use nano_image::content::UsedFile;
 use nano_image::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::any::TypeId;
@@ -11,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::args::Arguments;
+use crate::outputs::{OutputOptions, Outputs};
 use crate::recipe::NO_KEYS;
 use crate::report::output;
 
@@ -25,15 +27,35 @@ pub fn completions(shell: Shell) -> Result<()> {
 }
 
 /// Prints the manual page, or writes all of them into a folder.
-pub fn man(folder: Option<&Path>) -> Result<()> {
-    let command = Arguments::command();
+pub fn man(folder: Option<&Path>, replace: bool) -> Result<()> {
+    let mut command = Arguments::command();
     if let Some(folder) = folder {
-        return clap_mangen::generate_to(command, folder)
-            .map_err(|error| Error::io("write the manual pages to", folder, error));
+        let mut pages = Vec::new();
+        command = command.disable_help_subcommand(true);
+        command.build();
+        collect_pages(command, &mut pages)?;
+        let wanted: Vec<UsedFile> =
+            pages.iter().map(|(name, _)| UsedFile::new("the manual page", folder.join(name))).collect();
+        let mut outputs = Outputs::open(&wanted, &[], OutputOptions { replace, mode: None })?;
+        for (index, (_, page)) in pages.iter().enumerate() {
+            outputs.write(index, page)?;
+        }
+        return outputs.publish();
     }
     let mut text = Vec::new();
     Man::new(command).render(&mut text).map_err(|error| Error::io("write", "the manual page", error))?;
     output(&String::from_utf8_lossy(&text))
+}
+
+/// The pages of a command and of those below it that are shown.
+fn collect_pages(command: Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()).cloned() {
+        collect_pages(inner, pages)?;
+    }
+    let (page, mut text) = (Man::new(command), Vec::new());
+    page.render(&mut text).map_err(|error| Error::io("write", "the manual page", error))?;
+    pages.push((page.get_filename(), text));
+    Ok(())
 }
 
 /// Prints the schema of recipe files.

@@ -162,6 +162,10 @@ pub struct Build {
     #[arg(help_heading = "Output", long)]
     pub force: bool,
 
+    /// Permissions of the files that are written, octal [default: as the system has it; with secrets in the image: 600]
+    #[arg(help_heading = "Output", long, value_name = "MODE", value_parser = mode)]
+    pub output_mode: Option<u32>,
+
     /// How to show progress, on standard error
     #[arg(help_heading = "Output", long, value_enum, value_name = "HOW", default_value = "auto")]
     pub progress: ProgressStyle,
@@ -303,11 +307,6 @@ impl Build {
         })
     }
 
-    /// All files that are read in place.
-    pub fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
-        self.media.iter().chain(&self.wim).chain(&self.swm).chain(&self.packages.servicing_package)
-    }
-
     /// Whether errors are for programs.
     pub fn json_errors(&self) -> bool {
         self.progress == ProgressStyle::Json
@@ -316,6 +315,12 @@ impl Build {
 
 fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| with_hint(&error))
+}
+
+/// Permission bits as chmod(1) takes them.
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| format!("`{text}` is no mode: three octal digits, e.g. 640"))
 }
 
 fn seed(text: &str) -> Result<SeedArgument, String> {
@@ -343,7 +348,7 @@ Examples:
 
 Exit status:
   0 done   1 verify, diff or --check found something   2 wrong usage or recipe   3 not found   4 broken or unsupported input
-  5 disk too small   6 input/output error   130 stopped";
+  5 disk too small   6 input/output error   130 stopped   141 the reader of the image went away";
 
 const BUILD_EXAMPLES: &str = "\
 Examples:

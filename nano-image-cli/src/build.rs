@@ -1,18 +1,18 @@
 //! `nano-image build`.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Seed, Sources, Target};
+use nano_image::content::UsedFile;
+use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Seed, Sources};
 
 use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
 use crate::metadata::{self, Facts, Inputs, Run};
-use crate::outputs::Output;
-use crate::progress::{Progress, stop_on_signals};
-use crate::{report, sbom, secret};
+use crate::outputs::{Output, OutputOptions, Outputs, is_stdout, is_stream};
+use crate::progress::Progress;
+use crate::{report, sbom, secret, signals};
 
 /// What the flags ask for, checked as far as that goes without reading the source.
 pub struct Prepared {
@@ -28,6 +28,9 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     let timestamp = timestamp(arguments)?;
     let seed = seed(arguments)?;
     let sources = sources(arguments, outputs)?;
+    if has_secrets(arguments) {
+        signals::hold_secrets();
+    }
     let password = arguments.machine.secret.as_deref().map(secret::read).transpose()?;
 
     let recipe = match (&arguments.image, arguments.edition) {
@@ -63,19 +66,23 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
 /// Builds an image and reports on it, or compares it with one that is there.
 pub fn run(arguments: &Build) -> Result<ExitCode> {
     let (started, started_at) = (Instant::now(), SystemTime::now());
+    signals::stop_on_signals(arguments.json_errors())?;
     // What can be refused without reading anything is refused first.
     let reports = &arguments.reports;
     let existing = reports.check.as_deref().map(Existing::open).transpose()?;
     let outputs = match &existing {
         Some(existing) => existing.outputs(arguments)?,
-        None => Output::all(arguments)?,
+        None => Output::described(&arguments.output, arguments)?,
     };
     let report_files = || reports.metadata_file.iter().chain(&reports.sbom);
-    report_files().try_for_each(|path| metadata::check(path, arguments))?;
-    let to_stdout = outputs.iter().any(|output| output.path.is_none());
+    let mut files = match &existing {
+        Some(_) => None,
+        None => Some(open(arguments, &outputs)?),
+    };
+    let to_stdout = outputs.iter().map(|output| &output.path).chain(report_files()).any(|path| is_stdout(path));
     let Prepared { recipe, sources, progress, warnings } = prepare(arguments, &outputs)?;
+    files.iter().flat_map(Outputs::leftovers).for_each(|text| progress.warn(&text));
     let wants_digests = report_files().next().is_some() || matches!(existing, Some(Existing::Metadata(..)));
-    stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let inputs = wants_digests.then(|| Inputs::begin(arguments, &plan)).transpose()?;
     let mut layout = plan.layout(&progress)?.source_check(arguments.source_check);
@@ -87,21 +94,18 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         return existing.compare(layout, &outputs, inputs, facts, progress, arguments);
     }
     let layout = layout.digests(wants_digests);
-    let mut stdout = io::stdout().lock();
-    let mut streams: Vec<&mut dyn Write> = vec![&mut stdout];
-    let targets = outputs.iter().filter_map(|output| match &output.path {
-        Some(path) => Some(Target::file(path, output.format)),
-        // There is one such output at most.
-        None => streams.pop().map(|stream| Target::stream(stream, output.format)),
-    });
-    let made = layout.write(targets.collect(), &progress)?;
-    drop(stdout);
+    let mut files = files.take().expect("without --check there are outputs");
+    let made = match layout.write(files.targets(outputs.iter().map(|output| output.format)), &progress) {
+        // The program that took the image says why it ended.
+        Err(error) if outputs.len() == 1 && is_stream(&outputs[0].path) && is_closed_pipe(&error) => {
+            return Ok(ExitCode::from(CLOSED_PIPE));
+        }
+        made => made?,
+    };
     if let Some(inputs) = inputs {
         let inputs = inputs.join()?;
-        if let Some(path) = &reports.sbom {
-            metadata::write(path, &sbom::value(&facts, &made, &inputs))?;
-        }
-        if let Some(path) = &reports.metadata_file {
+        let mut next = outputs.len();
+        if reports.metadata_file.is_some() {
             let build = metadata::build(&facts, &layout, &made, &inputs)?;
             let run = Run {
                 started: started_at,
@@ -109,13 +113,20 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
                 phases: progress.durations(),
                 warnings: warnings.iter().chain(&made.warnings).cloned().collect(),
             };
-            metadata::write(path, &serde_json::json!({ "build": build, "run": run.value(arguments) }))?;
+            let value = serde_json::json!({ "build": build, "run": run.value(arguments) });
+            files.write(next, format!("{value:#}\n").as_bytes())?;
+            next += 1;
+        }
+        if reports.sbom.is_some() {
+            files.write(next, format!("{:#}\n", sbom::value(&facts, &made, &inputs)).as_bytes())?;
         }
     }
+    files.publish()?;
     drop(progress);
 
     if !arguments.quiet && arguments.progress != ProgressStyle::Json {
-        report::message(&summary(&outputs, &made, started.elapsed()));
+        let private = cfg!(unix) && has_secrets(arguments) && arguments.output_mode.is_none();
+        report::message(&summary(&outputs, &made, started.elapsed(), private));
     }
     if arguments.json {
         if !to_stdout {
@@ -127,6 +138,49 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Exit status of a program whose reader went away, as shells tell SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
+
+/// Whether the reader of a stream went away.
+fn is_closed_pipe(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Opens everything that is written: the images, the metadata, the bill of materials.
+fn open(arguments: &Build, outputs: &[Output]) -> Result<Outputs> {
+    let reports = &arguments.reports;
+    let images = outputs.iter().map(|output| UsedFile::new("the image", &output.path));
+    let metadata = reports.metadata_file.iter().map(|path| UsedFile::new("the metadata file", path));
+    let bill = reports.sbom.iter().map(|path| UsedFile::new("the bill of materials", path));
+    let wanted: Vec<UsedFile> = images.chain(metadata).chain(bill).collect();
+    Outputs::open(&wanted, &inputs(arguments, outputs)?, output_options(arguments))
+}
+
+/// Everything that is read, by its name.
+pub fn inputs(arguments: &Build, outputs: &[Output]) -> Result<Vec<UsedFile>> {
+    let sources = arguments.packages.add_sources(sources(arguments, outputs)?);
+    let mut inputs = sources.inputs(&arguments.machine.config(&arguments.network));
+    inputs.extend(arguments.recipe.iter().map(|path| UsedFile::new("the recipe", path)));
+    let secrets = arguments.machine.secret.as_deref().and_then(secret::file);
+    inputs.extend(secrets.map(|path| UsedFile::new("the file of the password", path)));
+    Ok(inputs)
+}
+
+/// How outputs are made: with secrets in them, for their owner alone unless something else is said.
+pub fn output_options(arguments: &Build) -> OutputOptions {
+    let private = has_secrets(arguments).then_some(PRIVATE);
+    OutputOptions { replace: arguments.force, mode: arguments.output_mode.or(private) }
+}
+
+/// Whether the image has a password or the secret of a machine account in it.
+fn has_secrets(arguments: &Build) -> bool {
+    arguments.machine.secret.is_some() || arguments.machine.domain_blob.is_some()
+}
+
+/// Permission bits of files that only their owner reads and writes.
+const PRIVATE: u32 = 0o600;
 
 /// The flag, or else SOURCE_DATE_EPOCH (<https://reproducible-builds.org/specs/source-date-epoch/>).
 fn timestamp(arguments: &Build) -> Result<Option<u64>> {
@@ -163,14 +217,15 @@ fn sources(arguments: &Build, outputs: &[Output]) -> Result<Sources> {
 
 /// The folder for scratch files: where the image goes there is room.
 pub fn scratch(arguments: &Build, outputs: &[Output]) -> PathBuf {
-    let beside = outputs.iter().find_map(|output| output.path.as_deref()).map(|path| match path.parent() {
+    let beside = outputs.iter().map(|output| &*output.path).find(|path| !is_stream(path));
+    let beside = beside.map(|path: &Path| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => ".".into(),
     });
     arguments.scratch.clone().or(beside).unwrap_or_else(std::env::temp_dir)
 }
 
-fn summary(outputs: &[Output], made: &Report, duration: Duration) -> String {
+fn summary(outputs: &[Output], made: &Report, duration: Duration, private: bool) -> String {
     let size = ByteSize::new;
     let mut text = String::new();
     for (output, made) in outputs.iter().zip(&made.outputs) {
@@ -187,6 +242,10 @@ fn summary(outputs: &[Output], made: &Report, duration: Duration) -> String {
         text += &format!("compact: {} files, {compressed} for {contents}\n", compact.files);
     }
     text += &report::additions(made);
+    if private {
+        text +=
+            "the image has secrets in it: only you may read what was written (mode 600); --output-mode changes that\n";
+    }
     text + &format!(
         "image {}: {}\nseed {}\n{:.1} s\n",
         made.image_index,

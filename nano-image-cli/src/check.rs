@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use nano_image::content::FileIdentity;
 use nano_image::{ByteSize, Difference, Error, Format, Layout, Plan, Result, Subformat, Target, disk, inspect};
 use serde_json::{Value, json};
 
 use crate::args::Build;
 use crate::metadata;
-use crate::outputs::{Output, OutputArgument, same_file};
+use crate::outputs::{Output, OutputArgument};
 use crate::progress::Progress;
 use crate::recipe::FILES_AND_FORMS;
 use crate::report::{message, output, printable};
@@ -147,7 +148,8 @@ impl Existing {
 
     /// Which of the outputs the image is.
     fn output_of<'o>(path: &Path, outputs: &'o [Output]) -> Result<&'o Output> {
-        let is_it = |output: &&Output| output.path.as_ref().is_some_and(|output| same_file(output, path));
+        let same = |a: &Path, b: &Path| matches!((FileIdentity::of(a), FileIdentity::of(b)), (Ok(a), Ok(b)) if a == b);
+        let is_it = |output: &&Output| same(&output.path, path);
         match (outputs.iter().find(is_it), outputs) {
             (Some(output), _) | (None, [output]) => Ok(output),
             _ => {

@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::args::ProgressStyle;
 use crate::args::read::Diff;
-use crate::progress::{Progress, stop_on_signals};
+use crate::progress::Progress;
 use crate::report::{message, output, warning};
+use crate::signals::stop_on_signals;
 
 /// Tells what is different between two images.
 pub fn run(arguments: &Diff) -> Result<ExitCode> {
-    stop_on_signals()?;
+    stop_on_signals(false)?;
     let ignore: BTreeSet<_> = arguments.ignore.iter().copied().collect();
     let observer = Progress::new(ProgressStyle::None);
     let (mut text, mut first) = (DiffText::default(), true);

@@ -18,6 +18,7 @@ mod recipe;
 mod report;
 mod sbom;
 mod secret;
+mod signals;
 mod size;
 mod verify;
 
@@ -31,6 +32,7 @@ use nano_image::types::nearest;
 use args::{Arguments, Command, ProgressStyle};
 
 fn main() -> ExitCode {
+    signals::prepare();
     let arguments = match arguments() {
         Ok(arguments) => arguments,
         Err(code) => return code,
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         Command::Size(arguments) => done(size::run(arguments)),
         Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
         Command::Completions(arguments) => done(about::completions(arguments.shell)),
-        Command::Man(arguments) => done(about::man(arguments.directory.as_deref())),
+        Command::Man(arguments) => done(about::man(arguments.directory.as_deref(), arguments.force)),
         Command::Schema(_) => done(about::schema()),
     };
     result.unwrap_or_else(|error| report::failure(&error, json_errors))

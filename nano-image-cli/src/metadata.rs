@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -217,34 +217,4 @@ fn transferred() -> (Option<u64>, Option<u64>) {
     let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
     let value = |key| text.lines().find_map(|line: &str| line.strip_prefix(key)?.trim().parse().ok());
     (value("rchar:"), value("wchar:"))
-}
-
-/// That a file of JSON can be written to `path`.
-pub fn check(path: &Path, arguments: &Build) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::recipe("a directory, not a file to write").with_path(path));
-    }
-    if path.exists() && !arguments.force {
-        return Err(Error::recipe("the file exists already").with_path(path).with_hint("use --force to replace it"));
-    }
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
-            Err(Error::new(nano_image::ErrorKind::NotFound, "not a directory").with_path(parent))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes JSON to `path`; a file that is there is replaced as a whole.
-pub fn write(path: &Path, value: &Value) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".{}.partial", std::process::id()));
-    let partial = PathBuf::from(partial);
-    let written = File::create(&partial)
-        .and_then(|mut file| file.write_all(format!("{value:#}\n").as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Error::io("write", path, error)
-    })
 }

@@ -1,15 +1,16 @@
 //! Where an image goes: `-o FILE`, or `-o type=vhd,subformat=fixed,path=FILE`.
 
+mod files;
+
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use nano_image::types::nearest;
-use nano_image::{ByteSize, Error, ErrorKind, Firmware, Format, Result, Subformat};
+use nano_image::{ByteSize, Error, Firmware, Format, Result, Subformat};
 
 use crate::args::{Build, FormatName};
+pub use files::{OutputOptions, Outputs, is_stdout, is_stream};
 
 /// A value of `-o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl OutputArgument {
 
     /// The argument with its path as seen from `folder`.
     pub fn relative_to(folder: &Path, text: &str) -> OsString {
-        let join = |path: &str| if path == "-" { path.into() } else { folder.join(path).into_os_string() };
+        let join =
+            |path: &str| if is_stream(Path::new(path)) { path.into() } else { folder.join(path).into_os_string() };
         if !is_list(text) {
             return join(text);
         }
@@ -85,10 +87,6 @@ impl OutputArgument {
             None => OsString::from(pair),
         });
         pairs.collect::<Vec<OsString>>().join(OsStr::new(","))
-    }
-
-    fn is_stdout(&self) -> bool {
-        self.path.as_os_str() == "-"
     }
 }
 
@@ -112,8 +110,8 @@ fn is_list(text: &str) -> bool {
 
 /// A checked output.
 pub struct Output {
-    /// `None` is standard output.
-    pub path: Option<PathBuf>,
+    /// `-` is standard output.
+    pub path: PathBuf,
     pub format: Format,
     name: FormatName,
 }
@@ -121,30 +119,18 @@ pub struct Output {
 impl Output {
     /// What a person calls it.
     pub fn label(&self) -> String {
-        self.path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string())
-    }
-
-    /// The outputs that are asked for; they can be written and destroy nothing.
-    pub fn all(arguments: &Build) -> Result<Vec<Self>> {
-        let outputs = Self::described(&arguments.output, arguments)?;
-        outputs.iter().try_for_each(|output| check(output.path.as_deref(), arguments))?;
-        Ok(outputs)
+        if is_stdout(&self.path) { "standard output".into() } else { self.path.display().to_string() }
     }
 
     /// What `list` means, without a look at what is there.
     pub fn described(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
-        let mut outputs: Vec<Self> = Vec::new();
-        for argument in list {
+        let describe = |argument: &OutputArgument| {
             let name = format_name(argument, arguments)?;
             let format = format(name, argument, arguments)?;
-            let path = (!argument.is_stdout()).then(|| argument.path.clone());
-            if outputs.iter().any(|output| output.path == path) {
-                let what = path.as_ref().map_or("standard output".into(), |path| format!("`{}`", path.display()));
-                return Err(Error::recipe(format!("{what} is named twice as output")));
-            }
-            outputs.push(Self { path, format, name });
-        }
-        Ok(outputs)
+            format.check(arguments.size)?;
+            Ok(Self { path: argument.path.clone(), format, name })
+        };
+        list.iter().map(describe).collect()
     }
 
     /// The firmware that suits the first output, and what to say of the others.
@@ -172,7 +158,7 @@ fn format_name(output: &OutputArgument, arguments: &Build) -> Result<FormatName>
         return Ok(name);
     }
     let hint = "say which with --format vhdx, vhd, raw or azure";
-    if output.is_stdout() {
+    if is_stdout(&output.path) {
         return Err(Error::recipe("standard output has no extension to tell the format").with_hint(hint));
     }
     let extension = output.path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
@@ -207,49 +193,6 @@ fn format(name: FormatName, output: &OutputArgument, arguments: &Build) -> Resul
         }
         FormatName::Azure => Ok(Format::AZURE),
     }
-}
-
-/// That the output can be written and destroys nothing.
-fn check(output: Option<&Path>, arguments: &Build) -> Result<()> {
-    let Some(output) = output else {
-        if io::stdout().is_terminal() {
-            return Err(Error::recipe("standard output is a terminal: a disk image is nothing to read there")
-                .with_hint("send it to a file or a program: nano-image … -o - | zstd > nano.raw.zst"));
-        }
-        return Ok(());
-    };
-    if let Some(source) = arguments.inputs().find(|source| same_file(source, output)) {
-        return Err(Error::recipe("the output is the WIM or the media that are read").with_path(source));
-    }
-    let Ok(metadata) = fs::symlink_metadata(output) else {
-        let parent: PathBuf = match output.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-            _ => ".".into(),
-        };
-        return match fs::metadata(&parent) {
-            Ok(metadata) if metadata.is_dir() => Ok(()),
-            Ok(_) => Err(Error::new(ErrorKind::NotFound, "not a directory").with_path(parent)),
-            Err(error) => Err(Error::io("open the directory of the output", parent, error)),
-        };
-    };
-    if metadata.is_dir() {
-        return Err(Error::recipe("the output is a directory").with_path(output));
-    }
-    if !arguments.force {
-        let error = Error::recipe("the output exists already").with_path(output);
-        return Err(error.with_hint("use --force to replace it"));
-    }
-    if !metadata.is_file() && !metadata.is_symlink() {
-        // The finished file is renamed into place: that would replace a device or pipe, not write to it.
-        let error = Error::recipe("the output is not a regular file").with_path(output);
-        return Err(error.with_hint("write to standard output with -o -, and send that where it shall go"));
-    }
-    Ok(())
-}
-
-/// Whether both paths lead to one file that is there.
-pub fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use crate::args::Build;
 use crate::build::{self, Prepared};
 use crate::images::table;
 use crate::outputs::{Output, OutputArgument};
-use crate::progress::stop_on_signals;
 use crate::report::{additions, output, printable};
+use crate::signals::stop_on_signals;
 
 /// The output that is meant if none is named.
 const DEFAULT_OUTPUT: &str = "nano.vhdx";
 
 /// Says what a build would make.
 pub fn run(arguments: &Build) -> Result<()> {
+    stop_on_signals(arguments.json_errors())?;
     let outputs = outputs(arguments)?;
     let Prepared { recipe, sources, progress, .. } = build::prepare(arguments, &outputs)?;
-    stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let layout = plan.layout(&progress)?;
     let formats: Vec<_> = outputs.iter().map(|output| output.format).collect();

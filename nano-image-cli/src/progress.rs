@@ -2,29 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
-use nano_image::{ByteSize, Error, ErrorKind, Observer, Phase, Result};
+use nano_image::{ByteSize, Observer, Phase};
 use serde_json::json;
 
 use crate::args::ProgressStyle;
-use crate::report;
-
-/// Set by the first Ctrl-C or SIGTERM.
-static STOP: AtomicBool = AtomicBool::new(false);
-
-/// Lets the first Ctrl-C, SIGTERM or SIGHUP stop the build cleanly, and the second one at once.
-pub fn stop_on_signals() -> Result<()> {
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot listen to signals").with_source(error))
-}
+use crate::{report, signals};
 
 /// Shows progress in one of the styles, and takes the time of the phases.
 pub struct Progress(Style, Mutex<Vec<(Phase, Instant)>>);
@@ -122,7 +107,7 @@ impl Observer for Progress {
     }
 
     fn cancelled(&self) -> bool {
-        STOP.load(Ordering::Relaxed)
+        signals::stopped()
     }
 }
 

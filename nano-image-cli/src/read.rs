@@ -7,8 +7,9 @@ use nano_image::{Error, ErrorKind, Result, types};
 
 use crate::args::ProgressStyle;
 use crate::args::read::{Cat, Extract};
-use crate::progress::{Progress, stop_on_signals};
+use crate::progress::Progress;
 use crate::report::{message, printable, warning};
+use crate::signals::stop_on_signals;
 
 /// Prints a file of an image.
 pub fn cat(arguments: &Cat) -> Result<()> {
@@ -51,7 +52,7 @@ pub fn extract(arguments: &Extract) -> Result<()> {
     }
     let mut options = ExtractOptions::default();
     options.streams = arguments.streams;
-    stop_on_signals()?;
+    stop_on_signals(false)?;
     let observer = Progress::new(ProgressStyle::None);
     let done = inspect::extract(&files, &arguments.paths, &arguments.directory, options, &observer)?;
     for failure in done.skipped.iter().chain(&done.failures) {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::path::Path;
 
 use nano_image::{Error, Result, Secret};
 
@@ -35,6 +36,11 @@ pub fn read(text: &str) -> Result<Secret> {
                 .with_hint(FORMS))
         }
     }
+}
+
+/// The file that has the secret, if it is in one.
+pub fn file(text: &str) -> Option<&Path> {
+    text.strip_prefix("admin=file:").filter(|path| !path.is_empty()).map(Path::new)
 }
 
 fn variable(name: &str) -> Result<Secret> {

@@ -1,57 +1,60 @@
 //! `nano-image size`.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-
+use nano_image::content::{NewFileOptions, NewFiles, UsedFile};
 use nano_image::inspect::{self, SizeReport, SizeRow};
-use nano_image::{ByteSize, Error, Result, SourceCheck};
+use nano_image::{ByteSize, Result, SourceCheck, Target};
 
 use crate::args::Build;
 use crate::args::read::{ShowSize, Size};
 use crate::build::{self, Prepared};
+use crate::outputs::{OutputOptions, Outputs};
 use crate::plan;
-use crate::progress::stop_on_signals;
 use crate::report::{message, output, printable, warning};
+use crate::signals::{self, stop_on_signals};
 
 /// Tells where the bytes of an image are.
 pub fn run(arguments: &Size) -> Result<()> {
     let build = &arguments.build;
-    let report = match &arguments.image {
-        Some(image) => inspect::size(image)?,
-        None => of_build(build)?,
+    let (report, picture) = match &arguments.image {
+        Some(image) => {
+            let inputs = [UsedFile::new("the disk image", image)];
+            let picture = open(&arguments.show, &inputs, OutputOptions { replace: build.force, mode: None })?;
+            (inspect::size(image)?, picture)
+        }
+        None => of_build(build, &arguments.show)?,
     };
-    show(&report, &arguments.show, build.force, build.json)
+    show(&report, &arguments.show, picture, build.json)
 }
 
 /// Where the bytes of the image would be that flags of `build` ask for.
-fn of_build(build: &Build) -> Result<SizeReport> {
+fn of_build(build: &Build, how: &ShowSize) -> Result<(SizeReport, Option<Outputs>)> {
+    stop_on_signals(build.json_errors())?;
     let outputs = plan::outputs(build)?;
+    let picture = open(how, &build::inputs(build, &outputs)?, build::output_options(build))?;
     let Prepared { recipe, sources, progress, .. } = build::prepare(build, &outputs)?;
-    stop_on_signals()?;
     let plan = recipe.plan(&sources, &progress)?;
     let layout = plan.layout(&progress)?.source_check(SourceCheck::None);
-    let image = Scratch(build::scratch(build, &outputs).join(format!(".nano-image-size-{}", std::process::id())));
-    layout.write_file(&image.0, outputs[0].format, &progress)?;
+    let scratch = build::scratch(build, &outputs).join("nano-image-size");
+    let image = NewFiles::create(&[scratch], NewFileOptions { replace: true, mode: Some(0o600) })?;
+    signals::remove_if_killed(image.temporary_paths());
+    let file = &image.files()[0];
+    layout.write(vec![Target::new_file(file, outputs[0].format)], &progress)?;
     drop(progress);
-    let mut report = inspect::size(&image.0)?;
+    let mut report = inspect::size(file.open_path())?;
     report.path = outputs[0].label();
-    Ok(report)
+    Ok((report, picture))
 }
 
-/// A file that is removed in the end.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // If it was never made there is nothing to remove.
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// Opens the picture that is wanted.
+fn open(how: &ShowSize, inputs: &[UsedFile], options: OutputOptions) -> Result<Option<Outputs>> {
+    let wanted = how.svg.as_ref().map(|path| UsedFile::new("the picture", path));
+    wanted.map(|wanted| Outputs::open(&[wanted], inputs, options)).transpose()
 }
 
-fn show(report: &SizeReport, how: &ShowSize, force: bool, json: bool) -> Result<()> {
-    if let Some(path) = &how.svg {
-        write_picture(path, &report.to_svg(), force)?;
+fn show(report: &SizeReport, how: &ShowSize, picture: Option<Outputs>, json: bool) -> Result<()> {
+    if let Some(mut picture) = picture {
+        picture.write(0, report.to_svg().as_bytes())?;
+        picture.publish()?;
     }
     for note in &report.notes {
         message(&warning(note));
@@ -61,17 +64,6 @@ fn show(report: &SizeReport, how: &ShowSize, force: bool, json: bool) -> Result<
         return output(&format!("{json}\n"));
     }
     output(&text(report, how.top))
-}
-
-fn write_picture(path: &Path, svg: &str, force: bool) -> Result<()> {
-    let failed = |error| Error::io("write", path, error);
-    let mut file = if force { File::create(path) } else { File::create_new(path) }.map_err(|error| {
-        if error.kind() != std::io::ErrorKind::AlreadyExists {
-            return failed(error);
-        }
-        Error::recipe("the output exists already").with_path(path).with_hint("use --force to replace it")
-    })?;
-    file.write_all(svg.as_bytes()).map_err(failed)
 }
 
 fn text(report: &SizeReport, top: usize) -> String {

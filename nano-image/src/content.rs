@@ -1,6 +1,8 @@
 //! Bytes of known length, produced later, and where they come from.
 
 mod files;
+mod identity;
+mod new_file;
 mod overlay;
 mod scratch;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use files::{HostFile, read_file};
+pub use identity::{FileIdentity, UsedFile, keep_apart};
+pub use new_file::{NewFile, NewFileOptions, NewFiles};
 pub(crate) use overlay::Added;
 pub use overlay::Overlay;
 pub(crate) use scratch::Scratch;

@@ -21,7 +21,9 @@ pub use container::{Container, Writer};
 pub use read::{DiskReader, FileContent, open};
 pub use sink::{FileOutput, Output, StreamOutput};
 
-use crate::types::ByteSize;
+use crate::error::Result;
+use crate::identity::{Identity, Seed};
+use crate::types::{ByteSize, FileTime};
 
 /// File format of a disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,16 @@ impl Format {
     pub const VHD: Self = Self::Vhd { subformat: Subformat::Dynamic, block_size: ByteSize::mib(2) };
     /// What Azure accepts: a fixed VHD of whole MiB.
     pub const AZURE: Self = Self::Vhd { subformat: Subformat::Fixed, block_size: ByteSize::mib(2) };
+
+    /// Checks whether a disk of `disk_size` can have this format, before anything of it is known.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
+    pub fn check(self, disk_size: ByteSize) -> Result<()> {
+        let seed = Seed::from_bytes([0; 32]);
+        let identity = Identity { disk: seed, bytes: seed };
+        Container::lay_out(self, disk_size, &[], &identity, FileTime(0)).map(|_| ())
+    }
 
     /// The usual file name extension, without the dot.
     pub fn extension(self) -> &'static str {

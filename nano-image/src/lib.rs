@@ -19,7 +19,7 @@ pub mod types;
 pub mod volume;
 pub mod windows;
 
-pub use content::SourceCheck;
+pub use content::{NewFileOptions, SourceCheck};
 pub use disk::{Format, Subformat};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::Seed;

@@ -3,6 +3,7 @@
 mod check;
 mod compact;
 mod drivers;
+mod inputs;
 mod layout;
 mod packages;
 mod plan;

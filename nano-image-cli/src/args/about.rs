@@ -28,6 +28,10 @@ pub struct Man {
     /// Folder for the pages nano-image.1, nano-image-build.1 …
     #[arg(short = 'C', long, value_name = "FOLDER")]
     pub directory: Option<PathBuf>,
+
+    /// Replace existing pages
+    #[arg(long, requires = "directory")]
+    pub force: bool,
 }
 
 /// Print the JSON Schema of recipe files, for editors

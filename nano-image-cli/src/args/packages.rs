@@ -74,8 +74,13 @@ impl Packages {
         recipe = roles.into_iter().filter(|(is_on, _)| *is_on).fold(recipe, |recipe, (_, role)| recipe.role(role));
         recipe = self.package.iter().fold(recipe, RecipeBuilder::package);
         recipe = self.feature.iter().fold(recipe, RecipeBuilder::feature);
-        sources = self.servicing_package.iter().fold(sources, Sources::servicing_package);
-        sources = self.driver.iter().fold(sources, Sources::driver);
+        sources = self.add_sources(sources);
         (recipe.strict(self.strict), sources)
+    }
+
+    /// Adds the files that the flags name.
+    pub fn add_sources(&self, sources: Sources) -> Sources {
+        let sources = self.servicing_package.iter().fold(sources, Sources::servicing_package);
+        self.driver.iter().fold(sources, Sources::driver)
     }
 }

@@ -42,7 +42,9 @@ fn manual_pages_are_made_for_all_commands() {
     }
     let build = fs::read_to_string(place.path("man/nano-image-build.1")).unwrap();
     assert!(build.contains("computer\\-name"), "{build}");
-    place.run(&["man", "-C", "none"]).fails(3, &["none", "manual pages"]);
+    place.run(&["man", "-C", "man"]).fails(2, &["man/nano-image", "exists", "--force"]);
+    place.run(&["man", "-C", "man", "--force"]).ok();
+    place.run(&["man", "-C", "none"]).fails(3, &["none", "directory"]);
 }
 
 #[test]

@@ -193,7 +193,9 @@ fn a_reader_that_goes_away_is_no_crash() {
         place.command(&build("-", &["--format", "raw"])).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut few = [0; 16];
     child.stdout.take().unwrap().read_exact(&mut few).unwrap();
-    Run::of(child.wait_with_output().unwrap()).fails(6, &["cannot write", "caused by: "]);
+    let run = Run::of(child.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(141), "as if SIGPIPE had ended it");
+    assert!(!run.stderr.contains("error:"), "{}", run.stderr);
 
     let mut child = place.command(&["images", "nano.wim"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -329,7 +331,7 @@ fn a_signal_stops_the_build_and_leaves_nothing() {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let writing = lines.find(|line| line.contains("\"write\"") && !line.contains("\"done\":0,"));
         assert!(writing.is_some());
-        assert_eq!(place.names().len(), 3, "the unfinished file lies beside the output");
+        assert!(!place.path("a.raw").exists());
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(kill.success());
         let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();

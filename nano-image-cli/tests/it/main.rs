@@ -10,6 +10,8 @@ mod identifiers;
 #[cfg(unix)]
 mod launch;
 mod machine;
+#[cfg(unix)]
+mod outputs;
 mod packages;
 mod readback;
 mod recipe;

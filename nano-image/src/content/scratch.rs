@@ -5,58 +5,47 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ReadAt;
+use super::new_file::NewFile;
 use crate::error::{Error, Result};
 
-/// A file that is removed when it is no longer used.
+/// A file that is gone when it is no longer used.
 pub(crate) struct Scratch {
-    path: PathBuf,
-    file: File,
+    folder: PathBuf,
+    file: NewFile,
 }
 
 impl Scratch {
     /// A new file in `folder`.
     pub fn create(folder: &Path) -> Result<Self> {
-        for attempt in 0..100 {
-            let path = folder.join(format!(".nano-image-{}-{attempt}.scratch", std::process::id()));
-            match File::options().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("create a scratch file in", folder, error)),
-            }
-        }
-        Err(Error::io("create a scratch file in", folder, io::ErrorKind::AlreadyExists.into()))
+        let file = NewFile::scratch(folder).map_err(|error| Error::io("create a scratch file in", folder, error))?;
+        Ok(Self { folder: folder.to_owned(), file })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// A name for who opens files by names only.
+    pub fn named_path(&mut self) -> Result<PathBuf> {
+        self.file.named_path().map_err(|error| Error::io("name a scratch file in", &self.folder, error))
     }
 
     /// Writes `bytes` at `offset`.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        write_all_at(&self.file, bytes, offset).map_err(|error| Error::io("write the scratch file", &self.path, error))
+        let written = write_all_at(self.file.file(), bytes, offset);
+        written.map_err(|error| Error::io("write the scratch file in", &self.folder, error))
     }
 
     /// Reads the bytes at `offset`.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let read = self.file.read_exact_at(buffer, offset);
-        read.map_err(|error| Error::io("read the scratch file", &self.path, error))
+        let read = self.file.file().read_exact_at(buffer, offset);
+        read.map_err(|error| Error::io("read the scratch file in", &self.folder, error))
     }
 }
 
 impl ReadAt for Scratch {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
+        self.file.file().read_exact_at(buf, offset)
     }
 
     fn len(&self) -> io::Result<u64> {
-        ReadAt::len(&self.file)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        ReadAt::len(self.file.file())
     }
 }
 

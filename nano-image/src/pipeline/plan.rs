@@ -9,7 +9,7 @@ use super::scheme::Scheme;
 use super::seed::{self, Decisive, Inputs};
 use super::sources::Sources;
 use super::{compact, drivers};
-use crate::content::{BlobStore, Overlay};
+use crate::content::{BlobStore, Overlay, UsedFile};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::progress::{Observer, Phase};
@@ -17,6 +17,7 @@ use crate::report::{CompactReport, DriverReport, InstalledPackage};
 use crate::source::wim::{Architecture, ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::FileTime;
+use crate::volume::ntfs;
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings};
 use crate::windows::compact::Compact;
 use crate::windows::configure::Prepared as Machine;
@@ -40,6 +41,7 @@ pub struct Plan {
     pub(super) compact: Option<CompactReport>,
     wim_files: Vec<PathBuf>,
     cabinets: Vec<PathBuf>,
+    pub(super) inputs: Vec<UsedFile>,
     pub(super) packages: Vec<InstalledPackage>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
@@ -54,7 +56,10 @@ impl Recipe {
     /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit the disk.
     pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
         observer.begin(Phase::Read, None);
+        // What the recipe says is checked before anything is read.
+        ntfs::check_cluster_size(Scheme::new(self, &Seed::from_bytes([0; 32]))?.windows().1, self.cluster_size())?;
         let (opened, additions) = Opened::new(self, sources, observer)?;
+        let inputs = opened.used_files(self, sources, &additions);
         let image = opened.wim.read_image(opened.info.index)?;
         if observer.cancelled() {
             return Err(Error::cancelled());
@@ -89,6 +94,7 @@ impl Recipe {
             compact,
             wim_files: opened.wim.files().into_iter().map(Path::to_owned).collect(),
             cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
+            inputs,
             packages,
             drivers,
             warnings,
@@ -186,6 +192,17 @@ impl Opened {
             packages: self.packages.identity()?,
             drivers: additions.drivers.as_ref().map(Drivers::identity).unwrap_or_default(),
         })
+    }
+
+    /// Everything that is read.
+    fn used_files(&self, recipe: &Recipe, sources: &Sources, additions: &Additions) -> Vec<UsedFile> {
+        let mut used = sources.inputs(recipe.machine());
+        used.extend(self.wim.files().into_iter().map(|path| UsedFile::new("the WIM", path)));
+        let cabinets = self.packages.install.cabinets.iter();
+        used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
+        let drivers = additions.drivers.iter().flat_map(Drivers::sources);
+        used.extend(drivers.map(|path| UsedFile::new("a file of a driver", path)));
+        used
     }
 
     /// In the words of component names: `amd64`.

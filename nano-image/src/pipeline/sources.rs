@@ -1,6 +1,6 @@
 //! The files that an image is made of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::windows::media::Media;
@@ -59,6 +59,16 @@ impl Sources {
     pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scratch = Some(folder.into());
         self
+    }
+
+    /// The media or WIM, and whether it is a WIM, whatever it looks like.
+    pub(super) fn source(&self) -> (&Path, bool) {
+        (&self.media, self.is_wim)
+    }
+
+    /// Further parts of a split WIM.
+    pub(super) fn parts(&self) -> &[PathBuf] {
+        &self.parts
     }
 
     pub(super) fn open(&self) -> Result<Media> {

@@ -1,13 +1,11 @@
 //! One ascending pass over the sources makes the image.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::layout::Layout;
 use super::summary::output_report;
-use crate::content::ReadOptions;
+use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, keep_apart};
 use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
@@ -21,15 +19,28 @@ pub struct Target<'a> {
 }
 
 enum Place<'a> {
-    File(PathBuf),
+    File(PathBuf, NewFileOptions),
+    New(&'a NewFile),
     Stream(&'a mut dyn Write),
 }
 
 impl<'a> Target<'a> {
-    /// A file, replaced if it is there. The image is written into a file beside it, which is flushed to storage and
-    /// renamed when it is complete; on failure nothing is left behind.
+    /// A file, which appears under its name when all targets are complete and flushed to storage; on failure nothing is
+    /// left behind. A regular file that is there is replaced, unless the build reads it.
     pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
-        Self { format, place: Place::File(path.into()) }
+        Self::file_with(path, format, NewFileOptions { replace: true, mode: None })
+    }
+
+    /// [`file`](Self::file) that may be told to replace nothing, not even what appears during the build, or to have
+    /// permissions of its own.
+    pub fn file_with(path: impl Into<PathBuf>, format: Format, options: NewFileOptions) -> Self {
+        Self { format, place: Place::File(path.into(), options) }
+    }
+
+    /// A file that the caller makes, with others that shall appear together with it: it is written and flushed here,
+    /// and [published](NewFiles::publish) by the caller.
+    pub fn new_file(file: &'a NewFile, format: Format) -> Self {
+        Self { format, place: Place::New(file) }
     }
 
     /// A stream, e.g. a pipe; zeros are written out. What it got before an error is the caller's to discard.
@@ -51,22 +62,37 @@ impl Layout<'_> {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if the source's data is broken, [`Recipe`](crate::ErrorKind::Recipe) for
-    /// a size that a format does not have, [`Io`](crate::ErrorKind::Io), [`Cancelled`](crate::ErrorKind::Cancelled).
-    pub fn write(&self, targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
+    /// a size that a format does not have, for targets that may not be replaced or are read by the build,
+    /// [`Io`](crate::ErrorKind::Io), [`Cancelled`](crate::ErrorKind::Cancelled).
+    pub fn write(&self, mut targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
         let formats: Vec<Format> = targets.iter().map(|target| target.format).collect();
         let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
-        let mut files = Vec::new();
+        let named: Vec<UsedFile> = targets.iter().filter_map(Target::used).collect();
+        keep_apart(&named, self.plan.inputs())?;
+        // Each target may have options of its own.
+        let mut made = Vec::new();
+        for target in &targets {
+            if let Place::File(path, options) = &target.place {
+                made.push(NewFiles::create(&[path], *options)?);
+            }
+        }
+        let made = NewFiles::together(made);
+        let mut own = made.files().iter();
+        let mut files: Vec<&NewFile> = Vec::new();
         let mut outputs: Vec<Box<dyn Output + '_>> = Vec::new();
-        for target in targets {
-            outputs.push(match target.place {
-                Place::Stream(stream) => Box::new(StreamOutput::new(stream, "output")),
-                Place::File(path) => {
-                    let temporary = Temporary::create(&path)?;
-                    let output = FileOutput::new(temporary.file()?, &path)?;
-                    files.push((temporary, path));
-                    Box::new(output)
+        for target in &mut targets {
+            let file = match &mut target.place {
+                Place::Stream(stream) => {
+                    outputs.push(Box::new(StreamOutput::new(stream, "output")));
+                    continue;
                 }
-            });
+                Place::New(file) => Some(*file),
+                Place::File(..) => own.next(),
+            };
+            let file = file.expect("one was made for each path");
+            let open = file.file().try_clone().map_err(|error| Error::io("open", file.path(), error))?;
+            outputs.push(Box::new(FileOutput::new(open, file.path())?));
+            files.push(file);
         }
         let writers = containers.iter().zip(&mut outputs).map(|(container, output)| match self.digests {
             true => container.digesting_writer(&mut **output),
@@ -75,12 +101,8 @@ impl Layout<'_> {
         let digests = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
         drop(outputs);
         observer.begin(Phase::Flush, None);
-        for (temporary, path) in &files {
-            temporary.flush(path)?;
-        }
-        for (temporary, path) in &mut files {
-            temporary.persist(path)?;
-        }
+        files.iter().try_for_each(|file| file.flush())?;
+        made.publish()?;
         let outputs = formats.iter().zip(&containers).zip(digests);
         Ok(self
             .report(outputs.map(|((format, container), digest)| output_report(*format, container, digest)).collect()))
@@ -122,65 +144,16 @@ impl Layout<'_> {
     }
 }
 
+impl Target<'_> {
+    /// The file that it is, if it is one.
+    fn used(&self) -> Option<UsedFile> {
+        match &self.place {
+            Place::File(path, _) => Some(UsedFile::new("the output", path)),
+            Place::New(file) => Some(UsedFile::new("the output", file.path())),
+            Place::Stream(_) => None,
+        }
+    }
+}
+
 /// Bytes between two calls of the observer.
 const REPORT_EVERY: u64 = 4 << 20;
-
-/// A file beside the output that is removed unless it is complete.
-struct Temporary {
-    path: PathBuf,
-    file: Option<File>,
-}
-
-impl Temporary {
-    fn create(target: &Path) -> Result<Self> {
-        let name = target
-            .file_name()
-            .ok_or_else(|| Error::recipe(format!("`{}` is not the name of a file", target.display())))?;
-        if target.is_dir() {
-            return Err(Error::recipe("the output is a directory").with_path(target));
-        }
-        for attempt in 0..100 {
-            let mut temporary = OsString::from(".");
-            temporary.push(name);
-            temporary.push(format!(".{}-{attempt}.partial", std::process::id()));
-            let path = target.with_file_name(temporary);
-            match File::options().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { path, file: Some(file) }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::io("create the output", target, error)),
-            }
-        }
-        Err(Error::io("create the output", target, std::io::ErrorKind::AlreadyExists.into()))
-    }
-
-    fn file(&self) -> Result<File> {
-        let file = self.file.as_ref().expect("open until it is persisted");
-        file.try_clone().map_err(|error| Error::io("open", &self.path, error))
-    }
-
-    fn flush(&self, target: &Path) -> Result<()> {
-        let flushed = self.file.as_ref().map_or(Ok(()), File::sync_all);
-        flushed.map_err(|error| Error::io("flush", target, error))
-    }
-
-    fn persist(&mut self, target: &Path) -> Result<()> {
-        fs::rename(&self.path, target).map_err(|error| Error::io("rename the finished file to", target, error))?;
-        self.file = None;
-        // The name is durable when the directory is; where it cannot be opened, the file itself still is.
-        if let Some(directory) =
-            target.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-            && let Ok(directory) = File::open(directory)
-        {
-            let _ = directory.sync_all();
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 pub use compress::{WofCompressor, WofDecompressor};
 pub use format::Compression;
+pub use open::parts_beside;
 pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;
 pub use xml::{Architecture, ImageInfo, Version};
@@ -90,13 +91,13 @@ impl Wim {
     }
 
     /// Opens a WIM that is part of a larger file (an ISO image) and comes as `data`; errors call it `path`. libwim
-    /// reads plain files only, so a file `scratch` is made for it and removed: as long as the WIM, but a hole except
-    /// for the header and the tables.
+    /// reads plain files only, so one is made for it in the folder `scratch` and removed: as long as the WIM, but a hole
+    /// except for the header and the tables.
     ///
     /// # Errors
     ///
     /// Those of [`open`](Self::open); also [`Unsupported`](crate::ErrorKind::Unsupported) for a split or pipable WIM
-    /// and for one with solid resources (ESD), and [`Io`](crate::ErrorKind::Io) if `scratch` exists.
+    /// and for one with solid resources (ESD), and [`Io`](crate::ErrorKind::Io) for the folder.
     pub fn open_within(data: Arc<dyn ReadAt>, path: impl AsRef<Path>, scratch: impl AsRef<Path>) -> Result<Self> {
         open::open_within(data, path.as_ref(), scratch.as_ref())
     }

@@ -26,7 +26,7 @@ mod wof;
 mod write;
 
 pub use check::check;
-pub use lay_out::{NtfsLayout, NtfsOptions, lay_out};
+pub use lay_out::{NtfsLayout, NtfsOptions, check_cluster_size, lay_out};
 pub use read::{
     NtfsAttribute, NtfsCompressedStream, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun,
     NtfsStream, NtfsVolume,

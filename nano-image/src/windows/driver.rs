@@ -23,7 +23,7 @@ mod target;
 mod text;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -123,6 +123,11 @@ impl Prepared {
             hash.update([0, u8::from(package.boot_critical)]);
         }
         if self.packages.is_empty() { Vec::new() } else { hash.finalize().to_vec() }
+    }
+
+    /// Paths of the files that the drivers consist of.
+    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+        self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &*source.source))
     }
 
     /// Adds the drivers to `image`.

@@ -192,21 +192,8 @@ impl Media {
             Error::recipe("a WIM inside an ISO image takes a scratch folder to open").with_hint("name a folder")
         })?;
         let data = self.read(wim)?;
-        let mut attempt = 0;
-        loop {
-            let skeleton = folder.join(format!(".nano-image-{}-{attempt}.skeleton", std::process::id()));
-            match Wim::open_within(data.clone(), &wim.path, &skeleton) {
-                Err(error) if attempt < 100 && exists_already(&error) => attempt += 1,
-                result => return result,
-            }
-        }
+        Wim::open_within(data, &wim.path, folder)
     }
-}
-
-/// Whether another build uses the scratch file.
-fn exists_already(error: &Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    source.is_some_and(|source| source.kind() == std::io::ErrorKind::AlreadyExists)
 }
 
 /// That the media have no image, with what they have.

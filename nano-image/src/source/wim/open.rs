@@ -12,7 +12,7 @@ use super::format::{Header, MAGIC, PIPABLE_MAGIC, VERSION_SOLID};
 use super::resource::Part;
 use super::store::WimStore;
 use super::{Wim, xml};
-use crate::content::ReadAt;
+use crate::content::{NewFile, ReadAt};
 use crate::error::{Error, Result};
 
 /// libwim holds the blob table and the XML data in memory; more bytes than this are refused.
@@ -47,15 +47,16 @@ pub(super) fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) ->
             .with_path(path)
             .with_hint("copy its files out and name them"));
     }
-    let opened = write_skeleton(&part, &header, scratch).and_then(|()| Handle::open(scratch, path));
-    let _ = std::fs::remove_file(scratch);
-    read_tables(&opened?, [part].into())
+    let io = |error| Error::io("create a scratch file in", scratch, error);
+    let mut skeleton = NewFile::scratch(scratch).map_err(io)?;
+    write_skeleton(&part, &header, skeleton.file(), scratch)?;
+    let handle = Handle::open(&skeleton.named_path().map_err(io)?, path)?;
+    read_tables(&handle, [part].into())
 }
 
-/// Writes to the new file `scratch` what libwim reads when it opens a WIM, at its place; the rest is a hole.
-fn write_skeleton(part: &Part, header: &Header, scratch: &Path) -> Result<()> {
-    let io = |error| Error::io("write the scratch file", scratch, error);
-    let mut file = File::create_new(scratch).map_err(io)?;
+/// Writes to the empty `file` what libwim reads when it opens a WIM, at its place; the rest is a hole.
+fn write_skeleton(part: &Part, header: &Header, mut file: &File, folder: &Path) -> Result<()> {
+    let io = |error| Error::io("write the scratch file in", folder, error);
     file.set_len(part.len).map_err(io)?;
     let header_place = (0, size_of::<Header>() as u64);
     let tables = [&header.blob_table, &header.xml].map(|place| (place.offset.get(), place.stored_len()));
@@ -128,6 +129,12 @@ fn read_header(part: &Part) -> Result<Header> {
     Ok(header)
 }
 
+/// Paths at which the other parts of the split WIM at `path` are looked for; none if it is not split, or no WIM.
+pub fn parts_beside(path: &Path) -> Vec<PathBuf> {
+    let total = open_part(path).map_or(1, |(_, header)| header.total_parts.get());
+    (2..=total).map(|number| sibling(path, number)).collect()
+}
+
 /// All parts of the WIM whose given file is `first`, in order.
 fn find_parts(first: Part, header: &Header, more: &[PathBuf]) -> Result<Vec<Part>> {
     let total = header.total_parts.get();
@@ -164,15 +171,19 @@ fn find_parts(first: Part, header: &Header, more: &[PathBuf]) -> Result<Vec<Part
     Ok(parts)
 }
 
-/// Part `number` of the split WIM that begins at `first`: `name2.swm` for `name.swm`.
-fn open_sibling(first: &Path, number: u16, header: &Header) -> Result<Part> {
+/// Where part `number` of the split WIM that begins at `first` is looked for: `name2.swm` for `name.swm`.
+fn sibling(first: &Path, number: u16) -> PathBuf {
     let mut name = first.file_stem().unwrap_or_default().to_owned();
     name.push(number.to_string());
     if let Some(extension) = first.extension() {
         name.push(".");
         name.push(extension);
     }
-    let path = first.with_file_name(name);
+    first.with_file_name(name)
+}
+
+fn open_sibling(first: &Path, number: u16, header: &Header) -> Result<Part> {
+    let path = sibling(first, number);
     let missing = |message: &str| {
         let message = format!("part {number} of {} of the split WIM {message}", header.total_parts);
         Error::not_found(message).with_path(&path).with_hint("put all parts beside the first, or name each of them")

@@ -441,12 +441,20 @@ fn cluster_size(options: &NtfsOptions) -> Result<u64> {
     if size > MAX_SIZE {
         return Err(Error::recipe(format!("the volume would have {size}")).with_hint(format!("{MAX_SIZE} is the most")));
     }
+    check_cluster_size(size, options.cluster_size)
+}
+
+/// The cluster size of a volume of `size`: the one that is `wanted`, or the one that Windows chooses.
+///
+/// # Errors
+/// [`Recipe`](crate::ErrorKind::Recipe) for a size that there is not, or not for such a volume.
+pub fn check_cluster_size(size: ByteSize, wanted: Option<ByteSize>) -> Result<u64> {
     let smallest = [4u64, 8, 16, 32, 64]
         .map(|kib| kib << 10)
         .into_iter()
         .find(|cluster| size.bytes() / cluster <= MAX_CLUSTERS)
-        .expect("64 TiB has fewer clusters of 64 KiB");
-    let chosen = options.cluster_size.map_or(smallest, ByteSize::bytes);
+        .unwrap_or(65536);
+    let chosen = wanted.map_or(smallest, ByteSize::bytes);
     if !chosen.is_power_of_two() || !(4096..=65536).contains(&chosen) {
         return Err(Error::recipe(format!("a cluster size of {}", ByteSize::new(chosen)))
             .with_hint("choose 4K, 8K, 16K, 32K or 64K"));

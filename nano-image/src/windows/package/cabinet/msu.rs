@@ -168,8 +168,8 @@ impl Inner {
     fn open(self) -> Result<(Carrier, PathBuf)> {
         let Self { path, name, data } = self;
         let carrier = match data {
-            Taken::File(scratch, _) if name.ends_with(".wim") => {
-                let file = scratch.path().to_owned();
+            Taken::File(mut scratch, _) if name.ends_with(".wim") => {
+                let file = scratch.named_path()?;
                 wim::open(&file, &path, Some(scratch))?
             }
             data => Carrier::Cabinet(Cabinet::open(data.read_at(), &path)?),

@@ -1,0 +1,159 @@
+//! Everything that a command writes: files that replace nothing unasked and appear together, and streams.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use nano_image::content::{NewFileOptions, NewFiles, UsedFile, keep_apart};
+use nano_image::{Error, Format, Result, Target};
+
+use crate::signals;
+
+/// How outputs are made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OutputOptions {
+    /// Whether files that are there are replaced.
+    pub replace: bool,
+    /// Permission bits of files.
+    pub mode: Option<u32>,
+}
+
+/// Outputs of a command that are open.
+pub struct Outputs {
+    places: Vec<Place>,
+    files: NewFiles,
+}
+
+enum Place {
+    /// One of the files.
+    File(usize),
+    Stream(Stream),
+}
+
+/// Bytes that go to a program as they are made.
+struct Stream {
+    path: PathBuf,
+    to: Box<dyn Write>,
+}
+
+impl Outputs {
+    /// Opens `wanted` in its order. First it is made sure that none of them is another or one of `inputs`.
+    ///
+    /// # Errors
+    /// Those of [`keep_apart`] and [`NewFiles::create`]; a stream that is not open.
+    pub fn open(wanted: &[UsedFile], inputs: &[UsedFile], options: OutputOptions) -> Result<Self> {
+        let wanted: Vec<UsedFile> = wanted.iter().map(|file| UsedFile::new(&*file.role, plain(&file.path))).collect();
+        keep_apart(&wanted, inputs)?;
+        let (mut places, mut paths) = (Vec::new(), Vec::new());
+        for UsedFile { path, .. } in wanted {
+            places.push(match descriptor(&path) {
+                Some(number) => Place::Stream(Stream { to: open_stream(number, &path)?, path }),
+                None => {
+                    paths.push(path);
+                    Place::File(paths.len() - 1)
+                }
+            });
+        }
+        let OutputOptions { replace, mode } = options;
+        let files = NewFiles::create(&paths, NewFileOptions { replace, mode })?;
+        signals::remove_if_killed(files.temporary_paths());
+        Ok(Self { places, files })
+    }
+
+    /// Files that killed builds left, which are removed now.
+    pub fn leftovers(&self) -> Vec<String> {
+        let paths = self.files.leftovers().iter();
+        paths.map(|path| format!("{}: removed, a build that was killed left it", path.display())).collect()
+    }
+
+    /// Where the first outputs go, as targets of these formats.
+    pub fn targets(&mut self, formats: impl IntoIterator<Item = Format>) -> Vec<Target<'_>> {
+        let Self { places, files } = self;
+        let places = places.iter_mut().zip(formats);
+        let targets = places.map(|(place, format)| match place {
+            Place::File(index) => Target::new_file(&files.files()[*index], format),
+            Place::Stream(stream) => Target::stream(&mut stream.to, format),
+        });
+        targets.collect()
+    }
+
+    /// Writes the output number `index` as a whole.
+    pub fn write(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
+        let (written, path) = match &mut self.places[index] {
+            Place::File(index) => {
+                let file = &self.files.files()[*index];
+                (file.file().write_all(bytes), file.path())
+            }
+            Place::Stream(stream) => (stream.to.write_all(bytes).and_then(|()| stream.to.flush()), &*stream.path),
+        };
+        written.map_err(|error| Error::io("write", path, error))
+    }
+
+    /// Gives all files their names, or none.
+    pub fn publish(self) -> Result<()> {
+        self.files.flush()?;
+        signals::undisturbed(|| self.files.publish())
+    }
+}
+
+/// Standard output by the name that it has in the file system, so that it can be compared with others.
+fn plain(path: &Path) -> PathBuf {
+    if is_stdout(path) { "/dev/stdout".into() } else { path.to_owned() }
+}
+
+/// Whether the output goes to standard output.
+pub fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-" || descriptor(path) == Some(1)
+}
+
+/// Whether the output is a stream, not a file.
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-" || descriptor(path).is_some()
+}
+
+/// The number of an open file that `path` names.
+fn descriptor(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        text => ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|folder| text.strip_prefix(folder)?.parse().ok()),
+    }
+}
+
+fn open_stream(number: u32, path: &Path) -> Result<Box<dyn Write>> {
+    match number {
+        1 if io::stdout().is_terminal() => {
+            let error = Error::recipe("standard output is a terminal: a disk image is nothing to read there");
+            Err(error.with_hint("send it to a file or a program: nano-image … -o - | zstd > nano.raw.zst"))
+        }
+        1 => Ok(Box::new(io::stdout())),
+        2 => Ok(Box::new(io::stderr())),
+        _ => Ok(Box::new(reopen(number, path)?)),
+    }
+}
+
+/// Opens once more what is open already, and goes on where it is. That is what the kernel tells of it
+/// (proc_pid_fdinfo(5)); other systems do so themselves when the path is opened.
+fn reopen(number: u32, path: &Path) -> Result<File> {
+    use std::io::{Seek, SeekFrom};
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let value = |key: &str| told.lines().find_map(|line| line.strip_prefix(key)?.trim().split(' ').next());
+    let flags = value("flags:").and_then(|text| u32::from_str_radix(text, 8).ok());
+    if flags.is_some_and(|flags| flags & ACCESS == 0) {
+        return Err(Error::recipe("it is open for reading only").with_path(path));
+    }
+    let appends = flags.is_some_and(|flags| flags & APPEND != 0);
+    let mut how = File::options();
+    let how = if appends { how.append(true) } else { how.write(true) };
+    let mut file = how.open(path).map_err(|error| Error::io("open", path, error))?;
+    if let (false, Some(position)) = (appends, value("pos:").and_then(|text| text.parse().ok()))
+        && position != 0
+    {
+        file.seek(SeekFrom::Start(position)).map_err(|error| Error::io("seek", path, error))?;
+    }
+    Ok(file)
+}
+
+/// Bits of the flags of open(2) on Linux: how it may be used, and whether it writes at the end.
+const ACCESS: u32 = 0o3;
+const APPEND: u32 = 0o2000;

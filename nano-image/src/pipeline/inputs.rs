@@ -1,0 +1,67 @@
+//! The files that a build reads: none of them may be written over.
+
+use super::plan::Plan;
+use super::sources::Sources;
+use crate::content::UsedFile;
+use crate::source::wim::parts_beside;
+use crate::windows::configure::MachineConfig;
+use crate::windows::media::MediaFile;
+
+impl Sources {
+    /// The files and folders that a plan of these sources and `machine` reads, as far as names and a look into folders of
+    /// media tell. What is missing or broken is passed over: the plan refuses it.
+    pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
+        let mut inputs = Vec::new();
+        let mut add = |role: &str, path: &std::path::Path| inputs.push(UsedFile::new(role, path));
+        let (source, is_wim) = self.source();
+        if is_wim {
+            add("the WIM", source);
+        } else if !source.is_dir() {
+            add("the media", source);
+        }
+        for part in self.parts() {
+            add("a part of the WIM", part);
+        }
+        // An ISO image is one file, whatever is in it.
+        if let (true, Ok(media)) = (is_wim || source.is_dir(), self.open()) {
+            for wim in media.wims() {
+                if !is_wim {
+                    add("the WIM of the media", &wim.path);
+                }
+                for part in parts_beside(&wim.path) {
+                    add("a part of the WIM", &part);
+                }
+            }
+            let cabinets = media.packages().iter().flat_map(|package| {
+                package.neutral.iter().chain(package.languages.iter().map(|(_, file): &(_, MediaFile)| file))
+            });
+            cabinets.for_each(|file| add("a package of the media", &file.path));
+        }
+        for package in &self.servicing_packages {
+            add("the servicing package", package);
+        }
+        for driver in &self.drivers {
+            add(if driver.is_dir() { "the folder of drivers" } else { "the driver" }, driver);
+        }
+        if let Some(path) = &machine.unattend {
+            add("the answer file", path);
+        }
+        if let Some(path) = &machine.domain_blob {
+            add("the domain-join blob", path);
+        }
+        for path in &machine.reg {
+            add("the registry file", path);
+        }
+        for copy in &machine.copy {
+            add(if copy.source.is_dir() { "the copied folder" } else { "the copied file" }, &copy.source);
+        }
+        inputs
+    }
+}
+
+impl Plan {
+    /// The files that the plan was made of and that a build reads.
+    pub fn inputs(&self) -> &[UsedFile] {
+        &self.inputs
+    }
+}
