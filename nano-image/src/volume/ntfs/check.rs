@@ -2,15 +2,16 @@
 //!
 //! Three passes: over the MFT, record by record, which notes who uses which clusters and a few facts of each file;
 //! over the files whose attributes are in several records; and over the indexes, in the order of their place on the
-//! volume, against the facts. Memory grows with the number of files (some 100 bytes each) and by a bit for each
+//! volume, against the facts. Memory grows with the number of files (some 200 bytes each) and by a bit for each
 //! cluster, not with the contents.
 //!
 //! Rules are those of the specification's sources, relaxed where Windows or ntfs-3g leave something else behind:
-//! times and sizes in `$FILE_NAME` may be old, `$SDS` has residue behind its last entry.
+//! times and sizes in a file's own `$FILE_NAME` may be old, `$SDS` has residue behind its last entry.
 
 mod boot;
 mod clusters;
 mod directory;
+mod extended;
 mod file;
 mod index;
 mod list;
@@ -143,8 +144,8 @@ struct Check<'a> {
     /// Files with attribute lists.
     listed: Vec<u64>,
     indexes: Vec<IndexJob>,
-    /// Object ids of files.
-    object_ids: BTreeMap<[u8; 16], u64>,
+    /// Object ids with their files, and where those come from as far as the file tells.
+    object_ids: BTreeMap<[u8; 16], (u64, Option<[u8; 48]>)>,
     /// Order of names: the volume's table, if it is sound.
     upcase: Vec<u16>,
 }
@@ -178,6 +179,7 @@ impl<'a> Check<'a> {
         let security = self.secure();
         self.security_ids(&security);
         self.parents();
+        self.extend_flags();
         let mut jobs = std::mem::take(&mut self.indexes);
         jobs.sort_by_key(|job| job.at);
         for job in &jobs {

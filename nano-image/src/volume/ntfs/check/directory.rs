@@ -9,6 +9,10 @@ use crate::report::{Finding, Findings};
 use crate::tree::attribute;
 use crate::volume::ntfs::format::*;
 
+/// Attribute bits that a directory repeats: all that Windows knows, but those for directories, devices and files
+/// without others.
+const KEPT_ATTRIBUTES: u32 = 0x00FF_FFFF & !0xD0;
+
 impl Check<'_> {
     /// Walks one index.
     pub fn index(&mut self, job: &IndexJob) {
@@ -42,7 +46,7 @@ impl Check<'_> {
                 let (found, expected) = (parent.0, own.0);
                 bad("ntfs-index", format!("`{shown}` says that its directory is {found:#x}, not {expected:#x}"));
             }
-            let found = names.find(own.record(), child, key.namespace, name);
+            let found = names.find(own, child, key.namespace, name);
             let Some(facts) = files.get(&child.record()) else {
                 if !broken.contains(&child.record()) {
                     bad(
@@ -77,25 +81,58 @@ impl Check<'_> {
 /// What in the copy of a file's facts that a directory keeps is not so.
 ///
 /// Windows updates the copy only through the name that the file was opened by, when it is closed: of a file with
-/// several names, sizes may be old, and those of a file that the system keeps open stay as they were when it got the
-/// name, like the copy in its record. The reparse tag is not compared: ntfs-3g puts something else there when the data are
-/// not in the record, and `$Reparse` is what counts.
+/// several names it may be old, and that of a file which the system keeps open stays as it was when it got the name,
+/// like the copy in its record. Of a directory only the time of creation is kept, of no file the time of access.
 fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String> {
     let bits = key.attributes.get();
     if (bits & file_name_flag::DIRECTORY != 0) != facts.is_directory() {
         let (entry, record) = if facts.is_directory() { ("a file", "a directory") } else { ("a directory", "a file") };
         return Some(format!("is {entry} in the entry, {record} in its record"));
     }
-    if number < record::FIRST_USER {
+    if number < record::FIRST_USER || facts.names != 1 {
         return None;
     }
+    let named = &facts.named;
     let kept = attribute::REPARSE_POINT | attribute::SPARSE_FILE | attribute::COMPRESSED | attribute::ENCRYPTED;
-    if facts.names == 1 && bits & kept != facts.attributes & kept {
+    let same = |other: u32, mask: u32| bits & mask == other & mask;
+    if !same(facts.attributes, kept)
+        || !same(facts.attributes, KEPT_ATTRIBUTES) && !same(named.attributes, KEPT_ATTRIBUTES)
+    {
         return Some(format!("has attributes {:#x} in the entry, {:#x} in its record", bits, facts.attributes));
     }
-    // ntfs-3g leaves the allocated size as it was.
-    let size = facts.data_size.filter(|_| facts.names == 1 && !facts.is_directory())?;
-    let entry = key.data_size.get();
-    (entry != size && entry != facts.named_size)
-        .then(|| format!("has {entry} bytes in the entry, {size} in its record"))
+    let extended = key.extended.get();
+    let packed = u32::from(facts.packed_ea_size);
+    match facts.reparse_tag {
+        // ntfs-3g drops the size of extended attributes; the upper half is room for their alignment.
+        0 if packed == 0 && extended != 0 || ![0, packed].contains(&(extended & 0xFFFF)) => {
+            return Some(format!(
+                "has {extended:#x} bytes of extended attributes in the entry, {packed} in its record"
+            ));
+        }
+        // ntfs-3g puts something else there when the data are not in the record, and `$Reparse` is what counts.
+        tag if tag != 0 && tag != extended && facts.reparse_resident => {
+            return Some(format!("has the tag {extended:#010x} in the entry, {tag:#010x} in its record"));
+        }
+        _ => {}
+    }
+    let kept_times = if facts.is_directory() { 1 } else { 3 };
+    let times = [0, 1, 2].map(|index| key.times[index].get());
+    for (index, name) in ["creation", "modification", "record change"].into_iter().enumerate().take(kept_times) {
+        let time = times[index];
+        if time != facts.times[index] && time != named.times[index] {
+            let (entry, record) = (time, facts.times[index]);
+            return Some(format!("has the time of {name} {} in the entry, {} in its record", entry, record));
+        }
+    }
+    let (size, allocated) = (key.data_size.get(), key.allocated_size.get());
+    if facts.is_directory() {
+        return ((size, allocated) != (0, 0)).then(|| format!("is a directory of {size} bytes, {allocated} allocated"));
+    }
+    // A file without contents has none to compare.
+    let actual = facts.data_size?;
+    if size != actual && size != named.data_size {
+        return Some(format!("has {size} bytes in the entry, {actual} in its record"));
+    }
+    (!facts.allocated_size.contains(&allocated) && allocated != named.allocated_size)
+        .then(|| format!("has {allocated} allocated bytes in the entry, {} in its record", facts.allocated_size[0]))
 }

@@ -13,6 +13,11 @@ use crate::volume::ntfs::format::*;
 /// Name of a directory's index.
 pub(super) const NAME_INDEX: &str = "$I30";
 
+/// Log₂ of the clusters of a unit of LZNT1 on a volume.
+const COMPRESSION_UNIT_SHIFT: u8 = 4;
+/// Bytes of the largest clusters that NTFS compresses.
+const MAX_COMPRESSED_CLUSTER: u64 = 4096;
+
 /// Indexes of a file that are looked at; those of the system have at most two.
 const MAX_INDEXES: usize = 16;
 
@@ -34,12 +39,31 @@ pub(super) struct Facts {
     pub security_id: u32,
     /// 0: no reparse point.
     pub reparse_tag: u32,
+    /// Whether the data of the reparse point are in the file's records.
+    pub reparse_resident: bool,
+    /// Bytes of the extended attributes without alignment.
+    pub packed_ea_size: u16,
+    /// Whether it has a descriptor of its own.
+    pub has_descriptor: bool,
     /// Bytes of the unnamed stream; none of a directory.
     pub data_size: Option<u64>,
-    /// The same as the first name tells it.
-    pub named_size: u64,
+    /// Bytes that are allocated for the unnamed stream: with and without its holes.
+    pub allocated_size: [u64; 2],
+    /// FILETIMEs of creation, modification and record change.
+    pub times: [u64; 3],
+    /// What the first name repeats of all this.
+    pub named: Named,
     /// Directory of the first name.
     pub parent: FileReference,
+}
+
+/// The facts of a file as one of its names had them when it was given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named {
+    pub data_size: u64,
+    pub allocated_size: u64,
+    pub attributes: u32,
+    pub times: [u64; 3],
 }
 
 impl Facts {
@@ -84,7 +108,8 @@ impl File {
         parts
     }
 
-    fn value(&self, kind: u32) -> Option<&[u8]> {
+    /// The value of the first attribute of a type, if it is in a record.
+    pub fn value(&self, kind: u32) -> Option<&[u8]> {
         self.attributes().find(|attribute| attribute.kind == kind)?.value()
     }
 }
@@ -104,6 +129,11 @@ impl Check<'_> {
                     let word =
                         |at: usize| value.get(at..at + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("4")));
                     (facts.attributes, facts.security_id) = (word(0x20), word(0x34));
+                    let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+                    facts.times = [long(0), long(8), long(16)];
+                    if facts.times.iter().chain([&long(24)]).any(|&time| time > i64::MAX as u64) {
+                        self.bad("ntfs-time", &one.text(), one.at, "has a time that there is not");
+                    }
                 }
                 None => {
                     self.bad("ntfs-attribute", &one.text(), one.at, format!("has {} bytes, not 48 or 72", one.size()))
@@ -115,20 +145,18 @@ impl Check<'_> {
             }
         }
         self.file_names(&file, &mut facts);
-        let has_descriptor = file.attributes().any(|a| a.kind == attribute_type::SECURITY_DESCRIPTOR);
-        if number >= record::QUOTA && facts.security_id == 0 && !has_descriptor {
-            self.bad("ntfs-security", &text, file.base.at, "has neither a security id nor a $SECURITY_DESCRIPTOR");
+        facts.has_descriptor = file.attributes().any(|a| a.kind == attribute_type::SECURITY_DESCRIPTOR);
+        if let Some(data) = file.parts(attribute_type::DATA, "").first().filter(|_| !facts.is_directory()) {
+            facts.data_size = Some(data.size());
+            facts.allocated_size = data.allocated_sizes();
+            self.data_flags(data, facts.attributes);
         }
-        if !facts.is_directory() {
-            facts.data_size = file.parts(attribute_type::DATA, "").first().map(|data| data.size());
-        }
+        self.record_flags(&file, &facts);
+        facts.packed_ea_size = self.extended_attributes(&file);
         self.indexes_of(&file, &facts);
         self.reparse_point(&file, &mut facts);
-        if let Some(id) = file.value(attribute_type::OBJECT_ID).and_then(|value| value.first_chunk::<16>()) {
-            // The volume's own id is not indexed by all that make volumes.
-            if number != record::VOLUME && self.object_ids.insert(*id, number).is_some() {
-                self.bad("ntfs-object-id", &text, file.base.at, "has the object id of another file");
-            }
+        if let Some(value) = file.value(attribute_type::OBJECT_ID) {
+            self.object_id(number, value, file.base.at);
         }
         self.files.insert(number, facts);
     }
@@ -159,12 +187,17 @@ impl Check<'_> {
                     }
                     if facts.names == 0 {
                         facts.parent = parent;
-                        facts.named_size = fixed.data_size.get();
+                        facts.named = Named {
+                            data_size: fixed.data_size.get(),
+                            allocated_size: fixed.allocated_size.get(),
+                            attributes: fixed.attributes.get(),
+                            times: [0, 1, 2].map(|index| fixed.times[index].get()),
+                        };
                     }
                     facts.names = facts.names.saturating_add(1);
                 }
             }
-            self.names.add(parent.record(), file.reference(), fixed.namespace, name);
+            self.names.add(parent, file.reference(), fixed.namespace, name);
         }
         let stored = file.base.header.link_count.get();
         if stored != links {
@@ -256,9 +289,13 @@ impl Check<'_> {
     /// In a compressed attribute each unit is a hole, whole, or clusters before a hole.
     fn compression_units(&mut self, first: &Attribute, parts: &[&Attribute]) {
         let shift = first.outside().map_or(0, |outside| outside.compression_unit);
-        if !(1..=16).contains(&shift) {
-            let message = format!("is compressed in units of 2^{shift} clusters");
+        if shift != COMPRESSION_UNIT_SHIFT {
+            let message = format!("is compressed in units of 2^{shift} clusters, not 2^{COMPRESSION_UNIT_SHIFT}");
             return self.bad("ntfs-compression", &first.text(), first.at, message);
+        }
+        if self.geometry.cluster_size > MAX_COMPRESSED_CLUSTER {
+            let message = format!("is compressed; clusters of {} bytes never are", self.geometry.cluster_size);
+            self.bad("ntfs-compression", &first.text(), first.at, message);
         }
         let unit = 1u64 << shift;
         let runs = parts.iter().filter_map(|part| part.outside()).flat_map(|outside| &outside.runs);
@@ -326,6 +363,7 @@ impl Check<'_> {
             return self.bad("ntfs-reparse", &text, file.base.at, format!("has {} bytes of reparse data", value.len()));
         };
         facts.reparse_tag = u32::from_le_bytes(*tag);
+        facts.reparse_resident = file.value(attribute_type::REPARSE_POINT).is_some();
         // Tags that are not Microsoft's have a GUID in front of the data.
         let header = if facts.reparse_tag & 0x8000_0000 != 0 { 8 } else { 24 };
         let len = usize::from(u16::from_le_bytes([value[4], value[5]]));

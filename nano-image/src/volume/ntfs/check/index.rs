@@ -42,6 +42,8 @@ pub(super) type Visitor<'v> = dyn FnMut(&mut Findings, &Entry<'_>) + 'v;
 struct Walk<'a, 'v> {
     text: String,
     is_names: bool,
+    /// Whether names may differ in case only.
+    case_sensitive: bool,
     collation: u32,
     upcase: &'v [u16],
     blocks: Option<Stream<'a>>,
@@ -97,6 +99,7 @@ impl<'a> Check<'a> {
         }
         let mut walk = Walk {
             is_names,
+            case_sensitive: is_case_sensitive(file),
             collation,
             upcase: &self.upcase,
             blocks: self.file_stream(file, attribute_type::INDEX_ALLOCATION, &shown).filter(|_| sane),
@@ -139,6 +142,13 @@ impl Walk<'_, '_> {
         };
         let (first, total) = (header.entries_offset.get() as usize, header.total_size.get() as usize);
         let allocated = header.allocated_size.get() as usize;
+        if header.flags > 1 {
+            self.bad("ntfs-index", &node.text, node.at, format!("has the flags {:#04x}", header.flags));
+        }
+        if allocated < node.bytes.len() {
+            let message = format!("says that it has room for {allocated} bytes; it has {}", node.bytes.len());
+            self.bad("ntfs-index", &node.text, node.at, message);
+        }
         if total > allocated || allocated > node.bytes.len() || first < size_of::<IndexHeader>() || first % 8 != 0 {
             let message = format!("has entries from {first:#x} to {total:#x} of {allocated:#x} bytes");
             return self.broken(&node.text, node.at, message);
@@ -158,6 +168,9 @@ impl Walk<'_, '_> {
             };
             place += bytes.len();
             let flags = header.flags.get();
+            if flags & !(entry_flag::HAS_SUBNODE | entry_flag::LAST) != 0 {
+                self.bad("ntfs-index", &node.text, at, format!("has an entry with the flags {flags:#06x}"));
+            }
             let mut body = &bytes[size_of::<IndexEntryHeader>()..];
             if (flags & entry_flag::HAS_SUBNODE != 0) != has_children {
                 return self.broken(&node.text, at, "has an entry with a sub-node in a leaf, or one without elsewhere");
@@ -203,7 +216,25 @@ impl Walk<'_, '_> {
             let message = format!("is not in order: {} comes behind {}", shown(key), shown(last));
             self.bad("ntfs-index-order", &node.text, at, message);
         }
+        if let Some((last, shown)) = self.last_key.as_deref().and_then(|last| self.differ_in_case(last, key)) {
+            let message = format!("`{last}` and `{shown}` differ in case only: Windows opens but one of them");
+            self.bad("ntfs-case", &node.text, at, message);
+        }
         self.last_key = Some(key.to_vec());
+    }
+
+    /// Two names of a directory that are the same to Windows.
+    fn differ_in_case(&self, a: &[u8], b: &[u8]) -> Option<(Utf16Name, Utf16Name)> {
+        if !self.is_names || self.case_sensitive {
+            return None;
+        }
+        let (a, b) = (super::names::parse(a)?.1, super::names::parse(b)?.1);
+        let fold = |name: &[u8]| {
+            let units = name.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            units.map(|unit| self.upcase[usize::from(unit)]).collect::<Vec<u16>>()
+        };
+        let same = a.len() == b.len() && a != b && fold(a) == fold(b);
+        same.then(|| (super::mft::name_of(a), super::mft::name_of(b)))
     }
 
     /// Walks the block with number `vcn`, which `by` names.
@@ -265,6 +296,15 @@ impl Walk<'_, '_> {
             self.bad("ntfs-index-bitmap", &format!("{}, $BITMAP", self.text), None, message);
         }
     }
+}
+
+/// Whether names in the directory `file` may differ in case only (Windows 10 1803 and later): a bit where
+/// `$STANDARD_INFORMATION` has had the version of the file.
+fn is_case_sensitive(file: &File) -> bool {
+    const VERSION: usize = 0x28;
+    file.value(attribute_type::STANDARD_INFORMATION)
+        .and_then(|value| value.get(VERSION))
+        .is_some_and(|bits| bits & 1 == 1)
 }
 
 /// The data of a view's entry, whose place is where a directory has the reference.

@@ -10,6 +10,9 @@ use crate::report::{Finding, Findings};
 use crate::types::Utf16Name;
 use crate::volume::ntfs::format::*;
 
+/// The only compression that an attribute's flags name.
+const LZNT1: u16 = 1;
+
 /// A record that is in use.
 pub(super) struct Record {
     pub number: u64,
@@ -156,6 +159,10 @@ impl Attribute {
             bad(kind, format!("has a name outside of it, at byte {name_at:#x}"));
             return None;
         };
+        let named = if header.name_length == 0 { 0 } else { name_at + 2 * usize::from(header.name_length) };
+        if let Some(fault) = flags_fault(kind, header.flags.get()) {
+            bad(kind, fault);
+        }
         let form = match header.non_resident {
             0 => {
                 let resident = ResidentHeader::read_from_prefix(&bytes[size_of::<AttributeHeader>()..]).ok()?.0;
@@ -164,9 +171,15 @@ impl Attribute {
                     bad(kind, format!("has a value of {size} bytes at {start:#x}, outside of its {len} bytes"));
                     return None;
                 };
+                if start % 8 != 0 || start < named.max(24) || align8(start + size) != len {
+                    bad(kind, format!("has its value of {size} bytes at {start:#x} of its {len} bytes"));
+                }
+                if resident.indexed > 1 || resident.indexed == 1 && kind != attribute_type::FILE_NAME {
+                    bad(kind, format!("is marked as indexed ({}); only $FILE_NAME is", resident.indexed));
+                }
                 Form::Resident { value: value.to_vec(), indexed: resident.indexed != 0 }
             }
-            1 => match Outside::parse(bytes, header.flags.get(), geometry) {
+            1 => match Outside::parse(bytes, header.flags.get(), named, geometry) {
                 Ok(outside) => Form::Outside(outside),
                 Err(message) => {
                     bad(kind, message);
@@ -208,6 +221,16 @@ impl Attribute {
         }
     }
 
+    /// Bytes that are allocated, with and without holes.
+    pub fn allocated_sizes(&self) -> [u64; 2] {
+        match &self.form {
+            Form::Resident { value, .. } => [align8(value.len()) as u64; 2],
+            Form::Outside(outside) => {
+                [outside.allocated_size, outside.total_allocated.unwrap_or(outside.allocated_size)]
+            }
+        }
+    }
+
     pub fn is(&self, kind: u32, name: &str) -> bool {
         self.kind == kind && self.name.units().iter().copied().eq(name.encode_utf16())
     }
@@ -221,12 +244,16 @@ impl Attribute {
 }
 
 impl Outside {
-    fn parse(bytes: &[u8], flags: u16, geometry: &Geometry) -> Result<Self, String> {
+    /// `named` is the end of the attribute's name.
+    fn parse(bytes: &[u8], flags: u16, named: usize, geometry: &Geometry) -> Result<Self, String> {
         let header = NonResidentHeader::read_from_prefix(&bytes[size_of::<AttributeHeader>()..])
             .map_err(|_| format!("is not resident but has only {} bytes", bytes.len()))?
             .0;
         let pairs_at = usize::from(header.mapping_pairs_offset.get());
         let pairs = bytes.get(pairs_at..).ok_or_else(|| format!("has its mapping pairs at {pairs_at:#x}, outside"))?;
+        if pairs_at < named.max(0x40) {
+            return Err(format!("has its mapping pairs at {pairs_at:#x}, in its header"));
+        }
         let lowest_vcn = header.lowest_vcn.get();
         let runs = runs(pairs, lowest_vcn, geometry)?;
         let end_vcn = runs.last().map_or(lowest_vcn, |run| run.vcn + run.len);
@@ -235,6 +262,9 @@ impl Outside {
             return Err(format!("says that its last VCN is {found}; its mapping pairs end with {expected}"));
         }
         let special = flags & (attribute_flag::COMPRESSION_MASK | attribute_flag::SPARSE) != 0;
+        if !special && header.compression_unit != 0 {
+            return Err(format!("has a compression unit of 2^{} clusters, but no holes", header.compression_unit));
+        }
         let total = (special && lowest_vcn == 0 && pairs_at >= 0x48).then(|| bytes.get(0x40..0x48)).flatten();
         Ok(Self {
             lowest_vcn,
@@ -252,6 +282,15 @@ impl Outside {
     pub fn real_clusters(&self) -> u64 {
         self.runs.iter().filter(|run| run.lcn.is_some()).map(|run| run.len).sum()
     }
+}
+
+/// Why an attribute of this type cannot have these flags.
+fn flags_fault(kind: u32, flags: u16) -> Option<String> {
+    use attribute_type::*;
+    let known = LZNT1 | attribute_flag::ENCRYPTED | attribute_flag::SPARSE;
+    let plain = [STANDARD_INFORMATION, ATTRIBUTE_LIST, FILE_NAME, OBJECT_ID, VOLUME_NAME, VOLUME_INFORMATION];
+    let bad = flags & !known != 0 || flags != 0 && plain.contains(&kind);
+    bad.then(|| format!("has the flags {flags:#06x}"))
 }
 
 /// Decodes mapping pairs; places outside of the volume are left to who claims the clusters.

@@ -27,7 +27,7 @@ struct Name {
 
 impl Names {
     /// A name of `file` in the directory `parent`.
-    pub fn add(&mut self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) {
+    pub fn add(&mut self, parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) {
         // There are at most 2³² records.
         let number = file.record() as u32;
         self.list.push(Name { hash: hash(parent, file, namespace, name), file: number, found: false });
@@ -39,7 +39,7 @@ impl Names {
     }
 
     /// Notes that a directory has the name; whether the file has it, too.
-    pub fn find(&mut self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> bool {
+    pub fn find(&mut self, parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) -> bool {
         let wanted = hash(parent, file, namespace, name);
         let first = self.list.partition_point(|name| name.hash < wanted);
         let same = self.list[first..].iter_mut().take_while(|name| name.hash == wanted);
@@ -55,16 +55,16 @@ impl Names {
         files
     }
 
-    fn is_missing(&self, parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> bool {
+    fn is_missing(&self, parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) -> bool {
         let wanted = hash(parent, file, namespace, name);
         let first = self.list.partition_point(|name| name.hash < wanted);
         self.list[first..].iter().take_while(|name| name.hash == wanted).any(|name| !name.found)
     }
 }
 
-fn hash(parent: u64, file: FileReference, namespace: u8, name: &[u8]) -> u64 {
+fn hash(parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (parent, file.0, namespace, name).hash(&mut hasher);
+    (parent.0, file.0, namespace, name).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -139,21 +139,47 @@ impl Check<'_> {
             for attribute in file.attributes().filter(|attribute| attribute.kind == attribute_type::FILE_NAME) {
                 let Some((fixed, name)) = attribute.value().and_then(parse) else { continue };
                 let parent = FileReference(fixed.parent.get());
-                // A directory that is not readable has been told of, and one that does not exist, too.
-                let readable = self.files.get(&parent.record()).is_some_and(|facts| {
-                    facts.sequence == parent.sequence() && facts.is_directory() && !facts.index_broken
-                });
-                if readable && self.names.is_missing(parent.record(), reference, fixed.namespace, name) {
-                    let message = format!(
-                        "its name `{}` (namespace {}) is not in the index of directory {}",
-                        name_of(name),
-                        fixed.namespace,
-                        parent.record()
-                    );
-                    self.bad("ntfs-index-missing", &record_text(number), attribute.at, message);
+                if !self.names.is_missing(parent, reference, fixed.namespace, name) {
+                    continue;
                 }
+                let shown = name_of(name);
+                let (code, message) = match self.files.get(&parent.record()) {
+                    None if self.broken.contains(&parent.record()) => continue,
+                    None => ("ntfs-parent", format!("its directory, record {}, is no file", parent.record())),
+                    Some(facts) if facts.sequence != parent.sequence() => {
+                        let (number, named) = (parent.record(), parent.sequence());
+                        let message =
+                            format!("`{shown}` names record {number} of sequence {named}; it has {}", facts.sequence);
+                        ("ntfs-parent", message)
+                    }
+                    Some(facts) if !facts.is_directory() => {
+                        ("ntfs-parent", format!("`{shown}` is in record {}, which is no directory", parent.record()))
+                    }
+                    // What keeps its entries from being read has been told of.
+                    Some(facts) if facts.index_broken => continue,
+                    Some(_) => {
+                        let (space, number) = (fixed.namespace, parent.record());
+                        let message =
+                            format!("its name `{shown}` (namespace {space}) is not in the index of directory {number}");
+                        ("ntfs-index-missing", message)
+                    }
+                };
+                self.bad(code, &record_text(number), attribute.at, message);
             }
         }
+    }
+
+    /// Whether the file is in a directory of `$Extend`, or below one.
+    pub fn is_below_extend(&self, number: u64) -> bool {
+        let mut at = number;
+        for _ in 0..MAX_DEPTH {
+            match self.files.get(&at) {
+                Some(facts) if facts.parent.record() == record::EXTEND => return true,
+                Some(facts) if facts.names > 0 && at != record::ROOT => at = facts.parent.record(),
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Path of a file, as far as it leads; `None`: nothing is known.

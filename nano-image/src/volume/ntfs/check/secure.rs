@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use zerocopy::FromBytes;
 
 use super::Check;
+use super::file::Facts;
 use super::index::Entry;
 use super::mft::record_text;
 use crate::report::{Finding, Findings};
@@ -103,6 +104,18 @@ impl Check<'_> {
 
     /// Security ids of files are those of descriptors.
     pub fn security_ids(&mut self, descriptors: &Option<Descriptors>) {
+        // What NTFS makes for itself in `$Extend` may have none.
+        let without = |(number, facts): &(&u64, &Facts)| {
+            **number >= record::QUOTA
+                && facts.security_id == 0
+                && !facts.has_descriptor
+                && !self.is_below_extend(**number)
+        };
+        let without: Vec<u64> = self.files.iter().filter(without).map(|(number, _)| *number).collect();
+        for number in without {
+            let message = "has neither a security id nor a $SECURITY_DESCRIPTOR";
+            self.bad("ntfs-security", &record_text(number), self.record_place(number), message);
+        }
         let Some(descriptors) = descriptors else { return };
         let unknown = |id: u32| id != 0 && !descriptors.contains_key(&id);
         let wrong: Vec<(u64, u32)> = self

@@ -117,6 +117,7 @@ impl<'a> Check<'a> {
         let Some(value) = value.and_then(|value| VolumeInformation::read_from_bytes(&value).ok()) else {
             return self.bad("ntfs-volume", NAME, None, "has no $VOLUME_INFORMATION of 12 bytes");
         };
+        self.label();
         let version = (value.major_version, value.minor_version);
         if ![(1, 2), (3, 0), (3, 1)].contains(&version) {
             self.bad("ntfs-volume", NAME, None, format!("is of version {}.{}", version.0, version.1));
@@ -124,6 +125,16 @@ impl<'a> Check<'a> {
         if value.flags.get() & volume_flag::DIRTY != 0 {
             let message = format!("is marked as dirty (flags {:#x}): Windows checks it at the next start", value.flags);
             self.bad("ntfs-volume-dirty", NAME, None, message);
+        }
+    }
+
+    /// The label has at most 32 characters.
+    fn label(&mut self) {
+        const MAX: u64 = 32;
+        let label = self.stream(record::VOLUME, attribute_type::VOLUME_NAME, "").map(|label| (label.size(), label));
+        if let Some((len, label)) = label.filter(|(len, _)| !len.is_multiple_of(2) || *len > 2 * MAX) {
+            let message = format!("has a label of {len} bytes; {MAX} characters of 2 bytes are the most");
+            self.bad("ntfs-volume", "$Volume", label.place(0), message);
         }
     }
 

@@ -64,6 +64,21 @@ impl Check<'_> {
         }
     }
 
+    /// Notes the value of an `$OBJECT_ID`: the id, and perhaps where the file comes from.
+    pub fn object_id(&mut self, number: u64, value: &[u8], at: u64) {
+        let text = record_text(number);
+        let Some((id, births)) = value.split_first_chunk::<16>().filter(|(_, births)| [0, 48].contains(&births.len()))
+        else {
+            let message = format!("has an $OBJECT_ID of {} bytes, not 16 or 64", value.len());
+            return self.bad("ntfs-object-id", &text, at, message);
+        };
+        // The volume's own id is not indexed by all that make volumes.
+        let known = (number, births.try_into().ok());
+        if number != record::VOLUME && self.object_ids.insert(*id, known).is_some() {
+            self.bad("ntfs-object-id", &text, at, "has the object id of another file");
+        }
+    }
+
     /// `$O` has every object id, with the file and the id's origin.
     pub fn object_id_index(&mut self, job: &IndexJob) {
         let Some(file) = self.load_file(job.file) else { return };
@@ -75,23 +90,29 @@ impl Check<'_> {
             let mut bad = |message: String| {
                 findings.add(Finding::new("ntfs-object-id", text.clone(), message).at(entry.at));
             };
-            let (Ok(id), Some(reference)) = (<[u8; 16]>::try_from(entry.key), entry.data.first_chunk::<8>()) else {
+            let (id, data) = (<[u8; 16]>::try_from(entry.key), <[u8; 56]>::try_from(entry.data));
+            let (Ok(id), Ok(data)) = (id, data) else {
                 return bad(format!("has {} bytes of key, {} of data", entry.key.len(), entry.data.len()));
             };
+            let (reference, births) = data.split_first_chunk().expect("there are 56 bytes");
             let reference = FileReference(u64::from_le_bytes(*reference));
             let number = reference.record();
             if number == record::VOLUME {
                 return;
             }
             let known = files.get(&number).is_some_and(|facts| facts.sequence == reference.sequence());
-            if !known || ids.get(&id) != Some(&number) {
-                bad(format!("has an id for record {number}, which the record does not have"));
+            match ids.get(&id).filter(|(owner, _)| known && *owner == number) {
+                None => bad(format!("has an id for record {number}, which the record does not have")),
+                Some((_, Some(own))) if own[..] != *births => {
+                    bad(format!("has another origin for the id of record {number} than the record"));
+                }
+                Some(_) => {}
             }
             seen.insert(id);
         };
         let whole = self.walk(&file, &job.name, &mut visit);
         self.files = files;
-        for &number in ids.iter().filter(|(id, _)| whole && !seen.contains(*id)).map(|(_, number)| number) {
+        for &number in ids.iter().filter(|(id, _)| whole && !seen.contains(*id)).map(|(_, (number, _))| number) {
             let message = "has an object id that $Extend\\$ObjId:$O does not have";
             self.bad("ntfs-object-id", &record_text(number), self.record_place(number), message);
         }

@@ -6,6 +6,7 @@ use zerocopy::FromBytes;
 
 use super::mft::{Attribute, AttributeValue, name_of};
 use super::{NtfsCompressedStream, NtfsFile, NtfsReader, NtfsStream, read_into, read_record};
+use crate::content::Extent;
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, FileTime, Lcn, Utf16Name, Vcn};
 use crate::volume::ntfs::format::*;
@@ -251,6 +252,21 @@ impl<'f> NtfsAttribute<'f> {
             AttributeValue::NonResident { runs, .. } => Some(runs.list()),
         };
         runs.into_iter().flatten()
+    }
+
+    /// The bytes of the attribute that are stored, ascending: all if they lie in the record, else those of clusters, up
+    /// to the end of what was ever written. The others are zeros.
+    pub fn stored_parts(&self, cluster_size: ByteSize) -> Vec<Extent> {
+        let AttributeValue::NonResident { initialized_size, data_size, .. } = &self.0.value else {
+            return vec![Extent { start: 0, len: self.size() }];
+        };
+        let (end, cluster) = (*initialized_size.min(data_size), cluster_size.bytes());
+        let stored = self.runs().filter(|run| run.lcn.is_some()).map(|run| {
+            let start = run.vcn.0.saturating_mul(cluster);
+            let len = run.clusters.saturating_mul(cluster).min(end.saturating_sub(start));
+            Extent { start, len }
+        });
+        stored.filter(|part| part.len > 0).collect()
     }
 
     /// First cluster on the volume.
