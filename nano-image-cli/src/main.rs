@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) if arguments.launch => done(launch::run(&arguments.image, arguments.json)),
         Command::Inspect(arguments) => done(inspect::run(arguments)),
         Command::Cat(arguments) => done(read::cat(arguments)),
-        Command::Extract(arguments) => done(read::extract(arguments)),
+        Command::Extract(arguments) => read::extract(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Size(arguments) => done(size::run(arguments)),
         Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),

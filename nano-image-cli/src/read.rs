@@ -1,6 +1,7 @@
 //! `nano-image cat` and `nano-image extract`.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use nano_image::inspect::{self, ExtractOptions, FileId, Files, Image};
 use nano_image::{Error, ErrorKind, Result, types};
@@ -43,8 +44,8 @@ pub fn cat(arguments: &Cat) -> Result<()> {
     if closed { Ok(()) } else { copied.map_err(|error| error.with_path(&arguments.path)) }
 }
 
-/// Copies files of an image into a folder.
-pub fn extract(arguments: &Extract) -> Result<()> {
+/// Copies files of an image into a folder. Links, which are not copied, are no error; the exit status tells of them.
+pub fn extract(arguments: &Extract) -> Result<ExitCode> {
     let image = Image::open(&arguments.image)?;
     let files = open(&image, arguments.partition)?;
     for path in &arguments.paths {
@@ -64,7 +65,8 @@ pub fn extract(arguments: &Extract) -> Result<()> {
         message(&format!("{folder}: {} files and {} folders, {bytes} written\n", done.files, done.directories));
     }
     match done.failures.len() {
-        0 => Ok(()),
+        0 if done.skipped.is_empty() => Ok(ExitCode::SUCCESS),
+        0 => Ok(ExitCode::from(1)),
         count => Err(Error::unsupported(format!("{count} of the files could not be copied; all others were"))),
     }
 }

@@ -159,7 +159,11 @@ Examples:
   nano-image extract nano.vhdx Windows/System32/config Windows/inf -C out
   nano-image extract nano.vhdx -p 1 -C esp
 
-Nothing that exists is replaced. Links and junctions are not copied but told.";
+Nothing that exists is replaced. Links and junctions are not copied but told, as are names that Windows reads otherwise:
+with < > : \" / \\ | ? *, with a dot or space at the end, of devices (NUL, COM1), or the same but for case.
+
+Exit status:
+  0 all was copied   1 all but links   3 no such file   4 something could not be copied   6 input/output error";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:

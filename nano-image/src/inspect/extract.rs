@@ -1,14 +1,17 @@
 //! Copies files of an image into a folder of the host.
 
+mod names;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::read::files::{FileId, Files, Stream, copy};
-use super::read::wof;
+use self::names::{host_name, stream_name};
+use super::read::files::{FileId, Files, Stream, read_error};
+use super::read::{elsewhere, wof};
+use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::types::{ByteSize, FileTime, Utf16Name};
@@ -31,10 +34,24 @@ pub struct Extracted {
     pub directories: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Links, junctions and other reparse points, which are not copied; a sentence each.
+    /// Links and junctions, which are not copied; a sentence each.
     pub skipped: Vec<String>,
     /// What could not be copied, and why; a sentence each. Everything else was.
     pub failures: Vec<String>,
+}
+
+/// Bytes read at a time.
+const PIECE: u64 = 1 << 20;
+/// Bytes that become a hole if all are zero.
+const BLOCK: usize = 64 << 10;
+
+/// What is looked up once for all names of a file.
+#[derive(Clone, Copy)]
+struct Facts {
+    /// Where its contents lie.
+    address: u64,
+    /// Tag of a reparse point that stands for another file.
+    link: Option<u32>,
 }
 
 /// A file that is to be copied.
@@ -47,12 +64,14 @@ struct Job {
 }
 
 /// Copies `paths` with everything below them into the folder `into`, where they keep their paths; no path is
-/// everything. Contents come decompressed, hard links stay hard links. Nothing that exists is replaced, no file is
+/// everything. Contents come decompressed, holes stay holes, hard links stay hard links. Nothing that exists is replaced, no file is
 /// written outside of `into`, and a file is there whole or not at all. Files are copied in the order in which they lie
 /// on the volume.
 ///
-/// Reparse points (links, junctions) are not copied but [told](Extracted::skipped), as are [files that cannot be
-/// read](Extracted::failures).
+/// Names are those of the volume, also where `paths` write them otherwise. Links and junctions are not copied but
+/// [told](Extracted::skipped), as are [files that cannot be read](Extracted::failures), or have a name that Windows
+/// would read as another: the same ones on every host. Folders and files with tags that stand for nothing else are
+/// copied, as far as their contents are on the volume.
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) if a path is not there, before anything is written; [`Io`](ErrorKind::Io) if the
@@ -72,13 +91,20 @@ pub fn extract(
                 .with_path(path)
                 .with_hint("print it with cat"));
         }
-        found.push((parts(path), file));
+        found.push((files.own_names(path)?, file));
     }
     if paths.is_empty() {
         found.push((Vec::new(), files.root()?));
     }
     fs::create_dir_all(into).map_err(|error| Error::io("make", into, error))?;
-    let mut extractor = Extractor { files, options, done: Extracted::default(), jobs: Vec::new() };
+    let mut extractor = Extractor {
+        files,
+        options,
+        done: Extracted::default(),
+        jobs: Vec::new(),
+        known: BTreeMap::new(),
+        last: BTreeMap::new(),
+    };
     for (names, file) in found {
         extractor.collect(&names, file, into)?;
     }
@@ -91,6 +117,10 @@ struct Extractor<'f, 'a> {
     options: ExtractOptions,
     done: Extracted,
     jobs: Vec<Job>,
+    /// By the number of the file.
+    known: BTreeMap<u64, Facts>,
+    /// The last name of each folder: those that differ in case only follow each other.
+    last: BTreeMap<PathBuf, Utf16Name>,
 }
 
 impl Extractor<'_, '_> {
@@ -98,12 +128,16 @@ impl Extractor<'_, '_> {
     fn collect(&mut self, names: &[Utf16Name], file: FileId, into: &Path) -> Result<()> {
         let mut target = into.to_owned();
         let path: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let path = path.join("\\");
+        // A link that is a file is told where its job is made.
+        if file.is_directory() && self.is_link(&path, file)? {
+            return Ok(());
+        }
         let parents = if file.is_directory() { names } else { &names[..names.len().saturating_sub(1)] };
         for name in parents {
             target.push(host_name(name)?);
             make_directory(&target)?;
         }
-        let path = path.join("\\");
         if !file.is_directory() {
             let name = names.last().expect("the root is a directory");
             return self.push(path, name, file, &target);
@@ -119,12 +153,12 @@ impl Extractor<'_, '_> {
                 self.push(path.to_owned(), name, file, &folder)?;
                 return Ok(false);
             }
-            let made = self.is_plain(path, file).and_then(|plain| match plain {
-                true => {
-                    let target = folder.join(host_name(name)?);
+            let made = self.is_link(path, file).and_then(|link| match link {
+                false => {
+                    let target = self.target(&folder, name)?;
                     make_directory(&target).map(|()| Some(target))
                 }
-                false => Ok(None),
+                true => Ok(None),
             });
             match made {
                 Ok(Some(target)) => {
@@ -144,34 +178,55 @@ impl Extractor<'_, '_> {
 
     /// Adds a file to the jobs.
     fn push(&mut self, path: String, name: &Utf16Name, file: FileId, folder: &Path) -> Result<()> {
-        match self.is_plain(&path, file).and_then(|plain| Ok((plain, host_name(name)?))) {
-            Ok((true, name)) => {
-                let address = self.files.address(file);
-                self.jobs.push(Job { address, file, path, target: folder.join(name) });
+        let target = self.is_link(&path, file).and_then(|link| match link {
+            false => self.target(folder, name).map(Some),
+            true => Ok(None),
+        });
+        match target {
+            Ok(Some(target)) => {
+                let address = self.facts(file)?.address;
+                self.jobs.push(Job { address, file, path, target });
             }
-            Ok((false, _)) => {}
+            Ok(None) => {}
             Err(error) => self.failed(&path, &error),
         }
         Ok(())
     }
 
-    /// Whether it is no reparse point, or one that only compresses; others are told.
-    fn is_plain(&mut self, path: &str, file: FileId) -> Result<bool> {
-        let tag = self.files.ntfs_file(file)?.and_then(|file| file.reparse_tag());
-        match tag.filter(|&tag| tag != wof::TAG) {
-            Some(tag) => {
-                self.done.skipped.push(format!("{path}: a reparse point (tag {tag:#010x}) is not copied"));
-                Ok(false)
-            }
-            None => Ok(true),
+    /// Where a name of `folder` is copied to: no two names that differ in case only are.
+    fn target(&mut self, folder: &Path, name: &Utf16Name) -> Result<PathBuf> {
+        let target = folder.join(host_name(name)?);
+        let last = self.last.insert(folder.to_owned(), name.clone());
+        if last.is_some_and(|last| last != *name && last.eq_ignore_case(name)) {
+            let message = format!("`{name}` differs from another name of its folder in case only");
+            return Err(Error::unsupported(message).with_hint("extract it by itself, into another folder"));
         }
+        Ok(target)
+    }
+
+    /// What all names of a file share.
+    fn facts(&mut self, file: FileId) -> Result<Facts> {
+        if let Some(known) = file.number().and_then(|number| self.known.get(&number)) {
+            return Ok(*known);
+        }
+        let tag = self.files.ntfs_file(file)?.and_then(|file| file.reparse_tag());
+        // The tag 0 stands for data that are not in the record, of a kind that is not known.
+        let is_link = |tag: &u32| *tag != wof::TAG && (*tag == 0 || elsewhere::is_surrogate(*tag));
+        let facts = Facts { address: self.files.address(file), link: tag.filter(is_link) };
+        self.known.extend(file.number().map(|number| (number, facts)));
+        Ok(facts)
+    }
+
+    /// Whether it is a reparse point that stands for another file or folder, which is told.
+    fn is_link(&mut self, path: &str, file: FileId) -> Result<bool> {
+        let link = self.facts(file)?.link;
+        self.done.skipped.extend(link.map(|tag| format!("{path}: a link (reparse tag {tag:#010x}) is not copied")));
+        Ok(link.is_some())
     }
 
     fn streams_of_directory(&mut self, path: &str, file: FileId, target: &Path) {
-        if self.options.streams
-            && let Err(error) = self.named_streams(file, target)
-        {
-            self.failed(path, &error);
+        if self.options.streams {
+            self.named_streams(path, file, target);
         }
     }
 
@@ -204,25 +259,42 @@ impl Extractor<'_, '_> {
     fn file(&mut self, job: &Job, observer: &dyn Observer) -> Result<()> {
         let modified = self.files.ntfs_file(job.file)?.and_then(|file| file.times()).map(|times| times[1]);
         let stream = self.files.open_stream(job.file, "")?;
-        self.write(stream, &job.target, modified, observer)?;
-        if self.options.streams { self.named_streams(job.file, &job.target) } else { Ok(()) }
-    }
-
-    fn named_streams(&mut self, file: FileId, target: &Path) -> Result<()> {
-        for (name, _) in self.files.named_streams(file)? {
-            let mut path = target.as_os_str().to_owned();
-            path.push(":");
-            path.push(host_name(&name)?);
-            let stream = self.files.open_stream(file, &name.to_string())?;
-            self.write(stream, Path::new(&path), None, &())?;
+        let parts = self.files.stored_parts(job.file, "")?;
+        self.write(stream, parts, &job.target, modified, observer)?;
+        if self.options.streams {
+            self.named_streams(&job.path, job.file, &job.target);
         }
         Ok(())
     }
 
-    /// Writes `stream` beside `target` and renames it.
+    /// Copies the named streams of a file; one that cannot be is told, and the others are.
+    fn named_streams(&mut self, path: &str, file: FileId, target: &Path) {
+        let streams = match self.files.named_streams(file) {
+            Ok(streams) => streams,
+            Err(error) => return self.failed(path, &error),
+        };
+        for (name, _) in streams {
+            if let Err(error) = self.named_stream(&name, file, target) {
+                self.failed(&format!("{path}:{name}"), &error);
+            }
+        }
+    }
+
+    fn named_stream(&mut self, name: &Utf16Name, file: FileId, target: &Path) -> Result<()> {
+        let mut path = target.as_os_str().to_owned();
+        path.push(":");
+        path.push(stream_name(name)?);
+        let text = name.to_string();
+        let stream = self.files.open_stream(file, &text)?;
+        let parts = self.files.stored_parts(file, &text)?;
+        self.write(stream, parts, Path::new(&path), None, &())
+    }
+
+    /// Writes `stream` beside `target` and renames it. `parts` are those that are stored, if that is known.
     fn write(
         &mut self,
         stream: Option<Stream<'_>>,
+        parts: Option<Vec<Extent>>,
         target: &Path,
         modified: Option<FileTime>,
         observer: &dyn Observer,
@@ -236,13 +308,12 @@ impl Extractor<'_, '_> {
         let mut output = File::create_new(&partial.0).map_err(failed)?;
         let mut bytes = 0;
         if let Some(stream) = stream {
-            copy(&*stream, &mut |piece| {
-                if observer.cancelled() {
-                    return Err(Error::cancelled());
-                }
-                bytes += piece.len() as u64;
-                output.write_all(piece).map_err(failed)
-            })?;
+            let len = stream.len().map_err(|error| read_error(error, "cannot read the file"))?;
+            // What is not written reads as zeros, and takes no room where the host can.
+            output.set_len(len).map_err(failed)?;
+            for part in parts.unwrap_or_else(|| vec![Extent { start: 0, len }]) {
+                bytes += copy_part(&*stream, part, &mut output, target, observer)?;
+            }
         }
         if let Some(time) = modified.and_then(system_time) {
             // A host that cannot keep the time still has the file.
@@ -260,6 +331,33 @@ impl Extractor<'_, '_> {
         let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         self.done.failures.push(format!("{path}: {error}{source}"));
     }
+}
+
+/// Copies a part of `stream` to the same place of `output`, but for blocks of zeros; how many bytes that were.
+fn copy_part(
+    stream: &dyn ReadAt,
+    part: Extent,
+    output: &mut File,
+    target: &Path,
+    observer: &dyn Observer,
+) -> Result<u64> {
+    let (mut at, end, mut piece, mut written) = (part.start, part.start.saturating_add(part.len), Vec::new(), 0);
+    while at < end {
+        if observer.cancelled() {
+            return Err(Error::cancelled());
+        }
+        piece.resize((end - at).min(PIECE) as usize, 0);
+        stream.read_exact_at(&mut piece, at).map_err(|error| read_error(error, "cannot read the file"))?;
+        for block in piece.chunks(BLOCK) {
+            if block.iter().any(|&byte| byte != 0) {
+                let put = output.seek(SeekFrom::Start(at)).and_then(|_| output.write_all(block));
+                put.map_err(|error| Error::io("write", target, error))?;
+                written += block.len() as u64;
+            }
+            at += block.len() as u64;
+        }
+    }
+    Ok(written)
 }
 
 /// A file that is removed unless it was renamed.
@@ -282,51 +380,6 @@ fn make_directory(path: &Path) -> Result<()> {
         Ok(_) => Err(Error::new(ErrorKind::Io, "something that is no directory is in the way").with_path(path)),
         Err(_) => fs::create_dir(path).map_err(|error| Error::io("make", path, error)),
     }
-}
-
-/// The names of a path in an image.
-fn parts(path: &str) -> Vec<Utf16Name> {
-    let names = path.split(['\\', '/']).filter(|name| !name.is_empty());
-    let mut names: Vec<&str> = names.collect();
-    // A drive letter, which `resolve` takes too.
-    if names.len() > 1 && names[0].len() == 2 && names[0].ends_with(':') {
-        names.remove(0);
-    }
-    names.into_iter().map(Utf16Name::from).collect()
-}
-
-/// A name as the host has it, if it is one that stays in its folder.
-fn host_name(name: &Utf16Name) -> Result<OsString> {
-    let text = name.to_string();
-    if text.is_empty() || text == "." || text == ".." || text.contains(['/', '\\', '\0']) {
-        return Err(Error::unsupported(format!("`{text}` is no name that a file of this system can have")));
-    }
-    Ok(units_to_host(name.units(), text))
-}
-
-/// Unpaired surrogates in three bytes each, as UTF-8 would have them, so that two names stay two.
-#[cfg(unix)]
-fn units_to_host(units: &[u16], text: String) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
-    if !text.contains(char::REPLACEMENT_CHARACTER) {
-        return text.into();
-    }
-    let mut bytes = Vec::new();
-    for unit in char::decode_utf16(units.iter().copied()) {
-        match unit {
-            Ok(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            Err(error) => {
-                let unit = error.unpaired_surrogate();
-                bytes.extend([0xE0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3F) as u8, 0x80 | (unit & 0x3F) as u8]);
-            }
-        }
-    }
-    OsString::from_vec(bytes)
-}
-
-#[cfg(windows)]
-fn units_to_host(units: &[u16], _text: String) -> OsString {
-    std::os::windows::ffi::OsStringExt::from_wide(units)
 }
 
 fn system_time(time: FileTime) -> Option<SystemTime> {

@@ -2,6 +2,7 @@
 
 pub(super) mod boot;
 pub(super) mod disk_map;
+pub(super) mod elsewhere;
 pub(super) mod files;
 pub(super) mod hives;
 pub(super) mod image;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::elsewhere;
 use super::wof::{self, WofStream};
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Utf16Name};
 use crate::volume::fat::{FatEntry, FatReader};
-use crate::volume::ntfs::format::{FileReference, attribute_type, record};
+use crate::volume::ntfs::format::{FileReference, attribute_flag, attribute_type, record};
 use crate::volume::ntfs::{NtfsFile, NtfsReader};
 
 /// Bytes copied at a time.
@@ -240,11 +241,17 @@ impl<'a> Files<'a> {
     /// no such stream.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted, or if its contents are not on the volume:
+    /// deduplicated, or a placeholder of a cloud.
     pub fn open_stream(&self, file: FileId, name: &str) -> Result<Option<Stream<'a>>> {
         match (&self.kind, file.place) {
             (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
                 let file = reader.file(reference)?;
+                if name.is_empty()
+                    && let Some(error) = elsewhere::error(&file)
+                {
+                    return Err(error);
+                }
                 if name.is_empty()
                     && let Some(algorithm) = wof::algorithm(&file)?
                 {
@@ -267,6 +274,38 @@ impl<'a> Files<'a> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The parts of a stream that are stored, ascending; everything else of it is zeros. `None`: that is not known.
+    pub(crate) fn stored_parts(&self, file: FileId, name: &str) -> Result<Option<Vec<Extent>>> {
+        let (Some(record), Kind::Ntfs(reader)) = (self.ntfs_file(file)?, &self.kind) else { return Ok(None) };
+        let is_wof = name.is_empty() && record.reparse_tag() == Some(wof::TAG);
+        let data = record.attributes().find(|data| data.kind() == attribute_type::DATA && *data.name() == name.into());
+        let data = data.filter(|data| !is_wof && data.flags() & attribute_flag::COMPRESSION_MASK == 0);
+        Ok(data.map(|data| data.stored_parts(reader.cluster_size())))
+    }
+
+    /// The names that lead to `file` by `path`, as the volume writes them.
+    pub(crate) fn own_names(&self, path: &str) -> Result<Vec<Utf16Name>> {
+        let (mut names, mut directory) = (Vec::new(), self.root()?);
+        let mut asked = path.split(['\\', '/']).filter(|name| !name.is_empty()).peekable();
+        // A drive letter, which `resolve` takes too.
+        if asked.peek().is_some_and(|name| name.len() == 2 && name.ends_with(':')) {
+            asked.next();
+        }
+        let mut known = String::new();
+        for name in asked {
+            known = format!("{known}\\{name}");
+            let Some(file) = self.find(&known)? else { break };
+            let wanted = Utf16Name::from(name);
+            let mut same = self.list(directory)?.into_iter().filter(|entry| entry.file == file).peekable();
+            // A short name is in no listing: the first long one of the file stands for it.
+            let first = same.peek().map(|entry| entry.name.clone());
+            let own = same.find(|entry| entry.name.eq_ignore_case(&wanted)).map(|entry| entry.name);
+            names.push(own.or(first).unwrap_or(wanted));
+            directory = file;
+        }
+        Ok(names)
     }
 
     /// Names and lengths of a file's streams but the contents, without the one that WOF keeps contents in.

@@ -1,5 +1,6 @@
 //! Files in a list: what each is, in a line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -29,6 +30,8 @@ const LETTERS: [(u32, char); 14] = [
     (0x8000, 'V'),
     (0x80, 'N'),
 ];
+/// Names of a file that is looked up anew for each of them.
+const FEW_LINKS: u32 = 8;
 const TAG_JUNCTION: u32 = 0xA000_0003;
 const TAG_SYMLINK: u32 = 0xA000_000C;
 
@@ -120,8 +123,10 @@ pub fn list_files(
             Err(_) => continue,
         };
         let mut stopped = None;
+        // Rows of files with many names, and how many of these are still to come.
+        let mut known: BTreeMap<u64, (FileRow, u32)> = BTreeMap::new();
         let walked = files.walk(files.root()?, "", &mut |path, _, file| {
-            match row(&files, path, file) {
+            match linked_row(&files, path, file, &mut known) {
                 Ok(row) => visit(&row).map_err(|error| {
                     stopped = Some(error);
                     Error::cancelled()
@@ -142,6 +147,29 @@ pub fn list_files(
         image.files(wanted)?;
     }
     Ok(notes)
+}
+
+/// The row of a file, which is made once for all names of a file with many.
+fn linked_row(
+    files: &Files<'_>,
+    path: &str,
+    file: FileId,
+    known: &mut BTreeMap<u64, (FileRow, u32)>,
+) -> Result<FileRow> {
+    let Some(number) = file.number() else { return row(files, path, file) };
+    if let Some((row, left)) = known.get_mut(&number) {
+        let row = FileRow { path: format!("\\{path}"), ..row.clone() };
+        *left -= 1;
+        if *left == 0 {
+            known.remove(&number);
+        }
+        return Ok(row);
+    }
+    let row = row(files, path, file)?;
+    if row.links > FEW_LINKS {
+        known.insert(number, (row.clone(), row.links - 1));
+    }
+    Ok(row)
 }
 
 fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
