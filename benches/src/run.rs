@@ -114,7 +114,9 @@ impl Run {
                 let flags = flags.iter().map(|flag| flag.replace("{dir}", &dir.display().to_string()));
                 let mut arguments: Vec<OsString> = vec![program.clone().into(), "build".into(), "--wim".into()];
                 arguments.push(wim.into());
-                arguments.extend(["--image", &self.image, "--quiet", "--force", "-o"].map(OsString::from));
+                arguments.extend(
+                    ["--image", &self.image, "--allow-unbootable", "--quiet", "--force", "-o"].map(OsString::from),
+                );
                 arguments.push(output.clone().into());
                 arguments.extend(flags.map(OsString::from).chain(format_flags.iter().map(OsString::from)));
                 let name = format!("nano-image, {scenario}, {format}");

@@ -65,6 +65,7 @@ impl Scale {
                 "1".into(),
                 "--size".into(),
                 size.into(),
+                "--allow-unbootable".into(),
                 "--quiet".into(),
                 "--force".into(),
                 "-o".into(),

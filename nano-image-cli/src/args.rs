@@ -142,6 +142,10 @@ pub struct Build {
     #[command(flatten)]
     pub boot: machine::Boot,
 
+    /// Build an image although it cannot start: without boot files, hives or drivers that Windows starts with
+    #[arg(help_heading = "Boot", long)]
+    pub allow_unbootable: bool,
+
     /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader
     #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW", default_value = "partition")]
     pub bcd_device: BcdDevice,

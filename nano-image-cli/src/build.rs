@@ -84,6 +84,13 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     files.iter().flat_map(Outputs::leftovers).for_each(|text| progress.warn(&text));
     let wants_digests = report_files().next().is_some() || matches!(existing, Some(Existing::Metadata(..)));
     let plan = recipe.plan(&sources, &progress)?;
+    // What is compared was built before.
+    if existing.is_none() {
+        match plan.check_bootable() {
+            Err(error) if arguments.allow_unbootable => progress.warn(&error.to_string()),
+            checked => checked?,
+        }
+    }
     let inputs = wants_digests.then(|| Inputs::begin(arguments, &plan)).transpose()?;
     let mut layout = plan.layout(&progress)?.source_check(arguments.source_check);
     if let Some(jobs) = arguments.jobs {

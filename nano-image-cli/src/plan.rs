@@ -1,6 +1,6 @@
 //! `nano-image plan`.
 
-use nano_image::{ByteSize, Report, Result};
+use nano_image::{ByteSize, Observer, Report, Result};
 
 use crate::args::Build;
 use crate::build::{self, Prepared};
@@ -18,6 +18,9 @@ pub fn run(arguments: &Build) -> Result<()> {
     let outputs = outputs(arguments)?;
     let Prepared { recipe, sources, progress, .. } = build::prepare(arguments, &outputs)?;
     let plan = recipe.plan(&sources, &progress)?;
+    if let Err(error) = plan.check_bootable() {
+        progress.warn(&format!("{error}; build refuses that without --allow-unbootable"));
+    }
     let layout = plan.layout(&progress)?;
     let formats: Vec<_> = outputs.iter().map(|output| output.format).collect();
     let report = layout.preview(&formats)?;

@@ -1,6 +1,7 @@
 //! Windows knowledge: edits trees and hives, knows no layout.
 
 pub mod boot;
+pub mod boot_chain;
 pub mod boot_code;
 pub mod compact;
 pub mod configure;
@@ -8,3 +9,4 @@ pub mod driver;
 pub mod edit;
 pub mod media;
 pub mod package;
+pub mod program;

@@ -345,6 +345,11 @@ fn a_signal_stops_the_build_and_leaves_nothing() {
 fn one_image(path: &Path, data: Data) {
     let mut tree = Tree::new();
     tree.add(r"Windows\Boot\EFI\bootmgfw.efi", FileSpec::file(scenes::pe_stand_in()));
+    tree.add(r"Windows\System32\winload.efi", FileSpec::file("stand-in".into()));
+    tree.add(r"Windows\System32\config\SYSTEM", FileSpec::file(Data::bytes(scenes::system_hive())));
+    for driver in ["driver0", "wof"] {
+        tree.add(&format!(r"Windows\System32\drivers\{driver}.sys"), FileSpec::file("stand-in".into()));
+    }
     tree.add(r"Windows\System32\large.dll", FileSpec::file(data));
     WimBuilder::new().push(Image::new("Only", tree).edition("ServerDatacenterNano")).write_file(path).unwrap();
 }

@@ -43,6 +43,7 @@ fn the_messages_are_real() {
     fs::write(place.path("nano.toml"), "wim = \"nano.wim\"\nsiez = \"8G\"\n").unwrap();
     fs::write(place.path("there.vhdx"), "").unwrap();
     Release::Rtm.write(&place.path("media"), &scenes::pe_stand_in(), 400_000).unwrap();
+    scenes::tiny().write_file(place.path("bare.wim")).unwrap();
     fixtures::scenes::encrypted().write_file(place.path("encrypted.wim")).unwrap();
     let folder = Path::new(env!("CARGO_BIN_EXE_nano-image")).parent().unwrap();
     let search = std::env::join_paths([folder, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();

@@ -110,6 +110,15 @@ pub fn build(table: &Table, disk_size: ByteSize, sector_size: u32) -> Result<Vec
 /// # Errors
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if both are damaged or a partition is not on the disk.
 pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<Table>> {
+    Ok(read_numbered(disk, sector_size)?.map(|(table, _)| table))
+}
+
+/// The same with the numbers of the partitions' entries, from 1: those that other tools show, also where an entry
+/// between them is free.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_numbered(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<(Table, Vec<u32>)>> {
     let len = disk.len().map_err(|e| Error::corrupt("cannot read the disk's size").with_source(e))?;
     let sector = u64::from(sector_size);
     if len < 3 * sector {
@@ -175,7 +184,7 @@ fn entries(
     Ok(entries)
 }
 
-fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<Table> {
+fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<(Table, Vec<u32>)> {
     let (block, sector) = (block_size(sector_size)?, u64::from(sector_size));
     // The crate looks for the header in the second sector.
     let mut sectors = vec![0; 2 * sector_size as usize];
@@ -197,6 +206,7 @@ fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<
     header.part_start = 0;
     let entries = gpt::partition::file_read_partitions(&mut Cursor::new(array), &header, block)
         .map_err(|e| Error::corrupt("bad partition table").at(array_at).with_source(e))?;
+    let numbers = entries.keys().copied().collect();
     let partitions = entries.into_iter().map(|(number, entry)| {
         let bytes = |sectors: u64| sectors.checked_mul(sector).filter(|&bytes| bytes <= len);
         let (start, end) = (bytes(entry.first_lba), entry.last_lba.checked_add(1).and_then(bytes));
@@ -213,7 +223,7 @@ fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<
         })
     });
     let disk_guid = Guid::from_bytes(header.disk_guid.to_bytes_le());
-    Ok(Table { disk_guid, partitions: partitions.collect::<Result<_>>()? })
+    Ok((Table { disk_guid, partitions: partitions.collect::<Result<_>>()? }, numbers))
 }
 
 fn block_size(sector_size: u32) -> Result<LogicalBlockSize> {

@@ -72,23 +72,30 @@ pub fn build(mbr: &Mbr) -> Result<[u8; 512]> {
 
 /// Reads the record of a disk; `None` if the disk has none.
 pub fn read(disk: &dyn ReadAt) -> Result<Option<Mbr>> {
+    Ok(read_numbered(disk)?.map(|(mbr, _)| mbr))
+}
+
+/// The same with the numbers of the partitions' entries, from 1, also where an entry between them is free.
+pub fn read_numbered(disk: &dyn ReadAt) -> Result<Option<(Mbr, Vec<u32>)>> {
     if disk.len().is_ok_and(|len| len < SECTOR) {
         return Ok(None);
     }
     let sector: [u8; SECTOR as usize] = read_array(disk, 0)?;
     let Ok(record) = ProtectiveMBR::from_bytes(&sector, LogicalBlockSize::Lb512) else { return Ok(None) };
-    let records = (0..4).filter_map(|index| record.partition(index)).filter(|entry| entry.os_type != 0);
-    let partitions = records.map(|entry| Partition {
+    let records = (0..4).filter_map(|index| Some((index as u32 + 1, record.partition(index)?)));
+    let (numbers, records): (Vec<u32>, Vec<PartRecord>) = records.filter(|(_, entry)| entry.os_type != 0).unzip();
+    let partitions = records.iter().map(|entry| Partition {
         partition_type: entry.os_type,
         active: entry.boot_indicator == ACTIVE,
         start: DiskOffset(u64::from(entry.lb_start) * SECTOR),
         len: ByteSize::new(u64::from(entry.lb_size) * SECTOR),
     });
-    Ok(Some(Mbr {
+    let mbr = Mbr {
         disk_signature: u32::from_le_bytes(*record.disk_signature()),
         boot_code: record.bootcode().to_vec(),
         partitions: partitions.collect(),
-    }))
+    };
+    Ok(Some((mbr, numbers)))
 }
 
 fn entry(partition: &Partition) -> Result<PartRecord> {

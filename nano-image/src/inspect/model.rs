@@ -75,7 +75,7 @@ pub struct PartitionTable {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Partition {
-    /// Position in the table, from 1.
+    /// Number of its entry in the table, from 1: entries between partitions may be free.
     pub number: u32,
     /// Name in the table; empty on an MBR disk.
     pub name: String,
@@ -153,6 +153,8 @@ pub struct NtfsVolume {
     pub mft_records_in_use: u64,
     /// Whether Windows checks the volume at the next mount.
     pub dirty: bool,
+    /// Whether the Windows on it is hibernated, perhaps for a fast start: it takes changes by others for damage.
+    pub hibernated: bool,
 }
 
 /// A file system that is not read.

@@ -1,5 +1,6 @@
 //! Checks an image: container, partition table, volumes, what Windows keeps in them, and the files' digests.
 
+mod boot;
 mod manifest;
 mod text;
 mod windows;
@@ -11,10 +12,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::model::{Partition, Scheme};
-use super::read;
 use super::read::image::Image;
 use super::read::volume;
-use crate::disk::{self, gpt, mbr};
+use crate::disk::{self, Format, gpt, mbr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Finding, Findings};
 use crate::volume::{fat, ntfs};
@@ -29,6 +29,10 @@ pub struct Verification {
     pub path: String,
     /// What was checked, in order.
     pub checked: Vec<String>,
+    /// What was not checked, by name: nothing is said about it.
+    pub not_checked: Vec<String>,
+    /// What is not wrong, but worth knowing; a sentence each.
+    pub notes: Vec<String>,
     /// What is wrong. Of many findings of one kind only the first are here.
     pub findings: Vec<Finding>,
     /// How many findings there were of each kind, also of those that are not in `findings`.
@@ -59,11 +63,13 @@ pub struct VerifyOptions {
 /// container that is not handled. Damage is no error but a finding.
 pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verification> {
     let path = path.as_ref();
-    let mut verify = Verify { checked: Vec::new(), findings: Findings::default() };
+    let mut verify = Verify::default();
     verify.image(path, options)?;
     Ok(Verification {
         path: path.display().to_string(),
         checked: verify.checked,
+        not_checked: verify.not_checked,
+        notes: verify.notes,
         findings: verify.findings.kept().to_vec(),
         counts: verify.findings.counts().clone(),
     })
@@ -72,8 +78,29 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
 /// Byte of a boot sector, of FAT and NTFS alike, with the number of sectors before the partition.
 const HIDDEN_SECTORS: usize = 0x1C;
 
+/// Types of partitions that hold a volume which Windows knows (GPT, MBR); what else a partition holds is not known.
+const VOLUME_TYPES: [&str; 12] = [
+    "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+    "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7",
+    "de94bba4-06d1-4d40-a16a-bfd50179d6ac",
+    "01",
+    "04",
+    "06",
+    "07",
+    "0b",
+    "0c",
+    "0e",
+    "27",
+    "ef",
+];
+/// Type of a partition that holds nothing.
+const MICROSOFT_RESERVED: &str = "e3c9e316-0b5c-4db8-817d-f92df00215ae";
+
+#[derive(Default)]
 struct Verify {
     checked: Vec<String>,
+    not_checked: Vec<String>,
+    notes: Vec<String>,
     findings: Findings,
 }
 
@@ -95,18 +122,17 @@ impl Verify {
             Err(error) => return Err(error),
         };
         self.checked.push(format!("container ({})", image.disk().format().extension()));
+        self.name(path, &image);
         self.partition_table(&image);
+        let mut volumes = 0;
         for part in &image.partition_table().partitions {
-            self.volume(&image, part);
+            volumes += u32::from(self.volume(&image, part));
         }
-        // What cannot be read there has been told of.
-        if let Ok(inspection) = read::open(path) {
-            windows::boot(&inspection.boot, &mut self.findings);
-            let count = inspection.boot.stores.len();
-            if count > 0 {
-                self.checked.push(format!("boot entries ({count} store{})", plural(count)));
-            }
+        if volumes == 0 && image.partition_table().scheme == Scheme::None && self.findings.is_empty() {
+            let message = format!("nothing of it can be checked: {}", self.not_checked.join(", "));
+            self.findings.add(Finding::new("not-checked", "disk", message).at(0));
         }
+        self.boot_chain(&image);
         if let Some(manifest) = &options.manifest {
             match image.main_files() {
                 Ok(files) => manifest::check(&files, manifest, &mut self.findings),
@@ -115,8 +141,24 @@ impl Verify {
             }
             let count = manifest.len();
             self.checked.push(format!("contents of {count} file{}", plural(count)));
+        } else {
+            self.not_checked.push("contents of files (no list of digests)".to_owned());
         }
         Ok(())
+    }
+
+    /// A disk that its name calls VHD or VHDX, but that lacks what makes it one.
+    fn name(&mut self, path: &Path, image: &Image) {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let (code, lacks) = match extension.as_deref().and_then(|extension| extension.to_str()) {
+            Some("vhd" | "avhd") => ("vhd-footer", "no VHD footer at its end"),
+            Some("vhdx" | "avhdx") => ("vhdx-header", "no VHDX signature at its start"),
+            _ => return,
+        };
+        if image.disk().format() == Format::Raw {
+            let message = format!("has {lacks}, as its name says: Windows does not open it");
+            self.findings.add(Finding::new(code, "image", message).at(0));
+        }
     }
 
     fn partition_table(&mut self, image: &Image) {
@@ -127,35 +169,48 @@ impl Verify {
                 self.checked.push("partition tables (GPT)".to_owned());
             }
             Scheme::Mbr => {
-                if let Ok(Some(table)) = mbr::read(disk) {
-                    self.findings.append(mbr::check(&table, disk.size()), |_| {});
-                }
+                self.findings.append(mbr::check(disk, disk.size()), |_| {});
                 self.checked.push("partition table (MBR)".to_owned());
             }
             Scheme::None => {}
         }
     }
 
-    fn volume(&mut self, image: &Image, part: &Partition) {
-        let Some(bytes) = image.partition_bytes(part.number) else { return };
+    /// Checks the volume of a partition; whether there is one that can be checked.
+    fn volume(&mut self, image: &Image, part: &Partition) -> bool {
+        let Some(bytes) = image.partition_bytes(part.number) else { return false };
         let (mut findings, mut sector) = (Findings::default(), [0; 512]);
         if let Err(error) = bytes.read_exact_at(&mut sector, 0) {
             let message = format!("its first sector cannot be read: {error}");
             findings.add(Finding::new("volume", "volume", message).at(0));
         }
+        let kind = part.type_name.as_deref().unwrap_or(&part.partition_type);
         let name = volume::signature(&sector);
+        let is_checked = matches!(name, Some("NTFS" | "FAT32"));
         match name {
             Some("NTFS") => findings.append(ntfs::check(bytes), |_| {}),
             Some("FAT32") => findings.append(fat::check(bytes), |_| {}),
-            _ => {}
+            Some(other) => self.not_checked.push(format!("partition {} ({other})", part.number)),
+            None if part.active || VOLUME_TYPES.contains(&part.partition_type.as_str()) => {
+                let message =
+                    format!("its first sector has no volume that is known, but the partition's type is {kind}");
+                findings.add(Finding::new("volume", "volume", message).at(0));
+            }
+            None if image.partition_table().scheme == Scheme::None => {
+                let message = "has neither a partition table nor a volume that is known";
+                self.findings.add(Finding::new("image", "disk", message).at(0));
+            }
+            // That it has no GPT has been told.
+            None if part.partition_type == "ee" || part.partition_type == MICROSOFT_RESERVED => {}
+            None => self.not_checked.push(format!("partition {} ({kind})", part.number)),
         }
         // What a BIOS starts finds the volume by this number alone.
         let hidden = u64::from(u32::from_le_bytes(sector[HIDDEN_SECTORS..][..4].try_into().expect("4 bytes")));
-        if part.active && matches!(name, Some("NTFS" | "FAT32")) && hidden * 512 != part.start {
+        if part.active && is_checked && hidden * 512 != part.start {
             let message = format!("says that {hidden} sectors are before it; it begins at byte {}", part.start);
             findings.add(Finding::new("hidden-sectors", "boot sector", message).at(HIDDEN_SECTORS as u64));
         }
-        if let Some(name) = name {
+        if let Some(name) = name.filter(|_| is_checked) {
             self.checked.push(format!("partition {} ({name})", part.number));
         }
         // Offsets of a volume are those of its first byte; what people look up is the disk's.
@@ -170,6 +225,31 @@ impl Verify {
             if count > 0 {
                 self.checked.push(format!("{count} registry hive{}", plural(count)));
             }
+            if files.ntfs().is_some_and(volume::is_hibernated) {
+                self.notes.push(format!(
+                    "the Windows of partition {} is hibernated (fast startup): what others change there it takes for \
+                     damage, or overwrites",
+                    part.number
+                ));
+            }
+            if matches!(files.find("Windows"), Ok(Some(found)) if found.is_directory()) {
+                self.free_entries(image, part.number);
+            }
+        }
+        is_checked
+    }
+
+    /// Free entries of a GPT before that of Windows, with which some Windows stops (0x7B, INACCESSIBLE_BOOT_DEVICE).
+    fn free_entries(&mut self, image: &Image, windows: u32) {
+        let table = image.partition_table();
+        let is_free = |number: &u32| table.partitions.iter().all(|partition| partition.number != *number);
+        let free: Vec<String> = (1..windows).filter(is_free).map(|number| number.to_string()).collect();
+        if table.scheme == Scheme::Gpt && !free.is_empty() {
+            self.notes.push(format!(
+                "unused entries of the partition table ({}) are before that of Windows ({windows}): some versions of \
+                 Windows stop with 0x7B (INACCESSIBLE_BOOT_DEVICE) at such a table",
+                free.join(", ")
+            ));
         }
     }
 }

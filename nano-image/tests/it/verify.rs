@@ -22,31 +22,45 @@ impl Observer for Quiet {
     fn begin(&self, _phase: Phase, _total: Option<ByteSize>) {}
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn look(path: &Path) -> Verification {
+pub fn look(path: &Path) -> Verification {
     verify(path, &VerifyOptions::default()).unwrap()
 }
 
-fn assert_clean(path: &Path) {
+pub fn assert_clean(path: &Path) {
     let found = look(path);
     assert!(found.is_clean(), "{found}");
 }
 
-/// A WIM with everything that a volume can hold, and hives.
-fn wim() -> &'static Path {
+fn tree() -> Tree {
+    let mut tree = scenes::rich(300_000).images()[0].tree.clone();
+    for name in ["Case", "CASE", "été", "tWIN"] {
+        tree.unlink(&format!(r"Names\{name}"));
+    }
+    tree
+}
+
+/// A WIM with everything that a volume can hold, but names that differ in case only, and with what starts.
+pub fn wim() -> &'static Path {
     static WIM: LazyLock<PathBuf> = LazyLock::new(|| {
-        let mut tree: Tree = scenes::rich(300_000).images()[0].tree.clone();
-        for name in ["SOFTWARE", "SYSTEM"] {
-            let mut hive = Hive::new(FileTime(1), &HiveOptions::default().root_name("ROOT")).unwrap();
-            let key = hive.create_key(hive.root(), r"Select\One\Two").unwrap();
-            hive.set_value(key, "Current", Value::dword(1)).unwrap();
-            let data = Data::bytes(hive.into_bytes());
-            tree.add(&format!(r"Windows\System32\config\{name}"), FileSpec::file(data));
+        let mut tree = tree();
+        let mut hive = Hive::new(FileTime(1), &HiveOptions::default().root_name("ROOT")).unwrap();
+        let key = hive.create_key(hive.root(), r"Select\One\Two").unwrap();
+        hive.set_value(key, "Current", Value::dword(1)).unwrap();
+        for (path, bytes) in [
+            (r"Windows\System32\config\SOFTWARE", hive.into_bytes()),
+            (r"Windows\System32\config\SYSTEM", scenes::system_hive()),
+            (r"Windows\Boot\PCAT\bootmgr", b"stand-in".to_vec()),
+            (r"Windows\System32\winload.efi", b"stand-in".to_vec()),
+            (r"Windows\System32\winload.exe", b"stand-in".to_vec()),
+            (r"Windows\System32\drivers\driver0.sys", b"stand-in".to_vec()),
+            (r"Windows\System32\drivers\wof.sys", b"stand-in".to_vec()),
+        ] {
+            tree.add(path, FileSpec::file(Data::bytes(bytes)));
         }
-        tree.add(r"Windows\Boot\PCAT\bootmgr", FileSpec::file("stand-in".into()));
         let path = judge::scratch("verify.wim");
         WimBuilder::new().push(Image::new("Rich", tree).edition("ServerDatacenterNano")).write_file(&path).unwrap();
         path
@@ -55,7 +69,7 @@ fn wim() -> &'static Path {
 }
 
 /// A volume that ntfs-3g and wimlib made, with the files of the WIM, in a file of its own.
-fn foreign() -> &'static Path {
+pub fn foreign() -> &'static Path {
     static VOLUME: LazyLock<PathBuf> = LazyLock::new(|| {
         let path = judge::scratch("verify-foreign.ntfs");
         mkntfs(&path, 96, "4096");
@@ -65,12 +79,12 @@ fn foreign() -> &'static Path {
     &VOLUME
 }
 
-fn mkntfs(path: &Path, mib: u64, cluster: &str) {
+pub fn mkntfs(path: &Path, mib: u64, cluster: &str) {
     fs::File::create(path).unwrap().set_len(mib << 20).unwrap();
     run("mkntfs", &["-F", "-Q", "-q", "-s", "512", "-p", "2048", "-H", "255", "-S", "63", "-c", cluster, text(path)]);
 }
 
-fn build(name: &str, recipe: RecipeBuilder, format: Format) -> PathBuf {
+pub fn build(name: &str, recipe: RecipeBuilder, format: Format) -> PathBuf {
     let recipe = recipe.disk_size(ByteSize::mib(256)).esp_size(ByteSize::mib(36));
     let plan = recipe.build().unwrap().plan(&Sources::wim(wim()).scratch(env!("CARGO_TARGET_TMPDIR")), &Quiet).unwrap();
     let path = judge::scratch(name);
@@ -79,16 +93,16 @@ fn build(name: &str, recipe: RecipeBuilder, format: Format) -> PathBuf {
 }
 
 /// A raw UEFI disk of ours: the EFI system partition at 1 MiB, NTFS at 53 MiB.
-fn ours() -> &'static Path {
+pub fn ours() -> &'static Path {
     static DISK: LazyLock<PathBuf> =
         LazyLock::new(|| build("verify-ours.raw", Recipe::image("1").firmware(Firmware::Uefi), Format::Raw));
     &DISK
 }
-const ESP: usize = 1 << 20;
-const NTFS: usize = 53 << 20;
+pub const ESP: usize = 1 << 20;
+pub const NTFS: usize = 53 << 20;
 
 /// Our volume with files that WOF compresses.
-fn compact() -> Volume {
+pub fn compact() -> Volume {
     static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
         let recipe = Recipe::image("1").firmware(Firmware::Uefi).compact(Compact::Lzx);
         build("verify-compact.raw", recipe, Format::Raw)
@@ -156,10 +170,10 @@ fn nothing_is_found_on_disks_of_other_tools() {
 }
 
 /// A fault, the kind of finding that it must cause, and how it is made.
-type Fault<T> = (&'static str, &'static str, fn(&mut T));
+pub type Fault<T> = (&'static str, &'static str, fn(&mut T));
 
 /// Plants each fault, looks for its kind, and takes it back.
-fn plant<T: Clone>(faults: &[Fault<T>], sound: &T, name: &str, bytes: fn(&T) -> &[u8]) {
+pub fn plant<T: Clone>(faults: &[Fault<T>], sound: &T, name: &str, bytes: fn(&T) -> &[u8]) {
     const PIECE: usize = 4096;
     let path = judge::scratch(name);
     fs::write(&path, bytes(sound)).unwrap();
@@ -435,8 +449,7 @@ fn planted_faults_of_containers_are_found() {
 
 #[test]
 fn files_are_compared_with_a_manifest() {
-    let wim = scenes::rich(300_000);
-    let lines: Vec<String> = manifest::lines(&wim.images()[0].tree).iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = manifest::lines(&tree()).iter().map(ToString::to_string).collect();
     assert!(lines.len() > 3000);
     let check = |path: &Path, text: &str| {
         let mut options = VerifyOptions::default();

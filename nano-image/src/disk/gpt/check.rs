@@ -116,6 +116,14 @@ fn table(
         bad("gpt-header", format!("has {count} entries of {entry_size} bytes"));
         return None;
     }
+    // The entries lie between their header and the sectors that partitions may have.
+    let (first_usable, last_usable) = (header.first_usable_lba.get(), header.last_usable_lba.get());
+    let first = header.entries_lba.get();
+    let end = first.saturating_add((u64::from(count) * entry_size as u64).div_ceil(sector));
+    let placed = if lba == 1 { first > 1 && end <= first_usable } else { first > last_usable && end <= lba };
+    if !placed {
+        bad("gpt-header", format!("says that its entries are in the sectors {first} to {}", end.saturating_sub(1)));
+    }
     let mut entries = vec![0; count as usize * entry_size];
     let at = header.entries_lba.get().saturating_mul(sector);
     if disk.read_exact_at(&mut entries, at).is_err() {

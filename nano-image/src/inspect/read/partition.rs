@@ -51,8 +51,8 @@ const CONVERT: &str = "convert it with `qemu-img convert -O vhdx`";
 
 /// Reads the table of `disk`; a disk without one is a single partition.
 pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
-    if let Some(table) = gpt::read(disk, disk.logical_sector_size())? {
-        let partitions = table.partitions.into_iter().zip(1..).map(|(partition, number)| {
+    if let Some((table, numbers)) = gpt::read_numbered(disk, disk.logical_sector_size())? {
+        let partitions = table.partitions.into_iter().zip(numbers).map(|(partition, number)| {
             let partition_type = partition.type_guid.to_string();
             let known = GPT_TYPES.iter().find(|(guid, _)| *guid == partition_type);
             Partition {
@@ -73,9 +73,9 @@ pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
     }
     let mut sector = [0; 512];
     let volume = disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some();
-    if !volume && let Some(table) = mbr::read(disk)? {
+    if !volume && let Some((table, numbers)) = mbr::read_numbered(disk)? {
         let mut partitions = Vec::new();
-        for (partition, number) in table.partitions.iter().zip(1..) {
+        for (partition, number) in table.partitions.iter().zip(numbers) {
             let kind = partition.partition_type;
             if matches!(kind, 0x05 | 0x0F) {
                 notes.push(format!("partition {number}: the drives in an extended partition are not read"));

@@ -92,6 +92,7 @@ pub(crate) fn read<'a>(
                     mft_records: facts.records,
                     mft_records_in_use: facts.records_in_use,
                     dirty: facts.dirty,
+                    hibernated: is_hibernated(&reader),
                 })),
                 Err(error) => {
                     note("its NTFS system files are not readable", error);
@@ -102,6 +103,20 @@ pub(crate) fn read<'a>(
         }
         name => Ok((Some(Volume::Other(OtherVolume { name: name.to_owned() })), None)),
     }
+}
+
+/// Whether a Windows on the volume is hibernated: its memory is in `hiberfil.sys`, which is zeros or says `wake` after
+/// it was resumed.
+pub(crate) fn is_hibernated(reader: &NtfsReader<'_>) -> bool {
+    let start = || {
+        let file = reader.file(reader.find("hiberfil.sys")?.ok_or_else(|| Error::not_found("no hiberfil.sys"))?)?;
+        let mut start = [0; 4];
+        match reader.stream(&file, "")? {
+            Some(stream) if stream.read_exact_at(&mut start, 0).is_ok() => Ok::<_, Error>(start),
+            _ => Ok([0; 4]),
+        }
+    };
+    start().is_ok_and(|start| start.eq_ignore_ascii_case(b"hibr"))
 }
 
 /// Name of the file system of a boot sector; `None`: it is none that is known.

@@ -137,7 +137,12 @@ fn fat_lines(volume: &FatVolume) -> Vec<String> {
 
 fn ntfs_lines(volume: &NtfsVolume) -> Vec<String> {
     let clusters = |count: u64| ByteSize::new(count.saturating_mul(volume.cluster_size));
-    let state = if volume.dirty { "dirty" } else { "clean" };
+    let state = match (volume.dirty, volume.hibernated) {
+        (false, false) => "clean",
+        (true, false) => "dirty",
+        (false, true) => "hibernated (fast startup)",
+        (true, true) => "dirty, hibernated (fast startup)",
+    };
     vec![
         format!("serial {}, {state}, clusters of {}", volume.serial, ByteSize::new(volume.cluster_size)),
         format!(

@@ -7,10 +7,16 @@ use super::Verification;
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Image    {}", clean(&self.path))?;
-        writeln!(f, "Checked  {}", clean(&self.checked.join("; ")))?;
+        writeln!(f, "Image        {}", clean(&self.path))?;
+        writeln!(f, "Checked      {}", clean(&self.checked.join("; ")))?;
+        if !self.not_checked.is_empty() {
+            writeln!(f, "Not checked  {}", clean(&self.not_checked.join("; ")))?;
+        }
+        for note in &self.notes {
+            writeln!(f, "Note         {}", clean(note))?;
+        }
         if self.is_clean() {
-            return writeln!(f, "Nothing is wrong");
+            return writeln!(f, "Nothing is wrong in what was checked");
         }
         let total: u64 = self.counts.values().sum();
         writeln!(f, "{total} finding{}", if total == 1 { "" } else { "s" })?;

@@ -1,6 +1,5 @@
-//! What Windows keeps in files: registry hives, and boot entries that name partitions.
+//! What Windows keeps in files: registry hives.
 
-use super::super::model::{Boot, BootDevice, BootDeviceKind};
 use super::super::read::files::{FileId, Files};
 use crate::error::Result;
 use crate::registry::Hive;
@@ -62,33 +61,4 @@ fn paths(files: &Files<'_>, pattern: &str) -> Vec<String> {
 /// Reads a hive, with its logs if its last write did not end; whether there is one.
 fn hive(files: &Files<'_>, path: &str) -> Result<bool> {
     Hive::open(path, |name, limit| files.read_file(name, limit)).map(|hive| hive.is_some())
-}
-
-/// Checks that the partitions that boot entries name are on the disk.
-pub(super) fn boot(boot: &Boot, findings: &mut Findings) {
-    for store in &boot.stores {
-        let mut bad = |message: String| {
-            let mut finding = Finding::new("boot-entry", "boot configuration", message).with_path(store.path.clone());
-            finding.partition = Some(store.partition);
-            findings.add(finding);
-        };
-        if store.entries.iter().all(|entry| !entry.boot_manager) {
-            bad("has no boot manager".to_owned());
-        }
-        for entry in &store.entries {
-            let name = entry.description.as_deref().unwrap_or(&entry.id);
-            for (element, device) in [("device", &entry.device), ("osdevice", &entry.os_device)] {
-                let lost =
-                    |device: &&BootDevice| device.kind == BootDeviceKind::Partition && device.partition.is_none();
-                if let Some(device) = device.as_ref().filter(lost) {
-                    bad(format!("the {element} of `{name}` is {}", device.text));
-                }
-            }
-        }
-        if let Some(default) = &store.default
-            && !store.entries.iter().any(|entry| entry.id == *default)
-        {
-            bad(format!("the default entry {default} is not there"));
-        }
-    }
 }

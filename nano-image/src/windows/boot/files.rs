@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId, Times, attribute};
 use crate::types::{Utf16Name, upcase};
 use crate::windows::edit::ImageEdit;
+use crate::windows::program;
 
 /// More than this is no set of boot files.
 const MAX_TOTAL: u64 = 512 << 20;
@@ -195,16 +196,12 @@ fn folded(path: &str) -> Vec<u16> {
 }
 
 /// Name of the loader that UEFI firmware starts from a disk that it does not know (UEFI 2.10 §3.5.1.1).
-fn removable_name(program: &[u8]) -> Result<&'static str> {
-    let word = |at: usize| Some(u16::from_le_bytes(program.get(at..at.checked_add(2)?)?.try_into().ok()?));
-    let long = |at: usize| Some(usize::from(word(at)?) | usize::from(word(at + 2)?) << 16);
-    let header = long(0x3C).filter(|at| word(0) == Some(0x5A4D) && long(*at) == Some(0x4550));
-    let machine = header.and_then(|at| word(at + 4));
-    match machine {
-        Some(0x8664) => Ok("bootx64.efi"),
-        Some(0xAA64) => Ok("bootaa64.efi"),
-        Some(0x014C) => Ok("bootia32.efi"),
-        Some(0x01C4) => Ok("bootarm.efi"),
+fn removable_name(bytes: &[u8]) -> Result<&'static str> {
+    match program::machine(bytes) {
+        Some(program::AMD64) => Ok("bootx64.efi"),
+        Some(program::ARM64) => Ok("bootaa64.efi"),
+        Some(program::I386) => Ok("bootia32.efi"),
+        Some(program::ARM) => Ok("bootarm.efi"),
         Some(other) => Err(Error::unsupported(format!("boot manager for the unknown processor {other:#06x}"))),
         None => Err(Error::corrupt("boot manager is not a PE program")),
     }

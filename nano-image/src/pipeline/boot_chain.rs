@@ -1,0 +1,110 @@
+//! Whether the image of a plan can start.
+
+use super::plan::Plan;
+use super::scheme::Scheme;
+use crate::content::{BlobStore, Content};
+use crate::error::{Error, ErrorKind, Result};
+use crate::registry::Hive;
+use crate::report::Findings;
+use crate::tree::FileTree;
+use crate::windows::boot::{BootDevice, BootFile, Firmware};
+use crate::windows::boot_chain::{self, BootDisk, BootPartition, BootVolume, FileForm, VolumeFile};
+
+impl Plan {
+    /// What keeps the image from starting: each link that is missing between firmware and the drivers that Windows
+    /// starts with, as `verify` finds it in the image. Reads hives and boot files.
+    pub fn boot_chain(&self) -> Findings {
+        let windows = TreeVolume { tree: &self.tree, blobs: &*self.store };
+        let system = SystemFiles(&self.boot_files);
+        let partition = |number, device, is_system, volume| BootPartition {
+            number,
+            device,
+            is_system,
+            volume: Some(volume),
+            // The boot code is ours.
+            boot_record: None,
+        };
+        let (firmware, partitions) = match &self.scheme {
+            Scheme::Gpt { disk_guid, esp, windows: ours, .. } => {
+                let device = |partition| BootDevice::Gpt { disk: *disk_guid, partition };
+                let esp = partition(1, device(esp.guid), true, &system as &dyn BootVolume);
+                (Firmware::Uefi, vec![esp, partition(3, device(ours.guid), false, &windows)])
+            }
+            Scheme::Mbr { signature, windows: ours } => {
+                let device = BootDevice::Mbr { signature: *signature, offset: ours.start };
+                (Firmware::Bios, vec![partition(1, device, true, &windows as &dyn BootVolume)])
+            }
+        };
+        boot_chain::check(&BootDisk { firmware, partitions, boot_record: None })
+    }
+
+    /// Refuses an image that cannot start.
+    ///
+    /// # Errors
+    /// [`Unsatisfied`](ErrorKind::Unsatisfied) with the first link that is missing.
+    pub fn check_bootable(&self) -> Result<()> {
+        let findings = self.boot_chain();
+        let mut fatal = findings.kept().iter().filter(|finding| !boot_chain::is_optional(finding));
+        let Some(first) = fatal.next() else { return Ok(()) };
+        let others = match fatal.count() {
+            0 => String::new(),
+            others => format!("; {others} more"),
+        };
+        let path = first.path.as_ref().map(|path| format!(" `{path}`")).unwrap_or_default();
+        let message = format!("the image cannot start: {}{path} {}{others}", first.structure, first.message);
+        Err(Error::new(ErrorKind::Unsatisfied, message)
+            .with_hint("--allow-unbootable builds it all the same, and `verify` lists all that is missing"))
+    }
+}
+
+/// The Windows volume to be.
+struct TreeVolume<'p> {
+    tree: &'p FileTree,
+    blobs: &'p dyn BlobStore,
+}
+
+impl BootVolume for TreeVolume<'_> {
+    fn file(&self, path: &str) -> Result<Option<VolumeFile>> {
+        let node = self.tree.find(path).map(|node| &self.tree[node]).filter(|node| !node.is_directory());
+        Ok(node.map(|node| VolumeFile {
+            len: node.data.as_ref().map_or(0, Content::len),
+            form: if node.compact.is_some() { FileForm::Wof } else { FileForm::Plain },
+        }))
+    }
+
+    fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(data) = self.tree.find(path).and_then(|node| self.tree[node].data.as_ref()) else { return Ok(None) };
+        match data {
+            Content::Bytes(bytes) => Ok(Some(bytes.to_vec())),
+            Content::Blob { id, .. } => self.blobs.read_blob(*id, limit).map(Some),
+        }
+    }
+
+    fn hive(&self, path: &str) -> Result<Option<Hive>> {
+        Hive::open(path, |path, limit| self.read(path, limit))
+    }
+}
+
+/// The files of an EFI system partition to be.
+struct SystemFiles<'p>(&'p [BootFile]);
+
+impl SystemFiles<'_> {
+    fn find(&self, path: &str) -> Option<&BootFile> {
+        let path = path.trim_start_matches('\\');
+        self.0.iter().find(|file| file.path.trim_start_matches('\\').eq_ignore_ascii_case(path))
+    }
+}
+
+impl BootVolume for SystemFiles<'_> {
+    fn file(&self, path: &str) -> Result<Option<VolumeFile>> {
+        Ok(self.find(path).map(|file| VolumeFile { len: file.bytes.len() as u64, form: FileForm::Plain }))
+    }
+
+    fn read(&self, path: &str, _limit: u64) -> Result<Option<Vec<u8>>> {
+        Ok(self.find(path).map(|file| file.bytes.to_vec()))
+    }
+
+    fn hive(&self, _path: &str) -> Result<Option<Hive>> {
+        Ok(None)
+    }
+}

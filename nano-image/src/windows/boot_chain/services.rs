@@ -1,0 +1,153 @@
+//! What the loader takes from a Windows: the SYSTEM hive, the services that start at boot, and the filter that shows
+//! compressed files.
+
+use super::{BootPartition, Chain, FileForm, WITHOUT_DRIVER};
+use crate::registry::{Hive, KeyId};
+
+/// `Start` of a service whose driver the loader reads.
+const BOOT_START: u32 = 0;
+/// `Type` of drivers: kernel, file system, recogniser.
+const DRIVERS: [u32; 3] = [1, 2, 8];
+/// `ErrorControl` of a driver whose absence is not even told, and the highest without which Windows goes on.
+const IGNORE: u32 = 0;
+const NORMAL: u32 = 1;
+/// Groups of drivers that lead to the disk: without one of them the disk is not found.
+const CRITICAL_GROUPS: [&str; 5] =
+    ["boot bus extender", "system bus extender", "scsi miniport", "boot file system", "primary disk"];
+/// What Windows reads before or without the filter's help, besides the drivers.
+const EARLY: [&str; 8] =
+    ["ntoskrnl.exe", "hal.dll", "ntdll.dll", "smss.exe", "csrss.exe", "wininit.exe", "services.exe", "kernel32.dll"];
+const WOF: &str = "Wof";
+
+impl Chain<'_> {
+    /// The Windows in the folder `root` of `partition`; `compressed` are files that it needs and that are so.
+    pub(super) fn windows(&mut self, partition: &BootPartition<'_>, root: &str, mut compressed: Vec<String>) {
+        let path = format!(r"{root}\System32\config\SYSTEM");
+        let Some(hive) = self.system_hive(partition, &path) else { return };
+        let bad = |chain: &mut Self, message: &str| {
+            chain.bad("boot-hive", "registry hive", Some(partition), Some(&path), message);
+        };
+        let select = hive.find("Select");
+        let number = |name: &str| hive.value(select?, name)?.as_dword();
+        let Some(number) = number("Current").or_else(|| number("Default")) else {
+            return bad(self, r"does not say which control set is in use: it has no value `Select\Current`");
+        };
+        let set = format!("ControlSet{number:03}");
+        let Some(services) = hive.find(&format!(r"{set}\Services")) else {
+            return bad(self, &format!(r"has no key `{set}\Services`"));
+        };
+        let mut filter = false;
+        for key in hive.subkeys(services) {
+            let name = hive.name(key).to_string();
+            if !starts_at_boot(&hive, key) {
+                continue;
+            }
+            let file = program(&hive, key, &name, root);
+            let found = match self.file(partition, &file) {
+                Ok(found) => found.filter(|found| found.len > 0),
+                Err(error) => {
+                    self.failed("boot-driver", &format!("service {name}"), partition, &file, &error);
+                    continue;
+                }
+            };
+            match found {
+                Some(found) => {
+                    filter |= name.eq_ignore_ascii_case(WOF);
+                    if found.form == FileForm::Wof {
+                        compressed.push(file);
+                    }
+                }
+                None => self.missing(&hive, key, &name, partition, &file),
+            }
+        }
+        for name in EARLY {
+            let path = format!(r"{root}\System32\{name}");
+            if matches!(self.file(partition, &path), Ok(Some(file)) if file.form == FileForm::Wof) {
+                compressed.push(path);
+            }
+        }
+        if let Some(first) = compressed.first().filter(|_| !filter) {
+            let message = format!(
+                "is compressed (WOF), one of {} files that Windows starts with; the driver that shows such files \
+                 (service {WOF}, wof.sys) does not start at boot or is missing",
+                compressed.len()
+            );
+            let first = first.clone();
+            self.bad("boot-wof", "file", Some(partition), Some(&first), message);
+        }
+    }
+
+    fn system_hive(&mut self, partition: &BootPartition<'_>, path: &str) -> Option<Hive> {
+        const STRUCTURE: &str = "registry hive";
+        let found = self.file(partition, path).and_then(|file| match file.filter(|file| file.len > 0) {
+            Some(file) => {
+                Ok(partition.volume.map(|volume| volume.hive(path)).transpose()?.flatten().map(|hive| (file, hive)))
+            }
+            None => Ok(None),
+        });
+        match found {
+            Ok(Some((file, hive))) => {
+                if file.form == FileForm::Wof {
+                    let message = "is compressed (WOF): the loader reads it only plain";
+                    self.bad("boot-hive", STRUCTURE, Some(partition), Some(path), message);
+                }
+                Some(hive)
+            }
+            Ok(None) => {
+                let message = "is missing, empty or no hive: the loader finds no drivers";
+                self.bad("boot-hive", STRUCTURE, Some(partition), Some(path), message);
+                None
+            }
+            Err(error) => {
+                self.failed("boot-hive", STRUCTURE, partition, path, &error);
+                None
+            }
+        }
+    }
+
+    /// A driver that is not there.
+    fn missing(&mut self, hive: &Hive, key: KeyId, name: &str, partition: &BootPartition<'_>, file: &str) {
+        let control = hive.value(key, "ErrorControl").and_then(|value| value.as_dword());
+        let group = hive.value(key, "Group").and_then(|value| value.text()).unwrap_or_default();
+        let is_critical = CRITICAL_GROUPS.contains(&group.to_lowercase().as_str());
+        let code = match control {
+            Some(IGNORE) if !is_critical => return,
+            Some(NORMAL) if !is_critical => WITHOUT_DRIVER,
+            _ => "boot-driver",
+        };
+        let message = "starts at boot, but its file is missing or empty";
+        self.bad(code, &format!("service {name}"), Some(partition), Some(file), message);
+    }
+}
+
+/// Whether the loader reads the service's driver. A value below `StartOverride` holds for the machine's hardware.
+fn starts_at_boot(hive: &Hive, key: KeyId) -> bool {
+    let number = |key: KeyId, name: &str| hive.value(key, name)?.as_dword();
+    let overridden = hive.find_from(key, "StartOverride").and_then(|key| number(key, "0"));
+    number(key, "Start") == Some(BOOT_START)
+        && number(key, "Type").is_some_and(|kind| DRIVERS.contains(&kind))
+        && overridden.is_none_or(|start| start == BOOT_START)
+}
+
+/// Path of a driver on the volume of the Windows in `root`.
+fn program(hive: &Hive, key: KeyId, name: &str, root: &str) -> String {
+    let image = hive.value(key, "ImagePath").and_then(|value| value.text()).unwrap_or_default();
+    let image = image.trim().trim_matches('"').replace('/', "\\");
+    if image.is_empty() {
+        return format!(r"{root}\System32\drivers\{name}.sys");
+    }
+    let after = |prefix: &str| {
+        let (start, rest) = image.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then(|| rest.to_owned())
+    };
+    if let Some(rest) = [r"\SystemRoot\", r"%SystemRoot%\", r"SystemRoot\"].into_iter().find_map(after) {
+        return format!(r"{root}\{rest}");
+    }
+    let absolute = after(r"\??\").unwrap_or_else(|| image.clone());
+    match absolute.as_bytes() {
+        [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic() => absolute[3..].to_owned(),
+        [b'\\', ..] => absolute[1..].to_owned(),
+        // Other paths begin at the folder of Windows.
+        _ => format!(r"{root}\{absolute}"),
+    }
+}
