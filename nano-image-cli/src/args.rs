@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use nano_image::disk::Preset;
 use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Seed, SourceCheck, Subformat};
 
 use crate::outputs::OutputArgument;
@@ -84,14 +86,14 @@ pub struct Build {
     pub output: Vec<OutputArgument>,
 
     /// Format of the image file [default: from the extension of the output]
-    #[arg(help_heading = "Output", long, value_enum)]
-    pub format: Option<FormatName>,
+    #[arg(help_heading = "Output", long, value_parser = presets())]
+    pub format: Option<Preset>,
 
     /// Whether blocks without data are left out [default: dynamic; azure: fixed]
     #[arg(help_heading = "Output", long, value_enum)]
     pub subformat: Option<Subformat>,
 
-    /// Block size of a VHDX (1M to 256M) or dynamic VHD (512K, 2M) [default: vhdx 1M, vhd 2M]
+    /// Bytes per block, e.g. 2M: each format has its own sizes [default: vhdx 1M, vhd 2M]
     #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub block_size: Option<ByteSize>,
 
@@ -224,7 +226,7 @@ pub struct Images {
 #[derive(Args, Debug)]
 #[command(after_long_help = INSPECT_EXAMPLES)]
 pub struct Inspect {
-    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    /// Disk image to read, also of other makers
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
@@ -244,25 +246,13 @@ pub struct Inspect {
 #[derive(Args, Debug)]
 #[command(after_long_help = RUN_HINT_EXAMPLES)]
 pub struct RunHint {
-    /// Disk image: VHDX, VHD or raw
+    /// Disk image
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
-    /// Hyper-V from Windows Server 2012 on (.vhdx)
-    Vhdx,
-    /// Hyper-V, VirtualBox (.vhd)
-    Vhd,
-    /// The disk's bytes, sparse where the file system can (.raw, .img)
-    Raw,
-    /// Fixed VHD, as Azure takes it
-    Azure,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -315,6 +305,12 @@ impl Build {
     pub fn json_errors(&self) -> bool {
         self.progress == ProgressStyle::Json
     }
+}
+
+/// The names of formats, and what each is for.
+fn presets() -> impl TypedValueParser<Value = Preset> {
+    let names = Preset::all().map(|preset| PossibleValue::new(preset.name()).help(preset.about()));
+    PossibleValuesParser::new(names).map(|name| Preset::named(&name).expect("one of the possible values"))
 }
 
 fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {

@@ -61,10 +61,10 @@ impl Existing {
         let described = match self {
             Self::Image(path, file) => {
                 let opened = file.try_clone().map_err(|error| Error::io("open", path, error))?;
-                let format = disk::open(Arc::new(opened)).map_or(Format::Raw, |disk| disk.format());
+                let format = disk::open(Arc::new(opened)).map_or(Format::RAW, |disk| disk.format());
                 // Anything could be a raw image; a broken one of another format should not pass for one.
                 let by_name = OutputArgument::parse(&path.to_string_lossy()).map_err(Error::recipe)?;
-                if format == Format::Raw && Output::described(std::slice::from_ref(&by_name), arguments).is_ok() {
+                if format == Format::RAW && Output::described(std::slice::from_ref(&by_name), arguments).is_ok() {
                     vec![by_name]
                 } else {
                     vec![OutputArgument::of(path, format, arguments)]
@@ -162,17 +162,10 @@ impl Existing {
 
 /// The format that a metadata file's output tells.
 fn format(output: &Value) -> Option<Format> {
-    let subformat = match output["subformat"].as_str() {
-        Some("fixed") => Subformat::Fixed,
-        _ => Subformat::Dynamic,
-    };
-    let block_size = |default| output["block-size"].as_u64().map_or(default, ByteSize::new);
-    Some(match output["format"].as_str()? {
-        "raw" => Format::Raw,
-        "vhdx" => Format::Vhdx { subformat, block_size: block_size(ByteSize::mib(1)) },
-        "vhd" => Format::Vhd { subformat, block_size: block_size(ByteSize::mib(2)) },
-        _ => return None,
-    })
+    let subformat = output["subformat"].as_str();
+    let subformat = Subformat::ALL.into_iter().find(|known| subformat == Some(known.name()));
+    let block_size = output["block-size"].as_u64().map(ByteSize::new);
+    Format::named(output["format"].as_str()?)?.with(subformat, block_size).ok()
 }
 
 /// The first difference, as a sentence.

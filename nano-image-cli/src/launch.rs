@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nano_image::inspect::{self, Inspection, Scheme};
-use nano_image::{Error, Result};
+use nano_image::{Error, Format, Result};
 use serde_json::json;
 
 use crate::report::{message, output, printable, warning};
@@ -45,8 +45,7 @@ struct Machine {
     /// Absolute, so that no program takes it for an option or an address.
     path: String,
     file_name: String,
-    /// `vhdx`, `vhd` or `raw`.
-    format: String,
+    format: Format,
     uefi: bool,
     secure_boot: bool,
     windows: bool,
@@ -66,27 +65,31 @@ impl Machine {
             name: text(&name)?,
             path: text(&absolute)?,
             file_name: text(&file_name)?,
-            format: inspection.container.format.clone(),
+            format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
             secure_boot: uefi && windows,
             windows,
         })
     }
 
-    /// Generation 2 machines take VHDX only, and no machine takes raw images.
+    /// Generation 2 machines take VHDX only, and no machine takes formats of others.
     fn hyper_v(&self) -> String {
         let mut script = String::new();
         let mut file = self.file_name.clone();
-        if self.format == "raw" || self.format == "vhd" && self.uefi {
-            file = format!("{}.vhdx", self.name);
-            script += &if self.format == "raw" {
-                let (from, to) = (powershell(&format!("./{}", self.file_name)), powershell(&format!("./{file}")));
-                format!("qemu-img convert -f raw -O vhdx {from} {to}\n")
-            } else {
+        match self.format.name() {
+            "vhdx" => {}
+            "vhd" if !self.uefi => {}
+            "vhd" => {
+                file = format!("{}.vhdx", self.name);
                 let from = powershell(&self.file_name);
                 let to = format!("(Join-Path $PWD.ProviderPath {})", powershell(&file));
-                format!("Convert-VHD -Path (Convert-Path -LiteralPath {from}) -DestinationPath {to}\n")
-            };
+                script += &format!("Convert-VHD -Path (Convert-Path -LiteralPath {from}) -DestinationPath {to}\n");
+            }
+            _ => {
+                file = format!("{}.vhdx", self.name);
+                let (from, to) = (powershell(&format!("./{}", self.file_name)), powershell(&format!("./{file}")));
+                script += &format!("qemu-img convert -f {} -O vhdx {from} {to}\n", self.format.qemu_name());
+            }
         }
         script += &format!(
             "$vm = New-VM -Name {} -Generation {} -MemoryStartupBytes {MEMORY_MIB}MB -SwitchName 'Default Switch' \
@@ -115,7 +118,7 @@ impl Machine {
             "-machine {} -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {MEMORY_MIB}M",
             if self.uefi { "q35" } else { "pc" }
         )];
-        let disk = format!("format={},file={}", self.qemu_format(), self.path.replace(',', ",,"));
+        let disk = format!("format={},file={}", self.format.qemu_name(), self.path.replace(',', ",,"));
         if self.uefi {
             let vars = format!("{}.vars.fd", self.path);
             script += &format!("cp -n {OVMF_VARS} {}\n", sh(&vars));
@@ -132,26 +135,26 @@ impl Machine {
     }
 
     fn libvirt(&self) -> String {
+        let (mut script, mut path) = (String::new(), self.path.clone());
+        let format = self.format.libvirt_name().unwrap_or_else(|| {
+            path += ".qcow2";
+            let (from, to) = (sh(&self.path), sh(&path));
+            script = format!("qemu-img convert -f {} -O qcow2 {from} {to}\n", self.format.qemu_name());
+            "qcow2"
+        });
         // virt-install splits its options as a shell splits words, with commas between.
-        let path = format!("\"{}\"", self.path.replace('\\', r"\\").replace('"', "\\\""));
+        let path = format!("\"{}\"", path.replace('\\', r"\\").replace('"', "\\\""));
         let (machine, boot, bus, model) =
             if self.uefi { ("q35", " --boot uefi", "sata", "e1000e") } else { ("pc", "", "ide", "e1000") };
         let system = if self.windows { "win2k16" } else { "detect=off,require=off" };
-        let disk = format!("path={path},format={},bus={bus}", self.qemu_format());
-        format!(
-            "virt-install --name={} --memory {MEMORY_MIB} --vcpus {PROCESSORS} --machine {machine}{boot} \\\n  --osinfo \
+        let disk = format!("path={path},format={format},bus={bus}");
+        script
+            + &format!(
+                "virt-install --name={} --memory {MEMORY_MIB} --vcpus {PROCESSORS} --machine {machine}{boot} \\\n  --osinfo \
              {system} --import --disk {} \\\n  --network network=default,model={model} --noautoconsole\n",
-            sh(&self.name),
-            sh(&disk),
-        )
-    }
-
-    /// QEMU's name of the format.
-    fn qemu_format(&self) -> &str {
-        match self.format.as_str() {
-            "vhd" => "vpc",
-            format => format,
-        }
+                sh(&self.name),
+                sh(&disk),
+            )
     }
 }
 
@@ -193,7 +196,15 @@ mod tests {
     fn machine(format: &str, uefi: bool) -> Machine {
         let (name, file_name) = ("it's".to_owned(), format!("it's.{format}"));
         let path = format!("/a, \"b\"/{file_name}");
-        Machine { name, path, file_name, format: format.into(), uefi, secure_boot: uefi, windows: true }
+        Machine {
+            name,
+            path,
+            file_name,
+            format: Format::named(format).unwrap(),
+            uefi,
+            secure_boot: uefi,
+            windows: true,
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[In
         object.remove(key);
     }
     let extents: Vec<Value> =
-        layout.container(Format::Raw)?.used().iter().map(|extent| json!([extent.start, extent.len])).collect();
+        layout.container(Format::RAW)?.used().iter().map(|extent| json!([extent.start, extent.len])).collect();
     let inputs: Vec<Value> = inputs
         .iter()
         .map(|input| json!({ "role": input.role, "name": input.name, "size": input.size, "sha256": input.sha256 }))

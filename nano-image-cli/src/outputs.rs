@@ -6,17 +6,18 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use nano_image::disk::{self, Preset, UsualFirmware};
 use nano_image::types::nearest;
 use nano_image::{ByteSize, Error, Firmware, Format, Result, Subformat};
 
-use crate::args::{Build, FormatName};
+use crate::args::Build;
 pub use files::{OutputOptions, Outputs, is_stdout, is_stream};
 
 /// A value of `-o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputArgument {
     path: PathBuf,
-    format: Option<FormatName>,
+    format: Option<Preset>,
     subformat: Option<Subformat>,
     block_size: Option<ByteSize>,
 }
@@ -46,7 +47,7 @@ impl OutputArgument {
             let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
             match key {
                 "path" => output.path = value.into(),
-                "type" => output.format = Some(one_of(value)?),
+                "type" => output.format = Some(preset(value)?),
                 "subformat" => output.subformat = Some(one_of(value)?),
                 "block-size" => output.block_size = Some(value.parse().map_err(|error: Error| error.to_string())?),
                 _ => return Err(unknown("key", key, &KEYS)),
@@ -57,21 +58,16 @@ impl OutputArgument {
 
     /// The file at `path`, in `format` as far as flags do not say otherwise.
     pub fn of(path: &Path, format: Format, arguments: &Build) -> Self {
-        let name = match format {
-            Format::Vhdx { .. } => FormatName::Vhdx,
-            Format::Vhd { .. } => FormatName::Vhd,
-            // `Raw`, and whatever formats will come: nothing here asks for them.
-            _ => FormatName::Raw,
-        };
-        if arguments.format.is_some_and(|given| given != name) {
+        let preset = Preset::from(format);
+        if arguments.format.is_some_and(|given| given != preset) {
             return Self { path: path.into(), format: None, subformat: None, block_size: None };
         }
-        let (subformat, block_size) = format.shape();
+        let subformat = format.subformat();
         Self {
             path: path.into(),
-            format: Some(name),
+            format: Some(preset),
             subformat: subformat.filter(|_| arguments.subformat.is_none()),
-            block_size: block_size.filter(|_| arguments.block_size.is_none()),
+            block_size: format.block_size().filter(|_| arguments.block_size.is_none()),
         }
     }
 
@@ -88,6 +84,14 @@ impl OutputArgument {
         });
         pairs.collect::<Vec<OsString>>().join(OsStr::new(","))
     }
+}
+
+fn preset(text: &str) -> std::result::Result<Preset, String> {
+    Preset::named(&text.to_ascii_lowercase()).ok_or_else(|| unknown("value", text, &preset_names()))
+}
+
+fn preset_names() -> Vec<&'static str> {
+    Preset::all().map(Preset::name).collect()
 }
 
 fn one_of<T: ValueEnum>(text: &str) -> std::result::Result<T, String> {
@@ -113,7 +117,6 @@ pub struct Output {
     /// `-` is standard output.
     pub path: PathBuf,
     pub format: Format,
-    name: FormatName,
 }
 
 impl Output {
@@ -125,10 +128,9 @@ impl Output {
     /// What `list` means, without a look at what is there.
     pub fn described(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
         let describe = |argument: &OutputArgument| {
-            let name = format_name(argument, arguments)?;
-            let format = format(name, argument, arguments)?;
+            let format = format(argument, arguments)?;
             format.check(arguments.size)?;
-            Ok(Self { path: argument.path.clone(), format, name })
+            Ok(Self { path: argument.path.clone(), format })
         };
         list.iter().map(describe).collect()
     }
@@ -138,12 +140,14 @@ impl Output {
         if let Some(firmware) = chosen {
             return (firmware, None);
         }
-        let usual = |output: &Self| match output.name {
-            FormatName::Vhd | FormatName::Azure => Firmware::Bios,
-            FormatName::Vhdx | FormatName::Raw => Firmware::Uefi,
+        let usual = |output: &Self| match output.format.usual_firmware() {
+            UsualFirmware::Bios => Firmware::Bios,
+            _ => Firmware::Uefi,
         };
         let firmware = outputs.first().map_or(Firmware::Uefi, usual);
-        let other = outputs.iter().find(|output| output.name != FormatName::Raw && usual(output) != firmware);
+        let other = outputs
+            .iter()
+            .find(|output| output.format.usual_firmware() != UsualFirmware::Any && usual(output) != firmware);
         let name = |firmware| if firmware == Firmware::Uefi { "UEFI" } else { "BIOS" };
         let warning = other.map(|output| {
             format!("{} is made for {} like the first output; --firmware chooses", output.label(), name(firmware))
@@ -153,46 +157,25 @@ impl Output {
 }
 
 /// The format that is asked for, or else that of the extension.
-fn format_name(output: &OutputArgument, arguments: &Build) -> Result<FormatName> {
-    if let Some(name) = output.format.or(arguments.format) {
-        return Ok(name);
-    }
-    let hint = "say which with --format vhdx, vhd, raw or azure";
+fn format(output: &OutputArgument, arguments: &Build) -> Result<Format> {
+    let preset = match output.format.or(arguments.format) {
+        Some(preset) => preset,
+        None => of_path(output)?,
+    };
+    preset.format(output.subformat.or(arguments.subformat), output.block_size.or(arguments.block_size))
+}
+
+fn of_path(output: &OutputArgument) -> Result<Preset> {
+    let hint = format!("say which with --format {}", preset_names().join(", "));
     if is_stdout(&output.path) {
         return Err(Error::recipe("standard output has no extension to tell the format").with_hint(hint));
     }
-    let extension = output.path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("vhdx") => Ok(FormatName::Vhdx),
-        Some("vhd") => Ok(FormatName::Vhd),
-        Some("raw" | "img") => Ok(FormatName::Raw),
-        Some("qcow2") => Err(Error::recipe("qcow2 is not written").with_path(&output.path).with_hint(
-            "make a raw image and convert it: nano-image … -o nano.raw && qemu-img convert -O qcow2 nano.raw nano.qcow2",
-        )),
-        _ => Err(Error::recipe("the extension does not tell the format").with_path(&output.path).with_hint(hint)),
-    }
-}
-
-fn format(name: FormatName, output: &OutputArgument, arguments: &Build) -> Result<Format> {
-    let given = output.subformat.or(arguments.subformat);
-    let block_size = output.block_size.or(arguments.block_size);
-    let subformat = given.unwrap_or(Subformat::Dynamic);
-    match name {
-        FormatName::Vhdx => Ok(Format::Vhdx { subformat, block_size: block_size.unwrap_or(ByteSize::mib(1)) }),
-        FormatName::Vhd if given == Some(Subformat::Fixed) && block_size.is_some() => {
-            Err(Error::recipe("a fixed VHD has no blocks: --block-size does not apply"))
-        }
-        FormatName::Vhd => Ok(Format::Vhd { subformat, block_size: block_size.unwrap_or(ByteSize::mib(2)) }),
-        FormatName::Raw | FormatName::Azure if block_size.is_some() => {
-            Err(Error::recipe("--block-size applies to VHDX and dynamic VHD only"))
-        }
-        FormatName::Raw if given.is_some() => Err(Error::recipe("--subformat applies to VHDX and VHD only")),
-        FormatName::Raw => Ok(Format::Raw),
-        FormatName::Azure if given == Some(Subformat::Dynamic) => {
-            Err(Error::recipe("Azure takes fixed VHDs only").with_hint("leave out --subformat"))
-        }
-        FormatName::Azure => Ok(Format::AZURE),
-    }
+    let extension = output.path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    Preset::of_extension(extension).ok_or_else(|| {
+        let error = disk::not_written(extension);
+        let error = error.unwrap_or_else(|| Error::recipe("the extension does not tell the format").with_hint(hint));
+        error.with_path(&output.path)
+    })
 }
 
 #[cfg(test)]
@@ -205,7 +188,7 @@ mod tests {
             assert_eq!(OutputArgument::parse(path).unwrap().path, Path::new(path));
         }
         let output = OutputArgument::parse("type=vhd,subformat=fixed,path=b.vhd").unwrap();
-        assert_eq!((output.format, output.subformat), (Some(FormatName::Vhd), Some(Subformat::Fixed)));
+        assert_eq!((output.format, output.subformat), (Preset::named("vhd"), Some(Subformat::Fixed)));
         let relative = |text| OutputArgument::relative_to(Path::new("folder"), text);
         assert_eq!(relative("a.vhdx"), "folder/a.vhdx");
         assert_eq!(relative("-"), "-");

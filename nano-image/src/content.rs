@@ -52,7 +52,14 @@ impl ReadAt for File {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        let metadata = self.metadata()?;
+        // A disk of the host has no length, but an end.
+        #[cfg(unix)]
+        if std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type()) {
+            let mut device = self;
+            return io::Seek::seek(&mut device, io::SeekFrom::End(0));
+        }
+        Ok(metadata.len())
     }
 }
 

@@ -34,7 +34,7 @@ pub struct InspectMore {
 #[derive(Args, Debug)]
 #[command(after_long_help = CAT_EXAMPLES)]
 pub struct Cat {
-    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    /// Disk image to read, also of other makers
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
@@ -51,7 +51,7 @@ pub struct Cat {
 #[derive(Args, Debug)]
 #[command(after_long_help = EXTRACT_EXAMPLES)]
 pub struct Extract {
-    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    /// Disk image to read, also of other makers
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
@@ -80,7 +80,7 @@ pub struct Extract {
 #[derive(Args, Debug)]
 #[command(after_long_help = DIFF_EXAMPLES)]
 pub struct Diff {
-    /// First disk image: VHDX, VHD or raw, also of other makers
+    /// First disk image, also of other makers
     #[arg(value_name = "A")]
     pub a: PathBuf,
 
@@ -111,7 +111,7 @@ pub struct Diff {
 #[command(after_long_help = SIZE_EXAMPLES)]
 #[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
 pub struct Size {
-    /// Disk image to read: VHDX, VHD or raw, also of other makers
+    /// Disk image to read, also of other makers
     #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "recipe"])]
     pub image: Option<PathBuf>,
 

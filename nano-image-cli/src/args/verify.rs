@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Verify {
-    /// Disk image to check: VHDX, VHD or raw, also of other makers; or a volume without a disk
+    /// Disk image to check, also of other makers; or a volume without a disk
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 

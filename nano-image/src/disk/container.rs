@@ -2,9 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::blocks::{BlockMap, joined};
+use super::blocks::joined;
+use super::formats::Format;
+use super::parts::Parts;
+use super::row::Request;
 use super::sink::Output;
-use super::{Format, vhd, vhdx};
 use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
@@ -19,23 +21,6 @@ pub struct Container {
     format: Format,
     used: Vec<Extent>,
     pub(super) parts: Parts,
-}
-
-/// What a format adds to the disk's bytes.
-#[derive(Clone, Debug)]
-pub(super) struct Parts {
-    /// Structures before the first block, ascending.
-    pub head: Vec<(u64, Vec<u8>)>,
-    /// A table too large to keep; written behind `head`.
-    pub table: Option<vhdx::Table>,
-    /// Where the blocks are.
-    pub blocks: BlockMap,
-    /// The bytes before each block.
-    pub lead: Vec<u8>,
-    /// Structures behind the last block, ascending.
-    pub tail: Vec<(u64, Vec<u8>)>,
-    /// Length of the file.
-    pub file_size: u64,
 }
 
 impl Container {
@@ -57,20 +42,8 @@ impl Container {
             return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of 512-byte sectors")));
         }
         let used = joined(used, disk_size)?;
-        let parts = match format {
-            Format::Raw => Parts {
-                head: Vec::new(),
-                table: None,
-                blocks: BlockMap::fixed(disk_size.bytes(), 1, 0),
-                lead: Vec::new(),
-                tail: Vec::new(),
-                file_size: disk_size.bytes(),
-            },
-            Format::Vhdx { subformat, block_size } => vhdx::lay_out(subformat, block_size, disk_size, &used, identity)?,
-            Format::Vhd { subformat, block_size } => {
-                vhd::lay_out(subformat, block_size, disk_size, &used, identity, time)?
-            }
-        };
+        let request = Request { subformat: None, block_size: 0, disk_size, used: &used, identity, time };
+        let parts = format.lay_out(request)?;
         Ok(Self { format, used, parts })
     }
 
@@ -115,11 +88,8 @@ impl Container {
 
     fn start<'a>(&'a self, output: &'a mut dyn Output, digest: Option<Sha256>) -> Result<Writer<'a>> {
         let mut writer = Writer { container: self, output, digest, position: 0, leads: 0, extent: 0, run: 0, disk: 0 };
-        for (offset, bytes) in &self.parts.head {
-            writer.put(*offset, bytes)?;
-        }
-        if let Some(table) = &self.parts.table {
-            table.for_each_piece(&self.parts.blocks, |offset, bytes| writer.put(offset, bytes))?;
+        for (offset, structure) in &self.parts.head {
+            structure.write(*offset, &self.parts.blocks, &mut |offset, bytes| writer.put(offset, bytes))?;
         }
         Ok(writer)
     }

@@ -11,7 +11,7 @@ use gpt::header::Header;
 use gpt::mbr::ProtectiveMBR;
 use uuid::Uuid;
 
-use super::read::read_into;
+use super::map::read_into;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, DiskOffset, Guid};

@@ -5,7 +5,7 @@ mod check;
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::{PartRecord, ProtectiveMBR};
 
-use super::read::read_array;
+use super::map::read_array;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::types::{ByteSize, DiskOffset};
@@ -70,13 +70,13 @@ pub fn build(mbr: &Mbr) -> Result<[u8; 512]> {
     Ok(record.to_bytes())
 }
 
-/// Reads the record of a disk; `None` if the disk has none.
-pub fn read(disk: &dyn ReadAt) -> Result<Option<Mbr>> {
-    Ok(read_numbered(disk)?.map(|(mbr, _)| mbr))
+/// Reads the record of a disk with sectors of `sector_size` bytes; `None` if the disk has none.
+pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<Mbr>> {
+    Ok(read_numbered(disk, sector_size)?.map(|(mbr, _)| mbr))
 }
 
 /// The same with the numbers of the partitions' entries, from 1, also where an entry between them is free.
-pub fn read_numbered(disk: &dyn ReadAt) -> Result<Option<(Mbr, Vec<u32>)>> {
+pub fn read_numbered(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<(Mbr, Vec<u32>)>> {
     if disk.len().is_ok_and(|len| len < SECTOR) {
         return Ok(None);
     }
@@ -87,8 +87,8 @@ pub fn read_numbered(disk: &dyn ReadAt) -> Result<Option<(Mbr, Vec<u32>)>> {
     let partitions = records.iter().map(|entry| Partition {
         partition_type: entry.os_type,
         active: entry.boot_indicator == ACTIVE,
-        start: DiskOffset(u64::from(entry.lb_start) * SECTOR),
-        len: ByteSize::new(u64::from(entry.lb_size) * SECTOR),
+        start: DiskOffset(u64::from(entry.lb_start) * u64::from(sector_size)),
+        len: ByteSize::new(u64::from(entry.lb_size) * u64::from(sector_size)),
     });
     let mbr = Mbr {
         disk_signature: u32::from_le_bytes(*record.disk_signature()),
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(bytes[446..462], [0x80, 0x20, 0x21, 0, 7, 0xFE, 0xFF, 0xFF, 0, 8, 0, 0, 0, 0xF0, 0xFF, 0]);
         assert_eq!(bytes[462..510], [0; 48]);
         assert_eq!(bytes[510..], [0x55, 0xAA]);
-        let back = read(&bytes.to_vec()).unwrap().unwrap();
+        let back = read(&bytes.to_vec(), 512).unwrap().unwrap();
         assert_eq!((back.disk_signature, back.partitions), (mbr.disk_signature, mbr.partitions));
     }
 }

@@ -7,6 +7,26 @@ pub mod format;
 mod lay_out;
 mod read;
 
-pub(super) use check::check;
-pub(super) use lay_out::lay_out;
-pub(super) use read::{is_vhd, open};
+use super::row::{PresetRow, Row, Subformat, UsualFirmware};
+use crate::types::ByteSize;
+
+pub(super) const FORMAT: Row = Row {
+    name: "vhd",
+    title: "VHD",
+    about: "Hyper-V, VirtualBox (.vhd)",
+    extensions: &["vhd"],
+    qemu: "vpc",
+    libvirt: Some("vpc"),
+    firmware: UsualFirmware::Bios,
+    shapes: &[(Some(Subformat::Dynamic), &[ByteSize::mib(2), ByteSize::kib(512)]), (Some(Subformat::Fixed), &[])],
+    presets: &[PresetRow {
+        name: "azure",
+        host: "Azure",
+        about: "Fixed VHD, as Azure takes it",
+        subformat: Subformat::Fixed,
+    }],
+    is: read::is_vhd,
+    open: read::open,
+    check: check::check,
+    lay_out: lay_out::lay_out,
+};

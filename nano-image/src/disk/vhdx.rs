@@ -8,6 +8,34 @@ pub mod format;
 mod lay_out;
 mod read;
 
-pub(super) use check::check;
-pub(super) use lay_out::{Table, lay_out};
-pub(super) use read::open;
+use super::row::{Row, Subformat, UsualFirmware};
+use crate::types::ByteSize;
+
+/// Powers of two (§2.6.2.1).
+const BLOCK_SIZES: &[ByteSize] = &[
+    ByteSize::mib(1),
+    ByteSize::mib(2),
+    ByteSize::mib(4),
+    ByteSize::mib(8),
+    ByteSize::mib(16),
+    ByteSize::mib(32),
+    ByteSize::mib(64),
+    ByteSize::mib(128),
+    ByteSize::mib(256),
+];
+
+pub(super) const FORMAT: Row = Row {
+    name: "vhdx",
+    title: "VHDX",
+    about: "Hyper-V from Windows Server 2012 on (.vhdx)",
+    extensions: &["vhdx"],
+    qemu: "vhdx",
+    libvirt: None,
+    firmware: UsualFirmware::Uefi,
+    shapes: &[(Some(Subformat::Dynamic), BLOCK_SIZES), (Some(Subformat::Fixed), BLOCK_SIZES)],
+    presets: &[],
+    is: read::is_vhdx,
+    open: read::open,
+    check: check::check,
+    lay_out: lay_out::lay_out,
+};

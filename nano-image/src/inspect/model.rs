@@ -26,7 +26,7 @@ pub struct Inspection {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Container {
-    /// `vhdx`, `vhd` or `raw`.
+    /// The format's [name](crate::disk::Format::name).
     pub format: String,
     /// `dynamic` or `fixed`; none for raw images.
     pub subformat: Option<String>,

@@ -21,10 +21,10 @@ use std::path::Path;
 use self::image::Image;
 use super::model::{Boot, Container, Inspection, Partition};
 use crate::content::Extent;
-use crate::disk::{DiskReader, Format, Subformat};
+use crate::disk::DiskReader;
 use crate::error::{Error, Result};
 
-/// Inspects the image file at `path`: VHDX, VHD or raw.
+/// Inspects the image file at `path`.
 ///
 /// # Errors
 /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound) if the file cannot be read;
@@ -80,22 +80,10 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
 /// How `disk` lies in its file of `file_size` bytes.
 pub(super) fn container(disk: &DiskReader, file_size: u64) -> Container {
     let format = disk.format();
-    let (subformat, block_size) = match format {
-        Format::Vhdx { subformat, block_size } | Format::Vhd { subformat, block_size } => {
-            (Some(subformat), Some(block_size))
-        }
-        Format::Raw => (None, None),
-    };
-    let name = |subformat| match subformat {
-        Subformat::Dynamic => "dynamic".to_owned(),
-        Subformat::Fixed => "fixed".to_owned(),
-    };
-    // A fixed VHD has no blocks.
-    let blocks = !matches!(format, Format::Vhd { subformat: Subformat::Fixed, .. });
     Container {
-        format: format.extension().to_owned(),
-        subformat: subformat.map(name),
-        block_size: block_size.filter(|_| blocks).map(|size| size.bytes()),
+        format: format.name().to_owned(),
+        subformat: format.subformat().map(|subformat| subformat.name().to_owned()),
+        block_size: format.block_size().map(|size| size.bytes()),
         sector_size: disk.logical_sector_size(),
         id: disk.id().map(|id| id.to_string()),
         virtual_size: disk.size().bytes(),

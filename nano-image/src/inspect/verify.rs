@@ -121,7 +121,7 @@ impl Verify {
             Err(error) if error.kind() == ErrorKind::Unsupported && !self.findings.is_empty() => return Ok(()),
             Err(error) => return Err(error),
         };
-        self.checked.push(format!("container ({})", image.disk().format().extension()));
+        self.checked.push(format!("container ({})", image.disk().format().name()));
         self.name(path, &image);
         self.partition_table(&image);
         let mut volumes = 0;
@@ -155,7 +155,7 @@ impl Verify {
             Some("vhdx" | "avhdx") => ("vhdx-header", "no VHDX signature at its start"),
             _ => return,
         };
-        if image.disk().format() == Format::Raw {
+        if image.disk().format() == Format::RAW {
             let message = format!("has {lacks}, as its name says: Windows does not open it");
             self.findings.add(Finding::new(code, "image", message).at(0));
         }
@@ -169,7 +169,7 @@ impl Verify {
                 self.checked.push("partition tables (GPT)".to_owned());
             }
             Scheme::Mbr => {
-                self.findings.append(mbr::check(disk, disk.size()), |_| {});
+                self.findings.append(mbr::check(disk, disk.size(), disk.logical_sector_size()), |_| {});
                 self.checked.push("partition table (MBR)".to_owned());
             }
             Scheme::None => {}

@@ -54,7 +54,7 @@ impl Layout<'_> {
             disk_offset: disk_offset.map(|offset| offset.0),
             what: match disk_offset {
                 _ if difference.expected.is_none() => "the end of the file".into(),
-                None => format!("a structure of the {} format", container.format().extension()),
+                None => format!("a structure of the {} format", container.format().name()),
                 Some(offset) => self.describe(offset, &container),
             },
         }))

@@ -69,10 +69,9 @@ impl Layout<'_> {
 
 /// What is told of an output.
 pub(super) fn output_report(format: Format, container: &Container, digest: Option<[u8; 32]>) -> OutputReport {
-    let mut report = OutputReport::new(format.extension(), container.file_size().bytes());
-    let (subformat, block_size) = format.shape();
-    report.subformat = subformat.map(|subformat| subformat.name().into());
-    report.block_size = block_size.map(ByteSize::bytes);
+    let mut report = OutputReport::new(format.name(), container.file_size().bytes());
+    report.subformat = format.subformat().map(|subformat| subformat.name().into());
+    report.block_size = format.block_size().map(ByteSize::bytes);
     report.sha256 = digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect());
     report
 }

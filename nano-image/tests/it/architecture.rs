@@ -24,7 +24,7 @@ const NEIGHBOURS: [&str; 2] = ["error", "types"];
 const PARTS: [(&str, &[&str]); 4] = [
     ("source", &["wim", "iso", "cab", "delta", "update"]),
     ("volume", &["ntfs", "fat"]),
-    ("disk", &["gpt", "mbr", "vhd", "vhdx"]),
+    ("disk", &["gpt", "mbr", "raw", "vhd", "vhdx"]),
     ("windows", &["boot", "configure", "driver", "package"]),
 ];
 

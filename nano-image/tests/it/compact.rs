@@ -61,7 +61,7 @@ fn build(wim: &Path, compact: Option<Compact>, jobs: usize, check: SourceCheck, 
     std::fs::create_dir_all(&scratch).unwrap();
     let sources = Sources::wim(wim).scratch(&scratch);
     let plan = recipe.build()?.plan(&sources, &())?;
-    let report = plan.layout(&())?.jobs(jobs).source_check(check).write_file(out, Format::Raw, &());
+    let report = plan.layout(&())?.jobs(jobs).source_check(check).write_file(out, Format::RAW, &());
     drop(plan);
     std::fs::remove_dir(scratch).expect("nothing is left in it");
     report

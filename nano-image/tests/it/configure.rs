@@ -73,7 +73,7 @@ impl Built {
         wim(&source);
         let recipe = recipe.disk_size(ByteSize::mib(256)).build().unwrap();
         let plan = recipe.plan(&Sources::wim(source), &()).unwrap();
-        let report = plan.layout(&()).unwrap().write_file(&image, Format::Raw, &()).unwrap();
+        let report = plan.layout(&()).unwrap().write_file(&image, Format::RAW, &()).unwrap();
         let windows = report.partitions.last().unwrap();
         let volume = folder.join("volume.ntfs");
         let mut bytes = fs::read(&image).unwrap().split_off(windows.start as usize);

@@ -118,7 +118,7 @@ fn built(name: &str, tree: Tree) -> Volume {
     WimBuilder::new().push(Image::new("Only", tree)).write_file(&wim).unwrap();
     let recipe = Recipe::image("1").disk_size(nano_image::ByteSize::mib(128)).esp_size(nano_image::ByteSize::mib(36));
     let plan = recipe.build().unwrap().plan(&Sources::wim(&wim), &()).unwrap();
-    plan.layout(&()).unwrap().write_file(&path, Format::Raw, &()).unwrap();
+    plan.layout(&()).unwrap().write_file(&path, Format::RAW, &()).unwrap();
     let bytes = fs::read(&path).unwrap();
     fs::remove_file(path).unwrap();
     Volume::new(bytes[NTFS..bytes.len() - (1 << 20)].to_vec())

@@ -125,20 +125,20 @@ fn check(found: &Inspection, report: &Report, firmware: Firmware) {
 
 #[test]
 fn an_image_is_what_its_build_reported() {
-    let fixed = Format::Vhdx { subformat: Subformat::Fixed, block_size: ByteSize::mib(2) };
+    let fixed = Format::VHDX.with(Some(Subformat::Fixed), Some(ByteSize::mib(2))).unwrap();
     for (name, format, subformat, block_size) in [
         ("inspect.vhdx", Format::VHDX, Some("dynamic"), Some(1 << 20)),
         ("inspect-fixed.vhdx", fixed, Some("fixed"), Some(2 << 20)),
         ("inspect.vhd", Format::VHD, Some("dynamic"), Some(2 << 20)),
         ("inspect-azure.vhd", Format::AZURE, Some("fixed"), None),
-        ("inspect.raw", Format::Raw, None, None),
+        ("inspect.raw", Format::RAW, None, None),
     ] {
         for firmware in [Firmware::Uefi, Firmware::Bios] {
             let (path, report) = build(name, small(firmware), format);
             let found = inspect::open(&path).unwrap();
             check(&found, &report, firmware);
             let container = &found.container;
-            assert_eq!(container.format, format.extension());
+            assert_eq!(container.format, format.name());
             assert_eq!((container.subformat.as_deref(), container.block_size), (subformat, block_size));
             let loader = &found.boot.stores[0].entries[1];
             let windows = found.partition_table.partitions.last().unwrap().number;
@@ -360,7 +360,7 @@ fn what_is_no_image_is_an_error_and_damage_is_a_note() {
     assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("WIM file"), "{error}");
     let found = inspect::open(empty("inspect-empty.raw", 1 << 20)).unwrap();
     assert!(matches!(&found.notes[..], [note] if note.contains("neither")), "{:?}", found.notes);
-    let (path, _) = build("inspect-damage.raw", small(Firmware::Uefi), Format::Raw);
+    let (path, _) = build("inspect-damage.raw", small(Firmware::Uefi), Format::RAW);
     // The boot sector of the NTFS volume: sectors of 0 bytes.
     put(&path, (53 << 20) + 11, &[0, 0]);
     let found = inspect::open(&path).unwrap();
@@ -421,7 +421,7 @@ fn blocks(image: &[u8], magic: &[u8], len: u64) -> Vec<(u64, u64)> {
 
 #[test]
 fn damaged_images_end_in_errors_or_notes() {
-    let (raw, _) = build("inspect-mutated.raw", small(Firmware::Uefi), Format::Raw);
+    let (raw, _) = build("inspect-mutated.raw", small(Firmware::Uefi), Format::RAW);
     let bytes = fs::read(&raw).unwrap();
     let ntfs = 53 << 20;
     let tables = [(0, 34 * 512), ((256 << 20) - 34 * 512, 34 * 512)];

@@ -206,7 +206,7 @@ fn volumes_that_we_make_are_read_as_7_zip_reads_them() {
         let recipe = Recipe::image("1").disk_size(ByteSize::mib(512)).cluster_size(ByteSize::kib(kib)).build().unwrap();
         let plan = recipe.plan(&Sources::wim(&wim), &Quiet).unwrap();
         let image = judge::scratch(&format!("read-ours-{kib}.raw"));
-        let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::Raw, &Quiet).unwrap();
+        let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::RAW, &Quiet).unwrap();
         let disk = disk::open(Arc::new(File::open(&image).unwrap())).unwrap();
         let windows = report.partitions.last().unwrap();
         let window = Window::new(&disk, Extent { start: windows.start, len: windows.size });
@@ -303,7 +303,7 @@ fn a_file_compressed_by_wof_is_refused_by_name() {
     let image = judge::scratch("read-wof.raw");
     let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).build().unwrap();
     let plan = recipe.plan(&Sources::wim(&wim), &Quiet).unwrap();
-    let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::Raw, &Quiet).unwrap();
+    let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::RAW, &Quiet).unwrap();
     let file = File::open(&image).unwrap();
     let windows = report.partitions.last().unwrap();
     let window = Window::new(&file, Extent { start: windows.start, len: windows.size });

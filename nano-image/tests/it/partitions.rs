@@ -12,7 +12,7 @@ fn partition_tables_please_gdisk() {
         let path = folder.path().join("disk.raw");
         let table = gpt::Table { disk_guid: SEED.guid("disk"), partitions: partitions(size) };
         let disk = Disk { size, pieces: gpt::build(&table, size, 512).unwrap() };
-        disk.write_file(Format::Raw, &path);
+        disk.write_file(Format::RAW, &path);
         let report = run("sgdisk", &["-v", text(&path)]);
         assert!(report.contains("No problems found"), "{report}");
         assert!(!report.contains("Warning"), "{report}");
@@ -21,7 +21,7 @@ fn partition_tables_please_gdisk() {
         assert!(report.to_lowercase().contains(&SEED.guid("EFI system partition").to_string()), "{report}");
         assert!(report.contains("Attribute flags: 8000000000000000"), "{report}");
         assert_eq!(gpt::read(&open(&path), 512).unwrap().unwrap(), table);
-        assert_eq!(mbr::read(&open(&path)).unwrap().unwrap().partitions[0].partition_type, mbr::TYPE_GPT);
+        assert_eq!(mbr::read(&open(&path), 512).unwrap().unwrap().partitions[0].partition_type, mbr::TYPE_GPT);
     }
 }
 
@@ -31,7 +31,7 @@ fn a_damaged_primary_table_is_read_from_the_backup() {
         let size = ByteSize::mib(64);
         let table = gpt::Table { disk_guid: SEED.guid("disk"), partitions: partitions(size) };
         let disk = Disk { size, pieces: gpt::build(&table, size, sector_size).unwrap() };
-        let mut bytes = to_bytes(&disk, Format::Raw);
+        let mut bytes = to_bytes(&disk, Format::RAW);
         assert_eq!(gpt::read(&bytes, sector_size).unwrap().unwrap(), table);
         bytes[2 * sector_size as usize + 40] ^= 1;
         assert_eq!(gpt::read(&bytes, sector_size).unwrap().unwrap(), table);

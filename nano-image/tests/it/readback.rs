@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::judge;
 use fixtures::{Rng, manifest, scenes};
 use nano_image::inspect::{self, Category, ExtractOptions, FileId, Files, Image};
-use nano_image::{ByteSize, Compact, ErrorKind, Format, Recipe, Sources, Subformat};
+use nano_image::{ByteSize, Compact, ErrorKind, Format, Recipe, Sources};
 use sha1::{Digest, Sha1};
 
 fn folder() -> PathBuf {
@@ -93,7 +93,7 @@ fn all_streams_are_those_of_the_fixture_plain_and_compact() {
         ("xpress8k.raw", Some(Compact::Xpress8k)),
         ("xpress16k.raw", Some(Compact::Xpress16k)),
     ] {
-        let path = build(&scene, name, compact, Format::Raw);
+        let path = build(&scene, name, compact, Format::RAW);
         let image = Image::open(&path).unwrap();
         let files = image.main_files().unwrap();
         let found = streams(&files);
@@ -132,7 +132,7 @@ fn inspect_rows(image: &Image) -> BTreeMap<String, inspect::FileRow> {
 
 #[test]
 fn ntfscat_reads_the_same() {
-    let path = build(&scenes::rich(3 << 20), "rich.raw", None, Format::Raw);
+    let path = build(&scenes::rich(3 << 20), "rich.raw", None, Format::RAW);
     let volume = volume(&path);
     let image = Image::open(&path).unwrap();
     let files = image.main_files().unwrap();
@@ -245,7 +245,7 @@ fn volumes_of_others_are_read_and_compared() {
 
 #[test]
 fn sizes_sum_to_the_file_in_every_container() {
-    let path = build(&scenes::nano_small(&scenes::pe_stand_in()), "size.raw", None, Format::Raw);
+    let path = build(&scenes::nano_small(&scenes::pe_stand_in()), "size.raw", None, Format::RAW);
     let used = {
         let inspection = inspect::open(&path).unwrap();
         let Some(inspect::Volume::Ntfs(volume)) = &inspection.partition_table.partitions.last().unwrap().volume else {
@@ -293,8 +293,8 @@ fn sizes_sum_to_the_file_in_every_container() {
 #[test]
 fn every_byte_is_where_the_map_says() {
     let scene = scenes::nano_small(&scenes::pe_stand_in());
-    let format = Format::Vhdx { subformat: Subformat::Dynamic, block_size: ByteSize::mib(2) };
-    let (path, raw) = (build(&scene, "map.vhdx", None, format), build(&scene, "map.raw", None, Format::Raw));
+    let format = Format::VHDX.with(None, Some(ByteSize::mib(2))).unwrap();
+    let (path, raw) = (build(&scene, "map.vhdx", None, format), build(&scene, "map.raw", None, Format::RAW));
     let volume = volume(&raw);
     let image = Image::open(&path).unwrap();
     let files = image.main_files().unwrap();

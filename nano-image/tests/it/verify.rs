@@ -95,7 +95,7 @@ pub fn build(name: &str, recipe: RecipeBuilder, format: Format) -> PathBuf {
 /// A raw UEFI disk of ours: the EFI system partition at 1 MiB, NTFS at 53 MiB.
 pub fn ours() -> &'static Path {
     static DISK: LazyLock<PathBuf> =
-        LazyLock::new(|| build("verify-ours.raw", Recipe::image("1").firmware(Firmware::Uefi), Format::Raw));
+        LazyLock::new(|| build("verify-ours.raw", Recipe::image("1").firmware(Firmware::Uefi), Format::RAW));
     &DISK
 }
 pub const ESP: usize = 1 << 20;
@@ -105,7 +105,7 @@ pub const NTFS: usize = 53 << 20;
 pub fn compact() -> Volume {
     static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
         let recipe = Recipe::image("1").firmware(Firmware::Uefi).compact(Compact::Lzx);
-        build("verify-compact.raw", recipe, Format::Raw)
+        build("verify-compact.raw", recipe, Format::RAW)
     });
     assert_clean(&DISK);
     let bytes = fs::read(&*DISK).unwrap();

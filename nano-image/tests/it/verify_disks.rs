@@ -144,7 +144,7 @@ fn a_bios_disk_that_does_not_start_is_found() {
         ("boot code of the volume", "boot-code", |b| b[VOLUME + 0x60] ^= 1),
         ("further boot code of the volume", "boot-code", |b| b[VOLUME + 600..VOLUME + 700].fill(0x5A)),
     ];
-    let disk = build("verify-bios.raw", Recipe::image("1").firmware(Firmware::Bios), Format::Raw);
+    let disk = build("verify-bios.raw", Recipe::image("1").firmware(Firmware::Bios), Format::RAW);
     plant(FAULTS, &fs::read(disk).unwrap(), "verify-bios-planted.raw", |b| b);
 }
 

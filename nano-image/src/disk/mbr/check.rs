@@ -11,10 +11,10 @@ const ENTRY_SIZE: usize = 16;
 
 /// Finds what is wrong with the partitions of the master boot record of `disk`, which has `size` bytes. Partitions are
 /// named by the numbers of their entries.
-pub fn check(disk: &dyn ReadAt, size: ByteSize) -> Findings {
+pub fn check(disk: &dyn ReadAt, size: ByteSize, sector_size: u32) -> Findings {
     let mut findings = Findings::default();
     let mut sector = [0; SECTOR as usize];
-    let (Ok(()), Ok(Some((mbr, numbers)))) = (disk.read_exact_at(&mut sector, 0), super::read_numbered(disk)) else {
+    let (Ok(()), Ok(Some((mbr, numbers)))) = (disk.read_exact_at(&mut sector, 0), super::read_numbered(disk, sector_size)) else {
         return findings;
     };
     let place = |number: u32| ENTRIES + ENTRY_SIZE * (number as usize - 1);

@@ -1,14 +1,15 @@
 //! The layout of a VHD file: fixed is the disk and a footer; dynamic is a copy of the footer, the header, the block
 //! allocation table, the blocks in disk order with their bitmaps, and the footer.
 
+use std::sync::Arc;
+
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U32, U64};
 
 use super::format::*;
-use crate::content::Extent;
-use crate::disk::Subformat;
 use crate::disk::blocks::BlockMap;
-use crate::disk::container::Parts;
+use crate::disk::parts::{Parts, Structure, Table};
+use crate::disk::row::{Request, Subformat};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::types::{ByteSize, FileTime};
@@ -16,15 +17,37 @@ use crate::types::{ByteSize, FileTime};
 const HEADER_OFFSET: u64 = size_of::<Footer>() as u64;
 const TABLE_OFFSET: u64 = HEADER_OFFSET + size_of::<DynamicHeader>() as u64;
 
-/// Lays out a VHD; sizes of disk and blocks are checked.
-pub(crate) fn lay_out(
-    subformat: Subformat,
-    block_size: ByteSize,
-    disk_size: ByteSize,
-    used: &[Extent],
-    identity: &Identity,
-    time: FileTime,
-) -> Result<Parts> {
+/// The block allocation table. It fills whole sectors.
+#[derive(Clone, Copy, Debug)]
+struct BlockTable {
+    entries: u64,
+}
+
+impl Table for BlockTable {
+    fn len(&self) -> u64 {
+        self.entries
+    }
+
+    fn slot(&self, block: u64) -> u64 {
+        block
+    }
+
+    fn width(&self) -> u64 {
+        size_of::<U32>() as u64
+    }
+
+    fn absent(&self) -> u8 {
+        BAT_UNUSED as u8
+    }
+
+    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(U32::new((offset / SECTOR) as u32).as_bytes());
+    }
+}
+
+/// Lays out a VHD.
+pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+    let &Request { subformat, block_size: block, disk_size, used, identity, time } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
             .with_hint("choose VHDX"));
@@ -35,32 +58,26 @@ pub(crate) fn lay_out(
     }
     let size = disk_size.bytes();
     match subformat {
-        Subformat::Fixed => Ok(Parts {
+        Some(Subformat::Fixed) => Ok(Parts {
             head: Vec::new(),
-            table: None,
             blocks: BlockMap::fixed(size, 1, 0),
             lead: Vec::new(),
             tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, identity, time))],
             file_size: size + size_of::<Footer>() as u64,
         }),
-        Subformat::Dynamic => {
-            let block = block_size.bytes();
-            if ![ByteSize::kib(512), ByteSize::mib(2)].contains(&block_size) {
-                return Err(Error::recipe(format!("a VHD cannot have blocks of {block_size}"))
-                    .with_hint("choose 512 KiB or 2 MiB"));
-            }
-            let entries = size.div_ceil(block) as usize;
-            let start = TABLE_OFFSET + (entries as u64 * 4).next_multiple_of(SECTOR);
+        _ => {
+            let entries = size.div_ceil(block);
+            let table = BlockTable { entries: entries.next_multiple_of(SECTOR / size_of::<U32>() as u64) };
+            let start = TABLE_OFFSET + table.entries * table.width();
             let blocks = BlockMap::dynamic(block, used, start, bitmap_size(block));
             let footer = footer(size, TYPE_DYNAMIC, HEADER_OFFSET, identity, time);
             let end = blocks.end();
             Ok(Parts {
                 head: vec![
-                    (0, footer.clone()),
-                    (HEADER_OFFSET, dynamic_header(entries, block)),
-                    (TABLE_OFFSET, table(&blocks, entries)),
+                    (0, footer.clone().into()),
+                    (HEADER_OFFSET, dynamic_header(entries, block).into()),
+                    (TABLE_OFFSET, Structure::Table(Arc::new(table))),
                 ],
-                table: None,
                 lead: bitmap(block),
                 blocks,
                 tail: vec![(end, footer)],
@@ -100,7 +117,7 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
     footer.as_bytes().to_vec()
 }
 
-fn dynamic_header(entries: usize, block_size: u64) -> Vec<u8> {
+fn dynamic_header(entries: u64, block_size: u64) -> Vec<u8> {
     let mut header = DynamicHeader {
         cookie: HEADER_COOKIE,
         data_offset: U64::new(NO_OFFSET),
@@ -118,18 +135,6 @@ fn dynamic_header(entries: usize, block_size: u64) -> Vec<u8> {
     };
     header.checksum = checksum(header.as_bytes()).into();
     header.as_bytes().to_vec()
-}
-
-/// The block allocation table: at most 16 MiB, for 2040 GiB in blocks of 512 KiB.
-fn table(blocks: &BlockMap, entries: usize) -> Vec<u8> {
-    let mut table = vec![U32::new(BAT_UNUSED); entries.next_multiple_of(SECTOR as usize / 4)];
-    for run in &blocks.runs {
-        for i in 0..run.count {
-            let sector = blocks.offset_of_rank(run.rank + i) / SECTOR;
-            table[(run.first + i) as usize] = (sector as u32).into();
-        }
-    }
-    table.as_bytes().to_vec()
 }
 
 /// The sector bitmap of a block: every sector is used. Readers that honour it see the zeros that the file holds.

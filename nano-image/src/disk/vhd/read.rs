@@ -4,17 +4,14 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
 use crate::content::{Extent, ReadAt};
-use crate::disk::read::{Map, Opened, read_array, read_into};
-use crate::disk::{Format, Subformat};
+use crate::disk::map::{Map, Opened, Places, read_array, read_entries};
+use crate::disk::row::Subformat;
 use crate::error::{Error, Result};
-use crate::types::{ByteSize, Guid};
+use crate::types::Guid;
 
 /// Other tools write 512 KiB or 2 MiB; less only makes the table large.
 const MIN_BLOCK_SIZE: u64 = 64 << 10;
 const FOOTER_SIZE: u64 = size_of::<Footer>() as u64;
-
-/// Bytes of the block allocation table read at a time.
-const TABLE_PIECE: u64 = 1 << 20;
 
 /// Whether a file of `len` bytes has a VHD footer at its end or, as dynamic disks do, at its start.
 pub(crate) fn is_vhd(file: &dyn ReadAt, len: u64) -> Result<bool> {
@@ -43,14 +40,14 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         TYPE_FIXED if size > len - FOOTER_SIZE => {
             return Err(Error::corrupt("the file is shorter than its disk").at(len));
         }
-        TYPE_FIXED => (Subformat::Fixed, 2 << 20, Map::Linear(0)),
+        TYPE_FIXED => (Subformat::Fixed, None, Map::Linear(0)),
         TYPE_DYNAMIC => {
             let header = footer.data_offset.get();
             let (block_size, map, table) = blocks(file, header, size, len)?;
             structures.push((Extent { start: 0, len: FOOTER_SIZE }, "copy of the footer"));
             structures.push((Extent { start: header, len: size_of::<DynamicHeader>() as u64 }, "header"));
             structures.push((table, "block allocation table"));
-            (Subformat::Dynamic, block_size, map)
+            (Subformat::Dynamic, Some(block_size), map)
         }
         TYPE_DIFFERENCING => {
             return Err(Error::unsupported("the VHD is a differencing disk, without its parent it cannot be read")
@@ -59,7 +56,8 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         other => return Err(Error::unsupported(format!("VHD disk type {other} is not handled"))),
     };
     Ok(Opened {
-        format: Format::Vhd { subformat, block_size: ByteSize::new(block_size) },
+        subformat: Some(subformat),
+        block_size,
         size,
         logical_sector_size: SECTOR as u32,
         id: Some(Guid::from_bytes(footer.unique_id)),
@@ -104,20 +102,12 @@ fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, M
         return Err(Error::corrupt("the VHD block allocation table is shorter than the disk").at(table_offset));
     }
 
-    let mut table = Vec::with_capacity(entries as usize);
-    let mut piece = Vec::new();
-    for first in (0..entries).step_by(TABLE_PIECE as usize / 4) {
-        piece.resize(((entries - first) * 4).min(TABLE_PIECE) as usize, 0);
-        read_into(file, table_offset + first * 4, &mut piece)?;
-        for (index, bytes) in (first..).zip(piece.chunks_exact(4)) {
-            let sector = u32::from_be_bytes(bytes.try_into().expect("chunks of 4"));
-            if sector == 0 {
-                let message = format!("block {index} of the VHD lies on its footer");
-                return Err(Error::corrupt(message).at(table_offset + index * 4));
-            }
-            table.push(if sector == BAT_UNUSED { 0 } else { sector });
-        }
-    }
+    let mut places = Places::default();
+    read_entries(file, table_offset, entries, |index, at, bytes| match u32::from_be_bytes(bytes) {
+        0 => Err(Error::corrupt(format!("block {index} of the VHD lies on its footer")).at(at)),
+        BAT_UNUSED => places.push(None),
+        sector => places.push(Some(sector.into())),
+    })?;
     let extent = Extent { start: table_offset, len: (entries * 4).next_multiple_of(SECTOR) };
-    Ok((block_size, Map::Blocks { block_size, unit: SECTOR, lead: bitmap_size(block_size), table }, extent))
+    Ok((block_size, Map::Blocks { block_size, unit: SECTOR, lead: bitmap_size(block_size), places }, extent))
 }

@@ -1,15 +1,16 @@
 //! The layout of a VHDX file: headers, log, metadata, block allocation table, then the blocks in disk order.
 
+use std::sync::Arc;
+
 use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{U16, U32};
 
 use super::format::*;
-use crate::content::Extent;
-use crate::disk::Subformat;
-use crate::disk::blocks::{BlockMap, BlockRun};
-use crate::disk::container::Parts;
+use crate::disk::blocks::BlockMap;
+use crate::disk::parts::{Parts, Structure, Table};
+use crate::disk::row::{Request, Subformat};
 use crate::error::{Error, Result};
-use crate::identity::{Identity, Seed};
+use crate::identity::Seed;
 use crate::types::{ByteSize, Guid};
 
 const LOG_OFFSET: u64 = MIB;
@@ -20,78 +21,62 @@ const LOGICAL_SECTOR: u32 = 512;
 /// Hyper-V's default.
 const PHYSICAL_SECTOR: u32 = 4096;
 
-/// Entries of the block allocation table made at a time: a fixed disk of 64 TiB has 512 MiB of them.
-const ENTRIES_PER_PIECE: u64 = 8192;
-
-/// The block allocation table, made from the block map while it is written.
+/// The block allocation table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table {
+struct BlockTable {
+    entries: u64,
     chunk_ratio: u64,
 }
 
-impl Table {
-    /// Hands out the entries that are not zero, ascending, with their file offset.
-    pub(crate) fn for_each_piece(
-        &self,
-        blocks: &BlockMap,
-        mut put: impl FnMut(u64, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut piece: Vec<BatEntry> = Vec::with_capacity(ENTRIES_PER_PIECE as usize);
-        for &BlockRun { first, count, rank } in &blocks.runs {
-            let mut done = 0;
-            while done < count {
-                let block = first + done;
-                // A sector bitmap's entry, zero here, lies between two chunks.
-                let n = (count - done).min(ENTRIES_PER_PIECE).min(self.chunk_ratio - block % self.chunk_ratio);
-                let offset = |i: u64| blocks.offset_of_rank(rank + done + i);
-                piece.clear();
-                piece.extend((0..n).map(|i| U64::new(offset(i) | BLOCK_FULLY_PRESENT)));
-                put(BAT_OFFSET + (block + block / self.chunk_ratio) * size_of::<BatEntry>() as u64, piece.as_bytes())?;
-                done += n;
-            }
-        }
-        Ok(())
+impl Table for BlockTable {
+    fn len(&self) -> u64 {
+        self.entries
+    }
+
+    fn slot(&self, block: u64) -> u64 {
+        // A sector bitmap's entry, zero here, lies between two chunks.
+        block + block / self.chunk_ratio
+    }
+
+    fn width(&self) -> u64 {
+        size_of::<BatEntry>() as u64
+    }
+
+    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(BatEntry::new(offset | BLOCK_FULLY_PRESENT).as_bytes());
     }
 }
 
-/// Lays out a VHDX; sizes of disk and blocks are checked.
-pub(crate) fn lay_out(
-    subformat: Subformat,
-    block_size: ByteSize,
-    disk_size: ByteSize,
-    used: &[Extent],
-    identity: &Identity,
-) -> Result<Parts> {
-    let block = block_size.bytes();
-    if !block.is_power_of_two() || !(BLOCK_SIZES[0]..=BLOCK_SIZES[1]).contains(&block) {
-        return Err(Error::recipe(format!("a VHDX cannot have blocks of {block_size}"))
-            .with_hint("choose a power of two from 1 MiB to 256 MiB"));
-    }
+/// Lays out a VHDX.
+pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+    let &Request { subformat, block_size: block, disk_size, used, identity, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, the most is 64 TiB")));
     }
 
     let chunk_ratio = chunk_ratio(LOGICAL_SECTOR.into(), block);
     let payload_blocks = disk_size.bytes().div_ceil(block);
-    let table_size = bat_entries(payload_blocks, chunk_ratio) * size_of::<BatEntry>() as u64;
-    let table_size = table_size.next_multiple_of(MIB);
+    let table = BlockTable { entries: bat_entries(payload_blocks, chunk_ratio), chunk_ratio };
+    let table_size = (table.entries * table.width()).next_multiple_of(MIB);
     let start = BAT_OFFSET + table_size;
     let (blocks, flags) = match subformat {
-        Subformat::Dynamic => (BlockMap::dynamic(block, used, start, 0), 0),
-        Subformat::Fixed => (BlockMap::fixed(block, payload_blocks, start), LEAVE_BLOCKS_ALLOCATED),
+        Some(Subformat::Fixed) => (BlockMap::fixed(block, payload_blocks, start), LEAVE_BLOCKS_ALLOCATED),
+        _ => (BlockMap::dynamic(block, used, start, 0), 0),
     };
 
     let regions = region_table(table_size as u32);
+    let form = subformat.unwrap_or(Subformat::Dynamic).name();
     let ids = WriteGuids {
-        file: identity.bytes.guid(&format!("vhdx file write, {} blocks of {block}", subformat.name())),
+        file: identity.bytes.guid(&format!("vhdx file write, {form} blocks of {block}")),
         data: identity.bytes.guid("vhdx data write"),
     };
-    let mut head = vec![(0, identifier())];
-    head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number))));
-    head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone())));
-    head.extend(metadata(block as u32, flags, disk_size, &identity.disk));
+    let mut head = vec![(0, identifier().into())];
+    head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number).into())));
+    head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone().into())));
+    head.extend(metadata(block as u32, flags, disk_size, &identity.disk).map(|(offset, bytes)| (offset, bytes.into())));
+    head.push((BAT_OFFSET, Structure::Table(Arc::new(table))));
     let file_size = blocks.end();
-    Ok(Parts { head, table: Some(Table { chunk_ratio }), blocks, lead: Vec::new(), tail: Vec::new(), file_size })
+    Ok(Parts { head, blocks, lead: Vec::new(), tail: Vec::new(), file_size })
 }
 
 fn identifier() -> Vec<u8> {

@@ -6,16 +6,30 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
 use crate::content::{Extent, ReadAt};
-use crate::disk::read::{Map, Opened, read_array, read_into};
-use crate::disk::{Format, Subformat};
+use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries, read_into};
+use crate::disk::row::Subformat;
 use crate::error::{Error, Result};
-use crate::types::{ByteSize, Guid};
+use crate::types::Guid;
 
-/// Bytes of the block allocation table read at a time.
-const TABLE_PIECE: u64 = 1 << 20;
+/// Whether a file has the signature of a VHDX, or what lies behind one that is damaged.
+pub(crate) fn is_vhdx(file: &dyn ReadAt, _: u64) -> Result<bool> {
+    if has(file, 0, &FILE_SIGNATURE)? {
+        return Ok(true);
+    }
+    for offset in REGION_TABLE_OFFSETS {
+        if has(file, offset, &REGION_SIGNATURE)? && has(file, HEADER_OFFSETS[0], &HEADER_SIGNATURE)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
 
 /// Reads everything but the blocks of a file of `len` bytes.
 pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
+    if !has(file, 0, &FILE_SIGNATURE)? {
+        let hint = "the rest looks like a VHDX; write these 8 bytes again, or take a copy of the file";
+        return Err(Error::corrupt("the file does not begin with `vhdxfile`").at(0).with_hint(hint));
+    }
     let header = header(file)?;
     if header.log_guid != [0; 16] {
         return Err(Error::unsupported("the VHDX was not closed: its log holds changes that are not yet in place")
@@ -31,7 +45,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     if bat_entries(payload_blocks, chunk_ratio) * size_of::<BatEntry>() as u64 > bat.length.get().into() {
         return Err(Error::corrupt("the block allocation table is shorter than the disk").at(bat.file_offset.get()));
     }
-    let table = table(file, bat.file_offset.get(), payload_blocks, chunk_ratio)?;
+    let places = places(file, bat.file_offset.get(), payload_blocks, chunk_ratio)?;
     let kib = |start: u64, len: u64| Extent { start: start << 10, len: len << 10 };
     let region = |entry: &RegionEntry| Extent { start: entry.file_offset.get(), len: entry.length.get().into() };
     let mut structures = vec![
@@ -52,11 +66,12 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     }
     let subformat = if metadata.fixed { Subformat::Fixed } else { Subformat::Dynamic };
     Ok(Opened {
-        format: Format::Vhdx { subformat, block_size: ByteSize::new(metadata.block_size) },
+        subformat: Some(subformat),
+        block_size: Some(metadata.block_size),
         size: metadata.disk_size,
         logical_sector_size: metadata.logical_sector_size,
         id: Some(metadata.id),
-        map: Map::Blocks { block_size: metadata.block_size, unit: MIB, lead: 0, table },
+        map: Map::Blocks { block_size: metadata.block_size, unit: MIB, lead: 0, places },
         structures,
     })
 }
@@ -214,30 +229,20 @@ fn item<T: FromBytes + IntoBytes>(
     Ok(value)
 }
 
-/// Each payload block's place in MiB, 0 for those not in the file.
-fn table(file: &dyn ReadAt, start: u64, payload_blocks: u64, chunk_ratio: u64) -> Result<Vec<u32>> {
+/// Each payload block's place in MiB.
+fn places(file: &dyn ReadAt, start: u64, payload_blocks: u64, chunk_ratio: u64) -> Result<Places> {
     // The region lies in the file and holds all these entries, so a small file cannot ask for much memory.
-    let mut table = Vec::with_capacity(payload_blocks as usize);
-    let entry_size = size_of::<BatEntry>() as u64;
-    let entries = bat_entries(payload_blocks, chunk_ratio);
-    let mut piece = Vec::new();
-    for first in (0..entries).step_by((TABLE_PIECE / entry_size) as usize) {
-        let offset = start + first * entry_size;
-        piece.resize(((entries - first) * entry_size).min(TABLE_PIECE) as usize, 0);
-        read_into(file, offset, &mut piece)?;
-        for (index, bytes) in (first..).zip(piece.chunks_exact(entry_size as usize)) {
-            if index % (chunk_ratio + 1) == chunk_ratio {
-                continue;
-            }
-            let entry = BatEntry::read_from_bytes(bytes).expect("the chunk has the entry's size").get();
-            let place = match entry & BLOCK_STATE_MASK {
-                BLOCK_NOT_PRESENT | BLOCK_UNDEFINED | BLOCK_ZERO | BLOCK_UNMAPPED => Some(0),
-                BLOCK_FULLY_PRESENT => u32::try_from(entry >> 20).ok().filter(|&place| place != 0),
-                _ => None,
-            };
-            let at = offset + (index - first) * entry_size;
-            table.push(place.ok_or_else(|| Error::corrupt(format!("bad VHDX block entry {entry:#x}")).at(at))?);
+    let mut places = Places::default();
+    read_entries(file, start, bat_entries(payload_blocks, chunk_ratio), |index, at, bytes| {
+        if index % (chunk_ratio + 1) == chunk_ratio {
+            return Ok(());
         }
-    }
-    Ok(table)
+        let entry = BatEntry::from_bytes(bytes).get();
+        places.push(match entry & BLOCK_STATE_MASK {
+            BLOCK_NOT_PRESENT | BLOCK_UNDEFINED | BLOCK_ZERO | BLOCK_UNMAPPED => None,
+            BLOCK_FULLY_PRESENT if entry >> 20 != 0 => Some(entry >> 20),
+            _ => return Err(Error::corrupt(format!("bad VHDX block entry {entry:#x}")).at(at)),
+        })
+    })?;
+    Ok(places)
 }

@@ -1,5 +1,6 @@
 //! An image file that is open: its disk and partitions.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,9 @@ use super::partition;
 use crate::content::{Extent, ReadAt};
 use crate::disk::{self, DiskReader};
 use crate::error::{Error, Result};
-use crate::inspect::model::{Partition, PartitionTable};
+use crate::inspect::model::{Partition, PartitionTable, Scheme};
 
-/// A disk image: VHDX, VHD or raw, whoever made it.
+/// A disk image, whoever made it.
 pub struct Image {
     path: PathBuf,
     file_size: u64,
@@ -46,6 +47,10 @@ impl Image {
         let disk = Arc::new(disk::open(Arc::new(file)).map_err(named)?);
         let mut notes = Vec::new();
         let table = partition::read(&disk, &mut notes).map_err(named)?;
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if let Some(error) = disk::not_read_by_name(extension).filter(|_| table.scheme == Scheme::None) {
+            return Err(named(error));
+        }
         let part = |partition: &Partition| Part {
             disk: disk.clone(),
             extent: Extent { start: partition.start, len: partition.size },

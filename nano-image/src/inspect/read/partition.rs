@@ -1,8 +1,8 @@
 //! The partition table.
 
 use crate::content::ReadAt;
-use crate::disk::{DiskReader, Format, gpt, mbr};
-use crate::error::{Error, Result};
+use crate::disk::{DiskReader, Format, gpt, mbr, not_a_disk};
+use crate::error::Result;
 use crate::inspect::model::{Partition, PartitionTable, Scheme};
 
 /// What the types of GPT partitions mean (UEFI 2.10 §5.3.3, "Partition types" of Windows, of the Linux discoverable
@@ -37,18 +37,6 @@ const MBR_TYPES: [(u8, &str); 13] = [
     (0xEF, "EFI system"),
 ];
 
-/// Files that are taken for raw images because they are no other kind of image: how they begin, and what helps.
-const NOT_DISKS: [(&[u8], &str, &str); 5] = [
-    (b"QFI\xFB", "QCOW image", CONVERT),
-    (b"KDMV", "VMDK image", CONVERT),
-    (b"MSWIM\0\0\0", "WIM file", "build a disk image from it first"),
-    (b"regf", "registry hive", "name the disk image that holds it"),
-    (b"MZ", "program", "name a disk image"),
-];
-/// Byte of the first volume descriptor of an ISO image (ECMA-119 §6.2.1, 8.1).
-const ISO_DESCRIPTOR: u64 = 16 * 2048;
-const CONVERT: &str = "convert it with `qemu-img convert -O vhdx`";
-
 /// Reads the table of `disk`; a disk without one is a single partition.
 pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
     if let Some((table, numbers)) = gpt::read_numbered(disk, disk.logical_sector_size())? {
@@ -73,7 +61,7 @@ pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
     }
     let mut sector = [0; 512];
     let volume = disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some();
-    if !volume && let Some((table, numbers)) = mbr::read_numbered(disk)? {
+    if !volume && let Some((table, numbers)) = mbr::read_numbered(disk, disk.logical_sector_size())? {
         let mut partitions = Vec::new();
         for (partition, number) in table.partitions.iter().zip(numbers) {
             let kind = partition.partition_type;
@@ -101,16 +89,8 @@ pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         return Ok(PartitionTable { scheme: Scheme::Mbr, disk_id, partitions });
     }
     if !volume {
-        let mut descriptor = [0; 6];
-        if disk.read_exact_at(&mut descriptor, ISO_DESCRIPTOR).is_ok() && &descriptor[1..] == b"CD001" {
-            let error = Error::unsupported("the file is an ISO image, not a VHDX, VHD or raw image");
-            return Err(error.with_hint("`nano-image packages` lists what install media have"));
-        }
-        let other = NOT_DISKS.iter().find(|(magic, ..)| sector.starts_with(magic));
-        if let Some((_, name, hint)) = other.filter(|_| disk.format() == Format::Raw) {
-            return Err(
-                Error::unsupported(format!("the file is a {name}, not a VHDX, VHD or raw image")).with_hint(*hint)
-            );
+        if let Some(error) = not_a_disk(disk).filter(|_| disk.format() == Format::RAW) {
+            return Err(error);
         }
         notes.push("the disk has neither a partition table nor a known volume".to_owned());
     }

@@ -19,23 +19,30 @@ pub fn time() -> FileTime {
 }
 
 pub fn vhdx(subformat: Subformat, mib: u64) -> Format {
-    Format::Vhdx { subformat, block_size: ByteSize::mib(mib) }
+    Format::VHDX.with(Some(subformat), Some(ByteSize::mib(mib))).unwrap()
 }
 
-/// Every format, with QEMU's name for it.
-pub fn formats() -> Vec<(Format, &'static str)> {
-    use Subformat::{Dynamic, Fixed};
-    vec![
-        (Format::Raw, "raw"),
-        (vhdx(Dynamic, 1), "vhdx"),
-        (vhdx(Dynamic, 32), "vhdx"),
-        (vhdx(Dynamic, 256), "vhdx"),
-        (vhdx(Fixed, 1), "vhdx"),
-        (vhdx(Fixed, 32), "vhdx"),
-        (Format::VHD, "vpc"),
-        (Format::Vhd { subformat: Dynamic, block_size: ByteSize::kib(512) }, "vpc"),
-        (Format::AZURE, "vpc"),
-    ]
+/// Every format in every subformat, with the usual, the smallest and the largest blocks.
+pub fn formats() -> Vec<Format> {
+    let mut formats: Vec<Format> = Vec::new();
+    for format in Format::all() {
+        let subformats = Subformat::ALL.iter().map(|subformat| format.with(Some(*subformat), None));
+        for format in subformats.flatten().chain([format]) {
+            let mut sizes: Vec<ByteSize> = (9..=28).map(|bits| ByteSize::new(1 << bits)).collect();
+            sizes.retain(|size| format.with(format.subformat(), Some(*size)).is_ok());
+            let ends = sizes.first().into_iter().chain(sizes.last());
+            let ends = ends.map(|size| format.with(format.subformat(), Some(*size)).unwrap());
+            formats.extend(ends.chain([format]));
+        }
+    }
+    let mut all: Vec<Format> = Vec::new();
+    for format in formats {
+        if !all.contains(&format) {
+            all.push(format);
+        }
+    }
+    assert!(all.contains(&Format::AZURE) && all.contains(&vhdx(Subformat::Dynamic, 256)), "{all:?}");
+    all
 }
 
 /// A disk: ascending pieces, zeros between them.

@@ -1,0 +1,309 @@
+//! The table of formats: which there are, what they are called, and what reads, checks and lays out each.
+
+use super::row::{PresetRow, Request, Row, Subformat, UsualFirmware};
+use super::{raw, vhd, vhdx};
+use crate::content::ReadAt;
+use crate::error::{Error, Result};
+use crate::identity::{Identity, Seed};
+use crate::types::{ByteSize, FileTime};
+
+/// All formats that are written and read, in the order in which a file is tried. The last takes every file.
+const TABLE: [&Row; 3] = [&vhdx::FORMAT, &vhd::FORMAT, &raw::FORMAT];
+
+/// File format of a disk image: its kind, its subformat and the size of its blocks.
+#[derive(Clone, Copy)]
+pub struct Format {
+    row: &'static Row,
+    subformat: Option<Subformat>,
+    block_size: Option<ByteSize>,
+}
+
+/// What a person asks for by a name: a format, or the shape of it that a certain host wants.
+#[derive(Clone, Copy)]
+pub struct Preset {
+    row: &'static Row,
+    shape: Option<&'static PresetRow>,
+}
+
+impl Format {
+    /// The disk's bytes and nothing else; sparse where the output can be.
+    pub const RAW: Self = Self::default_of(&raw::FORMAT);
+    /// VHDX ([MS-VHDX]), dynamic with 1 MiB blocks, the smallest: the file holds the least zeros.
+    pub const VHDX: Self = Self::default_of(&vhdx::FORMAT);
+    /// VHD (Virtual Hard Disk Image Format Specification 1.0), dynamic with 2 MiB blocks, the specification's default.
+    pub const VHD: Self = Self::default_of(&vhd::FORMAT);
+    /// What Azure accepts: a fixed VHD.
+    pub const AZURE: Self = Self { row: &vhd::FORMAT, subformat: Some(Subformat::Fixed), block_size: None };
+
+    /// Each format, in its usual shape.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| Self::default_of(row))
+    }
+
+    /// The format with this [name](Self::name), in its usual shape.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|format| format.name() == name)
+    }
+
+    /// This format with another subformat or other blocks, each in its usual form if it is not given.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if the format has no such thing.
+    pub fn with(self, subformat: Option<Subformat>, block_size: Option<ByteSize>) -> Result<Self> {
+        let row = self.row;
+        let shape = match subformat {
+            None => &row.shapes[0],
+            Some(_) => {
+                row.shapes.iter().find(|shape| shape.0 == subformat).ok_or_else(|| no_subformat(row, subformat))?
+            }
+        };
+        let (subformat, sizes) = *shape;
+        let block_size = match block_size {
+            Some(size) if !sizes.contains(&size) => return Err(no_block_size(row, subformat, sizes, size)),
+            given => given.or_else(|| sizes.first().copied()),
+        };
+        Ok(Self { row, subformat, block_size })
+    }
+
+    /// Checks whether a disk of `disk_size` can have this format, before anything of it is known.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it cannot.
+    pub fn check(self, disk_size: ByteSize) -> Result<()> {
+        let seed = Seed::from_bytes([0; 32]);
+        let identity = Identity { disk: seed, bytes: seed };
+        let (subformat, block_size, used, time) = (None, 0, &[][..], FileTime(0));
+        self.lay_out(Request { subformat, block_size, disk_size, used, identity: &identity, time }).map(drop)
+    }
+
+    /// Its name on a command line and in reports: one lower-case word.
+    pub fn name(self) -> &'static str {
+        self.row.name
+    }
+
+    /// Its name in a sentence.
+    pub fn title(self) -> &'static str {
+        self.row.title
+    }
+
+    /// The usual file name extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        self.row.extensions[0]
+    }
+
+    /// Which blocks the file holds; none if the format has no subformats.
+    pub fn subformat(self) -> Option<Subformat> {
+        self.subformat
+    }
+
+    /// Bytes per block; none if the file has no blocks.
+    pub fn block_size(self) -> Option<ByteSize> {
+        self.block_size
+    }
+
+    /// QEMU's name for it.
+    pub fn qemu_name(self) -> &'static str {
+        self.row.qemu
+    }
+
+    /// libvirt's name for it; none if libvirt does not take it.
+    pub fn libvirt_name(self) -> Option<&'static str> {
+        self.row.libvirt
+    }
+
+    /// The firmware of the machines that take it.
+    pub fn usual_firmware(self) -> UsualFirmware {
+        self.row.firmware
+    }
+
+    /// Titles of all formats, for a sentence: `VHDX, VHD or raw`.
+    pub fn titles() -> String {
+        let titles: Vec<&str> = TABLE.iter().map(|row| row.title).collect();
+        either(&titles)
+    }
+
+    /// Lays out a file of this format; see [`Request`].
+    pub(super) fn lay_out(self, request: Request<'_>) -> Result<super::parts::Parts> {
+        let block_size = self.block_size.map_or(0, ByteSize::bytes);
+        (self.row.lay_out)(&Request { subformat: self.subformat, block_size, ..request })
+    }
+
+    /// What a reader of this kind of format has found.
+    pub(super) fn found(row: &'static Row, subformat: Option<Subformat>, block_size: Option<u64>) -> Self {
+        Self { row, subformat, block_size: block_size.map(ByteSize::new) }
+    }
+
+    const fn default_of(row: &'static Row) -> Self {
+        let (subformat, sizes) = row.shapes[0];
+        let block_size = match sizes {
+            [first, ..] => Some(*first),
+            [] => None,
+        };
+        Self { row, subformat, block_size }
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        (self.name(), self.subformat, self.block_size) == (other.name(), other.subformat, other.block_size)
+    }
+}
+
+impl Eq for Format {}
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())?;
+        self.subformat.map_or(Ok(()), |subformat| write!(f, " {}", subformat.name()))?;
+        self.block_size.map_or(Ok(()), |size| write!(f, ", blocks of {size}"))
+    }
+}
+
+impl Preset {
+    /// All there are: each format, then what hosts want.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let formats = TABLE.iter().map(|row| Self { row, shape: None });
+        formats.chain(TABLE.iter().flat_map(|row| row.presets.iter().map(|shape| Self { row, shape: Some(shape) })))
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|preset| preset.name() == name)
+    }
+
+    /// The format of files with this extension, in upper or lower case.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        let has = |row: &&&Row| row.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension));
+        TABLE.iter().find(has).map(|row| Self { row, shape: None })
+    }
+
+    /// The name: one lower-case word.
+    pub fn name(self) -> &'static str {
+        self.shape.map_or(self.row.name, |shape| shape.name)
+    }
+
+    /// What it is, in a few words.
+    pub fn about(self) -> &'static str {
+        self.shape.map_or(self.row.about, |shape| shape.about)
+    }
+
+    /// The format, with these choices.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it has no such subformat or blocks.
+    pub fn format(self, subformat: Option<Subformat>, block_size: Option<ByteSize>) -> Result<Format> {
+        let format = Format::default_of(self.row);
+        let Some(PresetRow { host, subformat: only, .. }) = self.shape else {
+            return format.with(subformat, block_size);
+        };
+        if subformat.is_some_and(|given| given != *only) {
+            return Err(Error::recipe(format!("{host} takes {} {}s only", only.name(), self.row.title))
+                .with_hint("leave out the subformat (--subformat)"));
+        }
+        format.with(Some(*only), block_size)
+    }
+}
+
+impl From<Format> for Preset {
+    /// The format without its shape.
+    fn from(format: Format) -> Self {
+        Self { row: format.row, shape: None }
+    }
+}
+
+impl PartialEq for Preset {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Preset {}
+
+impl std::fmt::Debug for Preset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The row of the format that `file`, of `len` bytes, is in.
+pub(super) fn row_of(file: &dyn ReadAt, len: u64) -> Result<&'static Row> {
+    for row in TABLE {
+        if (row.is)(file, len)? {
+            return Ok(row);
+        }
+    }
+    Ok(&raw::FORMAT)
+}
+
+/// Names in a sentence.
+pub(super) fn either(names: &[&str]) -> String {
+    match names {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        names => names.concat(),
+    }
+}
+
+fn no_subformat(row: &Row, given: Option<Subformat>) -> Error {
+    let names: Vec<&str> = row.shapes.iter().filter_map(|shape| Some(shape.0?.name())).collect();
+    let given = given.map_or("", Subformat::name);
+    let error = Error::recipe(format!("the format {} has no subformat `{given}`", row.name));
+    error.with_hint(if names.is_empty() {
+        "leave it out (--subformat)".to_owned()
+    } else {
+        format!("choose {}", either(&names))
+    })
+}
+
+fn no_block_size(row: &Row, subformat: Option<Subformat>, sizes: &[ByteSize], size: ByteSize) -> Error {
+    let what = subformat.map(|subformat| format!("{} ", subformat.name())).unwrap_or_default();
+    if sizes.is_empty() {
+        let error = Error::recipe(format!("a {what}{} image has no blocks: their size does not apply", row.title));
+        return error.with_hint("leave out the block size (--block-size)");
+    }
+    let names: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Error::recipe(format!("a {} image cannot have blocks of {size}", row.title))
+        .with_hint(format!("choose {}", either(&names)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_can_be_told_apart() {
+        let mut names: Vec<&str> = Preset::all().map(Preset::name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+        for row in TABLE {
+            for extension in row.extensions {
+                let found = Preset::of_extension(&extension.to_uppercase()).unwrap();
+                assert_eq!(found.name(), row.name);
+            }
+            assert!(Format::named(row.name) == Some(Format::default_of(row)));
+            assert!(!row.shapes.is_empty(), "{}", row.name);
+        }
+        assert_eq!(TABLE.last().unwrap().name, "raw", "it takes every file");
+    }
+
+    #[test]
+    fn what_a_format_does_not_have_is_refused() {
+        let fixed = Some(Subformat::Fixed);
+        assert_eq!(Format::VHD.with(fixed, None).unwrap(), Format::AZURE);
+        assert_eq!(Format::VHDX.with(None, None).unwrap(), Format::VHDX);
+        for (format, subformat, mib) in [
+            (Format::RAW, fixed, None),
+            (Format::RAW, None, Some(1)),
+            (Format::AZURE, fixed, Some(2)),
+            (Format::VHDX, None, Some(3)),
+        ] {
+            let error = format.with(subformat, mib.map(ByteSize::mib)).unwrap_err();
+            assert!(error.hint().is_some(), "{error}");
+        }
+        let azure = Preset::named("azure").unwrap();
+        assert_eq!(azure.format(None, None).unwrap(), Format::AZURE);
+        assert!(azure.format(Some(Subformat::Dynamic), None).unwrap_err().message().contains("Azure"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Where the bytes of a disk are in an image file, and how tables of that are read.
+
+use std::io;
+
+use super::row::Subformat;
+use crate::content::{Extent, ReadAt};
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::{ByteSize, Guid};
+
+/// Bytes of a table read at a time.
+const PIECE: u64 = 1 << 20;
+/// Places in a chunk of [`Places`].
+const CHUNK: usize = 1024;
+/// A place that is none.
+const ABSENT: u32 = u32::MAX;
+
+/// What a format's reader finds out.
+pub(super) struct Opened {
+    /// None if the format has none.
+    pub subformat: Option<Subformat>,
+    /// Bytes per block; none if the file has no blocks.
+    pub block_size: Option<u64>,
+    /// Bytes of the disk.
+    pub size: u64,
+    pub logical_sector_size: u32,
+    /// The disk's identifier.
+    pub id: Option<Guid>,
+    pub map: Map,
+    /// Parts of the file that hold the format's own structures.
+    pub structures: Vec<(Extent, &'static str)>,
+}
+
+/// Where the disk's bytes are in the file.
+pub(super) enum Map {
+    /// The disk lies in one piece from this file offset on.
+    Linear(u64),
+    /// The disk lies in blocks.
+    Blocks {
+        /// Bytes per block.
+        block_size: u64,
+        /// Unit of `places`, bytes.
+        unit: u64,
+        /// Bytes between a block's place and its data.
+        lead: u64,
+        /// Each block's place in the file; a block without one reads as zeros.
+        places: Places,
+    },
+}
+
+/// The place of each block, in some unit. What has no place takes no memory, if enough of it is together.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    chunks: Vec<Option<Box<[u32; CHUNK]>>>,
+    len: u64,
+}
+
+impl Places {
+    /// Adds the place of the next block.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a place that no file of a sensible length has.
+    pub fn push(&mut self, place: Option<u64>) -> Result<()> {
+        let inside = (self.len % CHUNK as u64) as usize;
+        if inside == 0 {
+            self.chunks.push(None);
+        }
+        if let Some(place) = place {
+            let place = u32::try_from(place).ok().filter(|&place| place != ABSENT);
+            let place = place.ok_or_else(|| Error::unsupported(format!("block {} is too far away", self.len)))?;
+            let chunk = self.chunks.last_mut().expect("the first of a chunk pushed it");
+            chunk.get_or_insert_with(|| Box::new([ABSENT; CHUNK]))[inside] = place;
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Number of blocks.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The place of a block.
+    pub fn get(&self, block: u64) -> Option<u64> {
+        let chunk = self.chunks.get((block / CHUNK as u64) as usize)?.as_ref()?;
+        Some(chunk[(block % CHUNK as u64) as usize]).filter(|&place| place != ABSENT).map(u64::from)
+    }
+
+    /// The blocks that have a place, ascending, with it.
+    pub fn present(&self) -> impl Iterator<Item = (u64, u64)> {
+        (0..).zip(&self.chunks).flat_map(|(index, chunk)| {
+            let places = chunk.iter().flat_map(|places| (0..).zip(places.iter()));
+            let first = index * CHUNK as u64;
+            places
+                .filter(|(_, place)| **place != ABSENT)
+                .map(move |(inside, place)| (first + inside, u64::from(*place)))
+        })
+    }
+}
+
+impl Map {
+    /// The file offset for a byte of the disk, and how many bytes from there on are in one piece.
+    pub fn piece(&self, offset: u64) -> (Option<u64>, u64) {
+        match self {
+            Self::Linear(start) => (Some(start + offset), u64::MAX),
+            Self::Blocks { block_size, unit, lead, places } => {
+                let (block, inside) = (offset / block_size, offset % block_size);
+                (places.get(block).map(|place| place * unit + lead + inside), block_size - inside)
+            }
+        }
+    }
+
+    /// That the map covers the disk and points into the file.
+    pub fn check(&self, disk_size: u64, file_len: u64) -> Result<()> {
+        match self {
+            Self::Linear(start) => match start.checked_add(disk_size) {
+                Some(end) if end <= file_len => Ok(()),
+                _ => Err(Error::corrupt(format!("the file ends before its disk of {} does", ByteSize::new(disk_size)))
+                    .at(file_len)),
+            },
+            Self::Blocks { block_size, unit, lead, places } => {
+                if places.len() < disk_size.div_ceil(*block_size) {
+                    return Err(Error::corrupt("the block allocation table is shorter than the disk"));
+                }
+                for (block, place) in places.present() {
+                    let needed = disk_size.saturating_sub(block * block_size).min(*block_size);
+                    let start = place * unit + lead;
+                    if start + needed > file_len {
+                        return Err(Error::corrupt(format!("block {block} lies behind the end of the file")).at(start));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads a table of `count` entries of `N` bytes at file offset `start`, some at a time, and hands out each with its
+/// number and file offset.
+pub(super) fn read_entries<const N: usize>(
+    file: &dyn ReadAt,
+    start: u64,
+    count: u64,
+    mut each: impl FnMut(u64, u64, [u8; N]) -> Result<()>,
+) -> Result<()> {
+    let (width, mut piece) = (N as u64, Vec::new());
+    for first in (0..count).step_by((PIECE / width) as usize) {
+        let offset = start + first * width;
+        piece.resize(((count - first) * width).min(PIECE / width * width) as usize, 0);
+        read_into(file, offset, &mut piece)?;
+        for (index, entry) in (0..).zip(piece.chunks_exact(N)) {
+            each(first + index, offset + index * width, entry.try_into().expect("a chunk has its length"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads `N` bytes at `offset`.
+pub(super) fn read_array<const N: usize>(file: &dyn ReadAt, offset: u64) -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    read_into(file, offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fills `bytes` from `offset`.
+pub(super) fn read_into(file: &dyn ReadAt, offset: u64, bytes: &mut [u8]) -> Result<()> {
+    file.read_exact_at(bytes, offset).map_err(|e| read_error(e).at(offset))
+}
+
+/// Whether `file` has `bytes` at `offset`; a file that ends before has not.
+pub(super) fn has(file: &dyn ReadAt, offset: u64, bytes: &[u8]) -> Result<bool> {
+    let mut found = vec![0; bytes.len()];
+    match read_into(file, offset, &mut found) {
+        Ok(()) => Ok(found == bytes),
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What failed, as damage if the file is too short.
+pub(super) fn read_error(error: io::Error) -> Error {
+    // The system takes an offset beyond i64 for a bad argument.
+    if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) {
+        return Error::corrupt("the file ends too early");
+    }
+    Error::new(ErrorKind::Io, "cannot read").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_told_apart_from_none() {
+        let mut places = Places::default();
+        (0..1500).for_each(|_| places.push(None).unwrap());
+        places.push(Some(0)).unwrap();
+        places.push(None).unwrap();
+        places.push(Some(7)).unwrap();
+        assert_eq!(places.len(), 1503);
+        assert_eq!(
+            [1499, 1500, 1501, 1502, 1503, 9 << 40].map(|block| places.get(block)),
+            [None, Some(0), None, Some(7), None, None]
+        );
+        assert_eq!(places.present().collect::<Vec<_>>(), [(1500, 0), (1502, 7)]);
+        assert!(places.push(Some(u64::from(ABSENT))).is_err());
+    }
+}

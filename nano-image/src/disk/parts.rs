@@ -1,0 +1,111 @@
+//! The parts of an image file that is laid out, and tables that are made while they are written.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::blocks::{BlockMap, BlockRun};
+use crate::error::Result;
+
+/// Bytes of a table made at a time.
+const PIECE: u64 = 64 << 10;
+
+/// What a format adds to the disk's bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    /// Structures before the first block, with their file offsets, ascending.
+    pub head: Vec<(u64, Structure)>,
+    /// Where the blocks are.
+    pub blocks: BlockMap,
+    /// The bytes before each block.
+    pub lead: Vec<u8>,
+    /// Structures behind the last block, ascending.
+    pub tail: Vec<(u64, Vec<u8>)>,
+    /// Length of the file.
+    pub file_size: u64,
+}
+
+/// A structure before the blocks.
+#[derive(Clone, Debug)]
+pub(super) enum Structure {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A table of blocks, which may be too large to keep: a fixed VHDX of 64 TiB has one of 512 MiB.
+    Table(Arc<dyn Table>),
+}
+
+/// A table that says where each block is in the file.
+pub(super) trait Table: fmt::Debug + Send + Sync {
+    /// How many entries it has.
+    fn len(&self) -> u64;
+
+    /// The number of the entry for a block of the disk. It grows with the block's number.
+    fn slot(&self, block: u64) -> u64;
+
+    /// Bytes of an entry.
+    fn width(&self) -> u64;
+
+    /// The byte that fills the entries of blocks that are not in the file.
+    fn absent(&self) -> u8 {
+        0
+    }
+
+    /// Appends the entry for a block that begins, with its lead, at a file offset.
+    fn entry(&self, offset: u64, bytes: &mut Vec<u8>);
+}
+
+impl Structure {
+    /// Hands out the bytes of the structure at file offset `start`, ascending, each piece with its file offset. What is
+    /// left out is zero.
+    pub fn write(&self, start: u64, blocks: &BlockMap, put: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Bytes(bytes) => put(start, bytes),
+            Self::Table(table) => write_table(&**table, start, blocks, put),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Structure {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+fn write_table(
+    table: &dyn Table,
+    start: u64,
+    blocks: &BlockMap,
+    put: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let (width, absent) = (table.width(), table.absent());
+    let mut piece: Vec<u8> = Vec::with_capacity(PIECE as usize);
+    // The number of the entry that comes next, of those that `piece` does not hold.
+    let mut next = 0;
+    let mut advance = |piece: &mut Vec<u8>, next: &mut u64, slot: u64, force: bool| -> Result<()> {
+        // Entries of absent blocks between: left out if they are zero.
+        let gap = slot - *next;
+        if !piece.is_empty() && (force || (gap > 0 && absent == 0) || piece.len() as u64 + width > PIECE) {
+            put(start + *next * width - piece.len() as u64, piece)?;
+            piece.clear();
+        }
+        while absent != 0 && *next < slot {
+            let count = (slot - *next).min((PIECE - piece.len() as u64) / width);
+            piece.resize(piece.len() + (count * width) as usize, absent);
+            *next += count;
+            if piece.len() as u64 + width > PIECE {
+                put(start + *next * width - piece.len() as u64, piece)?;
+                piece.clear();
+            }
+        }
+        *next = slot;
+        Ok(())
+    };
+    for &BlockRun { first, count, rank } in &blocks.runs {
+        for i in 0..count {
+            advance(&mut piece, &mut next, table.slot(first + i), false)?;
+            table.entry(blocks.offset_of_rank(rank + i), &mut piece);
+            next += 1;
+        }
+    }
+    advance(&mut piece, &mut next, table.len(), false)?;
+    advance(&mut piece, &mut next, table.len(), true)
+}

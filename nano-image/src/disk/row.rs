@@ -1,0 +1,106 @@
+//! What a format of disk images is made of: its row in the table of formats.
+
+use super::map::Opened;
+use super::parts::Parts;
+use crate::content::{Extent, ReadAt};
+use crate::error::Result;
+use crate::identity::Identity;
+use crate::report::Findings;
+use crate::types::{ByteSize, FileTime};
+
+/// Form of a format: which blocks the file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[non_exhaustive]
+pub enum Subformat {
+    /// Only blocks with data are in the file.
+    Dynamic,
+    /// Every block is in the file.
+    Fixed,
+}
+
+impl Subformat {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Dynamic, Self::Fixed];
+
+    /// One lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dynamic => "dynamic",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
+/// The firmware of the machines that take a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UsualFirmware {
+    /// UEFI.
+    Uefi,
+    /// A BIOS.
+    Bios,
+    /// Either.
+    Any,
+}
+
+/// A format: all that is to be known of it outside of its folder.
+pub(super) struct Row {
+    /// Its name on a command line: one lower-case word.
+    pub name: &'static str,
+    /// Its name in a sentence.
+    pub title: &'static str,
+    /// What it is for, in a few words.
+    pub about: &'static str,
+    /// Extensions of its files, the usual one first.
+    pub extensions: &'static [&'static str],
+    /// QEMU's name for it.
+    pub qemu: &'static str,
+    /// libvirt's name for it; `None`: libvirt does not take it.
+    pub libvirt: Option<&'static str>,
+    /// What boots from it.
+    pub firmware: UsualFirmware,
+    /// Its subformats, and the block sizes of each. The first of each is the default.
+    pub shapes: &'static [Shape],
+    /// Names for a shape that a certain host wants.
+    pub presets: &'static [PresetRow],
+    /// Whether a file of so many bytes is one.
+    pub is: fn(&dyn ReadAt, u64) -> Result<bool>,
+    /// Reads everything but the disk's bytes of such a file.
+    pub open: fn(&dyn ReadAt, u64) -> Result<Opened>,
+    /// Adds what is wrong with such a file.
+    pub check: fn(&dyn ReadAt, u64, &mut Findings),
+    /// Lays out a file.
+    pub lay_out: fn(&Request<'_>) -> Result<Parts>,
+}
+
+/// A subformat, if the format has any, and its block sizes, if it has blocks.
+pub(super) type Shape = (Option<Subformat>, &'static [ByteSize]);
+
+/// A name for one shape of a format.
+pub(super) struct PresetRow {
+    /// The name: one lower-case word.
+    pub name: &'static str,
+    /// Who wants it, as the subject of a sentence.
+    pub host: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// The only subformat that it may have.
+    pub subformat: Subformat,
+}
+
+/// What a file shall hold.
+pub(super) struct Request<'a> {
+    /// One that the format has.
+    pub subformat: Option<Subformat>,
+    /// One that the subformat has; 0 if it has no blocks.
+    pub block_size: u64,
+    /// Size of the disk, a whole number of sectors of 512 bytes.
+    pub disk_size: ByteSize,
+    /// What may hold other bytes than zero: ascending, neither touching nor overlapping.
+    pub used: &'a [Extent],
+    /// Makes identifiers.
+    pub identity: &'a Identity,
+    /// The time stamp, for formats that have one.
+    pub time: FileTime,
+}
