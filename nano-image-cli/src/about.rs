@@ -137,7 +137,10 @@ mod tests {
         let schema = schema_of(&Arguments::command());
         let property = |name: &str| &schema["properties"][name];
         assert_eq!(property("force")["type"], "boolean");
-        assert_eq!(property("format")["enum"], json!(["vhdx", "vhd", "raw", "azure"]));
+        assert_eq!(
+            property("format")["enum"],
+            json!(nano_image::disk::Preset::all().map(nano_image::disk::Preset::name).collect::<Vec<_>>())
+        );
         assert_eq!((&property("size")["default"], &property("wim")["type"]), (&"4G".into(), &"string".into()));
         assert_eq!(property("output")["anyOf"][1]["type"], "array");
         assert_eq!(property("compact")["anyOf"][0]["type"], "boolean");

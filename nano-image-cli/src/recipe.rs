@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use nano_image::disk::Preset;
 use nano_image::types::nearest;
 use nano_image::windows::configure::FileCopy;
 use nano_image::{Error, Recipe, Result, Subformat};
@@ -92,7 +93,7 @@ pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
         ("driver", json!(texts(&packages.driver))),
         // Where it comes from, not what it is: other text has been refused.
         ("secret", json!(arguments.machine.secret)),
-        ("format", json!(arguments.format.and_then(|format| Some(format.to_possible_value()?.get_name().to_owned())))),
+        ("format", json!(arguments.format.map(Preset::name))),
         ("subformat", json!(arguments.subformat.map(Subformat::name))),
         ("block-size", json!(arguments.block_size)),
     ] {

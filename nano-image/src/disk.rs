@@ -15,6 +15,7 @@ pub mod gpt;
 mod map;
 pub mod mbr;
 mod parts;
+mod qcow2;
 mod raw;
 mod read;
 mod row;

@@ -30,6 +30,17 @@ fn completions_name_commands_and_flags() {
 }
 
 #[test]
+fn the_readme_names_every_format() {
+    let readme = include_str!("../../../README.md");
+    for format in nano_image::Format::all() {
+        assert!(readme.contains(&format!("`nano.{}", format.extension())), "{format:?}");
+    }
+    for preset in nano_image::disk::Preset::all() {
+        assert!(readme.contains(preset.name()), "{preset:?}");
+    }
+}
+
+#[test]
 fn manual_pages_are_made_for_all_commands() {
     let place = Place::new();
     let page = String::from_utf8(place.run(&["man"]).ok().stdout).unwrap();

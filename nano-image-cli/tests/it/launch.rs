@@ -37,9 +37,8 @@ fn script(hints: &Value, which: &str) -> String {
 fn images(place: &Place) -> Vec<(String, bool)> {
     fs::write(place.path("nano.wim"), image_with_hives()).unwrap();
     let mut images = Vec::new();
-    for (extension, firmware) in
-        [("vhdx", "uefi"), ("vhdx", "bios"), ("vhd", "uefi"), ("vhd", "bios"), ("raw", "uefi"), ("raw", "bios")]
-    {
+    let extensions = nano_image::Format::all().map(nano_image::Format::extension);
+    for (extension, firmware) in extensions.flat_map(|extension| [(extension, "uefi"), (extension, "bios")]) {
         let image = format!("{NAME}{firmware}.{extension}");
         place.build(&image, &["--firmware", firmware]).ok();
         images.push((image, firmware == "uefi"));

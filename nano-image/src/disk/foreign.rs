@@ -29,7 +29,6 @@ enum Help {
 
 /// Kinds whose signature no disk begins with: looked for before anything else.
 const CERTAIN: &[Foreign] = &[
-    foreign("a QCOW image", &["qcow2", "qcow"], &[(0, b"QFI\xFB")], Help::Convert("qcow2")),
     foreign(
         "a VMDK image",
         &["vmdk"],
@@ -147,4 +146,20 @@ fn find(kinds: &'static [Foreign], file: &dyn ReadAt) -> Result<Option<&'static 
 
 fn by_extension<'a>(mut kinds: impl Iterator<Item = &'a Foreign>, extension: &str) -> Option<&'a Foreign> {
     kinds.find(|kind| kind.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::formats::Preset;
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_not_foreign() {
+        for kind in CERTAIN.iter().chain(LIKELY).chain(NAMED) {
+            for extension in kind.extensions {
+                assert!(Preset::of_extension(extension).is_none(), "{extension} is read");
+                assert!(not_written(extension).is_some());
+            }
+        }
+    }
 }

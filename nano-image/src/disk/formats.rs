@@ -1,14 +1,14 @@
 //! The table of formats: which there are, what they are called, and what reads, checks and lays out each.
 
 use super::row::{PresetRow, Request, Row, Subformat, UsualFirmware};
-use super::{raw, vhd, vhdx};
+use super::{qcow2, raw, vhd, vhdx};
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::types::{ByteSize, FileTime};
 
 /// All formats that are written and read, in the order in which a file is tried. The last takes every file.
-const TABLE: [&Row; 3] = [&vhdx::FORMAT, &vhd::FORMAT, &raw::FORMAT];
+const TABLE: [&Row; 4] = [&vhdx::FORMAT, &vhd::FORMAT, &qcow2::FORMAT, &raw::FORMAT];
 
 /// File format of a disk image: its kind, its subformat and the size of its blocks.
 #[derive(Clone, Copy)]

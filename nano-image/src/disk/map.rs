@@ -1,5 +1,6 @@
 //! Where the bytes of a disk are in an image file, and how tables of that are read.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::row::Subformat;
@@ -50,7 +51,7 @@ pub(super) enum Map {
 /// The place of each block, in some unit. What has no place takes no memory, if enough of it is together.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    chunks: Vec<Option<Box<[u32; CHUNK]>>>,
+    chunks: BTreeMap<u64, Box<[u32; CHUNK]>>,
     len: u64,
 }
 
@@ -60,18 +61,19 @@ impl Places {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a place that no file of a sensible length has.
     pub fn push(&mut self, place: Option<u64>) -> Result<()> {
-        let inside = (self.len % CHUNK as u64) as usize;
-        if inside == 0 {
-            self.chunks.push(None);
-        }
         if let Some(place) = place {
             let place = u32::try_from(place).ok().filter(|&place| place != ABSENT);
             let place = place.ok_or_else(|| Error::unsupported(format!("block {} is too far away", self.len)))?;
-            let chunk = self.chunks.last_mut().expect("the first of a chunk pushed it");
-            chunk.get_or_insert_with(|| Box::new([ABSENT; CHUNK]))[inside] = place;
+            let chunk = self.chunks.entry(self.len / CHUNK as u64).or_insert_with(|| Box::new([ABSENT; CHUNK]));
+            chunk[(self.len % CHUNK as u64) as usize] = place;
         }
         self.len += 1;
         Ok(())
+    }
+
+    /// Adds `count` blocks that have no place.
+    pub fn push_absent(&mut self, count: u64) {
+        self.len += count;
     }
 
     /// Number of blocks.
@@ -81,15 +83,14 @@ impl Places {
 
     /// The place of a block.
     pub fn get(&self, block: u64) -> Option<u64> {
-        let chunk = self.chunks.get((block / CHUNK as u64) as usize)?.as_ref()?;
+        let chunk = self.chunks.get(&(block / CHUNK as u64))?;
         Some(chunk[(block % CHUNK as u64) as usize]).filter(|&place| place != ABSENT).map(u64::from)
     }
 
     /// The blocks that have a place, ascending, with it.
     pub fn present(&self) -> impl Iterator<Item = (u64, u64)> {
-        (0..).zip(&self.chunks).flat_map(|(index, chunk)| {
-            let places = chunk.iter().flat_map(|places| (0..).zip(places.iter()));
-            let first = index * CHUNK as u64;
+        self.chunks.iter().flat_map(|(index, chunk)| {
+            let (first, places) = (index * CHUNK as u64, (0..).zip(chunk.iter()));
             places
                 .filter(|(_, place)| **place != ABSENT)
                 .map(move |(inside, place)| (first + inside, u64::from(*place)))
@@ -192,11 +193,12 @@ mod tests {
     #[test]
     fn places_are_told_apart_from_none() {
         let mut places = Places::default();
-        (0..1500).for_each(|_| places.push(None).unwrap());
+        places.push_absent(1500);
         places.push(Some(0)).unwrap();
         places.push(None).unwrap();
         places.push(Some(7)).unwrap();
-        assert_eq!(places.len(), 1503);
+        places.push_absent(1 << 50);
+        assert_eq!(places.len(), 1503 + (1 << 50));
         assert_eq!(
             [1499, 1500, 1501, 1502, 1503, 9 << 40].map(|block| places.get(block)),
             [None, Some(0), None, Some(7), None, None]

@@ -31,6 +31,13 @@ pub(super) enum Structure {
     Bytes(Vec<u8>),
     /// A table of blocks, which may be too large to keep: a fixed VHDX of 64 TiB has one of 512 MiB.
     Table(Arc<dyn Table>),
+    /// The same bytes over and over.
+    Repeated {
+        /// What comes again and again; [`PIECE`] is a multiple of its length.
+        unit: &'static [u8],
+        /// How often.
+        count: u64,
+    },
 }
 
 /// A table that says where each block is in the file.
@@ -60,6 +67,14 @@ impl Structure {
         match self {
             Self::Bytes(bytes) => put(start, bytes),
             Self::Table(table) => write_table(&**table, start, blocks, put),
+            Self::Repeated { unit, count } => {
+                let piece = unit.repeat((PIECE / unit.len() as u64).min(*count) as usize);
+                let end = start + unit.len() as u64 * count;
+                (start..end).step_by(piece.len().max(1)).try_for_each(|at| {
+                    let len = (end - at).min(piece.len() as u64) as usize;
+                    put(at, &piece[..len])
+                })
+            }
         }
     }
 }

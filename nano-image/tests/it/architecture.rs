@@ -24,7 +24,7 @@ const NEIGHBOURS: [&str; 2] = ["error", "types"];
 const PARTS: [(&str, &[&str]); 4] = [
     ("source", &["wim", "iso", "cab", "delta", "update"]),
     ("volume", &["ntfs", "fat"]),
-    ("disk", &["gpt", "mbr", "raw", "vhd", "vhdx"]),
+    ("disk", &["gpt", "mbr", "qcow2", "raw", "vhd", "vhdx"]),
     ("windows", &["boot", "configure", "driver", "package"]),
 ];
 
@@ -42,6 +42,18 @@ fn rooms_use_lower_floors_only() {
     assert!(files.len() > 50, "found only {} files", files.len());
     let violations: Vec<String> = files.iter().flat_map(|(path, source)| check(path, source)).collect();
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn every_folder_of_a_room_of_parts_is_one() {
+    // Not all of `windows` is parts.
+    for (room, parts) in PARTS.iter().filter(|(room, _)| *room != "windows") {
+        for entry in fs::read_dir(root().join("nano-image/src").join(room)).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            assert!(!entry.path().is_dir() || parts.contains(&&*name), "{room}/{name} is not among the parts");
+        }
+    }
 }
 
 #[test]
@@ -237,7 +249,7 @@ impl Scan<'_> {
 }
 
 /// The paths that begin with `tokens`: several for `{a, b::c}`.
-fn paths(tokens: &[TokenTree]) -> Vec<Vec<String>> {
+pub fn paths(tokens: &[TokenTree]) -> Vec<Vec<String>> {
     match tokens {
         [TokenTree::Ident(name), rest @ ..] => {
             let after = match rest {
@@ -259,24 +271,24 @@ fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room)).map(|index| index + 1)
 }
 
-fn tokens(path: &str, source: &str) -> Vec<TokenTree> {
+pub fn tokens(path: &str, source: &str) -> Vec<TokenTree> {
     list(source.parse().unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
-fn list(stream: TokenStream) -> Vec<TokenTree> {
+pub fn list(stream: TokenStream) -> Vec<TokenTree> {
     stream.into_iter().collect()
 }
 
-fn is_punct(token: Option<&TokenTree>, wanted: char) -> bool {
+pub fn is_punct(token: Option<&TokenTree>, wanted: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == wanted)
 }
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
 /// All Rust files below `folder` with their paths there, in order of their names.
-fn sources(folder: &Path) -> Vec<(String, String)> {
+pub fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

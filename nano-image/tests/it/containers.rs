@@ -177,6 +177,10 @@ fn images_of_qemu_are_read() {
         ("vhdx", "subformat=dynamic,block_size=2M,block_state_zero=off", Some(Subformat::Dynamic)),
         ("vpc", "subformat=dynamic,force_size=on", Some(Subformat::Dynamic)),
         ("vpc", "subformat=fixed,force_size=on", Some(Subformat::Fixed)),
+        ("qcow2", "compat=1.1", None),
+        ("qcow2", "compat=0.10,cluster_size=512", None),
+        ("qcow2", "preallocation=metadata,cluster_size=2M", None),
+        ("qcow2", "lazy_refcounts=on,compression_type=zstd", None),
     ];
     for (qemu, options, expected) in kinds {
         let path = folder.path().join(qemu);
@@ -198,7 +202,7 @@ fn what_is_not_read_is_named_with_what_helps() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         error
     };
-    let drivers = [("qcow2", "QCOW"), ("vmdk", "VMDK"), ("vdi", "VDI"), ("qed", "QED"), ("parallels", "Parallels")];
+    let drivers = [("vmdk", "VMDK"), ("vdi", "VDI"), ("qed", "QED"), ("parallels", "Parallels")];
     for (driver, name) in drivers {
         run("qemu-img", &["convert", "-f", "raw", "-O", driver, text(&raw), text(&other)]);
         let error = refused(fs::read(&other).unwrap());
@@ -225,9 +229,21 @@ fn what_is_not_read_is_named_with_what_helps() {
         let error = refused(packed.stdout);
         assert!(error.message().contains(name) && error.hint().unwrap().contains(unpack), "{error}");
     }
+    let overlay = format!("backing_file={},backing_fmt=raw", text(&raw));
+    for (options, name) in [(&["-c"][..], "compressed"), (&["-o", &overlay], "overlay"), (&["-o", "compat=1.1"], "")] {
+        let convert = ["convert", "-f", "raw", "-O", "qcow2"];
+        run("qemu-img", &[&convert, options, &[text(&raw), text(&other)]].concat());
+        match name {
+            "" => disk.check(&open(&other)),
+            name => {
+                let error = refused(fs::read(&other).unwrap());
+                assert!(error.message().contains(name) && error.hint().unwrap().contains("qemu-img"), "{error}");
+            }
+        }
+    }
     // A disk keeps its bytes whatever they are, except at the start.
     let mut bytes = fs::read(&raw).unwrap();
-    bytes[4096..4100].copy_from_slice(b"QFI\xFB");
+    bytes[4096..4100].copy_from_slice(b"KDMV");
     assert_eq!(disk::open(Arc::new(bytes)).unwrap().format(), Format::RAW);
     // A VHDX that lost its first bytes is still known as one.
     let mut bytes = to_bytes(&disk, Format::VHDX);

@@ -126,10 +126,9 @@ fn nothing_is_found_on_sound_images() {
     }
     assert_clean(foreign());
     assert_clean(ours());
-    for (name, format) in
-        [("verify.vhdx", Format::VHDX), ("verify.vhd", Format::VHD), ("verify-azure.vhd", Format::AZURE)]
-    {
-        assert_clean(&build(name, Recipe::image("1").firmware(Firmware::Bios), format));
+    for (format, name) in Format::all().map(|format| (format, format.name())).chain([(Format::AZURE, "azure")]) {
+        let name = format!("verify-{name}.{}", format.extension());
+        assert_clean(&build(&name, Recipe::image("1").firmware(Firmware::Bios), format));
     }
     for kib in [8, 64] {
         let recipe = Recipe::image("1").firmware(Firmware::Uefi).cluster_size(ByteSize::kib(kib));
@@ -140,9 +139,14 @@ fn nothing_is_found_on_sound_images() {
 #[test]
 fn nothing_is_found_on_disks_of_other_tools() {
     let raw = ours();
-    for (options, name) in [("subformat=dynamic", "verify-qemu.vhdx"), ("force_size=on", "verify-qemu.vhd")] {
+    for (options, name) in [
+        ("subformat=dynamic", "verify-qemu.vhdx"),
+        ("force_size=on", "verify-qemu.vhd"),
+        ("cluster_size=64k", "verify-qemu.qcow2"),
+        ("cluster_size=512,lazy_refcounts=on", "verify-qemu-small.qcow2"),
+    ] {
         let path = judge::scratch(name);
-        let format = if name.ends_with("vhdx") { "vhdx" } else { "vpc" };
+        let format = Format::named(name.rsplit('.').next().unwrap()).unwrap().qemu_name();
         run("qemu-img", &["convert", "-f", "raw", "-O", format, "-o", options, text(raw), text(&path)]);
         assert_clean(&path);
     }
@@ -445,6 +449,30 @@ fn planted_faults_of_containers_are_found() {
     ];
     let vhd = fs::read(build("verify-sound.vhd", recipe(), Format::VHD)).unwrap();
     plant(VHD, &vhd, "verify-planted.vhd", |b| b);
+    const QCOW2: &[Fault<Vec<u8>>] = &[
+        ("dirty bit", "qcow2-dirty", |b| b[79] |= 1),
+        ("refcount", "qcow2-refcount", |b| {
+            let block = number(b, number(b, 48));
+            b[block + 2 * 5 + 1] = 2;
+        }),
+        ("two clusters in one place", "qcow2-overlap", |b| {
+            let table = number(b, number(b, 40)) & !(1 << 63);
+            let used = |at: &usize| number(b, *at) != 0;
+            let first = (table..).step_by(8).find(used).unwrap();
+            let second = (first + 8..).step_by(8).find(used).unwrap();
+            b.copy_within(first..first + 8, second);
+        }),
+    ];
+    let qcow2 = fs::read(build("verify-sound.qcow2", recipe(), Format::named("qcow2").unwrap())).unwrap();
+    plant(QCOW2, &qcow2, "verify-planted.qcow2", |b| b);
+    // A raw image has no structures of its own.
+    let planted = ["vhdx", "vhd", "qcow2", "raw"];
+    assert!(Format::all().all(|format| planted.contains(&format.name())), "a format without planted faults");
+}
+
+/// A number of qcow2.
+fn number(bytes: &[u8], at: usize) -> usize {
+    u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) as usize
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! On-disk structures of qcow2, versions 2 and 3.
+//! <https://www.qemu.org/docs/master/interop/qcow2.html>
+//!
+//! All integers are big-endian. A cluster is the unit of everything in the file.
+
+use zerocopy::big_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// `QFI` and 0xFB.
+pub const MAGIC: [u8; 4] = *b"QFI\xFB";
+/// Version that is written.
+pub const VERSION: u32 = 3;
+/// [`Header::header_length`] without optional fields.
+pub const HEADER_LENGTH: u32 = size_of::<Header>() as u32;
+/// Smallest and largest [`Header::cluster_bits`]; QEMU takes no others.
+pub const CLUSTER_BITS: [u32; 2] = [9, 21];
+/// [`Header::refcount_order`]: 16 bits for each cluster.
+pub const REFCOUNT_ORDER: u32 = 4;
+/// [`Header::incompatible_features`]: refcounts may be wrong.
+pub const INCOMPATIBLE_DIRTY: u64 = 1;
+/// [`Header::incompatible_features`]: structures may be wrong.
+pub const INCOMPATIBLE_CORRUPT: u64 = 1 << 1;
+/// [`Header::incompatible_features`]: [clusters are compressed](ENTRY_COMPRESSED) with another method.
+pub const INCOMPATIBLE_COMPRESSION: u64 = 1 << 3;
+/// Entry of the L1 or L2 table: exactly one reference leads to the cluster.
+pub const ENTRY_COPIED: u64 = 1 << 63;
+/// Entry of an L2 table: the cluster is compressed.
+pub const ENTRY_COMPRESSED: u64 = 1 << 62;
+/// Entry of an L2 table, version 3: the cluster reads as zeros.
+pub const ENTRY_ZERO: u64 = 1;
+/// Entry of the L1 or L2 table: file offset of the cluster, bytes; 0: there is none.
+pub const ENTRY_OFFSET: u64 = 0x00FF_FFFF_FFFF_FE00;
+/// Bits of an L2 entry that are zero.
+pub const ENTRY_RESERVED: u64 = 0x3F00_0000_0000_01FE;
+/// Bytes of an entry of the L1, L2 or refcount table.
+pub const ENTRY_SIZE: u64 = 8;
+/// A refcount of 1.
+pub const REFCOUNT_ONE: &[u8] = &1u16.to_be_bytes();
+/// Largest L1 table that QEMU takes, bytes.
+pub const MAX_L1_SIZE: u64 = 32 << 20;
+
+/// The header, without the fields that version 3 has behind these.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// 0: [`MAGIC`].
+    pub magic: [u8; 4],
+    /// 4: 2 or 3.
+    pub version: U32,
+    /// 8: file offset of the name of the backing file, bytes; 0: none.
+    pub backing_file_offset: U64,
+    /// 16: length of that name.
+    pub backing_file_size: U32,
+    /// 20: a cluster has two to this power bytes.
+    pub cluster_bits: U32,
+    /// 24: size of the disk, bytes.
+    pub size: U64,
+    /// 32: 0: not encrypted.
+    pub crypt_method: U32,
+    /// 36: number of entries of the L1 table.
+    pub l1_size: U32,
+    /// 40: file offset of the L1 table, bytes.
+    pub l1_table_offset: U64,
+    /// 48: file offset of the refcount table, bytes.
+    pub refcount_table_offset: U64,
+    /// 56: number of clusters of the refcount table.
+    pub refcount_table_clusters: U32,
+    /// 60: number of snapshots.
+    pub nb_snapshots: U32,
+    /// 64: file offset of their table, bytes.
+    pub snapshots_offset: U64,
+    /// 72: what a reader must know; version 3 only, like all that follows.
+    pub incompatible_features: U64,
+    /// 80: what a reader may ignore.
+    pub compatible_features: U64,
+    /// 88: what a writer that does not know it clears.
+    pub autoclear_features: U64,
+    /// 96: a refcount has two to this power bits.
+    pub refcount_order: U32,
+    /// 100: bytes of the header.
+    pub header_length: U32,
+}
+const _: () = assert!(size_of::<Header>() == 104);
+
+/// Entries of an L2 table.
+pub fn l2_entries(cluster_size: u64) -> u64 {
+    cluster_size / ENTRY_SIZE
+}
+
+/// Refcounts in a cluster.
+pub fn refcounts_per_block(cluster_size: u64) -> u64 {
+    cluster_size / REFCOUNT_ONE.len() as u64
+}

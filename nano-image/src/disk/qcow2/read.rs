@@ -1,0 +1,139 @@
+//! Reads header, L1 and L2 tables of qcow2 from untrusted files.
+
+use std::collections::BTreeSet;
+
+use zerocopy::FromBytes;
+
+use super::format::*;
+use crate::content::{Extent, ReadAt};
+use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries};
+use crate::error::{Error, Result};
+
+const CONVERT: &str = "convert it: qemu-img convert -O qcow2 IN OUT.qcow2";
+
+/// Whether a file has the signature of qcow2 (which version 1, another format, has too).
+pub(crate) fn is_qcow2(file: &dyn ReadAt, _: u64) -> Result<bool> {
+    has(file, 0, &MAGIC)
+}
+
+/// Reads everything but the clusters of a file of `len` bytes.
+pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
+    let header = header(file)?;
+    let (cluster, size) = (1 << header.cluster_bits.get(), header.size.get());
+    let entries = l2_entries(cluster);
+    let l1_entries = u64::from(header.l1_size.get());
+    let l1 = Extent { start: header.l1_table_offset.get(), len: l1_entries * ENTRY_SIZE };
+    if l1_entries < size.div_ceil(cluster).div_ceil(entries) || l1.len > MAX_L1_SIZE {
+        return Err(Error::corrupt(format!("an L1 table of {l1_entries} entries does not fit the disk")).at(36));
+    }
+    if l1.start.checked_add(l1.len).is_none_or(|end| end > len) {
+        return Err(Error::corrupt("the L1 table is not in the file").at(40));
+    }
+    let mut tables = Vec::new();
+    read_entries(file, l1.start, size.div_ceil(cluster).div_ceil(entries), |_, at, bytes| {
+        tables.push((u64::from_be_bytes(bytes) & ENTRY_OFFSET, at));
+        Ok(())
+    })?;
+    let mut structures = vec![
+        (Extent { start: 0, len: cluster }, "header"),
+        (l1, "L1 table"),
+        (
+            Extent {
+                start: header.refcount_table_offset.get(),
+                len: u64::from(header.refcount_table_clusters.get()) * cluster,
+            },
+            "refcount table",
+        ),
+    ];
+    // A table that served two parts of the disk would make a small file ask for much memory.
+    let (mut places, mut seen) = (Places::default(), BTreeSet::new());
+    for (table, at) in tables {
+        let blocks = (size.div_ceil(cluster) - places.len()).min(entries);
+        if table == 0 {
+            places.push_absent(blocks);
+            continue;
+        }
+        if !table.is_multiple_of(cluster) || table.checked_add(cluster).is_none_or(|end| end > len) {
+            return Err(Error::corrupt(format!("an L2 table at {table:#x} is not a cluster of the file")).at(at));
+        }
+        if !seen.insert(table) {
+            return Err(Error::corrupt(format!("the L2 table at {table:#x} is used twice")).at(at));
+        }
+        structures.push((Extent { start: table, len: cluster }, "L2 tables"));
+        read_entries(file, table, blocks, |_, at, bytes| {
+            let place = place(u64::from_be_bytes(bytes), cluster);
+            place.and_then(|place| places.push(place)).map_err(|error| error.at(at))
+        })?;
+    }
+    Ok(Opened {
+        subformat: None,
+        block_size: Some(cluster),
+        size,
+        logical_sector_size: 512,
+        id: None,
+        map: Map::Blocks { block_size: cluster, unit: cluster, lead: 0, places },
+        structures,
+    })
+}
+
+/// The header, if the file needs nothing that is not handled.
+pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
+    // Version 2 ends at byte 72.
+    let version: [u8; 4] = read_array(file, 4)?;
+    let bytes: [u8; size_of::<Header>()] = match u32::from_be_bytes(version) {
+        2 => {
+            let short: [u8; 72] = read_array(file, 0)?;
+            let mut bytes = [0; size_of::<Header>()];
+            bytes[..72].copy_from_slice(&short);
+            bytes
+        }
+        3 => read_array(file, 0)?,
+        version => {
+            let error = Error::unsupported(format!("version {version} of QCOW is not handled")).at(4);
+            return Err(error.with_hint(CONVERT));
+        }
+    };
+    let header = Header::read_from_bytes(&bytes).expect("the array has the struct's size");
+    let bits = header.cluster_bits.get();
+    if !(CLUSTER_BITS[0]..=CLUSTER_BITS[1]).contains(&bits) {
+        return Err(Error::corrupt(format!("a qcow2 image cannot have clusters of 2^{bits} bytes")).at(20));
+    }
+    let size = header.size.get();
+    if size == 0 || !size.is_multiple_of(512) || size > MAX_L1_SIZE << (2 * bits - 6) {
+        return Err(Error::corrupt(format!("this qcow2 image cannot hold a disk of {size} bytes")).at(24));
+    }
+    if header.backing_file_offset.get() != 0 {
+        return Err(Error::unsupported("the qcow2 image is an overlay, without its backing file it cannot be read")
+            .at(8)
+            .with_hint(CONVERT));
+    }
+    if header.crypt_method.get() != 0 {
+        return Err(Error::unsupported("the qcow2 image is encrypted").at(32).with_hint(CONVERT));
+    }
+    // What the compression is does not matter where nothing is compressed.
+    let known = INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION;
+    match header.incompatible_features.get() & !known {
+        0 => Ok(header),
+        features if features & INCOMPATIBLE_CORRUPT != 0 => {
+            let error = Error::corrupt("the qcow2 image is marked as damaged").at(72);
+            Err(error.with_hint("repair it: qemu-img check -r all FILE"))
+        }
+        features => {
+            let error =
+                Error::unsupported(format!("the qcow2 image needs features that are not handled: {features:#x}"));
+            Err(error.at(72).with_hint(CONVERT))
+        }
+    }
+}
+
+/// The cluster of the file that an L2 entry leads to.
+fn place(entry: u64, cluster: u64) -> Result<Option<u64>> {
+    if entry & ENTRY_COMPRESSED != 0 {
+        return Err(Error::unsupported("the qcow2 image has compressed clusters").with_hint(CONVERT));
+    }
+    let offset = entry & ENTRY_OFFSET;
+    if entry & ENTRY_RESERVED != 0 || !offset.is_multiple_of(cluster) {
+        return Err(Error::corrupt(format!("bad L2 entry {entry:#x}")));
+    }
+    Ok((entry & ENTRY_ZERO == 0 && offset != 0).then_some(offset / cluster))
+}
