@@ -20,6 +20,7 @@ mod raw;
 mod read;
 mod row;
 pub mod sink;
+mod subformat;
 pub mod vhd;
 pub mod vhdx;
 
@@ -29,5 +30,6 @@ pub use container::{Container, Writer};
 pub use foreign::{not_a_disk, not_read_by_name, not_written};
 pub use formats::{Format, Preset};
 pub use read::{DiskReader, FileContent, open};
-pub use row::{Subformat, UsualFirmware};
+pub use row::UsualFirmware;
 pub use sink::{FileOutput, Output, StreamOutput};
+pub use subformat::Subformat;

@@ -1,6 +1,7 @@
 //! The table of formats: which there are, what they are called, and what reads, checks and lays out each.
 
-use super::row::{PresetRow, Request, Row, Subformat, UsualFirmware};
+use super::row::{PresetRow, Request, Row, UsualFirmware};
+use super::subformat::Subformat;
 use super::{qcow2, raw, vhd, vhdx};
 use crate::content::ReadAt;
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::row::Subformat;
+use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Guid};

@@ -2,35 +2,12 @@
 
 use super::map::Opened;
 use super::parts::Parts;
+use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::report::Findings;
 use crate::types::{ByteSize, FileTime};
-
-/// Form of a format: which blocks the file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[non_exhaustive]
-pub enum Subformat {
-    /// Only blocks with data are in the file.
-    Dynamic,
-    /// Every block is in the file.
-    Fixed,
-}
-
-impl Subformat {
-    /// All there are.
-    pub const ALL: [Self; 2] = [Self::Dynamic, Self::Fixed];
-
-    /// One lower-case word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dynamic => "dynamic",
-            Self::Fixed => "fixed",
-        }
-    }
-}
 
 /// The firmware of the machines that take a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,8 @@ pub mod format;
 mod lay_out;
 mod read;
 
-use super::row::{PresetRow, Row, Subformat, UsualFirmware};
+use super::row::{PresetRow, Row, UsualFirmware};
+use super::subformat::Subformat;
 use crate::types::ByteSize;
 
 pub(super) const FORMAT: Row = Row {

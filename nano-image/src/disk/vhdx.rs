@@ -8,7 +8,8 @@ pub mod format;
 mod lay_out;
 mod read;
 
-use super::row::{Row, Subformat, UsualFirmware};
+use super::row::{Row, UsualFirmware};
+use super::subformat::Subformat;
 use crate::types::ByteSize;
 
 /// Powers of two (§2.6.2.1).

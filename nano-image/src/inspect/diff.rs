@@ -3,18 +3,15 @@
 mod boot;
 mod files;
 mod hive;
+mod report;
 mod text;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
-use serde::Serialize;
-
-use super::model::{Container, Partition};
+use self::report::{Place, Report, first_difference};
+use super::model::{Category, Compared, Container, Difference, Partition};
 use super::read::container;
-use super::read::files::read_error;
 use super::read::image::Image;
 use super::tell::value;
 use crate::content::ReadAt;
@@ -22,138 +19,8 @@ use crate::error::{Error, Result};
 use crate::progress::Observer;
 pub use text::DiffText;
 
-/// Bytes compared at a time.
-const PIECE: u64 = 1 << 20;
 /// Code that a BIOS starts, in the first sector of a disk.
 const MBR_BOOT_CODE: usize = 440;
-
-/// A kind of difference, which a comparison can leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Category {
-    /// How the file holds the disk.
-    Container,
-    /// Place, size, name and type of partitions.
-    Partition,
-    /// Label, version and cluster size of volumes.
-    Volume,
-    /// Files and directories that one image does not have.
-    File,
-    /// Contents of files.
-    Content,
-    /// Named streams.
-    Stream,
-    /// Attribute bits and extended attributes of files.
-    Attributes,
-    /// Times of files and registry keys.
-    Times,
-    /// GUIDs, serial numbers, signatures, and references to them.
-    Identifiers,
-    /// Security descriptors.
-    Security,
-    /// Hard links and short names.
-    Links,
-    /// Links, junctions and other reparse points.
-    Reparse,
-    /// Registry keys and values.
-    Registry,
-    /// Boot code and boot entries.
-    Boot,
-    /// How the same contents are stored: compressed, or the order within a hive.
-    Storage,
-}
-
-impl Category {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Container,
-        Self::Partition,
-        Self::Volume,
-        Self::File,
-        Self::Content,
-        Self::Stream,
-        Self::Attributes,
-        Self::Times,
-        Self::Identifiers,
-        Self::Security,
-        Self::Links,
-        Self::Reparse,
-        Self::Registry,
-        Self::Boot,
-        Self::Storage,
-    ];
-
-    /// One lower-case word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Container => "container",
-            Self::Partition => "partition",
-            Self::Volume => "volume",
-            Self::File => "file",
-            Self::Content => "content",
-            Self::Stream => "stream",
-            Self::Attributes => "attributes",
-            Self::Times => "times",
-            Self::Identifiers => "identifiers",
-            Self::Security => "security",
-            Self::Links => "links",
-            Self::Reparse => "reparse",
-            Self::Registry => "registry",
-            Self::Boot => "boot",
-            Self::Storage => "storage",
-        }
-    }
-}
-
-impl fmt::Display for Category {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Category {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|category| category.name() == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            Error::recipe(format!("`{text}` is no kind of difference")).with_hint(format!("there are {names}"))
-        })
-    }
-}
-
-/// One difference. Without `old` the thing is only in the second image, without `new` only in the first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Difference {
-    /// Kind.
-    pub category: Category,
-    /// Number of the partition; none for what is of the whole disk.
-    pub partition: Option<u32>,
-    /// File, from the root of its volume.
-    pub path: Option<String>,
-    /// Registry key, or identifier of a boot entry, in that file.
-    pub key: Option<String>,
-    /// What of it.
-    pub what: String,
-    /// In the first image, for people.
-    pub old: Option<String>,
-    /// In the second image.
-    pub new: Option<String>,
-}
-
-/// The result of a comparison.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Compared {
-    /// Number of differences.
-    pub differences: u64,
-    /// What could not be compared, and why; a sentence each.
-    pub notes: Vec<String>,
-}
 
 /// Compares the images `a` and `b` and calls `found` for each difference, in the order of the partitions and
 /// directories. Kinds in `ignore` are left out.
@@ -192,73 +59,6 @@ pub fn diff(
         }
     }
     Ok(report.done)
-}
-
-/// Where a difference is.
-#[derive(Clone, Debug, Default)]
-struct Place {
-    partition: Option<u32>,
-    path: Option<String>,
-    key: Option<String>,
-}
-
-impl Place {
-    fn with_key(&self, key: &str) -> Self {
-        Self { key: Some(key.to_owned()), ..self.clone() }
-    }
-}
-
-/// Takes differences.
-struct Report<'r> {
-    ignore: &'r BTreeSet<Category>,
-    observer: &'r dyn Observer,
-    found: &'r mut dyn FnMut(&Difference) -> Result<()>,
-    done: Compared,
-}
-
-impl Report<'_> {
-    fn wants(&self, category: Category) -> bool {
-        !self.ignore.contains(&category)
-    }
-
-    fn tell(&mut self, difference: &Difference) -> Result<()> {
-        if self.observer.cancelled() {
-            return Err(Error::cancelled());
-        }
-        if self.wants(difference.category) {
-            self.done.differences += 1;
-            (self.found)(difference)?;
-        }
-        Ok(())
-    }
-
-    /// Tells two values if they differ.
-    fn values<T: PartialEq + fmt::Display>(
-        &mut self,
-        category: Category,
-        place: &Place,
-        what: &str,
-        old: Option<T>,
-        new: Option<T>,
-    ) -> Result<()> {
-        if old == new {
-            return Ok(());
-        }
-        let [old, new] = [old, new].map(|value| value.map(|value| value.to_string()));
-        self.tell(&difference(category, place, what, old, new))
-    }
-
-    fn note(&mut self, place: &Place, error: &Error) {
-        let partition = place.partition.map(|number| format!("partition {number}")).unwrap_or_default();
-        let path = place.path.as_ref().map(|path| format!(": {path}")).unwrap_or_default();
-        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-        self.done.notes.push(format!("{partition}{path}: {error}{source}"));
-    }
-}
-
-fn difference(category: Category, place: &Place, what: &str, old: Option<String>, new: Option<String>) -> Difference {
-    let Place { partition, path, key } = place.clone();
-    Difference { category, partition, path, key, what: what.to_owned(), old, new }
 }
 
 fn containers(a: &Container, b: &Container, report: &mut Report<'_>) -> Result<()> {
@@ -353,26 +153,4 @@ fn boot_code(
         false => format!("{} at byte {}", value::hex(&code[at..code.len().min(at + 16)]), range.start + at),
     };
     report.values(Category::Boot, place, "boot code", Some(shown(&old)), Some(shown(&new)))
-}
-
-/// The first byte at which two streams differ, or where the shorter ends.
-fn first_difference(a: &dyn ReadAt, b: &dyn ReadAt) -> Result<Option<u64>> {
-    let failed = |error| read_error(error, "cannot read the image");
-    let (len_a, len_b) = (a.len().map_err(failed)?, b.len().map_err(failed)?);
-    let (mut old, mut new) = (Vec::new(), Vec::new());
-    let common = len_a.min(len_b);
-    let mut at = 0;
-    while at < common {
-        let len = (common - at).min(PIECE) as usize;
-        old.resize(len, 0);
-        new.resize(len, 0);
-        a.read_exact_at(&mut old, at).map_err(failed)?;
-        b.read_exact_at(&mut new, at).map_err(failed)?;
-        if old != new {
-            let inside = old.iter().zip(&new).position(|(old, new)| old != new).unwrap_or(0);
-            return Ok(Some(at + inside as u64));
-        }
-        at += len as u64;
-    }
-    Ok((len_a != len_b).then_some(common))
 }

@@ -1,6 +1,19 @@
 //! What images are and hold, as types. Sizes and places are bytes.
 
+mod details;
+mod difference;
+mod size;
+mod verification;
+
 use serde::Serialize;
+
+pub use details::{
+    BootElement, BootObject, FileRow, Location, Package, RegistryDetails, Service, StoreDetails, StreamRow,
+};
+pub use difference::{Category, Compared, Difference};
+pub(crate) use size::SizeTree;
+pub use size::{SizeReport, SizeRow};
+pub use verification::Verification;
 
 /// What an image is and holds. Sizes and places are bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

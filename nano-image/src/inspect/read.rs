@@ -9,7 +9,7 @@ pub(super) mod image;
 pub(super) mod listing;
 pub(super) mod locate;
 mod partition;
-pub(super) mod registry;
+mod registry;
 pub(super) mod size;
 pub(super) mod stores;
 pub(super) mod volume;

@@ -1,7 +1,9 @@
 //! What was read, in words and pictures.
 
 pub(super) mod bcd;
+mod details;
 pub(super) mod inspection;
 pub(super) mod sddl;
-pub(super) mod treemap;
+mod treemap;
 pub(super) mod value;
+pub(super) mod words;

@@ -5,12 +5,10 @@ mod manifest;
 mod text;
 mod windows;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use serde::Serialize;
-
+pub use super::model::Verification;
 use super::model::{Partition, Scheme};
 use super::read::image::Image;
 use super::read::volume;
@@ -19,32 +17,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Finding, Findings};
 use crate::volume::{fat, ntfs};
 pub use manifest::Manifest;
-
-/// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Verification {
-    /// The image file.
-    pub path: String,
-    /// What was checked, in order.
-    pub checked: Vec<String>,
-    /// What was not checked, by name: nothing is said about it.
-    pub not_checked: Vec<String>,
-    /// What is not wrong, but worth knowing; a sentence each.
-    pub notes: Vec<String>,
-    /// What is wrong. Of many findings of one kind only the first are here.
-    pub findings: Vec<Finding>,
-    /// How many findings there were of each kind, also of those that are not in `findings`.
-    pub counts: BTreeMap<&'static str, u64>,
-}
-
-impl Verification {
-    /// Whether nothing is wrong.
-    pub fn is_clean(&self) -> bool {
-        self.counts.is_empty()
-    }
-}
 
 /// What is checked besides the image's own structures.
 #[derive(Clone, Debug, Default)]

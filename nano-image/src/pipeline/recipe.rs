@@ -280,7 +280,7 @@ impl Choices {
 }
 
 impl TryFrom<Choices> for Recipe {
-    type Error = crate::Error;
+    type Error = crate::error::Error;
 
     fn try_from(choices: Choices) -> Result<Self> {
         choices.check()?;

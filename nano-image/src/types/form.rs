@@ -77,9 +77,9 @@ pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 macro_rules! as_text {
     ($($name:ident),+) => {$(
         impl TryFrom<String> for $name {
-            type Error = $crate::Error;
+            type Error = $crate::error::Error;
 
-            fn try_from(text: String) -> $crate::Result<Self> {
+            fn try_from(text: String) -> $crate::error::Result<Self> {
                 text.parse()
             }
         }

@@ -10,6 +10,7 @@ mod boot_code;
 mod build;
 mod cab;
 mod check;
+mod circles;
 mod compact;
 mod configure;
 mod containers;

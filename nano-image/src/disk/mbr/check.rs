@@ -14,7 +14,9 @@ const ENTRY_SIZE: usize = 16;
 pub fn check(disk: &dyn ReadAt, size: ByteSize, sector_size: u32) -> Findings {
     let mut findings = Findings::default();
     let mut sector = [0; SECTOR as usize];
-    let (Ok(()), Ok(Some((mbr, numbers)))) = (disk.read_exact_at(&mut sector, 0), super::read_numbered(disk, sector_size)) else {
+    let (Ok(()), Ok(Some((mbr, numbers)))) =
+        (disk.read_exact_at(&mut sector, 0), super::read_numbered(disk, sector_size))
+    else {
         return findings;
     };
     let place = |number: u32| ENTRIES + ENTRY_SIZE * (number as usize - 1);

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::disk::map::{Map, Opened, Places, read_array, read_entries};
-use crate::disk::row::Subformat;
+use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::types::Guid;
 

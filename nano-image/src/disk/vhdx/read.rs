@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries, read_into};
-use crate::disk::row::Subformat;
+use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::types::Guid;
 

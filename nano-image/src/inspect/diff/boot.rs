@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Category, Place, Report};
+use super::report::{Place, Report};
 use crate::error::Result;
-use crate::inspect::model::PartitionTable;
+use crate::inspect::model::{Category, PartitionTable};
 use crate::inspect::tell::bcd::{element_name, element_value, kind_name, object_name};
 use crate::inspect::tell::value;
 use crate::registry::Value;

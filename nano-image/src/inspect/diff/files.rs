@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Category, Difference, Place, Report, boot, difference, first_difference, hive};
+use super::report::{Place, Report, difference, first_difference};
+use super::{boot, hive};
 use crate::error::{Error, Result};
-use crate::inspect::model::Volume;
+use crate::inspect::model::{Category, Difference, Volume};
 use crate::inspect::read::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
 use crate::inspect::read::image::Image;
-use crate::inspect::read::listing::{attribute_text, fat_time_text, reparse_target, time_text};
+use crate::inspect::read::listing::reparse_target;
 use crate::inspect::read::{hives, volume, wof};
+use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::inspect::tell::{sddl, value};
 use crate::registry::Hive;
 use crate::types::{FileTime, Utf16Name};

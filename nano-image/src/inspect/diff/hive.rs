@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::{Category, Place, Report};
+use super::report::{Place, Report};
 use crate::error::Result;
-use crate::inspect::read::listing::time_text;
+use crate::inspect::model::Category;
+use crate::inspect::tell::words::time_text;
 use crate::inspect::tell::{sddl, value};
 use crate::registry::{Hive, KeyId};
 use crate::types::Utf16Name;

@@ -1,6 +1,6 @@
 //! Differences as text.
 
-use super::Difference;
+use crate::inspect::model::Difference;
 use crate::inspect::tell::inspection::clean;
 
 /// Puts differences into lines, under headings of what they are in.

@@ -2,9 +2,8 @@
 
 use super::volume::Contents;
 use crate::error::Error;
-use crate::inspect::model::{
-    Boot, BootDevice, BootDeviceKind, BootEntry, BootStore, Partition, PartitionTable, Scheme,
-};
+use crate::inspect::model::{Boot, BootEntry, BootStore, Partition, PartitionTable, Scheme};
+use crate::inspect::tell::bcd::device;
 use crate::types::Guid;
 use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
@@ -73,38 +72,5 @@ fn entry(id: Guid, object: &BcdObject, table: &PartitionTable) -> BootEntry {
         device: device(object.device()),
         os_device: device(object.os_device().filter(|_| !boot_manager)),
         system_root: object.string(element::SYSTEM_ROOT).filter(|_| !boot_manager),
-    }
-}
-
-/// A device, with the partition of this disk that it names.
-pub(crate) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
-    let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
-        let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);
-        let this_disk = table.disk_id.as_deref() == Some(&disk);
-        let text = match partition {
-            Some(number) if this_disk => format!("partition {number}"),
-            Some(number) => format!("partition {number}, but of disk {disk}, which is not this one"),
-            None if this_disk => format!("{text} of this disk, which it does not have"),
-            None => format!("{text} of disk {disk}, which is not this one"),
-        };
-        BootDevice { kind: BootDeviceKind::Partition, partition: partition.filter(|_| this_disk), text }
-    };
-    match device {
-        Device::Boot => BootDevice { kind: BootDeviceKind::Boot, partition: None, text: "boot".to_owned() },
-        Device::Gpt { disk, partition } => {
-            let guid = partition.to_string();
-            named(disk.to_string(), format!("partition {guid}"), &|known| known.guid.as_ref() == Some(&guid))
-        }
-        Device::Mbr { signature, offset } => {
-            let text = format!("the partition at byte {}", offset.0);
-            named(format!("{signature:08x}"), text, &|known| known.start == offset.0)
-        }
-        Device::Locate { element } => {
-            let path = object.string(element).unwrap_or_else(|| format!("the path in element {element:08x}"));
-            BootDevice { kind: BootDeviceKind::Locate, partition: None, text: format!("locate {path}") }
-        }
-        Device::Other { kind } => {
-            BootDevice { kind: BootDeviceKind::Other, partition: None, text: format!("device of type {kind}") }
-        }
     }
 }

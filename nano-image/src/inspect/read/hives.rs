@@ -1,8 +1,12 @@
 //! Registry hives of a volume.
 
 use super::files::{FileId, Files};
-use crate::error::Result;
-use crate::registry::Hive;
+use crate::error::{Error, Result};
+use crate::registry::{Hive, KeyId};
+use crate::windows::edit::{self, HiveFile};
+
+const SOFTWARE: &str = HiveFile::Software.path();
+const SYSTEM: &str = HiveFile::System.path();
 
 /// The hive that `file` at `path` is, with what is in its logs; `None`: it does not begin as one.
 pub(crate) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option<Hive>> {
@@ -16,4 +20,32 @@ pub(crate) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option
         true => files.read_contents(file, limit),
         false => files.read_file(name, limit),
     })
+}
+
+/// The hives SOFTWARE and SYSTEM, as far as they are there and can be read.
+pub(crate) fn software_and_system(
+    files: &Files<'_>,
+    note: &mut dyn FnMut(&str, Error),
+) -> (Option<Hive>, Option<Hive>) {
+    let mut hive = |path: &str| {
+        let found = files.find(path).and_then(|file| match file {
+            Some(file) => open(files, path, file)?.map(Ok).transpose(),
+            None => Ok(None),
+        });
+        found.unwrap_or_else(|error| {
+            note(&format!("the registry hive `{path}` is not readable"), error);
+            None
+        })
+    };
+    (hive(SOFTWARE), hive(SYSTEM))
+}
+
+/// The set of control keys that the machine starts with.
+pub(crate) fn control_set(hive: &Hive) -> Option<KeyId> {
+    hive.find(&edit::control_set(hive))
+}
+
+/// A value as text; `None` if it is empty.
+pub(crate) fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
+    hive.value(key, name)?.text().filter(|text| !text.is_empty())
 }

@@ -1,50 +1,19 @@
 //! Files in a list: what each is, in a line.
 
 use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::Serialize;
 
 use super::files::{FileId, Files, Kind, Place};
 use super::image::Image;
 use super::wof;
 use crate::error::{Error, Result};
-use crate::inspect::tell::inspection::clean;
-use crate::types::FileTime;
+use crate::inspect::model::{FileRow, StreamRow};
+use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 
-/// Letters of attribute bits, in the order of attrib.exe.
-const LETTERS: [(u32, char); 14] = [
-    (0x20, 'A'),
-    (0x4, 'S'),
-    (0x2, 'H'),
-    (0x1, 'R'),
-    (0x1000, 'O'),
-    (0x2000, 'I'),
-    (0x10, 'D'),
-    (0x100, 'T'),
-    (0x200, 'P'),
-    (0x400, 'L'),
-    (0x800, 'C'),
-    (0x4000, 'E'),
-    (0x8000, 'V'),
-    (0x80, 'N'),
-];
 /// Names of a file that is looked up anew for each of them.
 const FEW_LINKS: u32 = 8;
 const TAG_JUNCTION: u32 = 0xA000_0003;
 const TAG_SYMLINK: u32 = 0xA000_000C;
-
-/// Attribute bits as letters.
-pub(crate) fn attribute_text(bits: u32) -> String {
-    let letters = LETTERS.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, letter)| *letter);
-    let mut text: String = letters.collect();
-    let rest = LETTERS.iter().fold(bits, |bits, (bit, _)| bits & !bit);
-    if rest != 0 {
-        text += &format!("+{rest:#x}");
-    }
-    text
-}
 
 /// Where a junction or symbolic link leads ([MS-FSCC] 2.1.2.4, 2.1.2.5); `None`: it is neither, or damaged.
 pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
@@ -60,46 +29,6 @@ pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
     let units = data.get(names + offset..names + offset + len)?.chunks_exact(2);
     let units: Vec<u16> = units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
     Some(format!("{name} to {}", String::from_utf16_lossy(&units)))
-}
-
-/// A file or directory in a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct FileRow {
-    /// Number of the partition.
-    pub partition: u32,
-    /// Path from the root of the volume.
-    pub path: String,
-    /// Whether it is a directory.
-    pub directory: bool,
-    /// Bytes of the contents.
-    pub size: u64,
-    /// Bytes of the clusters of all its streams; contents that lie in the MFT have none.
-    pub allocated: u64,
-    /// Attribute bits as letters: A archive, S system, H hidden, R read-only …
-    pub attributes: String,
-    /// Number of its hard links.
-    pub links: u32,
-    /// Last change of the contents, in UTC; of the local time on FAT.
-    pub modified: String,
-    /// How the contents are compressed.
-    pub compression: Option<String>,
-    /// Where it leads, if it is a link or junction.
-    pub target: Option<String>,
-    /// Named streams.
-    pub streams: Vec<StreamRow>,
-}
-
-/// A named stream in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct StreamRow {
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// Calls `visit` with all files and directories of `image`, or of partition `partition`; gives notes about what cannot
@@ -213,38 +142,4 @@ fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
         None => {}
     }
     Ok(row)
-}
-
-impl fmt::Display for FileRow {
-    /// A line: attributes, links, size, allocated size, time, path.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attributes, links, size, allocated, modified, path, .. } = self;
-        let modified = modified.get(..19).unwrap_or(modified);
-        write!(f, "{attributes:<7} {links:>2} {size:>11} {allocated:>11} {modified} {}", clean(path))?;
-        if let Some(compression) = &self.compression {
-            write!(f, " [{compression}]")?;
-        }
-        if let Some(target) = &self.target {
-            write!(f, " -> {}", clean(target))?;
-        }
-        for stream in &self.streams {
-            write!(f, " [:{} {}]", clean(&stream.name), stream.size)?;
-        }
-        writeln!(f)
-    }
-}
-
-/// A time in UTC to its last digit.
-pub(crate) fn time_text(time: FileTime) -> String {
-    let (year, month, day, hour, minute, second) = time.civil();
-    let ticks = time.0 % 10_000_000;
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{ticks:07}")
-}
-
-/// Date (high half) and time (low half) of FAT.
-pub(crate) fn fat_time_text(time: u32) -> String {
-    let (date, clock) = (time >> 16, time & 0xFFFF);
-    let (year, month, day) = (1980 + (date >> 9), date >> 5 & 15, date & 31);
-    let (hour, minute, second) = (clock >> 11, clock >> 5 & 63, (clock & 31) * 2);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }

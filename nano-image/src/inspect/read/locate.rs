@@ -1,50 +1,14 @@
 //! What is at a byte of an image file.
 
-use std::fmt;
 use std::path::Path;
-
-use serde::Serialize;
 
 use super::disk_map::{DiskMap, Owner, OwnerKind};
 use super::image::Image;
 use crate::content::Extent;
 use crate::disk::FileContent;
 use crate::error::{Error, Result};
-use crate::inspect::tell::inspection::clean;
+use crate::inspect::model::Location;
 use crate::types::DiskOffset;
-
-/// What is at a byte of an image file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Location {
-    /// The byte of the image file.
-    pub offset: u64,
-    /// Structure of the container that has it; none if it is one of the disk.
-    pub structure: Option<String>,
-    /// First byte of that structure or block in the file.
-    pub structure_start: u64,
-    /// Which byte of the disk it is.
-    pub disk_offset: Option<u64>,
-    /// Number of the partition that has it.
-    pub partition: Option<u32>,
-    /// Which byte of the partition it is.
-    pub partition_offset: Option<u64>,
-    /// Number of the cluster that has it.
-    pub cluster: Option<u64>,
-    /// What it belongs to, for people.
-    pub owner: String,
-    /// File, from the root of its volume.
-    pub path: Option<String>,
-    /// Named stream of that file.
-    pub stream: Option<String>,
-    /// Which byte of the file, stream or structure it is.
-    pub byte: Option<u64>,
-    /// Whether it lies behind the end of what owns it, in the last cluster.
-    pub slack: bool,
-    /// Number of the MFT record that it is in, or that describes the file.
-    pub record: Option<u64>,
-}
 
 /// Tells what is at byte `offset` of the image file at `path`.
 ///
@@ -161,30 +125,4 @@ fn in_mft(image: &Image, map: &DiskMap, partition: u32, record: u64, location: &
     location.owner = format!("MFT record {record}, of {name}");
     location.path = Some(name);
     Ok(())
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |at: u64| format!("byte {at} ({at:#x})");
-        writeln!(f, "File       {}", place(self.offset))?;
-        match (&self.structure, self.disk_offset) {
-            (Some(structure), _) => writeln!(f, "Container  {structure}, from {}", place(self.structure_start))?,
-            (None, Some(_)) => writeln!(f, "Container  a piece of the disk, from {}", place(self.structure_start))?,
-            (None, None) => {}
-        }
-        if let Some(at) = self.disk_offset {
-            writeln!(f, "Disk       {}", place(at))?;
-        }
-        if let (Some(number), Some(at)) = (self.partition, self.partition_offset) {
-            writeln!(f, "Partition  {number}, {}", place(at))?;
-        }
-        if let Some(cluster) = self.cluster {
-            writeln!(f, "Cluster    {cluster}")?;
-        }
-        writeln!(f, "Owner      {}", clean(&self.owner))?;
-        if let Some(at) = self.byte {
-            writeln!(f, "           {} of it", place(at))?;
-        }
-        Ok(())
-    }
 }

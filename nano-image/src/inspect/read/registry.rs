@@ -1,102 +1,14 @@
 //! What the registry of an installation lists: services, drivers, packages.
 
-use serde::Serialize;
-
-use super::image::Image;
-use super::windows::{self, control_set, text};
-use crate::inspect::model::Windows;
+use super::hives::{control_set, text};
+use crate::inspect::model::{Package, Service};
+use crate::inspect::tell::words::time_text;
 use crate::registry::{Hive, KeyId};
 use crate::types::FileTime;
 
 const PACKAGES: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages";
-/// `SERVICE_KERNEL_DRIVER`, `SERVICE_FILE_SYSTEM_DRIVER`, `SERVICE_ADAPTER`, `SERVICE_RECOGNIZER_DRIVER` (winnt.h).
-const DRIVERS: u32 = 0x0F;
 /// `SERVICE_WIN32`
 const PROCESSES: u32 = 0x30;
-/// State of a package: `CbsInstallStateInstalled` and `…Permanent`, times 16.
-const INSTALLED: [u32; 2] = [0x70, 0x80];
-
-/// What the registry of an installation lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct RegistryDetails {
-    /// The installation.
-    #[serde(flatten)]
-    pub windows: Windows,
-    /// Services and drivers, by name.
-    pub services: Vec<Service>,
-    /// Packages that servicing knows, by identity.
-    pub packages: Vec<Package>,
-    /// What could not be read, a sentence each.
-    pub notes: Vec<String>,
-}
-
-/// A service or driver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Service {
-    /// Name of its key.
-    pub name: String,
-    /// `boot`, `system`, `automatic`, `manual` or `disabled`; none if it does not start by itself or is damaged.
-    pub start: Option<String>,
-    /// `driver`, `file system driver`, `own process`, `shared process` or a number.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Number of that type.
-    #[serde(skip)]
-    pub type_bits: u32,
-    /// Its program.
-    pub image_path: Option<String>,
-}
-
-/// A package of component based servicing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct Package {
-    /// Identity: name, token, architecture, language, version.
-    pub id: String,
-    /// State in words: `installed`, `staged` …
-    pub state: String,
-    /// Number of that state.
-    pub state_code: u32,
-    /// Whether DISM lists it; others belong to one that it lists.
-    pub visible: bool,
-    /// When it was installed, in UTC.
-    pub installed_at: Option<String>,
-}
-
-impl Service {
-    /// Whether it is a driver.
-    pub fn is_driver(&self) -> bool {
-        self.type_bits & DRIVERS != 0
-    }
-}
-
-impl Package {
-    /// Whether it is installed.
-    pub fn is_installed(&self) -> bool {
-        INSTALLED.contains(&self.state_code)
-    }
-}
-
-/// What the registries of all installations in `image` list.
-pub fn registry_details(image: &Image) -> Vec<RegistryDetails> {
-    let mut found = Vec::new();
-    for partition in &image.partition_table().partitions {
-        let Ok(files) = image.files(partition.number) else { continue };
-        let mut notes = Vec::new();
-        let mut note = |what: &str, error| notes.push(format!("{what}: {error}"));
-        let Some(windows) = windows::inspect(&files, &mut note) else { continue };
-        let (software, system) = windows::hives(&files, &mut |_, _| {});
-        let services = system.as_ref().map(services).unwrap_or_default();
-        let packages = software.as_ref().map(packages).unwrap_or_default();
-        found.push(RegistryDetails { windows, services, packages, notes });
-    }
-    found
-}
 
 /// Services and drivers of a SYSTEM hive.
 pub(crate) fn services(hive: &Hive) -> Vec<Service> {
@@ -151,7 +63,7 @@ pub(crate) fn packages(hive: &Hive) -> Vec<Package> {
             state: state.to_owned(),
             state_code,
             visible: number("Visibility") == Some(1),
-            installed_at: time.filter(|time| time.0 != 0).map(super::listing::time_text),
+            installed_at: time.filter(|time| time.0 != 0).map(time_text),
         }
     };
     keys.into_iter().map(package).collect()

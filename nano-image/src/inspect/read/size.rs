@@ -3,55 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
-
 use super::disk_map::{DiskMap, OwnerKind, Span};
 use super::image::Image;
 use crate::content::Extent;
 use crate::disk::FileContent;
 use crate::error::Result;
-use crate::inspect::model::Volume;
-use crate::inspect::tell::treemap::SizeTree;
+use crate::inspect::model::{SizeReport, SizeRow, SizeTree, Volume};
 use crate::volume::ntfs::format::attribute_type;
-
-/// Where the bytes of an image file are. Each byte counts once: a file with several names for the first that is not in
-/// the component store, and for the component that has it there.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct SizeReport {
-    /// The image file.
-    pub path: String,
-    /// Its bytes.
-    pub file_size: u64,
-    /// All bytes by their kind; the sum is the file's size.
-    pub totals: Vec<SizeRow>,
-    /// Folders of the volumes, the largest first. `\Windows` is told by the folders in it.
-    pub folders: Vec<SizeRow>,
-    /// Components of the component store (`\Windows\WinSxS`), the largest first.
-    pub components: Vec<SizeRow>,
-    /// Files, the largest first.
-    pub files: Vec<SizeRow>,
-    /// What could not be read, a sentence each; its bytes are among the free ones.
-    pub notes: Vec<String>,
-    #[serde(skip)]
-    pub(crate) tree: SizeTree,
-}
-
-/// The bytes of one thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct SizeRow {
-    /// What it is.
-    pub name: String,
-    /// Bytes in the image file, with slack.
-    pub bytes: u64,
-    /// How many of them are slack behind the contents, in their last clusters.
-    pub slack: u64,
-    /// Number of files, those too whose contents are in the MFT.
-    pub files: u64,
-}
 
 /// Bytes of an owner.
 #[derive(Clone, Copy, Default)]

@@ -1,56 +1,14 @@
 //! Boot configuration stores with all their entries.
 
-use serde::Serialize;
-
 use super::hives;
 use super::image::Image;
 use crate::error::Result;
+use crate::inspect::model::{BootElement, BootObject, StoreDetails};
 use crate::inspect::tell::bcd::{element_name, element_value, kind_name, object_name};
 use crate::windows::boot::bcd::BcdStore;
 
 /// Where stores are: on a system partition for UEFI, and on one for a BIOS.
 const STORES: [&str; 2] = [r"EFI\Microsoft\Boot\BCD", r"Boot\BCD"];
-
-/// A boot configuration store, in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct StoreDetails {
-    /// Number of the partition that has it.
-    pub partition: u32,
-    /// Its path there.
-    pub path: String,
-    /// Its objects, by identifier.
-    pub objects: Vec<BootObject>,
-}
-
-/// An object of a store: boot manager, loader, settings …
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct BootObject {
-    /// Identifier.
-    pub id: String,
-    /// The identifier as bcdedit shows it: `{bootmgr}`.
-    pub name: String,
-    /// What it is.
-    pub kind: String,
-    /// Its settings, by code.
-    pub elements: Vec<BootElement>,
-}
-
-/// A setting of a boot entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct BootElement {
-    /// Its code, eight hexadecimal digits.
-    pub code: String,
-    /// Its name in bcdedit.
-    pub name: String,
-    /// Its value in words.
-    pub value: String,
-}
 
 /// All stores of an image, and notes about those that cannot be read.
 pub fn boot_details(image: &Image) -> (Vec<StoreDetails>, Vec<String>) {

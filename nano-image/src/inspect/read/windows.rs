@@ -1,19 +1,33 @@
 //! What the registry of an installation tells.
 
 use super::files::Files;
-use super::{hives, registry};
+use super::hives::{control_set, software_and_system, text};
+use super::image::Image;
+use super::registry;
 use crate::error::Error;
-use crate::inspect::model::Windows;
+use crate::inspect::model::{RegistryDetails, Windows};
 use crate::registry::{Hive, KeyId};
-use crate::windows::edit::{self, HiveFile};
 
-pub(crate) const SOFTWARE: &str = HiveFile::Software.path();
-pub(crate) const SYSTEM: &str = HiveFile::System.path();
+/// What the registries of all installations in `image` list.
+pub fn registry_details(image: &Image) -> Vec<RegistryDetails> {
+    let mut found = Vec::new();
+    for partition in &image.partition_table().partitions {
+        let Ok(files) = image.files(partition.number) else { continue };
+        let mut notes = Vec::new();
+        let mut note = |what: &str, error| notes.push(format!("{what}: {error}"));
+        let Some(windows) = inspect(&files, &mut note) else { continue };
+        let (software, system) = software_and_system(&files, &mut |_, _| {});
+        let services = system.as_ref().map(registry::services).unwrap_or_default();
+        let packages = software.as_ref().map(registry::packages).unwrap_or_default();
+        found.push(RegistryDetails { windows, services, packages, notes });
+    }
+    found
+}
 
 /// The installation on the volume of `files`, if there is one.
 pub(crate) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> Option<Windows> {
     files.ntfs()?;
-    let (software, system) = hives(files, note);
+    let (software, system) = software_and_system(files, note);
     if software.is_none() && system.is_none() {
         return None;
     }
@@ -41,26 +55,6 @@ pub(crate) fn inspect(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> O
     Some(windows)
 }
 
-/// The hives SOFTWARE and SYSTEM, as far as they are there and can be read.
-pub(crate) fn hives(files: &Files<'_>, note: &mut dyn FnMut(&str, Error)) -> (Option<Hive>, Option<Hive>) {
-    let mut hive = |path: &str| {
-        let found = files.find(path).and_then(|file| match file {
-            Some(file) => hives::open(files, path, file)?.map(Ok).transpose(),
-            None => Ok(None),
-        });
-        found.unwrap_or_else(|error| {
-            note(&format!("the registry hive `{path}` is not readable"), error);
-            None
-        })
-    };
-    (hive(SOFTWARE), hive(SYSTEM))
-}
-
-/// The set of control keys that the machine starts with.
-pub(crate) fn control_set(hive: &Hive) -> Option<KeyId> {
-    hive.find(&edit::control_set(hive))
-}
-
 fn computer_name(hive: &Hive) -> Option<String> {
     let key = hive.find_from(control_set(hive)?, r"Control\ComputerName\ComputerName")?;
     text(hive, key, "ComputerName")
@@ -76,8 +70,4 @@ fn version(hive: &Hive, key: KeyId) -> Option<String> {
     };
     let revision = number("UBR").map(|revision| format!(".{revision}")).unwrap_or_default();
     Some(format!("{version}.{build}{revision}"))
-}
-
-pub(crate) fn text(hive: &Hive, key: KeyId, name: &str) -> Option<String> {
-    hive.value(key, name)?.text().filter(|text| !text.is_empty())
 }

@@ -1,11 +1,10 @@
 //! Boot configuration in words: the names of bcdedit.
 
 use super::value;
-use crate::inspect::model::PartitionTable;
-use crate::inspect::read::boot::device;
+use crate::inspect::model::{BootDevice, BootDeviceKind, Partition, PartitionTable};
 use crate::registry::Value;
 use crate::types::Guid;
-use crate::windows::boot::BootDevice;
+use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, element, object_type, well_known};
 
 /// Names of elements ("BcdLibraryElementTypes" and the like of the BCD WMI provider).
@@ -137,7 +136,7 @@ pub(crate) fn object_name(id: Guid) -> String {
 pub(crate) fn element_value(code: u32, value: &Value, object: &BcdObject, table: &PartitionTable) -> String {
     let named = |text: &str| text.parse().map_or_else(|_| text.to_owned(), object_name);
     let text = match code >> 24 & 0xF {
-        1 => BootDevice::from_bytes(&value.data).map(|found| device(found, object, table).text),
+        1 => Device::from_bytes(&value.data).map(|found| device(found, object, table).text),
         2 => value.text(),
         3 => value.text().map(|text| named(&text)),
         4 => value.texts().map(|texts| texts.iter().map(|text| named(text)).collect::<Vec<_>>().join(", ")),
@@ -155,4 +154,37 @@ pub(crate) fn element_value(code: u32, value: &Value, object: &BcdObject, table:
         _ => None,
     };
     text.unwrap_or_else(|| value::text(value))
+}
+
+/// A device, with the partition of this disk that it names.
+pub(crate) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
+    let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
+        let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);
+        let this_disk = table.disk_id.as_deref() == Some(&disk);
+        let text = match partition {
+            Some(number) if this_disk => format!("partition {number}"),
+            Some(number) => format!("partition {number}, but of disk {disk}, which is not this one"),
+            None if this_disk => format!("{text} of this disk, which it does not have"),
+            None => format!("{text} of disk {disk}, which is not this one"),
+        };
+        BootDevice { kind: BootDeviceKind::Partition, partition: partition.filter(|_| this_disk), text }
+    };
+    match device {
+        Device::Boot => BootDevice { kind: BootDeviceKind::Boot, partition: None, text: "boot".to_owned() },
+        Device::Gpt { disk, partition } => {
+            let guid = partition.to_string();
+            named(disk.to_string(), format!("partition {guid}"), &|known| known.guid.as_ref() == Some(&guid))
+        }
+        Device::Mbr { signature, offset } => {
+            let text = format!("the partition at byte {}", offset.0);
+            named(format!("{signature:08x}"), text, &|known| known.start == offset.0)
+        }
+        Device::Locate { element } => {
+            let path = object.string(element).unwrap_or_else(|| format!("the path in element {element:08x}"));
+            BootDevice { kind: BootDeviceKind::Locate, partition: None, text: format!("locate {path}") }
+        }
+        Device::Other { kind } => {
+            BootDevice { kind: BootDeviceKind::Other, partition: None, text: format!("device of type {kind}") }
+        }
+    }
 }

@@ -1,9 +1,8 @@
 //! Sizes as a tree, and the tree as a picture.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::inspect::read::size::SizeReport;
+use crate::inspect::model::{SizeReport, SizeTree};
 use crate::types::ByteSize;
 
 /// Size of the picture, pixels.
@@ -39,37 +38,12 @@ const OTHERS: (u32, u32) = (210, 8);
 /// Bookkeeping is grey.
 const OVERHEAD: (u32, u32) = (220, 14);
 
-/// Sizes of things in things.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SizeTree {
-    bytes: u64,
-    children: BTreeMap<String, SizeTree>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Rect {
     x: f64,
     y: f64,
     w: f64,
     h: f64,
-}
-
-impl SizeTree {
-    /// Adds bytes to the thing at `path`, and to all that it is in.
-    pub fn add(&mut self, path: &[&str], bytes: u64) {
-        self.bytes += bytes;
-        if let Some((first, rest)) = path.split_first() {
-            self.children.entry((*first).to_owned()).or_default().add(rest, bytes);
-        }
-    }
-
-    /// Children, the largest first.
-    fn sorted(&self) -> Vec<(&str, &Self)> {
-        let mut children: Vec<_> = self.children.iter().map(|(name, child)| (name.as_str(), child)).collect();
-        children.sort_by(|a, b| b.1.bytes.cmp(&a.1.bytes).then_with(|| a.0.cmp(b.0)));
-        children.retain(|(_, child)| child.bytes > 0);
-        children
-    }
 }
 
 impl SizeReport {

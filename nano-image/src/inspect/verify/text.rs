@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::tell::inspection::clean;
-use super::Verification;
+use crate::inspect::model::Verification;
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

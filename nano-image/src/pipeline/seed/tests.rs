@@ -22,7 +22,8 @@ fn seeds_stay_as_they_are() {
         unattend: Some("any/where.xml".into()),
         ..MachineConfig::default()
     };
-    let boot = |text: &str| crate::BootSettings { debug: Some(text.parse().unwrap()), ..Default::default() };
+    let boot =
+        |text: &str| crate::windows::boot::BootSettings { debug: Some(text.parse().unwrap()), ..Default::default() };
     let recipes: [(RecipeBuilder, Inputs, &str); 10] = [
         (only(), inputs(), "a423abd5ea6b299093fe2d164a1264d1cb774f1270433cf38099586f5716eeee"),
         (
