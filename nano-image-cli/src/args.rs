@@ -188,17 +188,26 @@ pub struct Build {
     pub quiet: bool,
 }
 
-/// List the editions and packages of install media, or what one package says of itself
+/// List the editions and packages of install media, or what one package or update says of itself
 #[derive(Args, Debug)]
 #[command(after_long_help = PACKAGES_EXAMPLES)]
 pub struct PackagesOf {
-    /// Install media: an ISO image, a folder with its files, or a WIM with `Packages` beside it
+    /// Install media: an ISO image, a folder with its files, or a WIM with `Packages` beside it; or an update
+    /// (.msu, .cab)
     #[arg(value_name = "MEDIA")]
     pub media: PathBuf,
 
     /// Package to describe; IIS is short for Microsoft-NanoServer-IIS-Package
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+
+    /// Tell what of the update applies to an image of this WIM
+    #[arg(long, value_name = "WIM", requires = "image")]
+    pub wim: Option<PathBuf>,
+
+    /// Image of the WIM: its index or name
+    #[arg(long, value_name = "IMAGE", requires = "wim")]
+    pub image: Option<String>,
 
     /// Print JSON
     #[arg(long)]
@@ -389,6 +398,8 @@ const PACKAGES_EXAMPLES: &str = "\
 Examples:
   nano-image packages WS2016.iso
   nano-image packages WS2016.iso IIS
+  nano-image packages windows10.0-kb5012345-x64.msu
+  nano-image packages windows10.0-kb5012345-x64.msu --wim NanoServer.wim --image 1
   nano-image packages --json WS2016.iso | jq -r '.packages[].name'";
 
 const IMAGES_EXAMPLES: &str = "\

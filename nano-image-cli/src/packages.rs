@@ -1,16 +1,25 @@
 //! `nano-image packages`.
 
+mod update;
+
 use nano_image::source::wim::Wim;
 use nano_image::windows::media::{CabinetDetails, MediaFile, MediaPackage, PackageDetails, release};
-use nano_image::{ByteSize, Media, Result};
+use nano_image::{ByteSize, Error, Media, Result};
 use serde_json::{Value, json};
 
 use crate::args::PackagesOf;
 use crate::images::{self, table};
 use crate::report::{message, output, printable, warning};
 
-/// Lists editions and packages, or describes one package.
+/// Lists editions and packages, or describes one package or an update.
 pub fn run(arguments: &PackagesOf) -> Result<()> {
+    if update::is_update(&arguments.media) {
+        return update::run(arguments);
+    }
+    if arguments.wim.is_some() {
+        let error = Error::recipe("--wim and --image are for updates").with_path(&arguments.media);
+        return Err(error.with_hint("name a .msu or .cab file"));
+    }
     let media = Media::open(&arguments.media, &[])?;
     if let Some(name) = &arguments.name {
         let details = media.describe(media.package(name)?)?;

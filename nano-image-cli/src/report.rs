@@ -77,6 +77,13 @@ pub fn additions(report: &Report) -> String {
         rows.iter().for_each(|(_, sums)| add(&mut all, *sums));
         rows.push(("all", all));
     }
+    if let Some(build) = &report.build {
+        let replaced: u64 = report.packages.iter().map(|package| package.replaced).sum();
+        text += &match build.before == build.after {
+            true => format!("build {}, {replaced} components replaced\n", build.after),
+            false => format!("build {} becomes {}, {replaced} components replaced\n", build.before, build.after),
+        };
+    }
     if !rows.is_empty() {
         let rows: Vec<[String; 5]> = rows
             .into_iter()

@@ -52,6 +52,9 @@ pub struct Report {
     /// Packages that were installed, in their order.
     #[serde(default)]
     pub packages: Vec<InstalledPackage>,
+    /// Windows' build before and after updates; none without any.
+    #[serde(default)]
+    pub build: Option<BuildChange>,
     /// Drivers that were added, and INF files that were passed over.
     #[serde(default)]
     pub drivers: Vec<DriverReport>,
@@ -65,8 +68,22 @@ pub struct Report {
 pub struct InstallReport {
     /// Packages in the order of their installation.
     pub packages: Vec<InstalledPackage>,
+    /// Windows' build before and after updates; none without any.
+    #[serde(default)]
+    pub build: Option<BuildChange>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
+}
+
+/// Windows' build (`14393.351`: number and revision) before and after an installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct BuildChange {
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub after: String,
 }
 
 /// A package that was installed.
@@ -84,6 +101,9 @@ pub struct InstalledPackage {
     pub files: u64,
     /// Components that were put into the image.
     pub components: u64,
+    /// Those of them that replace an earlier version.
+    #[serde(default)]
+    pub replaced: u64,
     /// What the package asks for and was not done.
     #[serde(default)]
     pub not_applied: Vec<NotApplied>,

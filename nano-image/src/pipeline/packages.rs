@@ -8,13 +8,15 @@ use super::recipe::Recipe;
 use super::sources::Sources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
-use crate::report::InstalledPackage;
+use crate::report::InstallReport;
 use crate::source::wim::ImageInfo;
 use crate::windows::configure::ServicingPackage;
 use crate::windows::edit::ImageEdit;
 use crate::windows::media::Media;
 use crate::windows::package::{self, CabinetSource, Install, InstallOptions};
 
+/// What cabinets and WIM files, which updates are delivered in, begin with.
+const MAGICS: [[u8; 4]; 2] = [*b"MSCF", *b"MSWI"];
 /// Bytes read at once to digest a cabinet.
 const PIECE: u64 = 1 << 20;
 
@@ -115,13 +117,13 @@ impl Packages {
         media: &Media,
         observer: &dyn Observer,
         warnings: &mut Vec<String>,
-    ) -> Result<Vec<InstalledPackage>> {
+    ) -> Result<InstallReport> {
         if self.is_empty() {
-            return Ok(Vec::new());
+            return Ok(InstallReport::default());
         }
-        let report = package::install(edit, &self.install, options, observer)
+        let mut report = package::install(edit, &self.install, options, observer)
             .map_err(|error| self.name_parents(error, media))?;
-        warnings.extend(report.warnings);
+        warnings.append(&mut report.warnings);
         for package in &report.packages {
             // The report has all; thousands of lines would hide other warnings.
             if let [first, ..] = &package.not_applied[..] {
@@ -130,7 +132,7 @@ impl Packages {
                 warnings.push(format!("the package {} is not applied whole: {what}{more}", package.id));
             }
         }
-        Ok(report.packages)
+        Ok(report)
     }
 
     /// If packages lack others that the media have, says which.
@@ -161,9 +163,13 @@ impl Packages {
         for (kind, cabinets) in [("packages", &self.install.cabinets), ("servicing", &self.install.servicing)] {
             hash.update(kind);
             hash.update([0]);
-            for cabinet in cabinets {
-                hash.update(digest(cabinet)?);
+            let mut digests = cabinets.iter().map(digest).collect::<Result<Vec<_>>>()?;
+            if kind == "servicing" {
+                // Updates are installed in the order of their names, each once.
+                digests.sort();
+                digests.dedup();
             }
+            digests.iter().for_each(|digest| hash.update(digest));
         }
         hash.update("features\0");
         for feature in &self.install.features {
@@ -182,7 +188,7 @@ fn open(path: &Path) -> Result<CabinetSource> {
     let source = CabinetSource::open(path)?;
     // Cabinets are also found inside of other files: in an ISO image it would be any.
     let mut magic = [0; 4];
-    if source.data.read_exact_at(&mut magic, 0).is_err() || magic != *b"MSCF" {
+    if source.data.read_exact_at(&mut magic, 0).is_err() || !MAGICS.contains(&magic) {
         let error = Error::corrupt("not a cabinet").at(0).with_path(path);
         return Err(error.with_hint("name a .cab or .msu file; packages of media are named as they are listed there"));
     }

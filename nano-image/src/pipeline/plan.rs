@@ -13,7 +13,7 @@ use crate::content::{BlobStore, Overlay, UsedFile};
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::progress::{Observer, Phase};
-use crate::report::{CompactReport, DriverReport, InstalledPackage};
+use crate::report::{BuildChange, CompactReport, DriverReport, InstallReport, InstalledPackage};
 use crate::source::wim::{Architecture, ImageInfo, Wim};
 use crate::tree::FileTree;
 use crate::types::FileTime;
@@ -43,6 +43,7 @@ pub struct Plan {
     cabinets: Vec<PathBuf>,
     pub(super) inputs: Vec<UsedFile>,
     pub(super) packages: Vec<InstalledPackage>,
+    pub(super) build: Option<BuildChange>,
     pub(super) drivers: Vec<DriverReport>,
     pub(super) warnings: Vec<String>,
 }
@@ -73,7 +74,7 @@ impl Recipe {
         let edit = ImageEdit::new(&mut tree, opened.wim.store().clone(), opened.time);
         let mut draft = Draft::new(self, sources, &opened, edit, warnings);
         // Packages first: what the recipe says of the machine has the last word in hives and files.
-        let packages = draft.install_packages(observer)?;
+        let InstallReport { packages, build, .. } = draft.install_packages(observer)?;
         let secrets = additions.machine.secrets();
         draft.configure_machine(additions.machine)?;
         let drivers = draft.add_drivers(additions.drivers)?;
@@ -96,6 +97,7 @@ impl Recipe {
             cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
             inputs,
             packages,
+            build,
             drivers,
             warnings,
             image: opened.info,
@@ -259,7 +261,7 @@ impl<'a> Draft<'a> {
         Self { recipe, sources, opened, edit, warnings }
     }
 
-    fn install_packages(&mut self, observer: &dyn Observer) -> Result<Vec<InstalledPackage>> {
+    fn install_packages(&mut self, observer: &dyn Observer) -> Result<InstallReport> {
         let Opened { packages, media, .. } = self.opened;
         let options = InstallOptions {
             architecture: &self.opened.architecture(),

@@ -61,6 +61,7 @@ impl Layout<'_> {
             directories,
             compact: plan.compact,
             packages: plan.packages.clone(),
+            build: plan.build.clone(),
             drivers: plan.drivers.clone(),
             warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
         }

@@ -7,6 +7,7 @@
 pub mod apply;
 mod base;
 pub mod cabinet;
+mod describe;
 mod files;
 pub mod identity;
 pub mod installed;
@@ -14,6 +15,7 @@ mod macros;
 pub mod manifest;
 pub mod mum;
 pub mod name;
+pub mod past;
 pub mod payload;
 pub mod record;
 pub mod resolve;
@@ -23,6 +25,8 @@ mod spool;
 mod testing;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(test)]
+mod update_tests;
 mod xml;
 
 use std::path::Path;
@@ -31,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::progress::Observer;
-use crate::report::InstallReport;
+use crate::report::{BuildChange, InstallReport};
 use crate::windows::edit::ImageEdit;
 use apply::apply;
 use base::Bases;
@@ -44,6 +48,7 @@ use resolve::{Given, Resolution, resolve};
 use spool::Spool;
 
 pub use cabinet::CabinetSource;
+pub use describe::{Applicability, UpdateDetails, applicability, describe};
 
 /// Bytes of packages that stay in memory.
 const MEMORY: u64 = 64 << 20;
@@ -86,6 +91,7 @@ pub fn install(
     options: &InstallOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<InstallReport> {
+    let before = if what.servicing.is_empty() { None } else { installed::build(image)? };
     let spool = Arc::new(Spool::new(options.scratch, MEMORY));
     let cabinets = open(what, &spool, observer)?;
     let is_stack = |(cabinet, is_servicing): &(Opened, bool)| *is_servicing && cabinet.is_stack();
@@ -100,6 +106,11 @@ pub fn install(
         let more = stage.install(image, then, &[])?;
         report.packages.extend(more.packages);
         report.warnings.extend(more.warnings);
+    }
+    if let Some(before) = before
+        && let Some(after) = installed::build(image)?
+    {
+        report.build = Some(BuildChange { before, after });
     }
     Ok(report)
 }
@@ -156,6 +167,7 @@ impl Stage<'_> {
         let mut report = apply(image, &payload, &resolution, self.options, self.observer)?;
         for (done, package) in report.packages.iter_mut().zip(&resolution.packages) {
             done.part_of = package.owner.map(|owner| resolution.packages[owner].identity().package_id());
+            done.replaced = package.components.iter().filter(|component| component.replaces).count() as u64;
         }
         report.warnings.extend(resolution.notes.iter().cloned());
         if resolution.packages.is_empty() {
@@ -186,7 +198,8 @@ impl Stage<'_> {
             cabinets.into_iter().map(|(opened, _)| PackageCabinet::new(opened, &dictionary)).collect();
         let given = cabinets.iter().zip(servicing);
         let given: Vec<Given<'_>> = given.map(|(cabinet, servicing)| Given { cabinet, servicing }).collect();
-        let resolution = resolve(&given, features, &installed, self.options.architecture)?;
+        let mut resolution = resolve(&given, features, &installed, self.options.architecture)?;
+        resolution.past = past::read(image, &installed, &resolution, &dictionary)?;
         if self.observer.cancelled() {
             return Err(Error::cancelled());
         }

@@ -4,6 +4,7 @@
 
 mod events;
 mod files;
+mod past;
 mod registry;
 mod services;
 mod target;
@@ -53,6 +54,8 @@ pub fn apply(
     }
     let mut target = Target::new(image);
     let mut report = InstallReport::default();
+    // What another component has now is put there again.
+    resolution.past.iter().try_for_each(|past| past::remove(past, &mut target))?;
     for (package, parts) in resolution.packages.iter().zip(&checked) {
         let mut done = InstalledPackage { id: package.identity().package_id(), tier: 1, ..Default::default() };
         for part in parts {

@@ -223,6 +223,36 @@ impl Opened {
         self.stems.iter().any(|stem| stem.contains(STACK))
     }
 
+    /// The package that the cabinet is made for.
+    pub fn root(&self) -> &Arc<Mum> {
+        &self.root
+    }
+
+    /// How many packages there are in it.
+    pub fn package_count(&self) -> usize {
+        self.packages.len()
+    }
+
+    /// How many components there are in it.
+    pub fn manifest_count(&self) -> usize {
+        self.stems.len()
+    }
+
+    /// How its files are packed.
+    pub fn form(&self) -> &'static str {
+        match (self.is_express(), self.files.has_parts()) {
+            (true, _) => "express",
+            (false, true) => "intra-package-deltas",
+            (false, false) => "whole",
+        }
+    }
+
+    /// Whether its files are deltas of files of the image.
+    pub fn is_express(&self) -> bool {
+        use update::member::{Kind, split};
+        self.files.names().any(|name| matches!(split(name), Some((Kind::Forward | Kind::Null, ..))))
+    }
+
     /// The package with the identifier `id`, in lower case.
     ///
     /// # Errors
@@ -317,12 +347,7 @@ impl<'a> PackageCabinet<'a> {
 
     /// Whether its files are deltas of files of the image.
     pub fn is_express(&self) -> bool {
-        self.files().names().any(|name| {
-            matches!(
-                update::member::split(name),
-                Some((update::member::Kind::Forward | update::member::Kind::Null, ..))
-            )
-        })
+        self.opened.is_express()
     }
 
     fn parse(&self, stem: &str) -> Result<Arc<StoredManifest>> {

@@ -144,13 +144,18 @@ impl Files {
     /// Names of all files, in lower case.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let index = self.index.iter().flat_map(|(index, _)| index.files().map(|(_, file)| &*file.name));
-        let is_plain = self.index.as_ref().is_none_or(|(_, members_are_parts)| !members_are_parts);
+        let is_plain = !self.has_parts();
         self.members.keys().filter(move |_| is_plain).map(String::as_str).chain(index)
+    }
+
+    /// Whether the members of the cabinet are parts of its files.
+    pub fn has_parts(&self) -> bool {
+        self.index.as_ref().is_some_and(|(_, members_are_parts)| *members_are_parts)
     }
 
     /// How many files there are in folders, and their bytes.
     pub fn payload_len(&self) -> (u64, u64) {
-        let is_plain = self.index.as_ref().is_none_or(|(_, members_are_parts)| !members_are_parts);
+        let is_plain = !self.has_parts();
         let members = self.members.iter().filter(|_| is_plain).map(|(name, member)| (&**name, member.len));
         let index = self.index.iter().flat_map(|(index, _)| index.files().map(|(_, file)| (&*file.name, file.len)));
         let payload = members.chain(index).filter(|(name, _)| name.contains('\\'));

@@ -189,6 +189,18 @@ impl Installed {
     }
 }
 
+/// Windows' build, number and revision; `None` if the registry does not say.
+///
+/// # Errors
+/// Those of [`ImageEdit::hive`].
+pub(super) fn build(image: &mut ImageEdit<'_>) -> Result<Option<String>> {
+    let Some(hive) = image.hive(HiveFile::Software)? else { return Ok(None) };
+    let Some(key) = hive.find(r"Microsoft\Windows NT\CurrentVersion") else { return Ok(None) };
+    let number = ["CurrentBuildNumber", "CurrentBuild"].into_iter().find_map(|name| hive.value(key, name)?.text());
+    let revision = hive.value(key, "UBR").and_then(|value| value.as_dword());
+    Ok(number.map(|number| revision.map_or(number.clone(), |revision| format!("{number}.{revision}"))))
+}
+
 /// The dictionary of compressed manifests, from the latest servicing stack in the image.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ use super::cabinet::{Mum, PackageCabinet, StoredManifest, lower_id};
 use super::identity::{AssemblyIdentity, Version};
 use super::installed::Installed;
 use super::mum::{Condition, Elevate, Item, Parent, Update};
+use super::past::Past;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::nearest;
 use closure::Closure;
@@ -33,6 +34,8 @@ const MAX_LISTED: usize = 30;
 pub struct Resolution {
     /// Inner packages come before the one that they belong to; servicing packages are last.
     pub packages: Vec<ResolvedPackage>,
+    /// What goes away with the versions that were in use before.
+    pub past: Vec<Past>,
     /// What is left out and why, a sentence each.
     pub notes: Vec<String>,
 }
@@ -92,6 +95,8 @@ pub struct ResolvedComponent {
     pub staged: bool,
     /// Whether a later version is in use, so that it goes into the component store only.
     pub superseded: bool,
+    /// Whether it replaces an earlier version in the image.
+    pub replaces: bool,
     /// The deployments that it belongs to; a deployment belongs to itself.
     pub deployments: Vec<AssemblyIdentity>,
 }
@@ -470,7 +475,7 @@ impl Resolver<'_> {
         }
         match self.missing.into_error() {
             Some(error) => Err(error),
-            None => Ok(Resolution { packages: self.packages, notes: self.notes }),
+            None => Ok(Resolution { packages: self.packages, past: Vec::new(), notes: self.notes }),
         }
     }
 

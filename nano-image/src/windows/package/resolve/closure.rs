@@ -151,6 +151,8 @@ impl<'a> Closure<'a> {
                 }
                 let is_later = |(version, in_use): (Version, bool)| in_use && version > identity.version;
                 component.superseded = in_image.is_some() || self.in_use(identity, &dropped).is_some_and(is_later);
+                let earlier = self.installed.winner(identity).filter(|winner| *winner < identity.version);
+                component.replaces = component.is_in_use() && earlier.is_some();
             }
         }
         match superseded.len() {
@@ -225,8 +227,14 @@ impl<'a> Closure<'a> {
                 let Frame { key, file, cabinet, needs, .. } = stack.pop().expect("it is there");
                 let family = file.manifest.identity.versionless_key_form();
                 let deployments = Vec::new();
-                let component =
-                    ResolvedComponent { manifest: file, cabinet, staged: true, superseded: false, deployments };
+                let component = ResolvedComponent {
+                    manifest: file,
+                    cabinet,
+                    staged: true,
+                    superseded: false,
+                    replaces: false,
+                    deployments,
+                };
                 self.fresh.push(key.clone());
                 self.families.entry(family).or_default().push(key.clone());
                 self.found.insert(key, Found { component, needs });

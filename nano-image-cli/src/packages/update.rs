@@ -1,0 +1,90 @@
+//! What an update is, and what of it an image needs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use nano_image::source::wim::{Architecture, Wim};
+use nano_image::types::FileTime;
+use nano_image::windows::edit::ImageEdit;
+use nano_image::windows::package::{Applicability, CabinetSource, Install, UpdateDetails, applicability, describe};
+use nano_image::{ByteSize, Error, Result};
+use serde_json::json;
+
+use crate::args::PackagesOf;
+use crate::report::{output, printable};
+
+/// Whether the file is an update: a cabinet, or called so.
+pub fn is_update(path: &Path) -> bool {
+    let is_called =
+        path.extension().is_some_and(|ending| ["msu", "cab"].iter().any(|update| ending.eq_ignore_ascii_case(update)));
+    let mut magic = [0; 4];
+    let is_cabinet = path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"MSCF";
+    is_cabinet || (is_called && !path.is_dir())
+}
+
+/// Describes the update.
+pub fn run(arguments: &PackagesOf) -> Result<()> {
+    if let Some(name) = &arguments.name {
+        let error = Error::recipe(format!("an update has no package called `{name}` to describe"));
+        return Err(error.with_path(&arguments.media).with_hint("leave the name out: an update is told of whole"));
+    }
+    let scratch = std::env::temp_dir();
+    let source = CabinetSource::open(&arguments.media)?;
+    let details = describe(&source, Some(&scratch))?;
+    let applies = match (&arguments.wim, &arguments.image) {
+        (Some(wim), Some(image)) => Some(applies(wim, image, source, &scratch)?),
+        _ => None,
+    };
+    output(&match arguments.json {
+        true => format!("{:#}\n", json!({ "packages": details, "applies": applies })),
+        false => text(&details, applies.as_ref()),
+    })
+}
+
+fn applies(wim: &Path, image: &str, source: CabinetSource, scratch: &Path) -> Result<Applicability> {
+    let wim = Wim::open(wim, &[])?;
+    let index = wim.find_image(image)?;
+    let info = wim.images().iter().find(|info| info.index == index);
+    let architecture = info.and_then(|info| info.architecture).unwrap_or(Architecture::Amd64).to_string();
+    let mut tree = wim.read_image(index)?.tree;
+    let mut image = ImageEdit::new(&mut tree, wim.store().clone(), FileTime(0));
+    let what = Install { servicing: vec![source], ..Install::default() };
+    applicability(&mut image, &what, &architecture, Some(scratch))
+}
+
+fn text(packages: &[UpdateDetails], applies: Option<&Applicability>) -> String {
+    let mut text = String::new();
+    for package in packages {
+        text += &format!("{}\n", printable(&package.file));
+        let mut line = |name: &str, value: &str| {
+            if !value.is_empty() {
+                text += &format!("  {name:13} {}\n", printable(value));
+            }
+        };
+        line("identity", &package.identity);
+        line("article", package.kb.as_deref().unwrap_or_default());
+        line("build", package.build.as_deref().unwrap_or_default());
+        line("kind", &package.release_type);
+        line("form", package.form);
+        line("stack", if package.is_stack { "a new servicing stack, installed first" } else { "" });
+        line("parts", &format!("{} packages, {} components", package.parts, package.components));
+        line("files", &format!("{} in {} files", ByteSize::new(package.unpacked), package.files));
+        for (index, parent) in package.parents.iter().enumerate() {
+            line(if index == 0 { "needs" } else { "or" }, parent);
+        }
+    }
+    if let Some(applies) = applies {
+        text += &format!(
+            "applies: {} packages, {} components, of which {} replace earlier versions; {} more are staged\n",
+            applies.packages.len(),
+            applies.components,
+            applies.replaced,
+            applies.staged
+        );
+        applies.notes.iter().for_each(|note| text += &format!("  {}\n", printable(note)));
+    }
+    text
+}

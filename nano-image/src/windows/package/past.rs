@@ -1,0 +1,100 @@
+//! What the versions in the image have and those that come after them do not: it goes away with an update.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cabinet::Dictionary;
+use super::identity::AssemblyIdentity;
+use super::installed::{Installed, STORE};
+use super::manifest::{Manifest, ManifestFile, RegistryKey, Setting};
+use super::resolve::Resolution;
+use crate::error::Result;
+use crate::windows::edit::ImageEdit;
+
+/// The largest manifest in an image, in bytes.
+const MAX_MANIFEST: u64 = 64 << 20;
+
+/// What goes away with the version of a component that was in use.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Key form of that version.
+    pub key_form: String,
+    /// Texts for its macros.
+    pub strings: BTreeMap<String, String>,
+    /// Its files with what they are linked to and the later version does not link to.
+    pub files: Vec<ManifestFile>,
+    /// Keys with the values that the later version does not have.
+    pub registry: Vec<RegistryKey>,
+    /// Settings that it does not have.
+    pub settings: Vec<Setting>,
+}
+
+/// What goes away from `image` when `resolution` is installed. Versions whose manifest is not in the store, or cannot be
+/// understood, keep all that they have.
+///
+/// # Errors
+/// Those of the image's store.
+pub(super) fn read(
+    image: &ImageEdit<'_>,
+    installed: &Installed,
+    resolution: &Resolution,
+    dictionary: &Dictionary<'_>,
+) -> Result<Vec<Past>> {
+    let mut pasts = Vec::new();
+    for component in resolution.packages.iter().flat_map(|package| &package.components) {
+        let now = &component.manifest.manifest;
+        let winner = installed.winner(&now.identity).filter(|winner| *winner < now.identity.version);
+        let Some(version) = winner.filter(|_| component.is_in_use()) else { continue };
+        let old = AssemblyIdentity { version, ..now.identity.clone() };
+        let key_form = old.key_form();
+        let path = format!(r"{STORE}\Manifests\{key_form}.manifest");
+        let Some(stored) = image.read(&path, MAX_MANIFEST)? else { continue };
+        let Ok((before, _)) = dictionary.parse(&stored) else { continue };
+        pasts.extend(difference(key_form, before, now));
+    }
+    Ok(pasts)
+}
+
+/// What `before` has and `now` has not; `None` for nothing.
+fn difference(key_form: String, before: Manifest, now: &Manifest) -> Option<Past> {
+    let paths: BTreeSet<String> = now.files.iter().flat_map(destinations).collect();
+    let mut files = before.files;
+    for file in &mut files {
+        if file.destination_path.as_ref().is_some_and(|path| paths.contains(&destination(path, file.installed_name())))
+        {
+            file.destination_path = None;
+        }
+        file.links.retain(|link| !paths.contains(&normal(link)));
+    }
+    files.retain(|file| file.destination_path.is_some() || !file.links.is_empty());
+    let keys = now.registry.iter().flat_map(|key| {
+        let path = normal(&key.path);
+        key.values.iter().map(move |value| (path.clone(), value.name.to_lowercase()))
+    });
+    let settings = now.settings.iter().map(|setting| (normal(&setting.path), setting.name.to_lowercase()));
+    let values: BTreeSet<(String, String)> = keys.chain(settings).collect();
+    let is_gone = |path: &str, name: &str| !values.contains(&(normal(path), name.to_lowercase()));
+    let mut registry = before.registry;
+    for key in &mut registry {
+        let path = key.path.clone();
+        key.values.retain(|value| is_gone(&path, &value.name));
+    }
+    registry.retain(|key| !key.values.is_empty());
+    let mut settings = before.settings;
+    settings.retain(|setting| is_gone(&setting.path, &setting.name));
+    let is_empty = files.is_empty() && registry.is_empty() && settings.is_empty();
+    (!is_empty).then_some(Past { key_form, strings: before.strings, files, registry, settings })
+}
+
+/// Where a file is outside of the store, for comparison.
+fn destinations(file: &ManifestFile) -> Vec<String> {
+    let own = file.destination_path.iter().map(|path| destination(path, file.installed_name()));
+    own.chain(file.links.iter().map(|link| normal(link))).collect()
+}
+
+fn destination(folder: &str, name: &str) -> String {
+    normal(&format!(r"{}\{name}", folder.trim_end_matches('\\')))
+}
+
+fn normal(path: &str) -> String {
+    path.trim_matches('\\').to_lowercase()
+}
