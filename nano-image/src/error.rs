@@ -33,11 +33,10 @@ pub enum ErrorKind {
 /// Failure of a library call.
 ///
 /// `Display` gives the message with file and byte, lower case, without a full stop, and never repeats the
-/// [source](std::error::Error::source); a [hint](Error::hint) says what to try.
-#[derive(Debug)]
+/// [source](std::error::Error::source); a [hint](Error::hint) says what to try. `Debug` gives all of it for a person to
+/// read, so that `fn main() -> nano_image::Result<()>` ends with a message as the command line's.
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -45,6 +44,7 @@ struct Inner {
     offset: Option<u64>,
     hint: Option<String>,
     needed: Option<ByteSize>,
+    missing: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -58,6 +58,7 @@ impl Error {
             offset: None,
             hint: None,
             needed: None,
+            missing: Vec::new(),
             source: None,
         }))
     }
@@ -110,6 +111,18 @@ impl Error {
         self
     }
 
+    /// Says in front of the message in what the failure was; file, byte, hint and cause stay.
+    pub fn within(mut self, what: impl fmt::Display) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// Makes it an error of another kind: a value that is a mistake in a recipe is a fault in a file.
+    pub fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// Says what the user can try.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint.get_or_insert(hint.into());
@@ -119,6 +132,12 @@ impl Error {
     /// Says how large the thing that is [too small](ErrorKind::TooSmall) would have to be.
     pub fn with_needed(mut self, size: ByteSize) -> Self {
         self.0.needed.get_or_insert(size);
+        self
+    }
+
+    /// Names what is missing, so that a caller can look for it.
+    pub fn with_missing(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.0.missing.extend(names);
         self
     }
 
@@ -153,6 +172,12 @@ impl Error {
         self.0.needed
     }
 
+    /// Names of the packages, components and features that are [missing](ErrorKind::Unsatisfied): all of them, also
+    /// where the message lists only some.
+    pub fn missing(&self) -> &[String] {
+        &self.0.missing
+    }
+
     /// What the user can try.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -172,6 +197,21 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            write!(f, "\n  caused by: {source}")?;
+            cause = source.source();
+        }
+        match self.hint() {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
@@ -186,6 +226,27 @@ mod tests {
     fn says_file_message_and_byte_but_not_the_source() {
         let error = Error::corrupt("bad magic").at(0x10).with_path("a.wim").with_source("inner");
         assert_eq!(error.to_string(), "a.wim: bad magic (at byte 0x10)");
+    }
+
+    #[test]
+    fn debug_is_for_people() {
+        let cause = std::io::Error::other("the disk is gone");
+        let error = Error::io("read", "a.wim", cause).at(16).with_hint("plug it in");
+        let text = "a.wim: cannot read (at byte 0x10)\n  caused by: the disk is gone\n  hint: plug it in";
+        assert_eq!(format!("{error:?}"), text);
+    }
+
+    #[test]
+    fn context_leaves_everything_else() {
+        let error =
+            Error::corrupt("bad").at(1).with_path("f").with_hint("h").with_source("s").with_missing(["m".into()]);
+        let error = error.within("line 3").of_kind(ErrorKind::Recipe);
+        assert_eq!(error.to_string(), "f: line 3: bad (at byte 0x1)");
+        assert_eq!(
+            (error.kind(), error.hint(), error.missing()),
+            (ErrorKind::Recipe, Some("h"), &["m".to_owned()][..])
+        );
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "s");
     }
 
     #[test]

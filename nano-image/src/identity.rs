@@ -73,13 +73,8 @@ impl FromStr for Seed {
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad =
             || Error::recipe(format!("`{text}` is not a seed")).with_hint("write 64 hexadecimal digits, or `random`");
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(bad());
-        }
         let mut bytes = [0; 32];
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| bad())?;
-        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| bad())?;
         Ok(Self(bytes))
     }
 }

@@ -31,3 +31,11 @@ pub use windows::boot::{BootSettings, DebugTransport, Ems};
 pub use windows::compact::Compact;
 pub use windows::configure::{MachineConfig, Secret};
 pub use windows::media::{Deployment, Edition, Media, Role};
+
+/// What the project's own tools need beyond the public surface. It may change with every version.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::windows::configure::{read_reg_file, rewrite_answer_file};
+    pub use crate::windows::driver::read_inf;
+}

@@ -5,6 +5,7 @@ mod guid;
 mod name;
 mod nearest;
 mod size;
+pub mod text;
 mod time;
 pub mod upcase;
 

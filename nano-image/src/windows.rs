@@ -10,3 +10,4 @@ pub mod edit;
 pub mod media;
 pub mod package;
 pub mod program;
+mod xml;

@@ -27,8 +27,6 @@ pub const MICROSOFT_RESERVED: Guid =
 pub const BASIC_DATA: Guid =
     Guid::from_fields(0xEBD0_A0A2, 0xB9E5, 0x4433, [0x87, 0xC0, 0x68, 0xB6, 0xB7, 0x26, 0x99, 0xC7]);
 
-/// Attribute bit: the platform needs the partition.
-pub const ATTRIBUTE_REQUIRED: u64 = 1;
 /// Attribute bit of [`BASIC_DATA`]: Windows gives the volume no drive letter.
 pub const ATTRIBUTE_NO_DRIVE_LETTER: u64 = 1 << 63;
 
@@ -200,7 +198,7 @@ fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<
     let mut array = vec![0; (num_parts * part_size) as usize];
     read_into(disk, array_at, &mut array)?;
     // The crate does not check this sum.
-    if crc32(&array) != header.crc32_parts {
+    if crc32fast::hash(&array) != header.crc32_parts {
         return Err(Error::corrupt("the partition table entries do not match their checksum").at(array_at));
     }
     header.part_start = 0;
@@ -229,13 +227,6 @@ fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<
 fn block_size(sector_size: u32) -> Result<LogicalBlockSize> {
     LogicalBlockSize::try_from(u64::from(sector_size))
         .map_err(|_| Error::recipe(format!("sectors of {sector_size} bytes are not 512 or 4096")))
-}
-
-/// CRC-32 (ISO-HDLC), bit by bit: it runs over 16 KiB at most a few times.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
-    })
 }
 
 /// A disk of which only the two ends exist; the crate wants to seek in a device of the full size.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::recipe::Recipe;
 use super::sources::Sources;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::InstallReport;
 use crate::source::wim::ImageInfo;
@@ -137,12 +137,9 @@ impl Packages {
 
     /// If packages lack others that the media have, says which.
     fn name_parents(&self, error: Error, media: &Media) -> Error {
-        if error.kind() != ErrorKind::Unsatisfied {
-            return error;
-        }
         let is_missing = |name: &&str| {
-            let quoted = format!("`{name}`");
-            error.message().contains(&quoted) && !self.names.iter().any(|selected| selected == name)
+            error.missing().iter().any(|missing| missing.eq_ignore_ascii_case(name))
+                && !self.names.iter().any(|selected| selected == name)
         };
         let names: Vec<&str> = media.packages().iter().map(|package| &*package.name).filter(is_missing).collect();
         match &names[..] {

@@ -73,7 +73,7 @@ pub(super) fn output_report(format: Format, container: &Container, digest: Optio
     let mut report = OutputReport::new(format.name(), container.file_size().bytes());
     report.subformat = format.subformat().map(|subformat| subformat.name().into());
     report.block_size = format.block_size().map(ByteSize::bytes);
-    report.sha256 = digest.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    report.sha256 = digest.map(hex::encode);
     report
 }
 

@@ -9,7 +9,7 @@ use super::list;
 use super::name::encode;
 use super::value::Value;
 use crate::error::{Error, Result};
-use crate::types::{FileTime, Utf16Name, upcase};
+use crate::types::{Utf16Name, upcase};
 
 impl Hive {
     /// The key at `path` below `parent`; missing keys are made, with the descriptors of their parents.
@@ -157,12 +157,6 @@ impl Hive {
             node.max_value_data_len = 0.into();
         }
         Ok(true)
-    }
-
-    /// Sets the last-written time of `key` alone.
-    pub fn set_key_time(&mut self, key: KeyId, time: FileTime) -> Result<()> {
-        self.touch(key.0)?.last_written = time.0.into();
-        Ok(())
     }
 
     /// Marks a key changed.

@@ -58,14 +58,11 @@ impl FromStr for Guid {
         let bad = || Error::recipe(format!("`{text}` is not a GUID"));
         let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
         let groups: Vec<&str> = inner.split('-').collect();
-        if groups.iter().map(|g| g.len()).ne([8, 4, 4, 4, 12]) || !inner.is_ascii() {
+        if groups.iter().map(|g| g.len()).ne([8, 4, 4, 4, 12]) {
             return Err(bad());
         }
-        let hex = groups.concat();
         let mut be = [0; 16];
-        for (byte, at) in be.iter_mut().zip((0..32).step_by(2)) {
-            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| bad())?;
-        }
+        hex::decode_to_slice(groups.concat(), &mut be).map_err(|_| bad())?;
         be[0..4].reverse();
         be[4..6].reverse();
         be[6..8].reverse();

@@ -74,7 +74,6 @@ mod tests {
     fn is_the_table_of_windows_10() {
         let bytes: Vec<u8> = table().iter().flat_map(|unit| unit.to_le_bytes()).collect();
         let digest = Sha1::digest(&bytes);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "5161a18e27b9ca9f5d04f2154576bf1ffb1121e8");
+        assert_eq!(hex::encode(digest), "5161a18e27b9ca9f5d04f2154576bf1ffb1121e8");
     }
 }

@@ -188,5 +188,17 @@ impl MachineConfig {
     }
 }
 
+/// Reads an answer file and writes it again, for fuzzing.
+#[cfg(feature = "internals")]
+pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
+    unattend::AnswerFile::parse(bytes).map(|file| file.to_bytes())
+}
+
+/// What a .reg file says, for fuzzing.
+#[cfg(feature = "internals")]
+pub fn read_reg_file(bytes: &[u8]) -> Result<String> {
+    reg_file::RegFile::parse(bytes).map(|file| format!("{file:?}"))
+}
+
 #[cfg(test)]
 mod tests;

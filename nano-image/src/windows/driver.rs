@@ -20,7 +20,6 @@ mod place;
 mod reader;
 mod service;
 mod target;
-mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -166,6 +165,12 @@ fn check_conflicts(packages: &[Package]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What an INF file says, for fuzzing.
+#[cfg(feature = "internals")]
+pub fn read_inf(bytes: &[u8]) -> Result<String> {
+    inf::Inf::parse(bytes).map(|inf| format!("{inf:?}"))
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ mod testing;
 pub(super) mod tests;
 #[cfg(test)]
 mod update_tests;
-mod xml;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

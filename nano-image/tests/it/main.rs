@@ -25,6 +25,7 @@ mod ntfs;
 mod ntfs_read;
 mod packages;
 mod partitions;
+mod properties;
 mod readback;
 mod verify;
 mod verify_disks;

@@ -2,8 +2,8 @@
 
 use zerocopy::FromBytes;
 
+use super::MAX_ENTRIES;
 use super::format::{Entry, Header, SIGNATURE};
-use super::{MAX_ENTRIES, crc32};
 use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
 use crate::types::Guid;
@@ -100,7 +100,7 @@ fn table(
         return None;
     }
     bytes[16..20].fill(0);
-    let sum = crc32(&bytes[..size]);
+    let sum = crc32fast::hash(&bytes[..size]);
     if header.checksum.get() != sum {
         bad("gpt-checksum", format!("has the checksum {:#010x}, not {sum:#010x}", header.checksum));
         return None;
@@ -133,7 +133,7 @@ fn table(
         );
         return None;
     }
-    let sum = crc32(&entries);
+    let sum = crc32fast::hash(&entries);
     if header.entries_checksum.get() != sum {
         let message = format!("have the checksum {:#010x}, not {sum:#010x}", header.entries_checksum);
         findings.add(Finding::new("gpt-checksum", format!("{name} partition table entries"), message).at(at));

@@ -107,7 +107,7 @@ fn steps(store: &WimStore, requests: &[BlobRequest], check: SourceCheck) -> Resu
         }
         if is_stored {
             let Some(form) = store.form(store.get(request.id)?) else {
-                let message = format!("blob {} has no form that can be copied", hex(&store.digest(request.id)));
+                let message = format!("blob {} has no form that can be copied", hex::encode(store.digest(request.id)));
                 return Err(Error::unsupported(message).with_path(&store.parts[0].path));
             };
             if check && group.last() != Some(&request.id) {
@@ -350,7 +350,7 @@ impl Worker {
                 output.copy_from_slice(stored);
             } else if !self.decompressor.as_mut().is_some_and(|(_, codec)| codec.decompress(stored, output)) {
                 let slice = item.slices.iter().find(|slice| slice.start + slice.len > at);
-                let blob = slice.map(|slice| hex(&store.digest(slice.blob))).unwrap_or_default();
+                let blob = slice.map(|slice| hex::encode(store.digest(slice.blob))).unwrap_or_default();
                 return Err(part.corrupt(format!("a chunk of blob {blob} does not decompress"), chunk.offset));
             }
             at += chunk.len as usize;
@@ -398,7 +398,8 @@ impl Delivery<'_, '_> {
             let blob = self.store.get(slice.blob)?;
             if digest != blob.digest {
                 let resource = &self.store.resources[blob.resource];
-                let message = format!("blob {} is damaged: its SHA-1 is {}", hex(&blob.digest), hex(&digest));
+                let message =
+                    format!("blob {} is damaged: its SHA-1 is {}", hex::encode(blob.digest), hex::encode(digest));
                 return Err(self.store.parts[usize::from(resource.part)].corrupt(message, resource.offset.0));
             }
         }
@@ -544,9 +545,4 @@ impl Drop for StopOnPanic<'_, '_> {
             self.0.stop();
         }
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::ffi::{BlobEntry, Info};
 use super::format::{Compression, SolidHeader};
-use super::read::{hex, read_forms};
+use super::read::read_forms;
 use super::resource::{Part, Resource, ResourceForm};
 use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Extent, ReadAt, ReadOptions, StoredForm};
 use crate::error::{Error, Result};
@@ -67,11 +67,6 @@ impl WimStore {
         &self.resources[self.blob(id).resource]
     }
 
-    /// Where a blob begins in what its resource holds, in bytes; 0 unless the resource is solid.
-    pub fn offset_in_resource(&self, id: BlobId) -> u64 {
-        self.blob(id).offset
-    }
-
     /// A blob as it is stored (see [`resource`](Self::resource) for its form): the file and the bytes in it. `None`
     /// for a blob in a solid resource, which it shares with others. Its SHA-1 is not checked.
     pub fn stored(&self, id: BlobId) -> Option<(&Arc<dyn ReadAt>, Extent)> {
@@ -117,7 +112,7 @@ impl WimStore {
             }
             let resource = &store.resources[store.resources.len() - 1];
             let corrupt = |message: &str| {
-                let message = format!("blob {} {message}", hex(&entry.digest));
+                let message = format!("blob {} {message}", hex::encode(entry.digest));
                 Err(store.parts[usize::from(resource.part)].corrupt(message, resource.offset.0))
             };
             let offset = if entry.solid.is_some() { entry.offset } else { 0 };
@@ -144,7 +139,7 @@ impl WimStore {
         let part = self.parts.get(index).ok_or_else(|| {
             Error::corrupt(format!(
                 "blob {} is in part {}, which does not exist",
-                hex(&entry.digest),
+                hex::encode(entry.digest),
                 entry.part_number
             ))
             .with_path(&self.parts[0].path)
@@ -199,7 +194,8 @@ impl BlobStore for WimStore {
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
         let blob = self.get(id)?;
         if blob.len > limit {
-            let message = format!("blob {} has {} bytes; at most {limit} are expected", hex(&blob.digest), blob.len);
+            let message =
+                format!("blob {} has {} bytes; at most {limit} are expected", hex::encode(blob.digest), blob.len);
             return Err(Error::unsupported(message).with_path(&self.parts[0].path));
         }
         let mut bytes = Vec::with_capacity(blob.len.min(RESERVE) as usize);

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use super::format::REPARSE_NOT_FIXED;
 use super::metadata::{Digest, Metadata, RawEntry};
-use super::read::hex;
 use super::store::WimStore;
 use super::{Image, security};
 use crate::content::{BlobId, BlobStore, Content};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, SecurityId, Times, attribute};
 use crate::types::Utf16Name;
 
@@ -305,7 +304,7 @@ impl Builder<'_> {
             return Ok(Content::empty());
         }
         let id = self.store.find(digest).ok_or_else(|| {
-            self.fault(place, &format!("its contents (SHA-1 {}) are not in the WIM", hex(digest)))
+            self.fault(place, &format!("its contents (SHA-1 {}) are not in the WIM", hex::encode(digest)))
                 .with_hint("a WIM made as the difference to another one must be exported with that one first")
         })?;
         Ok(match self.store.blob_len(id) {
@@ -325,7 +324,7 @@ impl Builder<'_> {
     /// `error` with the directory in which it happened.
     fn inside(&self, error: Error, directory: NodeId) -> Error {
         let path = self.path(Place { parent: directory, name: &Utf16Name::from("") });
-        Error::new(ErrorKind::Corrupt, format!("{} (in `{path}`)", error.message()))
+        error.within(format_args!("`{path}`"))
     }
 
     /// Path from the root, with backslashes.
@@ -363,6 +362,7 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::source::wim::ffi::Info;
     use crate::source::wim::format::{Compression, TAG_UNIX_DATA};
 

@@ -6,6 +6,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::error::{Error, Result};
+use crate::types::text;
 use crate::types::{ByteSize, FileTime, nearest};
 
 /// Elements nested deeper than this are refused.
@@ -102,8 +103,7 @@ impl fmt::Display for Architecture {
 
 /// Reads the XML data (UTF-16LE, byte order mark allowed): images sorted by index.
 pub(super) fn parse(xml: &[u8]) -> Result<Vec<ImageInfo>> {
-    let units: Vec<u16> = xml.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16(&units).map_err(|_| Error::corrupt("the WIM's XML data is not UTF-16"))?;
+    let text = text::utf16(xml).ok_or_else(|| Error::corrupt("the WIM's XML data is not UTF-16"))?;
     let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
     let bad = |error: &dyn fmt::Display| Error::corrupt(format!("bad XML data in the WIM: {error}"));
     let mut reader = Reader::from_str(text);

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::secret::Secret;
 use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
 use crate::error::{Error, Result};
+use crate::types::text;
 
 /// Windows accepts no longer password here.
 const MAX_LEN: usize = 127;
@@ -45,9 +46,7 @@ fn encode(password: &str, element: &str) -> String {
 fn decode(text: &str, element: &str) -> Option<Secret> {
     let text: String = text.split_whitespace().collect();
     let bytes = STANDARD.decode(text).ok()?;
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    let text = String::from_utf16(&units).ok().filter(|_| bytes.len().is_multiple_of(2))?;
-    text.strip_suffix(element).map(Secret::new)
+    text::utf16(&bytes)?.strip_suffix(element).map(Secret::new)
 }
 
 fn path<'a>(account: &[&'a str; 2], leaf: &'a str) -> [&'a str; 3] {

@@ -5,6 +5,7 @@
 
 use super::unattend::{AnswerFile, OFFLINE, UNATTENDED_JOIN};
 use crate::error::{Error, Result};
+use crate::types::text;
 
 /// Larger files are no blobs.
 pub(super) const MAX_LEN: u64 = 1 << 20;
@@ -21,10 +22,7 @@ pub(super) fn read_blob(bytes: &[u8]) -> Result<String> {
     };
     let units = bytes.strip_prefix(&[0xFF, 0xFE]).or_else(|| (bytes.get(1) == Some(&0)).then_some(bytes));
     let text = match units {
-        Some(bytes) => {
-            let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            String::from_utf16(&units).map_err(|_| bad())?
-        }
+        Some(bytes) => text::utf16(bytes).ok_or_else(bad)?,
         None => String::from_utf8(bytes.to_vec()).map_err(|_| bad())?,
     };
     let text: String = text.trim_end_matches('\0').split_whitespace().collect();

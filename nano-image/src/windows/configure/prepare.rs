@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
 use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
 use crate::content::read_file;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A configuration whose files are read and checked.
 pub struct Prepared {
@@ -105,9 +105,8 @@ impl MachineConfig {
             let Some(text) = answer.text(pass, SHELL_SETUP, &["ComputerName"]) else { return Ok(None) };
             let text = if text.is_empty() { "*" } else { &text };
             let name = NameChoice::parse(text).map_err(|error| {
-                let hint = error.hint().unwrap_or_default().to_owned();
-                let what = format!("bad answer file: {SHELL_SETUP}/ComputerName ({pass}): {}", error.message());
-                Error::corrupt(what).with_hint(hint)
+                let setting = format_args!("bad answer file: {SHELL_SETUP}/ComputerName ({pass})");
+                error.within(setting).of_kind(ErrorKind::Corrupt)
             })?;
             Ok(Some(name))
         };

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
+use crate::types::text::{Text, Unmarked};
 use crate::windows::edit::{ImageEdit, Place};
 
 /// Larger files are not read.
@@ -32,7 +33,7 @@ impl RegFile {
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line, [`Unsupported`](crate::ErrorKind::Unsupported) for keys
     /// that are in no hive of an image.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = decode(bytes)?;
+        let text = Text::decode(bytes, ".reg file", Unmarked::Utf8)?.text;
         let mut lines = Lines { lines: text.lines().enumerate() };
         let wide = match lines.next().map(|(number, line)| (number, line.trim().to_owned())) {
             Some((_, line)) if line == "Windows Registry Editor Version 5.00" => true,
@@ -221,30 +222,8 @@ impl<'t> Lines<'t> {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<String> {
-    let bad = |what: &str| Error::corrupt(format!("bad .reg file: it is not {what}"));
-    match bytes {
-        [0xFF, 0xFE, rest @ ..] => {
-            let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            let text = String::from_utf16(&units).ok().filter(|_| rest.len().is_multiple_of(2));
-            text.ok_or_else(|| bad("UTF-16, as its byte order mark says"))
-        }
-        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
-            let text = std::str::from_utf8(rest).map_err(|error| {
-                let at = (bytes.len() - rest.len() + error.valid_up_to()) as u64;
-                bad("UTF-8").at(at).with_hint("export it as version 5.00, or save it as UTF-8")
-            })?;
-            Ok(text.to_owned())
-        }
-    }
-}
-
 fn in_line(error: Error, number: usize) -> Error {
-    let located = Error::new(error.kind(), format!("bad .reg file: line {number}: {}", error.message()));
-    match error.hint() {
-        Some(hint) => located.with_hint(hint),
-        None => located,
-    }
+    error.within(format_args!("bad .reg file: line {number}"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! Answer files: checking the user's, applying what can be applied offline, and adding what the recipe asks for.
 
 mod known;
-mod xml;
 
 use known::{NAMESPACE, PASSES, REGISTRY_SETTINGS, RegistrySetting, Verdict};
 pub(super) use known::{SHELL_SETUP, UNATTENDED_JOIN};
-use xml::{Document, Element};
 
 use super::ServicingPackage;
 use crate::error::{Error, Result};
+use crate::windows::xml::{Document, Element};
 
-/// Largest answer file that is read.
-pub(super) const MAX_LEN: u64 = xml::MAX_LEN;
+/// Largest answer file that is read, bytes.
+pub(super) const MAX_LEN: u64 = 16 << 20;
+/// Elements, attributes and texts of an answer file; usual ones have some hundreds.
+const MAX_NODES: usize = 100_000;
 /// Where Windows looks for it at first boot.
 pub(super) const PATH: &str = r"Windows\Panther\Unattend.xml";
 /// Where Windows looks first.
@@ -43,14 +44,14 @@ impl AnswerFile {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for what Windows would refuse as a whole, with the byte.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut file = Self { document: Document::parse(bytes)?, ..Self::empty() };
+        let mut file = Self { document: Document::parse(bytes, "answer file", MAX_NODES)?, ..Self::empty() };
         let root = &mut file.document.root;
-        if root.local() != "unattend" || root.namespace != NAMESPACE {
+        if root.local() != "unattend" || &*root.namespace != NAMESPACE {
             return Err(Error::corrupt("not an answer file: its root is not `unattend`")
                 .at(root.offset)
                 .with_hint(format!("it must begin with <unattend xmlns=\"{NAMESPACE}\">")));
         }
-        for section in root.elements_mut().filter(|section| section.namespace == NAMESPACE) {
+        for section in root.elements_mut().filter(|section| &*section.namespace == NAMESPACE) {
             match section.local() {
                 "settings" => check_settings(section, &mut file.warnings)?,
                 "servicing" => {
@@ -72,7 +73,7 @@ impl AnswerFile {
     pub fn texts(&self, pass: &str, component: &str, path: &[&str]) -> Vec<String> {
         let settings = self.document.root.elements().filter(|settings| is_pass(settings, pass));
         let components = settings.flat_map(Element::elements).filter(|element| is_component(element, component));
-        components.filter_map(|component| component.find(path)).map(Element::text).collect()
+        components.filter_map(|component| component.find(path)).map(|setting| setting.text().into_owned()).collect()
     }
 
     /// Text of the setting at `path`, the last where there are several.
@@ -203,7 +204,7 @@ fn check_settings(settings: &mut Element, warnings: &mut Vec<String>) -> Result<
     let mut misplaced = None;
     for component in settings.elements_mut() {
         let at = component.offset;
-        if component.local() != "component" || component.namespace != NAMESPACE {
+        if component.local() != "component" || &*component.namespace != NAMESPACE {
             return Err(bad(format!("`{}` among the components of {pass}", component.local()), at));
         }
         let Some(name) = component.attribute("name").map(str::to_owned) else {
@@ -220,7 +221,7 @@ fn check_settings(settings: &mut Element, warnings: &mut Vec<String>) -> Result<
                         "the answer file has ComputerName under {UNATTENDED_JOIN} ({pass}), which Windows refuses with \
                          error 0x80220001, and with it the whole file: it is taken as {SHELL_SETUP}/ComputerName"
                     ));
-                    misplaced = Some((component_like(component), setting.text()));
+                    misplaced = Some((component_like(component), setting.text().into_owned()));
                 }
                 Verdict::BelongsTo(owner) => {
                     let what = format!("{name} has no setting `{local}`; Windows would refuse the file (0x80220001)");
@@ -246,7 +247,7 @@ fn check_settings(settings: &mut Element, warnings: &mut Vec<String>) -> Result<
         match at {
             Some(at) => {
                 let shell = settings.elements_mut().nth(at).expect("just found");
-                let there = shell.child("ComputerName").map(Element::text);
+                let there = shell.child("ComputerName").map(|name| name.text().into_owned());
                 if there.as_ref().is_some_and(|there| *there != name) {
                     let what = format!("two computer names in {pass}: `{name}` and `{}`", there.unwrap_or_default());
                     return Err(bad(what, shell.offset).with_hint(format!("remove the one under {UNATTENDED_JOIN}")));

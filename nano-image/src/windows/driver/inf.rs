@@ -5,8 +5,8 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::text::decode;
 use crate::error::{Error, Result};
+use crate::types::text::{Text, Unmarked};
 
 /// Larger files are not read.
 pub(super) const MAX_LEN: u64 = 16 << 20;
@@ -14,6 +14,7 @@ pub(super) const MAX_LEN: u64 = 16 << 20;
 const BUDGET: u64 = 256 << 20;
 
 /// A file.
+#[derive(Debug)]
 pub(super) struct Inf {
     /// By their names in lower case.
     sections: BTreeMap<String, Section>,
@@ -23,7 +24,7 @@ pub(super) struct Inf {
 }
 
 /// The lines of all sections of one name.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Section {
     lines: Vec<Line>,
     /// Characters of the lines.
@@ -56,7 +57,7 @@ impl Inf {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = decode(bytes)?;
+        let text = Text::decode(bytes, "INF file", Unmarked::Ansi)?.text;
         let mut inf = Self { sections: BTreeMap::new(), strings: BTreeMap::new(), budget: Cell::new(BUDGET) };
         let mut section: Option<String> = None;
         let mut lines = text.lines().zip(1_u32..);
@@ -354,6 +355,38 @@ mod tests {
         for (text, line) in [("; c\n\n[a\n", 3), ("; c\na = b\n", 2), ("[a]\nb=\\\nc\n[d", 4)] {
             let error = Inf::parse(text.as_bytes()).map(|_| ()).unwrap_err();
             assert!(error.message().contains(&format!("line {line}:")), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is in quotes, with its quotes doubled, comes out as it was, in every encoding.
+        #[test]
+        fn fields_in_quotes_are_read_as_they_are(
+            section in "[a-zA-Z0-9_-]{1,9}[a-zA-Z0-9. _-]{0,9}[a-zA-Z0-9_-]{1,2}",
+            key in "[a-zA-Z0-9][a-zA-Z0-9 .;,=-]{0,18}[a-zA-Z0-9]",
+            values in proptest::collection::vec("[^\r\n\0\u{feff}\u{85}\u{2028}\u{2029}]{0,30}", 1..6),
+        ) {
+            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+            let list: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            let text = format!("[{section}]\r\n{} = {}\r\n", quoted(&key), list.join(", \\\r\n  "));
+            let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
+            let wide = [&[0xFF, 0xFE], &crate::types::text::to_utf16(&text)[..]].concat();
+            for bytes in [marked, wide] {
+                let inf = Inf::parse(&bytes).unwrap_or_else(|error| panic!("{error}: {text}"));
+                let lines = inf.lines(&section).unwrap();
+                proptest::prop_assert_eq!(lines.len(), 1);
+                proptest::prop_assert!(lines[0].has_key(&key), "{:?}", lines[0]);
+                // Empty fields at the end are as if they were not there.
+                let mut wanted = values.clone();
+                while wanted.last().is_some_and(String::is_empty) {
+                    wanted.pop();
+                }
+                let mut fields = lines[0].fields.clone();
+                while fields.last().is_some_and(String::is_empty) {
+                    fields.pop();
+                }
+                proptest::prop_assert_eq!(&fields, &wanted);
+            }
         }
     }
 

@@ -238,6 +238,6 @@ fn label(name: &str, inf: &[u8], files: &SourceFiles, target: &Target) -> String
         hash.update(path);
         hash.update(digest);
     }
-    let digits: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::encode(&hash.finalize()[..8]);
     format!("{name}_{}_{digits}", target.architecture())
 }

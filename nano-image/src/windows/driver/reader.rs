@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
         let Some(line) = self.inf.lines("DestinationDirs")?.iter().find(|line| line.has_key(section)) else {
             return Ok(Some(format!(r"Windows\System32\{file}")));
         };
-        let in_line = |error: Error| Error::new(error.kind(), format!("line {}: {}", line.number, error.message()));
+        let in_line = |error: Error| error.within(format_args!("line {}", line.number));
         let id = place::identifier(&self.inf.expand(line.field(0).unwrap_or_default())?).map_err(in_line)?;
         let subdirectory = self.inf.expand(line.fields.get(1).map_or("", String::as_str))?;
         if place::is_package(id) {

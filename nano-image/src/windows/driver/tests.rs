@@ -249,7 +249,7 @@ fn the_registry_is_what_windows_would_write() {
     assert_eq!((text(&package, ""), text(&package, "InfName")), ("oem1.inf".into(), "stor.inf".into()));
     // As Windows has it for viostor of that date and version.
     let version = "00ff0900000000007be9364d25e3ce11bfc108002be1031800c0978c0fe7d701fc5368005a0064000000000000000000";
-    let bytes: String = value(&package, "Version").unwrap().data.iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = hex::encode(value(&package, "Version").unwrap().data);
     assert_eq!(bytes, version);
     assert_eq!(value(&package, "SignerScore").unwrap().as_dword(), Some(0x0D00_0005));
     let section = format!(r"{package}\Configurations\Stor_Inst.NTamd64");

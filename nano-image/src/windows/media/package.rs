@@ -103,6 +103,7 @@ impl Media {
     fn no_package(&self, name: &str) -> Error {
         if !self.has_packages {
             return Error::not_found(format!("no package `{name}`: there is no folder with packages"))
+                .with_missing([name.to_owned()])
                 .with_path(&self.path)
                 .with_hint("packages are in the folder NanoServer/Packages of the media of Nano Server");
         }
@@ -119,7 +120,8 @@ impl Media {
                 format!("there is: {}", super::list(self.packages.iter().map(|package| package.name.clone()).collect()))
             }
         };
-        Error::not_found(format!("no package `{name}`")).with_path(&self.path).with_hint(hint)
+        let error = Error::not_found(format!("no package `{name}`")).with_missing([name.to_owned()]);
+        error.with_path(&self.path).with_hint(hint)
     }
 
     /// The cabinets of the packages that `names` mean, with those for the languages of `image`.
@@ -172,7 +174,9 @@ impl Media {
                 let all: Vec<&str> = missing.iter().map(Error::message).collect();
                 let mut hints: Vec<&str> = missing.iter().filter_map(Error::hint).collect();
                 hints.dedup();
-                Err(Error::not_found(all.join("; ")).with_path(&self.path).with_hint(hints.join("; ")))
+                let names = missing.iter().flat_map(Error::missing).cloned();
+                let error = Error::not_found(all.join("; ")).with_missing(names);
+                Err(error.with_path(&self.path).with_hint(hints.join("; ")))
             }
         }
     }

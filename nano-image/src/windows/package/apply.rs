@@ -136,11 +136,7 @@ impl<'a> Part<'a> {
 
     /// `error`, saying where it is.
     fn explain(&self, error: Error) -> Error {
-        let mut explained = Error::new(error.kind(), format!("component `{}`: {}", self.key_form, error.message()));
-        if let Some(hint) = error.hint() {
-            explained = explained.with_hint(hint);
-        }
-        explained.with_path(error.path().unwrap_or(self.cabinet))
+        error.within(format_args!("component `{}`", self.key_form)).with_path(self.cabinet)
     }
 
     /// Notes that something is not applied.
@@ -223,7 +219,7 @@ fn add_package_files(
     let mut added = target.add(&format!(r"{PACKAGES}\{id}.mum"), Content::Bytes(package.mum.bytes.clone()))?;
     match &package.mum.catalog {
         Some(catalog) => {
-            let digest: String = Sha256::digest(catalog).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex::encode(Sha256::digest(catalog));
             let paths = [
                 format!(r"{PACKAGES}\{id}.cat"),
                 format!(r"{CATALOGS}\{id}.cat"),

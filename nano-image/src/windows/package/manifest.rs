@@ -16,8 +16,8 @@ mod settings;
 use std::collections::BTreeMap;
 
 use super::identity::AssemblyIdentity;
-use super::xml::Element;
 use crate::error::{Error, Result};
+use crate::windows::xml::Element;
 
 pub use events::{Channel, EventProvider, ImportedChannel};
 pub use files::{Digest, DigestAlgorithm, Directory, ManifestFile};
@@ -127,7 +127,7 @@ impl Manifest {
     pub fn parse(xml: &[u8]) -> Result<Self> {
         let root = Element::parse(xml, "manifest")?;
         if !root.is("assembly") {
-            let what = format!("not a manifest: its root is `{}` of the namespace `{}`", root.name, root.namespace);
+            let what = format!("not a manifest: its root is `{}` of the namespace `{}`", root.local(), root.namespace);
             return Err(Error::corrupt(what).at(root.offset));
         }
         let identity = root.first("assemblyIdentity");
@@ -137,7 +137,7 @@ impl Manifest {
         for element in root.all("localization") {
             manifest.read_strings(element);
         }
-        for element in &root.children {
+        for element in root.elements() {
             manifest.read(element)?;
         }
         Ok(manifest)
@@ -164,11 +164,11 @@ impl Manifest {
     }
 
     fn read(&mut self, element: &Element) -> Result<()> {
-        if element.name.eq_ignore_ascii_case("firewallRule") {
+        if element.local().eq_ignore_ascii_case("firewallRule") {
             self.read_firewall_rule(element);
             return Ok(());
         }
-        match element.name.as_str() {
+        match element.local() {
             "instrumentation" => self.read_instrumentation(element),
             "rescache" => {}
             _ if !element.is_asm() => {
@@ -190,17 +190,17 @@ impl Manifest {
 
     /// Reads the elements `name` in `parent`; others are not handled.
     fn each(&mut self, parent: &Element, name: &str, mut read: impl FnMut(&mut Self, &Element)) {
-        for element in &parent.children {
+        for element in parent.elements() {
             match element.is(name) {
                 true => read(self, element),
-                false => self.unhandled(element, format!("not known in `{}`", parent.name)),
+                false => self.unhandled(element, format!("not known in `{}`", parent.local())),
             }
         }
     }
 
     /// Notes that `element` is not applied.
     fn unhandled(&mut self, element: &Element, why: impl Into<String>) {
-        self.not_applied.push(Unhandled { element: element.name.clone(), name: label(element), why: why.into() });
+        self.not_applied.push(Unhandled { element: element.local().to_owned(), name: label(element), why: why.into() });
     }
 
     fn read_strings(&mut self, localization: &Element) {
@@ -213,13 +213,13 @@ impl Manifest {
     }
 
     fn read_trust(&mut self, element: &Element) {
-        for security in &element.children {
+        for security in element.elements() {
             if !security.is("security") {
                 self.unhandled(security, "not known in `trustInfo`");
                 continue;
             }
-            for part in &security.children {
-                match part.name.as_str() {
+            for part in security.elements() {
+                match part.local() {
                     "accessControl" => self.read_access_control(part),
                     // What programs ask for when they start.
                     "requestedPrivileges" | "applicationRequestMinimum" => {}
@@ -230,12 +230,12 @@ impl Manifest {
     }
 
     fn read_access_control(&mut self, element: &Element) {
-        for part in &element.children {
+        for part in element.elements() {
             if !part.is("securityDescriptorDefinitions") {
                 self.unhandled(part, "groups and privileges are changed by a running Windows only");
                 continue;
             }
-            for definition in &part.children {
+            for definition in part.elements() {
                 match (definition.attribute("name"), definition.attribute("sddl")) {
                     (Some(name), Some(sddl)) if definition.is("securityDescriptorDefinition") => {
                         self.security.insert(name.to_owned(), sddl.to_owned());
@@ -248,7 +248,7 @@ impl Manifest {
 
     fn read_dependency(&mut self, element: &Element) -> Result<()> {
         let is_resource = element.attribute("resourceType").is_some_and(|kind| kind.eq_ignore_ascii_case("Resources"));
-        for dependent in &element.children {
+        for dependent in element.elements() {
             if !dependent.is("dependentAssembly") || dependent.first("bindingRedirect").is_some() {
                 continue;
             }

@@ -4,8 +4,8 @@
 //! Elements that are not known are kept by name in [`Package::unknown`].
 
 use super::identity::{AssemblyIdentity, Version};
-use super::xml::Element;
 use crate::error::{Error, Result};
+use crate::windows::xml::Element;
 
 /// A package, as its `.mum` file describes it. Texts are empty where the file has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,29 +193,27 @@ impl Package {
             package_size: None,
             unknown: Vec::new(),
         };
-        for child in &root.children {
-            match child.name.as_str() {
+        for child in root.elements() {
+            match child.local() {
                 "assemblyIdentity" | "package" | "localizedStrings" | "localization" | "Signature"
                 | "signatureInfo" => {}
                 name => package.unknown.push(name.into()),
             }
         }
-        for child in &element.children {
-            match child.name.as_str() {
+        for child in element.elements() {
+            match child.local() {
                 "parent" => package.parents.push(Parent::read(child)?),
                 "update" => package.updates.push(Update::read(child, &mut package.unknown)?),
                 "packageExtended" => package.take_size(child),
                 "declareCapability" => package.take_capabilities(child),
                 "customInformation" => {
                     child
-                        .children
-                        .iter()
-                        .filter(|child| child.name == "packageExtended")
+                        .elements()
+                        .filter(|child| child.local() == "packageExtended")
                         .for_each(|child| package.take_size(child));
                     child
-                        .children
-                        .iter()
-                        .filter(|child| child.name == "declareCapability")
+                        .elements()
+                        .filter(|child| child.local() == "declareCapability")
                         .for_each(|child| package.take_capabilities(child));
                 }
                 // The servicing stack that should install it.
@@ -226,18 +224,13 @@ impl Package {
         Ok(package)
     }
 
-    /// Whether it adds a language to another package: it has a language and a parent without one.
-    pub fn is_language_companion(&self) -> bool {
-        self.identity.language.is_some() && !self.parents.is_empty()
-    }
-
     fn take_size(&mut self, element: &Element) {
         self.package_size = element.attribute("packageSize").and_then(|size| size.parse().ok());
     }
 
     fn take_capabilities(&mut self, element: &Element) {
-        for capability in element.children.iter().filter(|child| child.name == "capability") {
-            let Some(identity) = capability.children.iter().find(|child| child.name == "capabilityIdentity") else {
+        for capability in element.elements().filter(|child| child.local() == "capability") {
+            let Some(identity) = capability.elements().find(|child| child.local() == "capabilityIdentity") else {
                 continue;
             };
             let text = |name| identity.attribute(name).unwrap_or_default().to_owned();
@@ -357,8 +350,8 @@ impl Update {
         if update.name.is_empty() {
             return Err(Error::corrupt("bad package description: an update without a name").at(element.offset));
         }
-        for child in &element.children {
-            match child.name.as_str() {
+        for child in element.elements() {
+            match child.local() {
                 "selectable" => {
                     let none = child.first("detectNone").and_then(|none| none.attribute("default"));
                     let default = none.is_some_and(|text| text.eq_ignore_ascii_case("true"));
@@ -381,8 +374,8 @@ impl Update {
 
 fn conditions(element: &Element) -> Result<Vec<Condition>> {
     let mut conditions = Vec::new();
-    for child in &element.children {
-        match child.name.as_str() {
+    for child in element.elements() {
+        match child.local() {
             "detectUpdate" => {
                 let parents = child.all("parent").map(Parent::read).collect::<Result<Vec<_>>>()?;
                 let names = child.all("update").filter_map(|update| update.attribute("name"));
@@ -401,7 +394,7 @@ fn conditions(element: &Element) -> Result<Vec<Condition>> {
 
 fn inner_identity(element: &Element) -> Result<AssemblyIdentity> {
     let missing = || {
-        Error::corrupt(format!("bad package description: <{}> without an identity", element.name)).at(element.offset)
+        Error::corrupt(format!("bad package description: <{}> without an identity", element.local())).at(element.offset)
     };
     identity_of(element.first("assemblyIdentity").ok_or_else(missing)?)
 }

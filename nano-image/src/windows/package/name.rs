@@ -127,16 +127,6 @@ pub fn truncated_update(prefix: char, package_id: &str, update: &str) -> String 
     }
 }
 
-/// Name of the file in `WinSxS\FileMaps` for the directory `dir` of the volume, e.g. `Windows\System32`.
-pub fn file_map(dir: &str) -> String {
-    let dir = dir.trim_matches('\\').to_ascii_lowercase();
-    let dir = match dir.strip_prefix("windows") {
-        Some(rest) if rest.is_empty() || rest.starts_with('\\') => format!("$${rest}"),
-        _ => dir,
-    };
-    format!("{}_{:016x}.cdf-ms", dir.replace(['\\', ' '], "_"), hash(dir.to_ascii_uppercase().as_bytes()))
-}
-
 /// `text` in lower case, without characters that names may not have, with `..` for its middle if it is longer than
 /// `max`.
 fn shortened(text: &str, max: usize) -> String {
@@ -257,13 +247,6 @@ mod tests {
         assert_eq!(update, expected);
         assert_eq!(truncated_update('p', "a~b~c~~1.0.0.0", "U"), "p!CBS_a~b~c~~1.0.0.0.u");
         assert_eq!(truncated_file(&"é".repeat(30)).chars().count(), 2 + 25 + 17, "no character is cut");
-    }
-
-    #[test]
-    fn file_maps() {
-        assert_eq!(file_map(r"Windows\System32"), "$$_system32_21f9a9c4a2f8b514.cdf-ms");
-        assert_eq!(file_map(r"\Program Files\"), "program_files_ffd0cbfc813cc4f1.cdf-ms");
-        assert!(file_map("WindowsApps").starts_with("windowsapps_"));
     }
 
     /// All vectors that are collected beside the repository, where they are.

@@ -84,7 +84,7 @@ impl Record<'_> {
         for package in &resolution.packages {
             let root = root_of(resolution, package).identity().package_id();
             self.package(package, &root)?;
-            let catalog = package.mum.catalog.as_ref().map(|catalog| hex(&Sha256::digest(catalog)));
+            let catalog = package.mum.catalog.as_ref().map(|catalog| hex::encode(Sha256::digest(catalog)));
             for update in &package.updates {
                 for deployment in &update.deployments {
                     self.deployment(package, &update.name, update.state, deployment, catalog.as_deref())?;
@@ -261,8 +261,4 @@ fn parents_of(parent: &Parent) -> Vec<AssemblyIdentity> {
         stack.extend(&parent.parents);
     }
     names.into_values().collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

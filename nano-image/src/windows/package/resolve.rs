@@ -162,12 +162,15 @@ pub fn resolve(
 struct Missing {
     texts: Vec<String>,
     seen: BTreeSet<String>,
+    names: Vec<String>,
 }
 
 impl Missing {
-    fn add(&mut self, text: String) {
+    /// Something is in the way; `names` are those of what would help.
+    fn add(&mut self, text: String, names: impl IntoIterator<Item = String>) {
         if self.seen.insert(text.clone()) {
             self.texts.push(text);
+            self.names.extend(names);
         }
     }
 
@@ -182,7 +185,7 @@ impl Missing {
             [one] => one.clone(),
             texts => format!("{count} things are in the way: {}{more}", texts[..count.min(MAX_LISTED)].join("; ")),
         };
-        Some(Error::new(ErrorKind::Unsatisfied, what))
+        Some(Error::new(ErrorKind::Unsatisfied, what).with_missing(self.names))
     }
 }
 
@@ -313,12 +316,12 @@ impl Resolver<'_> {
                 let path = self.given[cabinet].cabinet.path().display();
                 let owner = owner.package.identity.package_id();
                 let text = format!("the package `{id}`, a part of `{owner}`, is not in {path} ({SOURCE_MISSING})");
-                self.missing.add(text);
+                self.missing.add(text, [identity.name.clone()]);
             }
             return Ok(());
         };
         if self.resolved.get(&lower) == Some(&false) {
-            self.missing.add(format!("the package `{id}` contains itself ({INVALID_PACKAGE})"));
+            self.missing.add(format!("the package `{id}` contains itself ({INVALID_PACKAGE})"), []);
             return Ok(());
         }
         self.left_out.parts += 1;
@@ -373,16 +376,16 @@ impl Resolver<'_> {
             self.notes
                 .push(format!("`{id}` is superseded: the image has all that it updates in these versions or later"));
         } else if is_empty && self.missing.texts.is_empty() {
-            self.missing.add(match &without_parent[..] {
-                [] => format!("`{id}` does not apply: it has nothing for this image ({NOT_APPLICABLE})"),
+            let (text, names) = match &without_parent[..] {
+                [] => (format!("`{id}` does not apply: it has nothing for this image ({NOT_APPLICABLE})"), Vec::new()),
                 [part, ..] => {
                     let absent = applicable::absent_parents(&part.package, self.installed);
-                    format!(
-                        "`{id}` does not apply: {absent}; its part `{}` needs it",
-                        part.package.identity.package_id()
-                    )
+                    let part_id = part.package.identity.package_id();
+                    let text = format!("`{id}` does not apply: {absent}; its part `{part_id}` needs it");
+                    (text, applicable::parent_names(&part.package))
                 }
-            });
+            };
+            self.missing.add(text, names);
         } else if let [one] = &without_parent[..]
             && root.package.updates.len() == 1
         {
@@ -464,7 +467,7 @@ impl Resolver<'_> {
                     None => format!("there are: {}", known.join(", ")),
                 };
                 let text = format!("no package has the feature `{feature}` ({UNKNOWN_UPDATE}); {known}");
-                self.missing.add(text);
+                self.missing.add(text, [feature.clone()]);
             }
         }
         self.closure.finish(&mut self.packages, &mut self.notes);

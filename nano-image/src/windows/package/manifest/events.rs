@@ -2,7 +2,7 @@
 
 use super::{Manifest, is_true};
 use crate::types::Guid;
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 /// A provider of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +64,11 @@ const FILES: [(&str, &str); 3] = [
 
 impl Manifest {
     pub(super) fn read_instrumentation(&mut self, instrumentation: &Element) {
-        for part in &instrumentation.children {
-            match part.name.as_str() {
+        for part in instrumentation.elements() {
+            match part.local() {
                 "events" => {
-                    for provider in &part.children {
-                        match provider.name.as_str() {
+                    for provider in part.elements() {
+                        match provider.local() {
                             "provider" => self.read_provider(provider),
                             // Messages are in the provider's own files.
                             "messageTable" => {}
@@ -91,13 +91,13 @@ impl Manifest {
         let files = FILES.into_iter().filter_map(file).filter(|(_, path)| !path.is_empty()).collect();
         let mut provider =
             EventProvider { name: name.to_owned(), guid, files, channels: Vec::new(), imported: Vec::new() };
-        for part in element.children.iter().filter(|part| part.name == "channels").flat_map(|list| &list.children) {
+        for part in element.elements().filter(|part| part.local() == "channels").flat_map(|list| list.elements()) {
             let Some(name) = part.attribute("name").filter(|name| !name.is_empty()).map(str::to_owned) else {
                 self.unhandled(part, "a channel without a name");
                 continue;
             };
             let number = part.attribute("value").and_then(|text| text.parse().ok());
-            match part.name.as_str() {
+            match part.local() {
                 "importChannel" => provider.imported.push(ImportedChannel { name, number }),
                 "channel" => match read_channel(part, name, number) {
                     Ok(channel) => provider.channels.push(channel),
@@ -116,9 +116,9 @@ fn read_channel(element: &Element, name: String, number: Option<u32>) -> Result<
         let found = names.iter().position(|known| value.eq_ignore_ascii_case(known));
         found.map(|index| index as u32).ok_or_else(|| format!("`{value}` is no known {attribute} of a channel"))
     };
-    let logging = element.children.iter().find(|part| part.name == "logging");
+    let logging = element.elements().find(|part| part.local() == "logging");
     // A setting of the log: an element with text.
-    let log = |name: &str| logging?.children.iter().find(|part| part.name == name).map(|part| part.text.trim());
+    let log = |name: &str| logging?.elements().find(|part| part.local() == name).map(Element::text);
     let max_size = log("maxSize").map(|text| text.parse().map_err(|_| format!("`{text}` is not a size")));
     let kind = index(&KINDS, "type")?;
     Ok(Channel {
@@ -129,7 +129,7 @@ fn read_channel(element: &Element, name: String, number: Option<u32>) -> Result<
         enabled: is_true(element.attribute("enabled")),
         access: element.attribute("access").filter(|sddl| !sddl.is_empty()).map(str::to_owned),
         max_size: max_size.transpose()?,
-        retention: is_true(log("retention")),
-        auto_backup: is_true(log("autoBackup")),
+        retention: is_true(log("retention").as_deref()),
+        auto_backup: is_true(log("autoBackup").as_deref()),
     })
 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Manifest, is_true, security_name};
 use crate::error::{Error, Result};
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 /// A file of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +105,8 @@ impl Manifest {
         if is_true(element.attribute("compress")) {
             self.unhandled(element, "NTFS compression is not used; the file is installed plain");
         }
-        for part in &element.children {
-            match part.name.as_str() {
+        for part in element.elements() {
+            match part.local() {
                 "hash" => self.read_digest(part, &mut file)?,
                 "link" => match part.attribute("destination") {
                     Some(destination) => file.links.push(destination.to_owned()),
@@ -133,8 +133,8 @@ impl Manifest {
     }
 
     fn read_digest(&mut self, hash: &Element, file: &mut ManifestFile) -> Result<()> {
-        let part = |name: &str| hash.children.iter().find(|child| child.name == name);
-        let identity = part("Transforms").into_iter().flat_map(|transforms| &transforms.children).all(|transform| {
+        let part = |name: &str| hash.elements().find(|child| child.local() == name);
+        let identity = part("Transforms").into_iter().flat_map(|transforms| transforms.elements()).all(|transform| {
             let algorithm = transform.attribute("Algorithm").unwrap_or_default();
             algorithm.rsplit('.').next().is_some_and(|name| name.eq_ignore_ascii_case("Identity"))
         });
@@ -151,8 +151,8 @@ impl Manifest {
             self.unhandled(hash, format!("the digest of the file `{}` is not that of its contents", file.name));
             return Ok(());
         }
-        let text = part("DigestValue").map_or("", |value| value.text.trim());
-        let value = STANDARD.decode(text).ok().filter(|value| value.len() == algorithm.len());
+        let text = part("DigestValue").map(Element::text).unwrap_or_default();
+        let value = STANDARD.decode(&*text).ok().filter(|value| value.len() == algorithm.len());
         let bad = || Error::corrupt(format!("bad digest `{text}` of the file `{}`", file.name)).at(hash.offset);
         file.digest = Some(Digest { algorithm, value: value.ok_or_else(bad)? });
         Ok(())
@@ -162,9 +162,7 @@ impl Manifest {
         let Some(path) = element.attribute("destinationPath") else {
             return self.unhandled(element, "a directory without a path");
         };
-        for part in
-            element.children.iter().filter(|part| !part.is("securityDescriptor") && !part.is("systemProtection"))
-        {
+        for part in element.elements().filter(|part| !part.is("securityDescriptor") && !part.is("systemProtection")) {
             self.unhandled(part, format!("not known in the directory `{path}`"));
         }
         self.directories.push(Directory {

@@ -1,7 +1,7 @@
 //! Rules of the firewall.
 
 use super::Manifest;
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 /// A rule of the firewall.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::{Manifest, is_true, security_name};
 use crate::registry::{Value, ValueKind};
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 /// A key of the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,8 @@ impl Manifest {
             return self.unhandled(element, "a registry key without a name");
         };
         let mut key = RegistryKey { path: path.to_owned(), values: Vec::new(), security: security_name(element) };
-        for part in &element.children {
-            match part.name.as_str() {
+        for part in element.elements() {
+            match part.local() {
                 "registryValue" => match read_value(part) {
                     Ok(value) => key.values.push(value),
                     Err(why) => self.unhandled(part, format!("{why} (in the key `{path}`)")),
@@ -124,21 +124,8 @@ pub(in super::super) fn decode_value(kind: ValueKind, text: &str) -> Result<Valu
             let number = u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
             Value::dword(number.ok_or_else(|| format!("`{text}` is not a number of 32 bits"))?)
         }
-        _ => Value::new(kind, decode_hex(text).ok_or_else(|| format!("`{text}` is not hexadecimal"))?),
+        _ => Value::new(kind, hex::decode(text).map_err(|_| format!("`{text}` is not hexadecimal"))?),
     })
-}
-
-/// Hexadecimal digits as bytes.
-pub(in super::super) fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            Some((digit(*high)? * 16 + digit(*low)?) as u8)
-        }
-        _ => None,
-    };
-    pairs.map(byte).collect()
 }
 
 /// The items of `"a","b c"`. Items are quoted; a quote inside one is doubled.

@@ -1,9 +1,8 @@
 //! Memberships in categories: services, drivers, and the groups in which services run.
 
-use super::registry::decode_hex;
 use super::{Manifest, is_true, security_name};
 use crate::types::Guid;
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 /// A service or driver. Numbers are those of the service control manager's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,25 +122,25 @@ const SUBTYPES: [(&str, &str); 12] = [
 
 impl Manifest {
     pub(super) fn read_memberships(&mut self, memberships: &Element) {
-        for membership in &memberships.children {
+        for membership in memberships.elements() {
             if !membership.is("categoryMembership") {
                 self.unhandled(membership, "not known in `memberships`");
                 continue;
             }
             let category = membership.first("id").and_then(|id| id.attribute("typeName")).unwrap_or_default();
             let is_marker = MARKERS.contains(&category) || category.starts_with("SingleInstanceFiles");
-            let instances = membership.children.iter().filter(|part| !part.is("id"));
+            let instances = membership.elements().filter(|part| !part.is("id"));
             for instance in instances {
                 let group = instance.attribute("subcategory").unwrap_or_default();
-                for part in &instance.children {
-                    match part.name.as_str() {
+                for part in instance.elements() {
+                    match part.local() {
                         "serviceData" => self.read_service(part),
                         "serviceGroup" => self.read_service_group(part, group),
                         _ => self.unhandled(part, format!("not known in the category `{category}`")),
                     }
                 }
             }
-            if !is_marker && !membership.children.iter().any(|instance| !instance.children.is_empty()) {
+            if !is_marker && !membership.elements().any(|instance| !instance.is_empty()) {
                 self.unhandled(membership, format!("the category `{category}` is not known"));
             }
         }
@@ -168,8 +167,8 @@ impl Manifest {
         if service.name.is_empty() || service.name.contains('\\') {
             return self.unhandled(element, "a service without a proper name");
         }
-        for part in &element.children {
-            let read = match part.name.as_str() {
+        for part in element.elements() {
+            let read = match part.local() {
                 "failureActions" => service.read_failure(part),
                 "serviceTrigger" => read_trigger(part).map(|trigger| service.triggers.push(trigger)),
                 "securityDescriptor" => Ok(()),
@@ -269,7 +268,7 @@ fn read_trigger(element: &Element) -> Result<Trigger, String> {
                 let end: &[u16] = if trigger.kind == FIREWALL_PORT { &[0, 0] } else { &[0] };
                 value.encode_utf16().chain(end.iter().copied()).flat_map(u16::to_le_bytes).collect()
             }
-            _ => decode_hex(value).ok_or_else(|| format!("`{value}` is not hexadecimal"))?,
+            _ => hex::decode(value).map_err(|_| format!("`{value}` is not hexadecimal"))?,
         };
         trigger.data.push((kind, bytes));
     }

@@ -1,9 +1,9 @@
 //! Settings (SMI) whose defaults are values in the registry.
 
-use super::registry::{decode_hex, decode_list, value_kind};
+use super::registry::{decode_list, value_kind};
 use super::{Manifest, is_true};
 use crate::registry::{Value, ValueKind};
-use crate::windows::package::xml::Element;
+use crate::windows::xml::Element;
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 const WCM: &str = "http://schemas.microsoft.com/WMIConfig/2002/State";
@@ -26,10 +26,10 @@ pub struct Setting {
 
 impl Manifest {
     pub(super) fn read_configuration(&mut self, configuration: &Element) {
-        let schemas = configuration.all("configurationSchema").flat_map(|schema| &schema.children);
-        for schema in schemas.filter(|schema| schema.name == "schema" && &*schema.namespace == XSD) {
-            for element in schema.children.iter().filter(|element| &*element.namespace == XSD) {
-                if element.name == "element" {
+        let schemas = configuration.all("configurationSchema").flat_map(|schema| schema.elements());
+        for schema in schemas.filter(|schema| schema.local() == "schema" && &*schema.namespace == XSD) {
+            for element in schema.elements().filter(|element| &*element.namespace == XSD) {
+                if element.local() == "element" {
                     self.read_setting(element);
                 }
             }
@@ -38,7 +38,7 @@ impl Manifest {
 
     fn read_setting(&mut self, element: &Element) {
         let wcm = |name| element.attribute_of(WCM, name);
-        let is_complex = element.children.iter().any(|part| part.name == "complexType");
+        let is_complex = element.elements().any(|part| part.local() == "complexType");
         if is_complex {
             if has_default(element) {
                 self.unhandled(element, "settings of several parts are not written");
@@ -80,7 +80,7 @@ impl Manifest {
 }
 
 fn has_default(element: &Element) -> bool {
-    element.attribute("default").is_some() || element.children.iter().any(has_default)
+    element.attribute("default").is_some() || element.elements().any(has_default)
 }
 
 /// The type of value that holds a type of XML Schema.
@@ -124,7 +124,7 @@ pub(in super::super) fn decode_default(kind: ValueKind, text: &str) -> Result<Va
         ValueKind::DWORD => Value::dword(range(32)? as u32),
         ValueKind::QWORD => Value::qword(range(64)? as u64),
         ValueKind::MULTI_SZ => Value::multi_sz(decode_list(text)?),
-        _ => Value::new(kind, decode_hex(text).ok_or_else(|| format!("`{text}` is not hexadecimal"))?),
+        _ => Value::new(kind, hex::decode(text).map_err(|_| format!("`{text}` is not hexadecimal"))?),
     })
 }
 

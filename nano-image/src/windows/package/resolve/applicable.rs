@@ -21,7 +21,7 @@ pub(super) fn order(
             let other = &identity.architecture;
             if !["neutral", "*", "", architecture].iter().any(|one| other.eq_ignore_ascii_case(one)) {
                 let id = identity.package_id();
-                missing.add(format!("`{id}` is for {other}, the image for {architecture} ({NOT_APPLICABLE})"));
+                missing.add(format!("`{id}` is for {other}, the image for {architecture} ({NOT_APPLICABLE})"), []);
             } else {
                 waiting.push(index);
             }
@@ -48,8 +48,8 @@ pub(super) fn order(
         }
     }
     for index in &waiting {
-        if let Some(text) = refusal(*index, &waiting, given, installed) {
-            missing.add(text);
+        if let Some((text, parents)) = refusal(*index, &waiting, given, installed) {
+            missing.add(text, parents);
         }
     }
     order
@@ -81,8 +81,14 @@ fn wants(index: usize, given: &[Given<'_>], installed: &Installed, notes: &mut V
     later.is_none()
 }
 
-/// Why the package at `index` cannot be installed; `None` if it only waits for another one that cannot.
-fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Installed) -> Option<String> {
+/// Why the package at `index` cannot be installed, and the names of the parents that it lacks; `None` if it only waits
+/// for another one that cannot.
+fn refusal(
+    index: usize,
+    waiting: &[usize],
+    given: &[Given<'_>],
+    installed: &Installed,
+) -> Option<(String, Vec<String>)> {
     let package = root(&given[index]);
     let id = package.identity.package_id();
     let awaited = |parent: &Parent| waiting.iter().any(|other| has_package(given[*other].cabinet, parent));
@@ -96,7 +102,7 @@ fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Ins
                 .copied()
                 .find(|other| fits(root(&given[at]), |parent| has_package(given[*other].cabinet, parent)))?;
             if next == index {
-                return Some(format!("`{id}` needs a package that needs it ({NOT_APPLICABLE})"));
+                return Some((format!("`{id}` needs a package that needs it ({NOT_APPLICABLE})"), Vec::new()));
             }
             if seen.contains(&next) {
                 return None;
@@ -106,7 +112,7 @@ fn refusal(index: usize, waiting: &[usize], given: &[Given<'_>], installed: &Ins
         }
     }
     let absent = absent_parents(package, installed);
-    Some(format!("`{id}` does not apply: {absent}"))
+    Some((format!("`{id}` does not apply: {absent}"), parent_names(package)))
 }
 
 /// Says that none of the packages is there that `package` extends, and what is there instead.
@@ -133,6 +139,11 @@ pub(super) fn absent_parents(package: &Package, installed: &Installed) -> String
         similar => format!("the image has `{}`", similar[..similar.len().min(MAX)].join("`, `")),
     };
     format!("parent {wanted}{more} is not in the image ({NOT_APPLICABLE}); {has}")
+}
+
+/// Names of the packages that `package` extends.
+pub(super) fn parent_names(package: &Package) -> Vec<String> {
+    package.parents.iter().flat_map(|parent| &parent.identities).map(|name| name.identity.name.clone()).collect()
 }
 
 /// Whether the package needs no other one, or one of its parents is found.

@@ -74,7 +74,7 @@ impl<'a> Closure<'a> {
             if !self.installed.has_component(identity) {
                 let path = self.given[cabinet].cabinet.path().display();
                 let (id, key) = (package.package_id(), identity.key_form());
-                missing.add(format!("the component `{key}` of `{id}` is not in {path} ({SOURCE_MISSING})"));
+                missing.add(format!("the component `{key}` of `{id}` is not in {path} ({SOURCE_MISSING})"), [key]);
             }
             return Ok(());
         };
@@ -258,10 +258,9 @@ impl<'a> Closure<'a> {
             } else if !self.installed.has_component(&dependency.identity) {
                 let path = self.given[cabinet].cabinet.path().display();
                 let need = dependency.identity.key_form();
-                missing.add(format!(
-                    "the component `{need}`, needed by `{}`, is not in {path} ({SOURCE_MISSING})",
-                    frame.key
-                ));
+                let by = &frame.key;
+                let text = format!("the component `{need}`, needed by `{by}`, is not in {path} ({SOURCE_MISSING})");
+                missing.add(text, [need]);
             }
         }
         Ok(())

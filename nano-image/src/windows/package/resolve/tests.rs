@@ -137,6 +137,8 @@ fn everything_that_is_missing_is_named_at_once() {
     three.root.identity.architecture = "arm".into();
     let error = run(&[&one, &two, &three], &["No-Such-Feature"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsatisfied);
+    let names = ["Microsoft-NanoServer-Edition-ServerStandardNano-Package", "No-Such-Package", "No-Such-Feature"];
+    assert!(names.iter().all(|name| error.missing().iter().any(|missing| missing == name)), "{:?}", error.missing());
     let text = error.to_string();
     for part in [
         "5 things",

@@ -16,10 +16,6 @@ struct Judge<'a> {
     faults: Vec<String>,
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 impl Judge<'_> {
     fn check(&mut self, fields: &[&str]) -> Result<(), String> {
         let done = self.done;
@@ -27,7 +23,7 @@ impl Judge<'_> {
         match *fields {
             ["file", path, digest, number] => {
                 let node = find(path)?;
-                let found = hex(&Sha256::digest(done.bytes(node)));
+                let found = hex::encode(Sha256::digest(done.bytes(node)));
                 let linked = *self.nodes.entry(number.to_owned()).or_insert(node);
                 match (found == digest, linked == node) {
                     (true, true) => Ok(()),
@@ -47,7 +43,7 @@ impl Judge<'_> {
             ["component", form, digest] => {
                 let stored = done.file(&format!(r"Windows\WinSxS\Manifests\{form}.manifest"));
                 let text = crate::source::delta::expand_manifest(&stored, &wcp::dictionary()).unwrap().into_owned();
-                if hex(&Sha256::digest(text)) == digest { Ok(()) } else { Err("has another text".into()) }
+                if hex::encode(Sha256::digest(text)) == digest { Ok(()) } else { Err("has another text".into()) }
             }
             ["package", id] => find(&format!(r"Windows\servicing\Packages\{id}.mum")).map(|_| ()).map_err(Into::into),
             ["not-applied", component, element] => {
@@ -75,7 +71,7 @@ impl Judge<'_> {
 
 fn check_value(kind: &str, value: &crate::registry::Value, rest: &[&str]) -> Result<(), String> {
     let is_there = match (kind, rest) {
-        ("value", [number, data]) => value.kind.0.to_string() == *number && hex(&value.data) == *data,
+        ("value", [number, data]) => value.kind.0.to_string() == *number && hex::encode(&value.data) == *data,
         ("item", [item]) => value.texts().is_some_and(|items| items.iter().any(|other| other == item)),
         ("descriptor", [text]) => return compare(text, &value.data),
         ("rule", [fields]) => {
