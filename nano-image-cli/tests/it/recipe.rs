@@ -106,7 +106,9 @@ fn several_outputs_have_the_bytes_of_each_alone() {
 }
 
 /// Keys of recipe files that decide no bytes, are outputs, or are always refused.
-const NO_CHOICES: [&str; 12] = [
+const NO_CHOICES: [&str; 14] = [
+    "allow-unbootable",
+    "output-mode",
     "output",
     "scratch",
     "source-check",

@@ -38,8 +38,9 @@ const HARMLESS: &[&str] = &[
     "owner",
     "quota",
     "USN",
-    // Contents are for a list of digests to check.
+    // Contents are for a list of digests to check; who may do what is what a descriptor says, not how.
     "contents",
+    "rights",
     "label",
 ];
 
@@ -152,6 +153,7 @@ fn attribute_field(attribute: &[u8], kind: u32, at: usize, is_directory: bool) -
         0x30 => {
             &[(8, "directory"), (64, "own copy of the facts"), (66, "length of the name, namespace"), (600, "name")]
         }
+        0x50 => &[(20, "header of the descriptor"), (1024, "rights")],
         0x60 => &[(600, "label")],
         0x70 => &[(8, "unused"), (12, "version and flags")],
         0x80 => &[(1024, "contents")],

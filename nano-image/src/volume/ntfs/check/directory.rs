@@ -118,9 +118,11 @@ fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String
     let kept_times = if facts.is_directory() { 1 } else { 3 };
     let times = [0, 1, 2].map(|index| key.times[index].get());
     for (index, name) in ["creation", "modification", "record change"].into_iter().enumerate().take(kept_times) {
-        let time = times[index];
-        if time != facts.times[index] && time != named.times[index] {
-            let (entry, record) = (time, facts.times[index]);
+        let (time, actual) = (times[index], facts.times[index]);
+        // The file of an old entry has changed since, not before.
+        let is_old = time == named.times[index] && time < actual;
+        if time != actual && !is_old {
+            let (entry, record) = (time, actual);
             return Some(format!("has the time of {name} {} in the entry, {} in its record", entry, record));
         }
     }

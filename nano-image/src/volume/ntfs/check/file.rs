@@ -6,7 +6,7 @@ use zerocopy::FromBytes;
 
 use super::index::IndexJob;
 use super::mft::{Attribute, Form, Record, kind_name, record_text};
-use super::{Check, names};
+use super::{Check, names, secure};
 use crate::tree::attribute as file_attribute;
 use crate::volume::ntfs::format::*;
 
@@ -146,6 +146,10 @@ impl Check<'_> {
         }
         self.file_names(&file, &mut facts);
         facts.has_descriptor = file.attributes().any(|a| a.kind == attribute_type::SECURITY_DESCRIPTOR);
+        let descriptor = file.value(attribute_type::SECURITY_DESCRIPTOR).and_then(secure::descriptor_fault);
+        if let Some(fault) = descriptor {
+            self.bad("ntfs-security", &text, file.base.at, format!("its $SECURITY_DESCRIPTOR {fault}"));
+        }
         if let Some(data) = file.parts(attribute_type::DATA, "").first().filter(|_| !facts.is_directory()) {
             facts.data_size = Some(data.size());
             facts.allocated_size = data.allocated_sizes();

@@ -150,7 +150,8 @@ impl Attribute {
             bad(kind, format!("has a length of {len} bytes, with {} left in the record", bytes.len()));
             return None;
         }
-        if kind == 0 || kind % 0x10 != 0 {
+        // 0xF0 was to be $PROPERTY_SET; no type above that of $LOGGED_UTILITY_STREAM was ever given.
+        if kind == 0 || kind % 0x10 != 0 || kind > attribute_type::LOGGED_UTILITY_STREAM {
             bad(kind, "is of no known type".into());
         }
         let bytes = &bytes[..len];

@@ -131,6 +131,36 @@ impl Check<'_> {
     }
 }
 
+/// Why `bytes` are no self-relative security descriptor ([MS-DTYP] 2.4.6).
+pub(super) fn descriptor_fault(bytes: &[u8]) -> Option<&'static str> {
+    const SELF_RELATIVE: u8 = 0x80;
+    let long = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
+    if bytes.len() < MIN_DESCRIPTOR as usize || bytes[0] != 1 || bytes[3] & SELF_RELATIVE == 0 {
+        return Some("has no header of a self-relative descriptor");
+    }
+    // Revision 1, the number of sub-authorities, and four bytes of each behind eight.
+    let is_sid = |at: usize| {
+        let count = bytes.get(at + 1).map_or(usize::MAX, |&count| usize::from(count));
+        bytes.get(at) == Some(&1) && count <= 15 && at + 8 + 4 * count <= bytes.len()
+    };
+    let is_list = |at: usize| {
+        let header = bytes.get(at..).and_then(|list| list.first_chunk::<8>());
+        let sizes = header.filter(|header| [2, 4].contains(&header[0]) && header[1] == 0);
+        let half = |header: &[u8; 8], at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+        let Some((len, count)) = sizes.map(|header| (half(header, 2), half(header, 4))) else { return false };
+        let Some(mut rest) = bytes.get(at..at + len).and_then(|list| list.get(8..)) else { return false };
+        (0..count).all(|_| {
+            let len = rest.get(2..4).map_or(0, |len| usize::from(u16::from_le_bytes([len[0], len[1]])));
+            let fits = (8..=rest.len()).contains(&len) && len % 4 == 0;
+            rest = if fits { &rest[len..] } else { &[] };
+            fits
+        })
+    };
+    let sound = |at: usize, is: &dyn Fn(usize) -> bool| long(at).is_some_and(|place| place == 0 || is(place));
+    let all = sound(4, &is_sid) && sound(8, &is_sid) && sound(12, &is_list) && sound(16, &is_list);
+    (!all).then_some("has an owner, group or list of rights that is damaged or outside of it")
+}
+
 /// The entry at `at` of a block that begins at `block_start` of `$SDS`, and its length.
 fn entry(block: &[u8], at: usize, block_start: u64) -> Option<(SecurityHeader, usize)> {
     let header = SecurityHeader::read_from_prefix(block.get(at..)?).ok()?.0;
