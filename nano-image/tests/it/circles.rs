@@ -45,6 +45,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("windows/boot/bcd.rs", "windows/boot/device.rs"),
     ("windows/boot/files.rs", "windows/boot.rs"),
     ("windows/configure/network.rs", "windows/configure.rs"),
+    ("windows/configure/unattend.rs", "windows/configure.rs"),
     ("windows/driver/database.rs", "windows/driver/install.rs"),
     ("windows/media/package.rs", "windows/media.rs"),
     ("windows/package.rs", "windows/package/apply.rs"),

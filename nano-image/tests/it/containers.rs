@@ -354,11 +354,16 @@ impl ReadAt for Damaged {
 #[test]
 fn damaged_images_give_errors() {
     let disk = Disk::sample(ByteSize::mib(64));
-    for format in [Format::VHDX, vhdx(Subformat::Fixed, 1), Format::VHD] {
+    for format in [Format::VHDX, vhdx(Subformat::Fixed, 1), Format::VHD, Format::named("qcow2").unwrap()] {
         let good = Arc::new(to_bytes(&disk, format));
-        let vhdx = format.name() == "vhdx";
+        let (vhdx, qcow2) = (format.name() == "vhdx", format.name() == "qcow2");
         let end = good.len();
-        let (head, tail) = if vhdx { (4 << 20, end) } else { (4096, end - 512) };
+        let (head, tail) = match format.name() {
+            "vhdx" => (4 << 20, end),
+            // Header, L1 table, refcount table, refcounts, L2 table.
+            "qcow2" => (5 << 16, end),
+            _ => (4096, end - 512),
+        };
         // Where structures are: change bytes there, mend the checksums half of the time, then read everything.
         const MIB: usize = 1 << 20;
         let places: &[(usize, usize)] = if vhdx {
@@ -371,6 +376,8 @@ fn damaged_images_give_errors() {
                 (2 * MIB + 65536, 48),
                 (3 * MIB, 600),
             ]
+        } else if qcow2 {
+            &[(0, 104), (1 << 16, 8), (4 << 16, 8192)]
         } else {
             &[(0, 100), (512, 100), (1536, 256), (end - 512, 100)]
         };
@@ -385,7 +392,7 @@ fn damaged_images_give_errors() {
                 let byte = &mut bytes[at - *span];
                 *byte = [0, 0xFF, *byte ^ 0x80, random[hit * 4 + 4]][usize::from(random[hit * 4 + 3] % 4)];
             }
-            if random[0] & 0x80 != 0 {
+            if random[0] & 0x80 != 0 && !qcow2 {
                 mend(&mut spans, vhdx);
             }
             let len = if random[15].is_multiple_of(16) { end * usize::from(random[14]) / 256 } else { end };

@@ -1,10 +1,12 @@
 //! Checks that every cluster is used as often as its refcount says, and by one thing only.
 
+use std::collections::BTreeSet;
+
 use super::format::*;
 use super::read;
 use crate::content::ReadAt;
 use crate::disk::map::read_entries;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::report::{Finding, Findings};
 
 /// Most clusters of a file that are counted: 16 TiB in clusters of 64 KiB.
@@ -12,8 +14,8 @@ const MAX_CLUSTERS: u64 = 1 << 28;
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
-    // What is wrong with the header, or cannot be read, is what opening the file tells.
-    let Ok(header) = read::header(file) else { return };
+    // What keeps a file from being read is what opening it tells.
+    let (Ok(header), Ok(_)) = (read::header(file), read::open(file, len)) else { return };
     if header.incompatible_features.get() & INCOMPATIBLE_DIRTY != 0 {
         let message = "says that refcounts may be wrong: the file was not closed";
         findings.add(Finding::new("qcow2-dirty", "qcow2 header", message).at(72));
@@ -37,8 +39,6 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
     let mut found = Findings::default();
     match usage.count(file, &header, &mut found).and_then(|()| usage.compare(file, &header, &mut found)) {
         Ok(()) => findings.append(found, |_| {}),
-        // What is not handled is what opening the file tells.
-        Err(error) if error.kind() == ErrorKind::Unsupported => {}
         Err(error) => {
             findings.append(found, |_| {});
             findings.add(Finding::new("qcow2-table", "qcow2 tables", error.message()).at(error.offset()));
@@ -82,7 +82,9 @@ impl Usage {
         for (_, offset, at) in blocks {
             self.add(|| "refcounts".to_owned(), offset, self.cluster, at, findings);
         }
-        for (table, offset, at) in offsets(file, l1, header.l1_size.get().into(), ENTRY_OFFSET)? {
+        // Of those that the disk needs the reader has seen that none is there twice.
+        let tables = header.size.get().div_ceil(self.cluster).div_ceil(l2_entries(self.cluster));
+        for (table, offset, at) in offsets(file, l1, tables, ENTRY_OFFSET)? {
             self.add(|| "L2 table".to_owned(), offset, self.cluster, at, findings);
             let first = table * l2_entries(self.cluster);
             for (block, offset, at) in offsets(file, offset, l2_entries(self.cluster), ENTRY_OFFSET)? {
@@ -95,11 +97,16 @@ impl Usage {
     fn compare(&self, file: &dyn ReadAt, header: &Header, findings: &mut Findings) -> Result<()> {
         let table_len = u64::from(header.refcount_table_clusters.get()) * self.cluster;
         let per_block = refcounts_per_block(self.cluster);
+        // What is there twice has been told, and would be read again and again.
+        let mut seen = BTreeSet::new();
         let mut told = vec![false; self.counts.len().div_ceil(per_block as usize)];
         let blocks = offsets(file, header.refcount_table_offset.get(), table_len / ENTRY_SIZE, u64::MAX)?;
         for (block, offset, _) in blocks {
             if let Some(told) = told.get_mut(block as usize) {
                 *told = true;
+            }
+            if !seen.insert(offset) {
+                continue;
             }
             read_entries(file, offset, per_block, |index, at, bytes| {
                 let (cluster, count) = (block * per_block + index, u16::from_be_bytes(bytes));
@@ -129,11 +136,7 @@ impl Usage {
 fn offsets(file: &dyn ReadAt, start: u64, count: u64, mask: u64) -> Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();
     read_entries(file, start, count, |index, at, bytes| {
-        let entry = u64::from_be_bytes(bytes);
-        if mask == ENTRY_OFFSET && entry & ENTRY_COMPRESSED != 0 {
-            return Err(Error::unsupported("compressed clusters are not checked").at(at));
-        }
-        let offset = entry & mask;
+        let offset = u64::from_be_bytes(bytes) & mask;
         if offset != 0 {
             found.push((index, offset, at));
         }
