@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")]
 mod child;
+mod deltas;
 mod generate;
 mod machine;
 mod markdown;
@@ -52,6 +53,15 @@ enum Command {
     /// Measure builds of generated WIMs: more files, more bytes
     #[cfg(target_os = "linux")]
     Scale(scale::Scale),
+    /// Measure how fast the files of updates (.cab, .msu) come out of their deltas, on one core
+    Deltas {
+        /// Updates whose files are deltas of each other
+        #[arg(required = true)]
+        updates: Vec<PathBuf>,
+        /// How often all deltas are applied
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Make Markdown and a plot of results again
     Report {
         /// JSON that `run` or `scale` wrote
@@ -104,6 +114,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.results().and_then(|results| run.output.write(&results)),
         #[cfg(target_os = "linux")]
         Command::Scale(scale) => scale.results().and_then(|results| scale.output.write(&results)),
+        Command::Deltas { updates, rounds } => deltas::run(&updates, rounds),
         Command::Report { results, output } => std::fs::read(results)
             .map_err(Failure::from)
             .and_then(|text| Ok(serde_json::from_slice(&text)?))

@@ -7,7 +7,7 @@ use super::prefix_code::PrefixCode;
 use crate::error::{Error, Result};
 
 /// Tables with more breakpoints than this are refused; a large program has some ten thousand.
-pub(super) const MAX_ENTRIES: usize = 1 << 20;
+pub(super) const MAX_ENTRIES: usize = 1 << 19;
 
 /// Symbols of an integer format: half of them for numbers that are not negative, half for the others.
 const INTEGER_SYMBOLS: usize = 252;

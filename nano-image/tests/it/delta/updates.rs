@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 /// Name, SHA-256; files in the index, deltas, and digests in the manifests of components.
 const UPDATES: [(&str, &str, [usize; 3]); 3] = [
     ("Windows6.1-KB2883457-amd64.cab", "a97ae2fc4cc35ee390ef9d3b21dd7c14056fe75c06e7c0f42bda12aaa4072f06", [22, 6, 6]),
-    ("Windows6.1-KB2999226-x64.msu", "f2619b122c818e2d026e6826541b800d0b764c05aa014d9a13002f259e6e816e", [118, 48, 92]),
+    ("Windows6.1-KB2999226-x64.msu", "f2619b122c818e2d026e6826541b800d0b764c05aa014d9a13002f259e6e816e", [118, 48, 96]),
     ("Windows8.1-KB2999226-x64.msu", "67b838012ecafdf4086863224eb09f2376b2afd4b62a8224940a468ff89cf0d7", [45, 32, 32]),
 ];
 
