@@ -13,6 +13,7 @@ mod pipeline;
 pub mod progress;
 pub mod registry;
 pub mod report;
+mod security;
 pub mod source;
 pub mod tree;
 pub mod types;

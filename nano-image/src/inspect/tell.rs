@@ -3,7 +3,6 @@
 pub(super) mod bcd;
 mod details;
 pub(super) mod inspection;
-pub(super) mod sddl;
 mod treemap;
 pub(super) mod value;
 pub(super) mod words;

@@ -6,6 +6,7 @@ use super::cells::{Cell, corrupt};
 use super::format::*;
 use super::hive::{Hive, KeyId};
 use crate::error::{Error, Result};
+use crate::security::{ObjectClass, constant, fault};
 
 /// The security items of a hive.
 #[derive(Clone, Default)]
@@ -121,24 +122,15 @@ pub const KEY_ALL_ACCESS: u32 = 0x000F_003F;
 /// A self-relative descriptor of a key ([MS-DTYP] 2.4.6): owner Administrators, group SYSTEM, access `administrators`
 /// for Administrators and all for SYSTEM; both also for keys that Windows later makes below it if `inherit`.
 pub fn descriptor_for(administrators: u32, inherit: bool) -> Vec<u8> {
-    const ADMINISTRATORS: [u8; 16] = [1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0];
-    const SYSTEM: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0];
-    let ace = |mask: u32, sid: &[u8]| {
-        let container_inherit = if inherit { 2 } else { 0 };
-        [&[0, container_inherit, 8 + sid.len() as u8, 0], &mask.to_le_bytes()[..], sid].concat()
-    };
-    // Header of 20 bytes: owner at 0x48, group at 0x58, no SACL, DACL at 0x14 of 0x34 bytes and two entries.
-    let header = [1, 0, 4, 0x80, 0x48, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0];
-    let acl = [2, 0, 0x34, 0, 2, 0, 0, 0];
-    let aces = [ace(administrators, &ADMINISTRATORS), ace(KEY_ALL_ACCESS, &SYSTEM)].concat();
-    [&header[..], &acl, &aces, &ADMINISTRATORS, &SYSTEM].concat()
+    let flags = if inherit { "CI" } else { "" };
+    let sddl = format!("O:BAG:SYD:(A;{flags};{administrators:#x};;;BA)(A;{flags};KA;;;SY)");
+    constant(&sddl, ObjectClass::Key)
 }
 
-/// Refuses what Windows would take for a broken hive ([MS-DTYP] 2.4.6: revision 1, self-relative).
+/// Refuses what Windows would take for a broken hive.
 pub(super) fn check_descriptor(descriptor: &[u8]) -> Result<()> {
-    let control = descriptor.get(2..4).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    if descriptor.len() < 20 || descriptor[0] != 1 || control.is_none_or(|control| control & 0x8000 == 0) {
-        return Err(Error::corrupt("security descriptor for a registry key is not self-relative"));
+    match fault(descriptor) {
+        Some(fault) => Err(Error::corrupt(format!("bad security descriptor of a registry key: {fault}"))),
+        None => Ok(()),
     }
-    Ok(())
 }

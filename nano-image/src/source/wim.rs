@@ -17,7 +17,6 @@ mod metadata;
 mod open;
 mod read;
 mod resource;
-mod security;
 mod store;
 mod tree;
 mod xml;

@@ -19,7 +19,6 @@ pub mod past;
 pub mod payload;
 pub mod record;
 pub mod resolve;
-mod sddl;
 mod spool;
 #[cfg(test)]
 mod testing;

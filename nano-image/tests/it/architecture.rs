@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Rooms of each floor, the lowest first.
 const FLOORS: [&[&str]; 6] = [
     &["error", "types"],
-    &["identity", "progress", "content"],
+    &["identity", "progress", "content", "security"],
     &["tree", "report"],
     &["source", "registry", "volume", "disk"],
     &["windows"],

@@ -12,7 +12,7 @@ use crate::inspect::read::image::Image;
 use crate::inspect::read::listing::reparse_target;
 use crate::inspect::read::{hives, volume, wof};
 use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
-use crate::inspect::tell::{sddl, value};
+use crate::inspect::tell::value;
 use crate::registry::Hive;
 use crate::types::{FileTime, Utf16Name};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type, namespace};
@@ -292,7 +292,7 @@ impl Comparison<'_> {
             }
         }
         if a.security != b.security {
-            let text = |facts: &Facts| facts.security.as_deref().map(sddl::text);
+            let text = |facts: &Facts| facts.security.as_deref().map(value::descriptor);
             let (mut old, mut new) = (text(a), text(b));
             if old == new {
                 // The same rights in another order of bytes.

@@ -6,7 +6,7 @@ use super::report::{Place, Report};
 use crate::error::Result;
 use crate::inspect::model::Category;
 use crate::inspect::tell::words::time_text;
-use crate::inspect::tell::{sddl, value};
+use crate::inspect::tell::value;
 use crate::registry::{Hive, KeyId};
 use crate::types::Utf16Name;
 
@@ -51,7 +51,7 @@ fn key((a, old): (&Hive, KeyId), (b, new): (&Hive, KeyId), place: &Place, report
     let class = |class: Option<&[u8]>| class.map(value::hex);
     report.values(Category::Registry, place, "class", class(a.class(old)), class(b.class(new)))?;
     if a.security(old) != b.security(new) {
-        let text = |descriptor: Option<&[u8]>| descriptor.map(sddl::text);
+        let text = |descriptor: Option<&[u8]>| descriptor.map(value::descriptor);
         report.values(Category::Security, place, "security", text(a.security(old)), text(b.security(new)))?;
     }
     let times = [a.key_time(old), b.key_time(new)].map(time_text);

@@ -64,6 +64,11 @@ fn bytes(data: &[u8], at: usize, kind: ValueKind) -> String {
     format!("… {shown} … from byte {from} of {}{kind}", data.len())
 }
 
+/// A self-relative security descriptor as text (SDDL); as hexadecimal digits if it is damaged.
+pub(crate) fn descriptor(bytes: &[u8]) -> String {
+    crate::security::text(bytes).unwrap_or_else(|| hex(bytes))
+}
+
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

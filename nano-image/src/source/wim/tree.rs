@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::format::REPARSE_NOT_FIXED;
 use super::metadata::{Digest, Metadata, RawEntry};
 use super::store::WimStore;
-use super::{Image, security};
+use super::Image;
 use crate::content::{BlobId, BlobStore, Content};
 use crate::error::{Error, Result};
+use crate::security::fault;
 use crate::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, SecurityId, Times, attribute};
 use crate::types::Utf16Name;
 
@@ -291,7 +292,7 @@ impl Builder<'_> {
         }
         let descriptor = self.metadata.descriptor(number);
         let descriptor = descriptor.ok_or_else(|| self.fault(place, "its security descriptor does not exist"))?;
-        if let Some(fault) = security::fault(descriptor) {
+        if let Some(fault) = fault(descriptor) {
             return Err(self.fault(place, &format!("bad security descriptor {number}: {fault}")));
         }
         let id = self.tree.add_descriptor(descriptor);

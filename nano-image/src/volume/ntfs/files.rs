@@ -8,9 +8,10 @@ use super::format::*;
 use super::index::{self, IndexEntry, IndexKind};
 use super::pack::Packing;
 use super::record::*;
-use super::secure::{SecurityTable, inherited};
+use super::secure::SecurityTable;
 use super::wof;
 use crate::error::{Error, Result};
+use crate::security::{ObjectClass, inherited};
 use crate::tree::{FileTree, NodeId};
 use crate::types::Utf16Name;
 
@@ -290,7 +291,8 @@ impl Files {
                     match inherited_ids.get(&key) {
                         Some(known) => *known,
                         None => {
-                            let descriptor = inherited(parent_id.map(|id| security.get(id)), node.is_directory());
+                            let class = if node.is_directory() { ObjectClass::Directory } else { ObjectClass::File };
+                            let descriptor = inherited(parent_id.map(|id| security.get(id)), class);
                             let id = security.add(&descriptor)?;
                             inherited_ids.insert(key, id);
                             id

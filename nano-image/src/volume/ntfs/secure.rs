@@ -1,7 +1,5 @@
 //! `$Secure`: every distinct security descriptor once, with its number and hash.
 
-mod inherit;
-
 use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
@@ -9,8 +7,7 @@ use zerocopy::IntoBytes;
 use super::format::*;
 use super::index::IndexEntry;
 use crate::error::{Error, Result};
-
-pub(super) use inherit::inherited;
+use crate::security::{ObjectClass, constant};
 
 /// First security id; Windows counts from here.
 const FIRST_ID: u32 = 0x100;
@@ -35,7 +32,7 @@ impl SecurityTable {
     pub fn new() -> Self {
         let mut table = Self { ids: BTreeMap::new(), entries: Vec::new(), end: 0 };
         for access in [READ_ACCESS, WRITE_ACCESS] {
-            table.add(&inherit::system_descriptor(access)).expect("a short descriptor");
+            table.add(&system_descriptor(access)).expect("a short descriptor");
         }
         table
     }
@@ -118,6 +115,11 @@ impl SecurityTable {
     }
 }
 
+/// Descriptor of a system file: `access` for SYSTEM and Administrators, owned by Administrators.
+fn system_descriptor(access: u32) -> Vec<u8> {
+    constant(&format!("O:BAG:BAD:(A;;{access:#x};;;SY)(A;;{access:#x};;;BA)"), ObjectClass::File)
+}
+
 /// The hash of a descriptor: its words added up, the sum rotated by 3 before each.
 pub(super) fn hash(descriptor: &[u8]) -> u32 {
     descriptor.chunks_exact(4).fold(0, |hash: u32, word| {
@@ -151,6 +153,6 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_windows() {
         // Descriptor 0x100 of a volume formatted by mkntfs, whose `$SDH` says 0xF80312F0.
-        assert_eq!(hash(&inherit::system_descriptor(READ_ACCESS)), 0xF803_12F0);
+        assert_eq!(hash(&system_descriptor(READ_ACCESS)), 0xF803_12F0);
     }
 }

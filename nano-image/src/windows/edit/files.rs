@@ -3,8 +3,12 @@
 use super::ImageEdit;
 use crate::content::{BlobStore as _, Content};
 use crate::error::{Error, Result};
-use crate::tree::{Entry, Node, NodeId, SecurityId, Times, attribute};
+use crate::security::{ObjectClass, constant};
+use crate::tree::{Entry, Node, NodeId, Times, attribute};
 use crate::types::Utf16Name;
+
+/// Full access for SYSTEM and Administrators and for nobody else; nothing is inherited.
+const PRIVATE: &str = "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)";
 
 impl ImageEdit<'_> {
     /// The whole file at `path` of at most `limit` bytes; `None` if there is none.
@@ -41,7 +45,7 @@ impl ImageEdit<'_> {
     /// As [`write`](Self::write).
     pub fn write_private(&mut self, path: &str, data: Vec<u8>) -> Result<()> {
         let node = self.write(path, data)?;
-        self.tree[node].security = Some(self.private_descriptor());
+        self.tree[node].security = Some(self.tree.add_descriptor(&constant(PRIVATE, ObjectClass::File)));
         self.tree[node].attributes &= !attribute::READONLY;
         Ok(())
     }
@@ -99,19 +103,5 @@ impl ImageEdit<'_> {
         for number in first..self.tree.node_count() {
             self.tree[NodeId(number as u32)].security = None;
         }
-    }
-
-    /// Full access for SYSTEM and Administrators and for nobody else ([MS-DTYP] 2.4.6): the DACL is protected, so that
-    /// nothing is inherited.
-    fn private_descriptor(&mut self) -> SecurityId {
-        const FILE_ALL_ACCESS: u32 = 0x001F_01FF;
-        const ADMINISTRATORS: [u8; 16] = [1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0];
-        const SYSTEM: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0];
-        let ace = |sid: &[u8]| [&[0, 0, 8 + sid.len() as u8, 0], &FILE_ALL_ACCESS.to_le_bytes()[..], sid].concat();
-        // Self-relative, DACL present and protected; owner at 0x48, group at 0x58, no SACL, DACL at 0x14.
-        let header = [1, 0, 4, 0x90, 0x48, 0, 0, 0, 0x58, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0];
-        let acl = [2, 0, 0x34, 0, 2, 0, 0, 0];
-        let bytes = [&header[..], &acl, &ace(&SYSTEM), &ace(&ADMINISTRATORS), &ADMINISTRATORS, &SYSTEM].concat();
-        self.tree.add_descriptor(&bytes)
     }
 }

@@ -16,11 +16,11 @@ use super::macros::Macros;
 use super::manifest::Manifest;
 use super::payload::{Payload, PayloadFile};
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
-use super::sddl::{ObjectClass, compile};
 use crate::content::{Content, Overlay};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::{InstallReport, InstalledPackage, NotApplied};
+use crate::security::{ObjectClass, compile};
 use crate::windows::edit::ImageEdit;
 use target::Target;
 

@@ -5,10 +5,10 @@ use super::{Part, STORE, Spot};
 use crate::content::Content;
 use crate::error::Result;
 use crate::report::InstalledPackage;
+use crate::security::ObjectClass;
 use crate::tree::{NodeId, attribute};
 use crate::windows::package::manifest::ManifestFile;
 use crate::windows::package::payload::PayloadFile;
-use crate::windows::package::sddl::ObjectClass;
 
 impl Part<'_> {
     pub(super) fn make_directories(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {

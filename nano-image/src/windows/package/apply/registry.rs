@@ -5,9 +5,9 @@ use super::{Part, Spot};
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
+use crate::security::ObjectClass;
 use crate::windows::edit::Place;
 use crate::windows::package::manifest::{Operation, RegistryKey, RegistryValue, decode_default, decode_value};
-use crate::windows::package::sddl::ObjectClass;
 
 impl Part<'_> {
     pub(super) fn write_registry(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {

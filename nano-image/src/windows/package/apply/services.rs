@@ -5,9 +5,9 @@ use super::{Part, Spot};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
+use crate::security::ObjectClass;
 use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::{FailureActions, Service, Trigger};
-use crate::windows::package::sddl::ObjectClass;
 
 const SVCHOST: &str = r"Microsoft\Windows NT\CurrentVersion\Svchost";
 const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";

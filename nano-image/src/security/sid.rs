@@ -1,4 +1,14 @@
-//! Accounts.
+//! Accounts: security identifiers ([MS-DTYP] 2.4.2.2) and their text.
+
+/// The account SYSTEM.
+pub(super) const SYSTEM: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0];
+/// Stands for the owner of the object that inherits an entry.
+pub(super) const CREATOR_OWNER: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
+/// Stands for the group of the object that inherits an entry.
+pub(super) const CREATOR_GROUP: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 3, 1, 0, 0, 0];
+
+/// No identifier has more numbers behind its authority.
+const MAX_NUMBERS: usize = 15;
 
 /// Well-known accounts by their two letters ([MS-DTYP] 2.5.1.1 and sddl.h): authority and sub-authorities.
 const ALIASES: [(&str, u8, &[u32]); 48] = [
@@ -52,15 +62,36 @@ const ALIASES: [(&str, u8, &[u32]); 48] = [
     ("AS", 18, &[1]),
 ];
 
-/// The SID ([MS-DTYP] 2.4.2.2) that `text` stands for: an alias or `S-1-…`.
-pub(super) fn sid(text: &str) -> Option<Vec<u8>> {
+/// The identifier that `text` stands for: two letters of a well-known account, or `S-1-…`.
+pub(super) fn parse(text: &str) -> Option<Vec<u8>> {
     if let Some((_, authority, numbers)) = ALIASES.iter().find(|(alias, ..)| *alias == text) {
         return Some(assemble((*authority).into(), numbers));
     }
     let mut numbers = text.strip_prefix("S-1-").or(text.strip_prefix("s-1-"))?.split('-');
     let authority = numbers.next()?.parse::<u64>().ok().filter(|authority| *authority < 1 << 48)?;
     let numbers = numbers.map(|number| number.parse().ok()).collect::<Option<Vec<u32>>>()?;
-    (1..=15).contains(&numbers.len()).then(|| assemble(authority, &numbers))
+    (1..=MAX_NUMBERS).contains(&numbers.len()).then(|| assemble(authority, &numbers))
+}
+
+/// The text of an identifier: its two letters if it has some.
+pub(super) fn text(sid: &[u8]) -> Option<String> {
+    let authority = sid.get(2..8)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let words = sid.get(8..)?.chunks_exact(4);
+    let numbers: Vec<u32> = words.map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes"))).collect();
+    let known = ALIASES.iter().find(|(_, known, its)| u64::from(*known) == authority && *its == numbers);
+    if let Some((alias, ..)) = known {
+        return Some((*alias).to_owned());
+    }
+    let numbers: String = numbers.iter().map(|number| format!("-{number}")).collect();
+    Some(format!("S-{}-{authority}{numbers}", sid[0]))
+}
+
+/// The identifier at the start of `bytes`.
+pub(super) fn at_start(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [1, count, ..] if usize::from(*count) <= MAX_NUMBERS => bytes.get(..8 + 4 * usize::from(*count)),
+        _ => None,
+    }
 }
 
 fn assemble(authority: u64, numbers: &[u32]) -> Vec<u8> {
