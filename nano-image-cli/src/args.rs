@@ -72,7 +72,14 @@ pub struct Build {
     pub swm: Vec<PathBuf>,
 
     /// Edition of Windows Server, which chooses the image
-    #[arg(help_heading = "Source", long, value_enum, value_name = "EDITION", conflicts_with = "image")]
+    #[arg(
+        help_heading = "Source",
+        long,
+        value_enum,
+        ignore_case = true,
+        value_name = "EDITION",
+        conflicts_with = "image"
+    )]
     pub edition: Option<Edition>,
 
     /// Image of the WIM, by index, name or edition; may be left out if there is only one

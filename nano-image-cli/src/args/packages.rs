@@ -9,7 +9,7 @@ use nano_image::{Deployment, RecipeBuilder, Role, Sources};
 #[command(next_help_heading = "Packages")]
 pub struct Packages {
     /// What the image will run on: a virtual machine or a physical one; adds the package with its drivers
-    #[arg(long, value_enum, value_name = "WHERE")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "WHERE")]
     pub deployment: Option<Deployment>,
 
     /// File server (package Storage)

@@ -106,9 +106,10 @@ pub fn release(build: u32) -> Option<&'static str> {
 }
 
 /// The names that `wanted` can mean, the likeliest first: itself; the name that it had or got; `IIS` is short for
-/// `Microsoft-NanoServer-IIS-Package`.
+/// `Microsoft-NanoServer-IIS-Package`, and of a whole identity (`Name~token~amd64~~10.0.14393.0`) it is the first part.
 pub(super) fn meanings(wanted: &str) -> Vec<String> {
     let wanted = wanted.trim();
+    let wanted = wanted.split('~').next().unwrap_or(wanted);
     let long = format!("{PREFIX}{wanted}{SUFFIX}");
     let mut names = vec![wanted.to_owned(), long];
     for (old, new) in RENAMED {
@@ -153,5 +154,6 @@ mod tests {
         assert!(needs_no_package(Deployment::Host.package(), 14393).is_none());
         assert!(needs_no_package("Microsoft-OneCore-ReverseForwarders-Package", 14300).is_some());
         assert_eq!(short("Microsoft-NanoServer-IIS-Package"), "IIS");
+        assert_eq!(meanings("A-Package~31bf3856ad364e35~amd64~~10.0.14393.0")[0], "A-Package");
     }
 }

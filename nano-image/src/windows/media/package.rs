@@ -1,10 +1,14 @@
 //! The package cabinets of the media.
 
+use std::collections::VecDeque;
+
 use super::files::{Directory, Files};
 use super::{Media, MediaFile, names, same};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::wim::ImageInfo;
 use crate::types::nearest;
+use crate::windows::package::cabinet::summary;
+use crate::windows::package::mum::{Package, Parent};
 
 /// A package of the media.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,15 +93,66 @@ fn is_letters(text: &str) -> bool {
 }
 
 impl Media {
-    /// The package that `name` means, in any case: also `IIS` for `Microsoft-NanoServer-IIS-Package`, and the name
-    /// that it had or got in another release.
+    /// The package that `name` means, in any case: also `IIS` for `Microsoft-NanoServer-IIS-Package`, the name that it
+    /// had or got in another release, its identity (`Name~token~amd64~~10.0.14393.0`), and the name in its description
+    /// if its file is called otherwise.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) lists the packages and hints the nearest.
+    /// [`NotFound`](crate::ErrorKind::NotFound) lists the packages and hints the nearest; those of
+    /// [`describe`](Self::describe).
     pub fn package(&self, name: &str) -> Result<&MediaPackage> {
         let meanings = names::meanings(name);
-        let found = meanings.iter().find_map(|name| self.packages.iter().find(|package| same(&package.name, name)));
-        found.ok_or_else(|| self.no_package(name))
+        let found = self.by_file(&meanings).or_else(|| self.described(&meanings));
+        let found = found.ok_or_else(|| self.no_package(name))?;
+        if name.contains('~')
+            && let Some(has) = found.neutral.as_ref().map(|file| self.description(file)).transpose()?
+            && !has.is_meant_by(name.trim())
+        {
+            return Err(Error::not_found(format!(
+                "no package `{name}`: the media have `{}`",
+                has.identity.package_id()
+            ))
+            .with_path(&self.path)
+            .with_hint("leave the version out to get the one that the media have"));
+        }
+        Ok(found)
+    }
+
+    /// The package whose description has one of these names. Cabinets that cannot be read have none.
+    fn described(&self, names: &[String]) -> Option<&MediaPackage> {
+        self.packages.iter().find(|package| {
+            let description = package.neutral.as_ref().and_then(|file| self.description(file).ok());
+            description.is_some_and(|has| names.iter().any(|name| same(name, &has.identity.name)))
+        })
+    }
+
+    /// What a cabinet says of the package that it is made for.
+    fn description(&self, file: &MediaFile) -> Result<Package> {
+        let summary = summary(&self.cabinet(file)?).map_err(|error| error.with_path(&file.path))?;
+        let package = summary.packages.into_iter().next();
+        package.ok_or_else(|| Error::corrupt("a cabinet without a package").with_path(&file.path))
+    }
+
+    /// A package of the media that `package` needs, beside `selected` ones and what only the image can have.
+    fn needed_by(&self, package: &Package, selected: &[String]) -> Option<&MediaPackage> {
+        // Any parent will do, so none is lacking unless all are.
+        let lacking: Option<Vec<&MediaPackage>> =
+            package.parents.iter().map(|parent| self.lacking(parent, selected)).collect();
+        lacking?.first().copied()
+    }
+
+    fn lacking(&self, parent: &Parent, selected: &[String]) -> Option<&MediaPackage> {
+        // One that is not on the media may be in the image.
+        let on_media: Option<Vec<&MediaPackage>> =
+            parent.identities.iter().map(|any| self.by_file(&names::meanings(&any.identity.name))).collect();
+        let unselected = on_media.filter(|all| !all.iter().any(|package| selected.contains(&package.name)));
+        let first = unselected.and_then(|all| all.first().copied());
+        first.or_else(|| parent.parents.iter().find_map(|parent| self.lacking(parent, selected)))
+    }
+
+    /// The package whose file has the likeliest of these names.
+    fn by_file(&self, names: &[String]) -> Option<&MediaPackage> {
+        names.iter().find_map(|name| self.packages.iter().find(|package| same(&package.name, name)))
     }
 
     fn no_package(&self, name: &str) -> Error {
@@ -124,7 +179,8 @@ impl Media {
         error.with_path(&self.path).with_hint(hint)
     }
 
-    /// The cabinets of the packages that `names` mean, with those for the languages of `image`.
+    /// The cabinets of the packages that `names` mean and of those that they need, with those for the languages of
+    /// `image`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) names all that is missing;
@@ -134,7 +190,12 @@ impl Media {
         let mut selected: Vec<(String, Vec<MediaFile>)> = Vec::new();
         let mut missing = Vec::new();
         let mut languages = None;
-        for name in names {
+        let mut names: VecDeque<(String, Option<String>)> = names.iter().map(|name| (name.clone(), None)).collect();
+        loop {
+            // What a package needs is known when all that are named are selected.
+            let needed = || self.missing_parents(&selected).filter(|_| missing.is_empty());
+            let Some((name, needed_by)) = names.pop_front().or_else(needed) else { break };
+            let name = &name;
             let build = image.version.map(|version| version.build);
             let package = match self.package(name) {
                 Ok(package) => package,
@@ -160,6 +221,9 @@ impl Media {
                 Ok(cabinets) => selected.push((package.name.clone(), cabinets)),
                 Err(error) => missing.push(error.with_path(&self.path)),
             }
+            if let Some(dependent) = needed_by {
+                selection.warnings.push(format!("`{name}` is installed too: `{dependent}` needs it"));
+            }
         }
         // In which order they are named must not change the image; what needs what decides.
         selected.sort();
@@ -179,6 +243,20 @@ impl Media {
                 Err(error.with_path(&self.path).with_hint(hints.join("; ")))
             }
         }
+    }
+
+    /// A package that `selected` ones need and that is not among them, and which needs it.
+    fn missing_parents(&self, selected: &[(String, Vec<MediaFile>)]) -> Option<(String, Option<String>)> {
+        let known: Vec<String> = selected.iter().map(|(name, _)| name.clone()).collect();
+        for (name, cabinets) in selected {
+            let Some(neutral) = cabinets.first() else { continue };
+            // A cabinet that cannot be read is an error when it is installed, which says more.
+            let Ok(package) = self.description(neutral) else { continue };
+            if let Some(needed) = self.needed_by(&package, &known) {
+                return Some((needed.name.clone(), Some(name.clone())));
+            }
+        }
+        None
     }
 
     /// The languages of the image; where it says none, the only one of the media.
