@@ -69,7 +69,7 @@ pub struct InstallOptions<'a> {
     pub architecture: &'a str,
     /// Folder for what does not fit into memory.
     pub scratch: Option<&'a Path>,
-    /// Whether it is an error if something that a package asks for is not done.
+    /// Whether it is an error if something that a package asks for is not done, or cannot be noted.
     pub strict: bool,
 }
 
@@ -173,9 +173,14 @@ impl Stage<'_> {
         }
         match record(image, &resolution)? {
             Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = 2),
+            Recorded::NotAtAll(why) if self.options.strict => {
+                let what = format!("the packages cannot be noted in the image's component store: {why}");
+                let hint = "without the strict mode they are installed all the same, and DISM does not list them";
+                return Err(Error::unsupported(what).with_hint(hint));
+            }
             Recorded::NotAtAll(why) => report.warnings.push(format!(
-                "the packages are installed, but not noted in the image's component store, so that its servicing tools \
-                 do not know of them: {why}"
+                "the packages are installed, but not noted in the image's component store: DISM will not list them, and \
+                 cannot remove or update them: {why}"
             )),
         }
         Ok(report)

@@ -120,6 +120,22 @@ fn a_language_without_its_package_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_noted_is_told_and_strict_refuses_it() {
+    let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
+    let what = Install { cabinets: vec![source("a.cab", nano::guest().to_bytes(form))], ..Install::default() };
+    let image = || {
+        let mut tree = image();
+        tree.write_file(HiveFile::Components.path(), Vec::new(), Default::default()).unwrap();
+        tree
+    };
+    let report = run_on(&mut image(), &what, &OPTIONS).unwrap();
+    assert!(report.packages.iter().all(|package| package.tier == 1));
+    assert!(report.warnings.iter().any(|warning| warning.contains("DISM will not list them")), "{:?}", report.warnings);
+    let error = run_on(&mut image(), &what, &InstallOptions { strict: true, ..OPTIONS }).unwrap_err();
+    assert!(error.message().contains("no COMPONENTS hive") && error.hint().is_some(), "{error}");
+}
+
+#[test]
 fn every_faulty_package_has_a_clear_error() {
     let mut faults = Vec::new();
     for form in hostile::forms() {
