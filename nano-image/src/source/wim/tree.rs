@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Image;
 use super::format::REPARSE_NOT_FIXED;
 use super::metadata::{Digest, Metadata, RawEntry};
 use super::store::WimStore;
-use super::Image;
 use crate::content::{BlobId, BlobStore, Content};
 use crate::error::{Error, Result};
 use crate::security::fault;
@@ -356,7 +356,26 @@ impl Builder<'_> {
             let groups = self.split_groups;
             warnings.push(format!("names in {groups} hard-link groups disagree about the contents; they become files"));
         }
+        warnings.extend(self.twins());
         warnings
+    }
+
+    /// Names in one directory that Windows takes for the same.
+    fn twins(&self) -> Option<String> {
+        let (mut first, mut count) = (None, 0u64);
+        for directory in (0..self.tree.node_count() as u32).map(NodeId) {
+            let Some(children) = &self.tree[directory].children else { continue };
+            // Names that are the same but for case are neighbours.
+            for (name, other) in children.keys().zip(children.keys().skip(1)) {
+                if name.eq_ignore_case(other) {
+                    count += 1;
+                    first.get_or_insert_with(|| (self.path(Place { parent: directory, name }), other.to_string()));
+                }
+            }
+        }
+        let (path, other) = first?;
+        let more = if count > 1 { format!(", and so {} others", count - 1) } else { String::new() };
+        Some(format!("`{path}` and `{other}` differ in case alone{more}: Windows finds only one of them by its name"))
     }
 }
 
@@ -432,6 +451,13 @@ mod tests {
         assert_eq!((a, c), (b, d));
         assert!(a != c && a != e);
         assert_eq!(image.warnings.len(), 1);
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_told() {
+        let image = image(&[file("Readme", 1, 0), file("README", 2, 0), file("other", 3, 0)]).unwrap();
+        assert_eq!(image.warnings.len(), 1);
+        assert!(image.warnings[0].contains(r"`\README` and `Readme` differ"), "{:?}", image.warnings);
     }
 
     #[test]
