@@ -140,7 +140,7 @@ mod tests {
         short.append(b"abc").unwrap();
         assert!(short.append(b"def").is_err() && short.finish().is_err());
         assert!(Spool::new(None, 3).writer(4).is_err());
-        drop(spool);
+        drop((spool, kept));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
