@@ -123,6 +123,44 @@ fn language_cabinets_are_found_in_all_releases() {
     }
 }
 
+#[test]
+fn packages_take_along_what_they_need() {
+    let folder = Folder::new();
+    Release::Rtm.write(folder.0.path(), &scenes::pe_stand_in(), 50_000).unwrap();
+    let media = folder.open();
+    let select = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
+        media.select(&names, &Default::default()).unwrap()
+    };
+    let full = |short: &str| format!("Microsoft-NanoServer-{short}-Package");
+    for (name, needed) in [("NPDS", "Defender"), ("SCVMM-Compute", "Compute")] {
+        let alone = select(&[name]);
+        assert_eq!(alone.names, [full(needed), full(name)]);
+        assert!(alone.warnings.len() == 1 && alone.warnings[0].contains("needs it"), "{:?}", alone.warnings);
+        let both = select(&[name, needed, name]);
+        assert_eq!((both.names, both.cabinets), (alone.names, alone.cabinets));
+        assert!(both.warnings.is_empty(), "{:?}", both.warnings);
+    }
+    assert_eq!(select(&["IIS", "iis"]).names, [full("IIS")]);
+}
+
+#[test]
+fn packages_are_known_by_their_identities() {
+    let folder = Folder::new();
+    Release::Rtm.write(folder.0.path(), &scenes::pe_stand_in(), 50_000).unwrap();
+    let media = folder.open();
+    let identity = "Microsoft-NanoServer-DNS-Package~31bf3856ad364e35~amd64~~10.0.14393.0";
+    for name in ["dns", "Microsoft-nanoserver-DNS-package", identity, &identity.to_lowercase()] {
+        assert_eq!(media.package(name).unwrap().name, "Microsoft-NanoServer-DNS-Package", "{name}");
+    }
+    let error = media.package(&identity.replace("14393.0", "14393.1")).unwrap_err();
+    assert!(error.message().contains(identity) && error.hint().is_some(), "{error}");
+    // The file is called otherwise than its package.
+    for name in ["Microsoft-NanoServer-IIS-Feature-Package", &identity.replace("DNS", "IIS-Feature")] {
+        assert_eq!(media.package(name).unwrap().name, "Microsoft-NanoServer-IIS-Package", "{name}");
+    }
+}
+
 /// The media of each release, as folder and ISO image: editions, and all packages with their languages.
 #[test]
 fn media_of_all_releases_are_read() {

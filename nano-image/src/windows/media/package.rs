@@ -104,16 +104,16 @@ impl Media {
         let meanings = names::meanings(name);
         let found = self.by_file(&meanings).or_else(|| self.described(&meanings));
         let found = found.ok_or_else(|| self.no_package(name))?;
-        if name.contains('~')
-            && let Some(has) = found.neutral.as_ref().map(|file| self.description(file)).transpose()?
-            && !has.is_meant_by(name.trim())
+        let tail = |identity: &str| identity.split_once('~').map(|(_, tail)| tail.trim().to_lowercase());
+        if let Some(wanted) = tail(name)
+            && let Some(file) = &found.neutral
         {
-            return Err(Error::not_found(format!(
-                "no package `{name}`: the media have `{}`",
-                has.identity.package_id()
-            ))
-            .with_path(&self.path)
-            .with_hint("leave the version out to get the one that the media have"));
+            let has = self.description(file)?.identity.package_id();
+            if tail(&has).is_some_and(|has| has != wanted) {
+                return Err(Error::not_found(format!("no package `{name}`: the media have `{has}`"))
+                    .with_path(&self.path)
+                    .with_hint("leave the version out to get the one that the media have"));
+            }
         }
         Ok(found)
     }
@@ -197,15 +197,18 @@ impl Media {
             let Some((name, needed_by)) = names.pop_front().or_else(needed) else { break };
             let name = &name;
             let build = image.version.map(|version| version.build);
+            let meanings = names::meanings(name);
+            let why = |build| meanings.iter().find_map(|name| names::needs_no_package(name, build));
+            if self.by_file(&meanings).is_none()
+                && let Some(why) = build.and_then(why)
+            {
+                selection.warnings.push(format!("no package `{name}` is installed: {why}"));
+                continue;
+            }
             let package = match self.package(name) {
                 Ok(package) => package,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    let meanings = names::meanings(name);
-                    let why = |build| meanings.iter().find_map(|name| names::needs_no_package(name, build));
-                    match build.and_then(why) {
-                        Some(why) => selection.warnings.push(format!("no package `{name}` is installed: {why}")),
-                        None => missing.push(error),
-                    }
+                    missing.push(error);
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -166,11 +166,6 @@ pub struct Capability {
 }
 
 impl Package {
-    /// Whether `name` means it: its name, or its whole identity as package folders write it.
-    pub fn is_meant_by(&self, name: &str) -> bool {
-        name.eq_ignore_ascii_case(&self.identity.name) || name.eq_ignore_ascii_case(&self.identity.package_id())
-    }
-
     /// Reads a `.mum` file.
     ///
     /// # Errors
