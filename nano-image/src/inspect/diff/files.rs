@@ -11,8 +11,8 @@ use crate::inspect::read::files::{DirectoryEntry, FileId, Files, Kind, Place as 
 use crate::inspect::read::image::Image;
 use crate::inspect::read::listing::reparse_target;
 use crate::inspect::read::{hives, volume, wof};
-use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::inspect::tell::value;
+use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::registry::Hive;
 use crate::types::{FileTime, Utf16Name};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type, namespace};

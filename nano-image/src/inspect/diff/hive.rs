@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::report::{Place, Report};
 use crate::error::Result;
 use crate::inspect::model::Category;
-use crate::inspect::tell::words::time_text;
 use crate::inspect::tell::value;
+use crate::inspect::tell::words::time_text;
 use crate::registry::{Hive, KeyId};
 use crate::types::Utf16Name;
 

@@ -109,12 +109,34 @@ impl AssemblyIdentity {
     }
 }
 
-/// Name of the value that lists the file `name` of a component in the COMPONENTS hive: `f!…`.
+/// Name of the value that lists the file `name` of a component in the COMPONENTS hive: `f!…`, in lower case. A name that
+/// is long, or has other characters than plain ones, is cut, has `_` for these, and ends with a hash.
 pub fn truncated_file(name: &str) -> String {
-    match name.char_indices().nth(MAX_FILE) {
-        Some((end, _)) => format!("f!{}_{:016x}", &name[..end], hash(name.to_ascii_lowercase().as_bytes())),
-        None => format!("f!{name}"),
+    let lower = name.to_ascii_lowercase();
+    if lower.len() <= MAX_FILE && lower.chars().all(is_plain) {
+        return format!("f!{lower}");
     }
+    let start: String = lower.chars().take(MAX_FILE).map(|c| if is_plain(c) { c } else { '_' }).collect();
+    format!("f!{start}_{:016x}", hash(lower.as_bytes()))
+}
+
+/// Whether `name` can be one that [`truncated_file`] makes.
+pub fn is_truncated_file(name: &str) -> bool {
+    let Some(name) = name.strip_prefix("f!") else { return false };
+    if name.len() <= MAX_FILE && name.chars().all(is_plain) {
+        return true;
+    }
+    let Some((start, hash)) = name.rsplit_once('_') else { return false };
+    let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let len = start.chars().count();
+    // What is cut has its full length; what is not has a character that is not plain.
+    is_hash
+        && start.chars().all(|c| is_plain(c) || c == '_')
+        && (len == MAX_FILE || len < MAX_FILE && start.contains('_'))
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-')
 }
 
 /// Name of the value that says that an update of a package has planned (`p`), staged (`s`) or installed (`i`) a
@@ -231,7 +253,7 @@ mod tests {
 
     #[test]
     fn shortened_names_of_values() {
-        assert_eq!(truncated_file("A.dll"), "f!A.dll");
+        assert_eq!(truncated_file("A.dll"), "f!a.dll");
         for (name, expected) in [
             ("proactive-telemetry-events.js", "f!proactive-telemetry-event_8ac43a41e5030538"),
             ("proactive-telemetry-interfaces.js", "f!proactive-telemetry-inter_58073761d33f144b"),
@@ -247,6 +269,15 @@ mod tests {
         assert_eq!(update, expected);
         assert_eq!(truncated_update('p', "a~b~c~~1.0.0.0", "U"), "p!CBS_a~b~c~~1.0.0.0.u");
         assert_eq!(truncated_file(&"é".repeat(30)).chars().count(), 2 + 25 + 17, "no character is cut");
+        // As exports of Windows Server 2016 have them.
+        assert_eq!(truncated_file("SAPI_onecore.dll"), "f!sapi_onecore.dll_fd2920efaedb8a9f");
+        assert_eq!(truncated_file(r"Windows\System32\load.bat"), "f!windows_system32_load.bat_a70da65509d214d0");
+        for name in ["a.dll", "SAPI_onecore.dll", "ä.dll", "long-name-of-some-library.resources.dll", "_"] {
+            assert!(is_truncated_file(&truncated_file(name)), "{name}");
+        }
+        for other in ["a.dll", "f!a_b.dll", "f!A.dll", "f!a.dll_fd2920efaedb8a9f", "f!a_b.dll_fd2920efaedb8a9"] {
+            assert!(!is_truncated_file(other), "{other}");
+        }
     }
 
     /// All vectors that are collected beside the repository, where they are.

@@ -28,6 +28,10 @@ use shape::Shape;
 /// CBS's states.
 const STAGED: u32 = 0x40;
 const INSTALLED: u32 = 0x70;
+/// What exports of images have as the owner's flags of an installed package.
+const OWNER: u32 = 0x2_0070;
+/// What tools that register components give to deployments (`CF`).
+const DEPLOYMENT_FLAGS: u32 = 0x40;
 
 /// How much of an installation is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +86,8 @@ struct Record<'a> {
 impl Record<'_> {
     fn packages(&mut self, resolution: &Resolution) -> Result<()> {
         for package in &resolution.packages {
-            let root = root_of(resolution, package).identity().package_id();
-            self.package(package, &root)?;
+            let owner = package.owner.map_or(package, |owner| &resolution.packages[owner]).identity().package_id();
+            self.package(package, &owner)?;
             let catalog = package.mum.catalog.as_ref().map(|catalog| hex::encode(Sha256::digest(catalog)));
             for update in &package.updates {
                 for deployment in &update.deployments {
@@ -94,8 +98,8 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// What the servicing stack notes of a package that is a part of `root`.
-    fn package(&mut self, package: &ResolvedPackage, root: &str) -> Result<()> {
+    /// What the servicing stack notes of a package that `owner` names; one that was asked for owns itself.
+    fn package(&mut self, package: &ResolvedPackage, owner: &str) -> Result<()> {
         let identity = package.identity();
         let id = identity.package_id();
         let is_root = package.owner.is_none();
@@ -120,7 +124,7 @@ impl Record<'_> {
         }
         if let Some(value) = if is_root { &self.shape.owner } else { &self.shape.owner_of_part } {
             let owners = self.software.create_child(key, "Owners")?;
-            self.software.set_value(owners, root, value.clone())?;
+            self.software.set_value(owners, owner, value.clone())?;
         }
         if let Some(installed) = self.shape.installed_update {
             let updates = self.software.create_child(key, "Updates")?;
@@ -137,7 +141,7 @@ impl Record<'_> {
         if let Some(value) = &self.shape.index {
             let index = self.software.create_key(servicing, "PackageIndex")?;
             let index = self.software.create_child(index, versionless.as_str())?;
-            self.software.set_value(index, identity.version.to_string().as_str(), value.clone())?;
+            self.software.set_value(index, id.as_str(), value.clone())?;
         }
         if let Some(value) = &self.shape.detect {
             let detect = self.software.create_key(servicing, "PackageDetect")?;
@@ -176,6 +180,9 @@ impl Record<'_> {
         let name = deployment.deployment_key();
         let key = self.components.create_child(deployments, name.as_str())?;
         self.components.set_value(key, "appid", Value::binary(deployment.identity_text()))?;
+        if self.shape.deployments_have_flags {
+            self.components.set_value(key, "CF", Value::dword(DEPLOYMENT_FLAGS))?;
+        }
         if let Some(catalog) = catalog {
             self.components.set_value(key, "CatalogThumbprint", Value::sz(catalog))?;
             let catalogs = self.components.create_key(root, r"CanonicalData\Catalogs")?;
@@ -217,13 +224,19 @@ impl Record<'_> {
     /// Makes the component the one in use, unless a later version is.
     fn winner(&mut self, identity: &AssemblyIdentity) -> Result<()> {
         let Some(winners) = self.software.find(WINNERS) else { return Ok(()) };
-        let key = self.software.create_child(winners, identity.versionless_key_form().as_str())?;
+        let family = self.software.create_child(winners, identity.versionless_key_form().as_str())?;
         let [major, minor, ..] = identity.version.0;
-        let key = self.software.create_child(key, format!("{major}.{minor}").as_str())?;
-        let version = identity.version.to_string();
-        let old = self.software.value(key, "").and_then(|value| value.text()?.parse::<Version>().ok());
-        if old.is_none_or(|old| old < identity.version) {
+        let (series, version) = (format!("{major}.{minor}"), identity.version.to_string());
+        let key = self.software.create_child(family, series.as_str())?;
+        let text = |hive: &Hive, key: KeyId| hive.value(key, "").and_then(|value| value.text());
+        let latest = |hive: &Hive, key: KeyId| text(hive, key)?.parse::<Version>().ok();
+        if latest(self.software, key).is_none_or(|old| old < identity.version) {
             self.software.set_value(key, "", Value::sz(&version))?;
+        }
+        // The family names the series of the version in use.
+        let used = text(self.software, family).and_then(|series| self.software.child(family, series.as_str()));
+        if used.and_then(|key| latest(self.software, key)).is_none_or(|old| old <= identity.version) {
+            self.software.set_value(family, "", Value::sz(&series))?;
         }
         self.software.set_value(key, version.as_str(), Value::binary([1]))
     }
@@ -234,15 +247,6 @@ impl Record<'_> {
         let versions: Vec<KeyId> = self.components.subkeys(index);
         versions.into_iter().try_for_each(|version| self.components.delete_key(version))
     }
-}
-
-/// The package that was asked for of which `package` is a part.
-fn root_of<'a>(resolution: &'a Resolution, package: &'a ResolvedPackage) -> &'a ResolvedPackage {
-    let mut package = package;
-    while let Some(owner) = package.owner {
-        package = &resolution.packages[owner];
-    }
-    package
 }
 
 /// The identifier of a package without its version.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::any_version;
+use super::{INSTALLED, OWNER, any_version};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::windows::package::identity::AssemblyIdentity;
-use crate::windows::package::installed::{Installed, SERVICING};
+use crate::windows::package::installed::{Installed, SERVICING, WINNERS};
+use crate::windows::package::name::is_truncated_file;
 
 /// Values without which a package's key is of an unknown form, and the types of all known ones.
 const REQUIRED: [&str; 2] = ["CurrentState", "InstallName"];
@@ -35,7 +36,9 @@ pub(super) struct Shape {
     pub owner_of_part: Option<Value>,
     /// The state of an installed update.
     pub installed_update: Option<u32>,
-    /// What a version in `PackageIndex` is noted with.
+    /// Whether deployments have flags (`CF`).
+    pub deployments_have_flags: bool,
+    /// What a package in `PackageIndex` is noted with.
     pub index: Option<Value>,
     /// What a package in `PackageDetect` is noted with.
     pub detect: Option<Value>,
@@ -74,17 +77,20 @@ impl Shape {
             if AssemblyIdentity::from_package_id(&owner.to_string()).is_none() || value.as_dword().is_none() {
                 return odd("Owners");
             }
-            shape.owner_of_part = owner_of_part(software, servicing).or_else(|| Some(value.clone()));
-            shape.owner = Some(value);
+            // Flags go with the state of the package that has them: only those of packages in the same state count.
+            shape.owner = Some(owner_flags(software, servicing, true).unwrap_or(Value::dword(OWNER)));
+            shape.owner_of_part = Some(owner_flags(software, servicing, false).unwrap_or(Value::dword(OWNER)));
         }
         if let Some((_, value)) = values("Updates").into_iter().next() {
-            let Some(state) = value.as_dword() else { return odd("Updates") };
-            shape.installed_update = Some(state);
+            if value.as_dword().is_none() {
+                return odd("Updates");
+            }
+            shape.installed_update = Some(INSTALLED);
         }
         let versionless = any_version(&identity);
         if let Some(index) = software.find_from(servicing, "PackageIndex") {
             let index = software.child(index, versionless.as_str());
-            let value = index.and_then(|index| software.value(index, identity.version.to_string().as_str()));
+            let value = index.and_then(|index| software.value(index, id.as_str()));
             let Some(value) = value.filter(|value| value.kind == ValueKind::DWORD) else { return odd("PackageIndex") };
             shape.index = Some(value);
         }
@@ -96,7 +102,10 @@ impl Shape {
                 None => Some(Value::dword(0)),
             };
         }
+        check_winners(software)?;
+        check_files(components)?;
         shape.extra = extra(components)?;
+        shape.deployments_have_flags = deployments(components).any(|key| components.value(key, "CF").is_some());
         Ok(shape)
     }
 }
@@ -111,22 +120,54 @@ fn reference(software: &Hive, servicing: KeyId) -> Result<(KeyId, AssemblyIdenti
     Ok((key.ok_or("the image lists no installed package")?, identity))
 }
 
-/// What the image notes the owner of a part with.
-fn owner_of_part(software: &Hive, servicing: KeyId) -> Option<Value> {
-    let packages = software.subkeys(software.find_from(servicing, "Packages")?);
-    packages.into_iter().find_map(|key| {
+/// What the image notes the owner of an installed package with: of one that owns itself, or of a part of another.
+fn owner_flags(software: &Hive, servicing: KeyId, is_own: bool) -> Option<Value> {
+    let packages = software.subkeys(software.find_from(servicing, "Packages")?).into_iter();
+    let state = |key: &KeyId| software.value(*key, "CurrentState").and_then(|value| value.as_dword());
+    packages.filter(|key| state(key) == Some(INSTALLED)).find_map(|key| {
         let owners = software.values(software.find_from(key, "Owners")?).into_iter();
-        let mut others = owners.filter(|(owner, _)| !owner.eq_ignore_case(&software.name(key)));
-        others.next().map(|(_, value)| value).filter(|value| value.as_dword().is_some())
+        let mut same = owners.filter(|(owner, _)| owner.eq_ignore_case(&software.name(key)) == is_own);
+        same.next().map(|(_, value)| value).filter(|value| value.as_dword().is_some())
     })
+}
+
+/// Each family of components names the series of the version in use.
+fn check_winners(software: &Hive) -> Result<(), String> {
+    let families = software.find(WINNERS).map(|key| software.subkeys(key)).unwrap_or_default();
+    for family in families {
+        let series = software.value(family, "").and_then(|value| value.text());
+        if series.and_then(|series| software.child(family, series.as_str())).is_none() {
+            let name = software.name(family);
+            return Err(format!("`{name}` among the winners in the image names no series that it has"));
+        }
+    }
+    Ok(())
+}
+
+/// The values that list files of components have names and forms as they are made here.
+fn check_files(components: &Hive) -> Result<(), String> {
+    let all = components.find(r"DerivedData\Components").map(|key| components.subkeys(key)).unwrap_or_default();
+    for key in all {
+        for (name, value) in components.values(key) {
+            let name = name.to_string();
+            if name.starts_with("f!") && (!is_truncated_file(&name) || value.kind != ValueKind::DWORD) {
+                return Err(format!("`{name}` of `{}` in COMPONENTS has an unknown form", components.name(key)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deployments that are looked at.
+fn deployments(components: &Hive) -> impl Iterator<Item = KeyId> {
+    let deployments = components.find(r"CanonicalData\Deployments");
+    deployments.map(|key| components.subkeys(key)).unwrap_or_default().into_iter().take(SAMPLES)
 }
 
 /// What follows the identifier in the values of deployments.
 fn extra(components: &Hive) -> Result<BTreeMap<char, Vec<u8>>, String> {
     let mut extra = BTreeMap::new();
-    let deployments = components.find(r"CanonicalData\Deployments");
-    let deployments = deployments.map(|key| components.subkeys(key)).unwrap_or_default();
-    for key in deployments.into_iter().take(SAMPLES) {
+    for key in deployments(components) {
         for (name, value) in components.values(key) {
             let name = name.to_string();
             let Some(prefix) = ["p!CBS_", "s!CBS_", "i!CBS_"].iter().find(|prefix| name.starts_with(**prefix)) else {

@@ -6,7 +6,7 @@ use fixtures::scenes::nano_cbs_state;
 
 use super::*;
 use crate::tree::{FileTree, Times};
-use crate::windows::edit::testing::edit;
+use crate::windows::edit::testing::{edit, hive};
 use crate::windows::package::cabinet::{CabinetSource, Dictionary, PackageCabinet};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::resolve::{Given, resolve};
@@ -70,7 +70,7 @@ fn an_odd_name_in_the_image_stops_it() {
 #[test]
 fn unknown_forms_stop_it() {
     type Case = (HiveFile, &'static str, fn(&mut Hive));
-    let cases: [Case; 4] = [
+    let cases: [Case; 6] = [
         (HiveFile::Software, "CurrentState", |hive| {
             let packages = hive.find(&format!(r"{SERVICING}\Packages")).unwrap();
             for key in hive.subkeys(packages) {
@@ -82,6 +82,14 @@ fn unknown_forms_stop_it() {
             for key in hive.subkeys(index) {
                 hive.delete_key(key).unwrap();
             }
+        }),
+        (HiveFile::Software, "winners", |hive| {
+            let family = hive.subkeys(hive.find(WINNERS).unwrap())[0];
+            hive.delete_value(family, "").unwrap();
+        }),
+        (HiveFile::Components, "file", |hive| {
+            let component = hive.subkeys(hive.find(r"DerivedData\Components").unwrap())[0];
+            hive.set_value(component, "f!sapi_onecore.dll", Value::dword(1)).unwrap();
         }),
         (HiveFile::Components, "deployment", |hive| {
             let deployments = hive.find(r"CanonicalData\Deployments").unwrap();
@@ -107,4 +115,46 @@ fn unknown_forms_stop_it() {
     let mut tree = testing::image(&state);
     tree.write_file(HiveFile::Components.path(), Vec::new(), Times::default()).unwrap();
     assert_eq!(install(&mut tree, &nano::guest()), Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
+}
+
+/// Flags of owners go with the state that a package has, so those of a permanent edition are not taken.
+#[test]
+fn flags_of_another_state_are_not_taken() {
+    let mut tree = testing::image(&nano_cbs_state("ServerDatacenterNano"));
+    change(&mut tree, HiveFile::Software, |hive| {
+        let packages = hive.find(&format!(r"{SERVICING}\Packages")).unwrap();
+        for key in hive.subkeys(packages) {
+            hive.set_value(key, "CurrentState", Value::dword(0x80)).unwrap();
+            let owners = hive.child(key, "Owners").unwrap();
+            for name in hive.value_names(owners) {
+                hive.set_value(owners, name, Value::dword(0x1234)).unwrap();
+            }
+        }
+    });
+    let guest = nano::guest();
+    assert_eq!(install(&mut tree, &guest), Recorded::Completely);
+    let software = hive(&tree, HiveFile::Software);
+    let id = guest.root.identity.package_id();
+    let owners = software.find(&format!(r"{SERVICING}\Packages\{id}\Owners")).unwrap();
+    assert_eq!(software.value(owners, id.as_str()).unwrap().as_dword(), Some(OWNER));
+}
+
+/// An older component does not take the series of its family over; a newer one does.
+#[test]
+fn the_family_of_a_component_names_the_series_in_use() {
+    for (series, version, expected) in [("9.9", "9.9.0.0", "10.0"), ("11.0", "11.0.0.0", "11.0")] {
+        let mut tree = testing::image(&nano_cbs_state("ServerDatacenterNano"));
+        let guest = nano::guest();
+        let family = guest.components[0].identity.versionless();
+        change(&mut tree, HiveFile::Software, |hive| {
+            let family = hive.create_key(hive.root(), &format!(r"{WINNERS}\{family}")).unwrap();
+            hive.set_value(family, "", Value::sz(series)).unwrap();
+            let key = hive.create_child(family, series).unwrap();
+            hive.set_value(key, "", Value::sz(version)).unwrap();
+        });
+        assert_eq!(install(&mut tree, &guest), Recorded::Completely);
+        let software = hive(&tree, HiveFile::Software);
+        let family = software.find(&format!(r"{WINNERS}\{family}")).unwrap();
+        assert_eq!(software.value(family, "").unwrap().text().unwrap(), expected);
+    }
 }
