@@ -4,7 +4,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use nano_image::content::UsedFile;
+use nano_image::UsedFile;
 use nano_image::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::any::TypeId;
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(property("force")["type"], "boolean");
         assert_eq!(
             property("format")["enum"],
-            json!(nano_image::disk::Preset::all().map(nano_image::disk::Preset::name).collect::<Vec<_>>())
+            json!(nano_image::Preset::all().map(nano_image::Preset::name).collect::<Vec<_>>())
         );
         assert_eq!((&property("size")["default"], &property("wim")["type"]), (&"4G".into(), &"string".into()));
         assert_eq!(property("output")["anyOf"][1]["type"], "array");

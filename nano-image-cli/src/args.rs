@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use nano_image::disk::Preset;
+use nano_image::Preset;
 use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Seed, SourceCheck, Subformat};
 
 use crate::outputs::OutputArgument;
@@ -351,7 +351,7 @@ fn with_hint(error: &nano_image::Error) -> String {
 }
 
 static LONG_VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{}\nlibwim {}", env!("CARGO_PKG_VERSION"), nano_image::source::wim::libwim_version()));
+    LazyLock::new(|| format!("{}\nlibwim {}", env!("CARGO_PKG_VERSION"), nano_image::libwim_version()));
 
 const EXAMPLES: &str = "\
 Examples:

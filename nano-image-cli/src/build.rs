@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use nano_image::content::UsedFile;
+use nano_image::UsedFile;
 use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Seed, Sources};
 
 use crate::args::{Build, ProgressStyle, SeedArgument};

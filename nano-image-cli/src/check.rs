@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use nano_image::content::FileIdentity;
-use nano_image::{ByteSize, Difference, Error, Format, Layout, Plan, Result, Subformat, Target, disk, inspect};
+use nano_image::{
+    ByteSize, Difference, Error, FileIdentity, Format, Layout, Plan, Result, Subformat, Target, inspect, open_disk,
+};
 use serde_json::{Value, json};
 
 use crate::args::Build;
@@ -61,7 +62,7 @@ impl Existing {
         let described = match self {
             Self::Image(path, file) => {
                 let opened = file.try_clone().map_err(|error| Error::io("open", path, error))?;
-                let format = disk::open(Arc::new(opened)).map_or(Format::RAW, |disk| disk.format());
+                let format = open_disk(Arc::new(opened)).map_or(Format::RAW, |disk| disk.format());
                 // Anything could be a raw image; a broken one of another format should not pass for one.
                 let by_name = OutputArgument::parse(&path.to_string_lossy()).map_err(Error::recipe)?;
                 if format == Format::RAW && Output::described(std::slice::from_ref(&by_name), arguments).is_ok() {
@@ -102,6 +103,14 @@ impl Existing {
                 let other_seed = difference.is_some() && has_other_seed(path, facts.plan);
                 if other_seed {
                     text.push("has the identifiers of another seed: of another recipe or source, or of --seed".into());
+                }
+                let is_of_container = |difference: &Difference| {
+                    difference.disk_offset.is_none() && difference.expected.is_some() && difference.found.is_some()
+                };
+                if !other_seed && difference.as_ref().is_some_and(is_of_container) {
+                    text.push(
+                        "may be made of another password, file or choice: identifiers in there follow the bytes".into(),
+                    );
                 }
                 let same = difference.is_none();
                 (path, json!({ "same": same, "difference": difference, "other-seed": other_seed }), text)

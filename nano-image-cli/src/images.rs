@@ -1,8 +1,8 @@
 //! `nano-image images`.
 
+use nano_image::FileTime;
 use nano_image::Result;
-use nano_image::source::wim::{ImageInfo, Wim};
-use nano_image::types::FileTime;
+use nano_image::{ImageInfo, Wim};
 use serde_json::{Value, json};
 
 use crate::args::Images;

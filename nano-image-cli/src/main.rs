@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use nano_image::types::nearest;
+use nano_image::nearest;
 
 use args::{Arguments, Command, ProgressStyle};
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use nano_image::source::wim::libwim_version;
-use nano_image::types::FileTime;
-use nano_image::{Error, Format, Layout, Phase, Plan, Recipe, Report, Result};
+use nano_image::FileTime;
+use nano_image::libwim_version;
+use nano_image::{Error, Layout, Phase, Plan, Recipe, Report, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -159,8 +159,7 @@ pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[In
     for key in ["image-index", "image-name"] {
         object.remove(key);
     }
-    let extents: Vec<Value> =
-        layout.container(Format::RAW)?.used().iter().map(|extent| json!([extent.start, extent.len])).collect();
+    let extents: Vec<Value> = layout.data_extents()?.into_iter().map(|(start, len)| json!([start, len])).collect();
     let inputs: Vec<Value> = inputs
         .iter()
         .map(|input| json!({ "role": input.role, "name": input.name, "size": input.size, "sha256": input.sha256 }))

@@ -6,9 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use nano_image::disk::{self, Preset, UsualFirmware};
-use nano_image::types::nearest;
-use nano_image::{ByteSize, Error, Firmware, Format, Result, Subformat};
+use nano_image::{ByteSize, Error, Firmware, Format, Preset, Result, Subformat, UsualFirmware, nearest, not_written};
 
 use crate::args::Build;
 pub use files::{OutputOptions, Outputs, is_stdout, is_stream};
@@ -172,7 +170,7 @@ fn of_path(output: &OutputArgument) -> Result<Preset> {
     }
     let extension = output.path.extension().and_then(OsStr::to_str).unwrap_or_default();
     Preset::of_extension(extension).ok_or_else(|| {
-        let error = disk::not_written(extension);
+        let error = not_written(extension);
         let error = error.unwrap_or_else(|| Error::recipe("the extension does not tell the format").with_hint(hint));
         error.with_path(&output.path)
     })

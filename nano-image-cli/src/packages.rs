@@ -2,9 +2,9 @@
 
 mod update;
 
-use nano_image::source::wim::Wim;
-use nano_image::windows::media::{CabinetDetails, MediaFile, MediaPackage, PackageDetails, release};
-use nano_image::{ByteSize, Error, Media, Result};
+use nano_image::{
+    ByteSize, CabinetDetails, Error, Media, MediaFile, MediaPackage, PackageDetails, Result, Wim, release,
+};
 use serde_json::{Value, json};
 
 use crate::args::PackagesOf;

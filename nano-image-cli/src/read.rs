@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nano_image::inspect::{self, ExtractOptions, FileId, Files, Image};
-use nano_image::{Error, ErrorKind, Result, types};
+use nano_image::{Error, ErrorKind, Result};
 
 use crate::args::ProgressStyle;
 use crate::args::read::{Cat, Extract};
@@ -104,7 +104,7 @@ fn nearest(files: &Files<'_>, path: &str) -> Option<String> {
                 let entries = files.list(directory).ok()?;
                 let names: Vec<String> = entries.into_iter().map(|entry| entry.name.to_string()).collect();
                 let place = if known.is_empty() { "the root".to_owned() } else { format!("`{}`", &known[1..]) };
-                return Some(match types::nearest(name, names.iter().map(String::as_str)) {
+                return Some(match nano_image::nearest(name, names.iter().map(String::as_str)) {
                     Some(best) => format!("{place} has no `{name}`; did you mean `{best}`?"),
                     None => format!("{place} has no `{name}`"),
                 });

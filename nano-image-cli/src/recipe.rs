@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use nano_image::disk::Preset;
-use nano_image::types::nearest;
-use nano_image::windows::configure::FileCopy;
 use nano_image::{Error, Recipe, Result, Subformat};
+use nano_image::{FileCopy, Preset, nearest};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 

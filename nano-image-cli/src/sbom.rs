@@ -1,7 +1,7 @@
 //! `--sbom`: what an image is made of, as CycloneDX 1.5 (<https://cyclonedx.org/docs/1.5/json/>).
 
 use nano_image::Report;
-use nano_image::source::wim::libwim_version;
+use nano_image::libwim_version;
 use serde_json::{Value, json};
 
 use crate::images;

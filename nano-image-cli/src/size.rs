@@ -1,8 +1,8 @@
 //! `nano-image size`.
 
-use nano_image::content::{NewFileOptions, NewFiles, UsedFile};
 use nano_image::inspect::{self, SizeReport, SizeRow};
 use nano_image::{ByteSize, Result, SourceCheck, Target};
+use nano_image::{NewFileOptions, NewFiles, UsedFile};
 
 use crate::args::Build;
 use crate::args::read::{ShowSize, Size};

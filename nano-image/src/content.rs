@@ -21,6 +21,14 @@ pub use overlay::Overlay;
 pub(crate) use scratch::Scratch;
 
 /// Random access to the bytes of an input.
+///
+/// ```
+/// use nano_image::ReadAt;
+///
+/// let mut two = [0; 2];
+/// vec![1, 2, 3].read_exact_at(&mut two, 1).unwrap();
+/// assert_eq!(two, [2, 3]);
+/// ```
 pub trait ReadAt: Send + Sync {
     /// Fills `buf` from the bytes at `offset`; a short input is [`io::ErrorKind::UnexpectedEof`].
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
@@ -87,19 +95,19 @@ impl ReadAt for Vec<u8> {
 }
 
 /// A part of something larger, e.g. a partition of a disk. Nothing outside of it can be read.
-pub struct Window<'a> {
-    whole: &'a dyn ReadAt,
+pub struct Window {
+    whole: Arc<dyn ReadAt>,
     extent: Extent,
 }
 
-impl<'a> Window<'a> {
+impl Window {
     /// The bytes of `extent` in `whole`; what lies behind the end of `whole` is missing.
-    pub fn new(whole: &'a dyn ReadAt, extent: Extent) -> Self {
+    pub fn new(whole: Arc<dyn ReadAt>, extent: Extent) -> Self {
         Self { whole, extent }
     }
 }
 
-impl ReadAt for Window<'_> {
+impl ReadAt for Window {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.checked_add(buf.len() as u64).filter(|&end| end <= self.extent.len);
         let start = end.and_then(|_| self.extent.start.checked_add(offset));
@@ -209,14 +217,25 @@ pub struct StoredForm {
 }
 
 /// Whether the digests of a source are checked while it is read.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Format, Recipe, SourceCheck, Sources};
+///
+/// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
+/// let layout = plan.layout(&())?.source_check(SourceCheck::None);
+/// layout.write_file("nano.vhdx", Format::VHDX, &())?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceCheck {
-    /// All of them; what is copied in its stored form is decompressed for that.
+    /// Everything; what is copied in its stored form is decompressed for that.
     #[default]
     Full,
-    /// None: the source is trusted.
+    /// Nothing: the source is trusted.
     None,
 }
 

@@ -9,6 +9,13 @@ use crate::types::ByteSize;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure an [`Error`] is; decides the exit code of the command line.
+///
+/// ```
+/// use nano_image::{ErrorKind, Recipe, Sources};
+///
+/// let plan = Recipe::image("1").build().and_then(|recipe| recipe.plan(&Sources::wim("missing.wim"), &()));
+/// assert_eq!(plan.err().unwrap().kind(), ErrorKind::NotFound);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -35,6 +42,14 @@ pub enum ErrorKind {
 /// `Display` gives the message with file and byte, lower case, without a full stop, and never repeats the
 /// [source](std::error::Error::source); a [hint](Error::hint) says what to try. `Debug` gives all of it for a person to
 /// read, so that `fn main() -> nano_image::Result<()>` ends with a message as the command line's.
+///
+/// ```
+/// let error = nano_image::Recipe::image("1").disk_size(nano_image::ByteSize::new(1)).build().unwrap_err();
+/// println!("error: {error}");
+/// if let Some(hint) = error.hint() {
+///     println!("hint: {hint}");
+/// }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {

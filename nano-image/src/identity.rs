@@ -11,6 +11,14 @@ use crate::types::{Guid, form};
 
 /// Source of all GUIDs, serial numbers and signatures of one image: the same seed and purpose give the same
 /// identifier, so images are reproducible and two seeds share none.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let seed: nano_image::Seed = "5e".repeat(32).parse()?;
+/// let recipe = nano_image::Recipe::image("1").seed(seed).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Seed([u8; 32]);

@@ -1,37 +1,115 @@
-//! Builds bootable Windows Nano Server disk images (VHDX, raw) offline, from the WIM on the install media.
+//! Builds bootable Windows Nano Server disk images (VHDX, VHD, raw) offline, from the install media.
 //!
 //! Files in, one file out: no Windows, DISM, root, mount, VM or network, and the same inputs give the same bytes.
+//!
+//! ```no_run
+//! use nano_image::{ByteSize, Format, Recipe, Result, Sources};
+//!
+//! fn main() -> Result<()> {
+//!     let recipe = Recipe::image("ServerDatacenterNano").package("IIS").disk_size(ByteSize::gib(8)).build()?;
+//!     let media = Sources::media("WS2016.iso").scratch("."); // a folder for what does not fit into memory
+//!     let plan = recipe.plan(&media, &())?;                           // reads metadata, installs packages
+//!     let layout = plan.layout(&())?;                                 // the address of every byte of the disk
+//!     let report = layout.write_file("nano.vhdx", Format::VHDX, &())?; // one pass
+//!     println!("{} bytes, disk {}", report.outputs[0].file_size, report.disk_id);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A [`Recipe`] says what to build and is checked before anything is read; [`Sources`] say of what. The [`Plan`] is what
+//! the disk contains, the [`Layout`] where every byte of it is; it is written to any number of [`Target`]s in one pass.
+//! [`inspect`] reads images back, also those of others. An [`Observer`] shows progress and can cancel.
+//!
+//! What is not listed here is no part of the contract, also if the feature `internals` shows it: that is for the tests
+//! and measurements of this workspace.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports, reason = "some of it is for tests alone"))]
 
-pub mod content;
-pub mod disk;
 mod error;
-pub mod identity;
 pub mod inspect;
 mod pipeline;
-pub mod progress;
-pub mod registry;
 pub mod report;
 mod security;
+
+#[cfg(not(feature = "internals"))]
+mod content;
+#[cfg(not(feature = "internals"))]
+mod disk;
+#[cfg(not(feature = "internals"))]
+mod identity;
+#[cfg(not(feature = "internals"))]
+mod progress;
+#[cfg(not(feature = "internals"))]
+mod registry;
+#[cfg(not(feature = "internals"))]
+mod source;
+#[cfg(not(feature = "internals"))]
+mod tree;
+#[cfg(not(feature = "internals"))]
+mod types;
+#[cfg(not(feature = "internals"))]
+mod volume;
+#[cfg(not(feature = "internals"))]
+mod windows;
+
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod content;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod disk;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod identity;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod progress;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod registry;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod source;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod tree;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod types;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod volume;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod windows;
 
-pub use content::{NewFileOptions, SourceCheck};
-pub use disk::{Format, Subformat};
-pub use error::{Error, ErrorKind, Result};
+// What to build.
 pub use identity::Seed;
-pub use pipeline::{BcdDevice, Difference, Firmware, Layout, Plan, Recipe, RecipeBuilder, Sources, Target};
-pub use progress::{Observer, Phase};
-pub use report::Report;
-pub use types::ByteSize;
+pub use pipeline::{BcdDevice, Firmware, Recipe, RecipeBuilder};
 pub use windows::boot::{BootSettings, DebugTransport, Ems};
 pub use windows::compact::Compact;
-pub use windows::configure::{MachineConfig, Secret};
-pub use windows::media::{Deployment, Edition, Media, Role};
+pub use windows::configure::{FileCopy, MachineConfig, RemoteManagement, Secret};
+pub use windows::media::{Deployment, Edition, Role};
+
+// Of what.
+pub use content::{ReadAt, SourceCheck};
+pub use pipeline::Sources;
+pub use source::wim::{ImageInfo, Wim, libwim_version};
+pub use windows::media::{CabinetDetails, Media, MediaFile, MediaPackage, PackageDetails, release};
+
+// From plan to image.
+pub use content::{FileIdentity, NewFileOptions, NewFiles, UsedFile, keep_apart};
+pub use disk::{DiskReader, Format, Preset, Subformat, UsualFirmware, not_written, open as open_disk};
+pub use pipeline::{Difference, Layout, Plan, Target};
+pub use progress::{Observer, Phase};
+pub use report::Report;
+
+// Values.
+pub use error::{Error, ErrorKind, Result};
+#[doc(hidden)]
+pub use types::nearest;
+pub use types::{ByteSize, FileTime};
 
 /// What the project's own tools need beyond the public surface. It may change with every version.
 #[cfg(feature = "internals")]

@@ -3,6 +3,10 @@
 use crate::types::ByteSize;
 
 /// A step of a build, in order.
+///
+/// ```
+/// assert_eq!(nano_image::Phase::Write.name(), "write");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Phase {
@@ -32,6 +36,18 @@ impl Phase {
 }
 
 /// Receives progress; may be called from the thread that runs the build only.
+///
+/// ```
+/// use nano_image::{ByteSize, Observer, Phase};
+///
+/// struct Lines;
+///
+/// impl Observer for Lines {
+///     fn begin(&self, phase: Phase, total: Option<ByteSize>) {
+///         println!("{} {}", phase.name(), total.unwrap_or_default());
+///     }
+/// }
+/// ```
 pub trait Observer: Sync {
     /// `phase` begins; it will process `total` bytes of content where that is known.
     fn begin(&self, _phase: Phase, _total: Option<ByteSize>) {}

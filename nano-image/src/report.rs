@@ -10,6 +10,17 @@ pub use finding::{Finding, Findings};
 pub const LAYOUT_VERSION: u32 = 2;
 
 /// What a build made. It depends on the recipe and the sources alone.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Format, Recipe, Sources};
+///
+/// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
+/// let report = plan.layout(&())?.write_file("nano.vhdx", Format::VHDX, &())?;
+/// println!("{}", serde_json::to_string(&report).expect("a report is JSON"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

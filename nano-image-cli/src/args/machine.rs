@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::Args;
-use nano_image::windows::configure::{FileCopy, RemoteManagement};
 use nano_image::{BootSettings, DebugTransport, Ems, MachineConfig};
+use nano_image::{FileCopy, RemoteManagement};
 
 use super::parsed;
 

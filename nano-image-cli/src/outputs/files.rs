@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use nano_image::content::{NewFileOptions, NewFiles, UsedFile, keep_apart};
 use nano_image::{Error, Format, Result, Target};
+use nano_image::{NewFileOptions, NewFiles, UsedFile, keep_apart};
 
 use crate::signals;
 

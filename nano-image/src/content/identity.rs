@@ -67,6 +67,16 @@ impl UsedFile {
 ///
 /// # Errors
 /// [`Recipe`](crate::ErrorKind::Recipe), naming both roles.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::UsedFile;
+///
+/// let (image, wim) = (UsedFile::new("the image", "missing/nano.vhdx"), UsedFile::new("the WIM", "missing/nano.wim"));
+/// nano_image::keep_apart(&[image], &[wim])?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn keep_apart(outputs: &[UsedFile], inputs: &[UsedFile]) -> Result<()> {
     for (index, output) in outputs.iter().enumerate() {
         let same = outputs[..index].iter().find(|other| is_same_place(&other.path, &output.path));

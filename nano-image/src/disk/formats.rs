@@ -12,6 +12,16 @@ use crate::types::{ByteSize, FileTime};
 const TABLE: [&Row; 4] = [&vhdx::FORMAT, &vhd::FORMAT, &qcow2::FORMAT, &raw::FORMAT];
 
 /// File format of a disk image: its kind, its subformat and the size of its blocks.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{ByteSize, Format, Subformat};
+///
+/// let large = Format::VHDX.with(Some(Subformat::Dynamic), Some(ByteSize::mib(32)))?;
+/// assert_eq!(large.extension(), "vhdx");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Format {
     row: &'static Row,
@@ -20,6 +30,10 @@ pub struct Format {
 }
 
 /// What a person asks for by a name: a format, or the shape of it that a certain host wants.
+///
+/// ```
+/// assert!(nano_image::Preset::all().any(|preset| preset.name() == "azure"));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Preset {
     row: &'static Row,

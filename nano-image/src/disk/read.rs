@@ -11,6 +11,16 @@ use crate::error::Result;
 use crate::types::{ByteSize, DiskOffset, FileOffset, Guid};
 
 /// Bytes of a virtual disk, read from its image file.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{DiskReader, Format};
+///
+/// let disk: DiskReader = nano_image::open_disk(std::sync::Arc::new(vec![0; 1 << 20]))?;
+/// assert_eq!(disk.format(), Format::RAW);
+/// # Ok(())
+/// # }
+/// ```
 pub struct DiskReader {
     file: Arc<dyn ReadAt>,
     format: Format,

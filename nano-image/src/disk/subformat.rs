@@ -1,6 +1,10 @@
 //! Forms of a format.
 
 /// Form of a format: which blocks the file holds.
+///
+/// ```
+/// assert_eq!(nano_image::Format::AZURE.subformat(), Some(nano_image::Subformat::Fixed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[non_exhaustive]

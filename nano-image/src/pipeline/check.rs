@@ -13,6 +13,21 @@ use crate::progress::Observer;
 use crate::types::{DiskOffset, FileOffset, VolumeOffset};
 
 /// The first byte in which a file is not what a build makes.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Format, Recipe, Sources};
+///
+/// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
+/// let path = std::path::Path::new("nano.vhdx");
+/// let file = std::fs::File::open(path).expect("it is there");
+/// match plan.layout(&())?.check(&file, path, Format::VHDX, &())? {
+///     Some(difference) => println!("differs at byte {}: {}", difference.offset, difference.what),
+///     None => println!("this is what is built"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -13,17 +13,19 @@ impl Sources {
     pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
         let mut inputs = Vec::new();
         let mut add = |role: &str, path: &std::path::Path| inputs.push(UsedFile::new(role, path));
-        let (source, is_wim) = self.source();
-        if is_wim {
-            add("the WIM", source);
-        } else if !source.is_dir() {
-            add("the media", source);
+        match self.source() {
+            Some((source, true)) => add("the WIM", source),
+            Some((source, false)) if !source.is_dir() => add("the media", source),
+            _ => {}
         }
         for part in self.parts() {
             add("a part of the WIM", part);
         }
         // An ISO image is one file, whatever is in it.
-        if let (true, Ok(media)) = (is_wim || source.is_dir(), self.open()) {
+        if let Some((source, is_wim)) = self.source()
+            && (is_wim || source.is_dir())
+            && let Ok(media) = self.open()
+        {
             for wim in media.wims() {
                 if !is_wim {
                     add("the WIM of the media", &wim.path);

@@ -16,6 +16,17 @@ use crate::windows::boot_code;
 pub(super) const SECTOR_SIZE: u32 = 512;
 
 /// The address of every byte of an image.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Format, Recipe, Sources};
+///
+/// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
+/// let report = plan.layout(&())?.preview(&[Format::VHDX, Format::AZURE])?;
+/// println!("{} and {} bytes", report.outputs[0].file_size, report.outputs[1].file_size);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Layout<'p> {
     pub(super) plan: &'p Plan,
     pub(super) ntfs: NtfsLayout,
@@ -110,11 +121,19 @@ impl Plan {
 }
 
 impl Layout<'_> {
+    /// All parts of the disk that may hold other bytes than zero, ascending: the first byte of each and its length.
+    ///
+    /// # Errors
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk that cannot be.
+    pub fn data_extents(&self) -> Result<Vec<(u64, u64)>> {
+        Ok(self.container(Format::RAW)?.used().iter().map(|extent| (extent.start, extent.len)).collect())
+    }
+
     /// Where every byte of an image file of this format is.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
-    pub fn container(&self, format: Format) -> Result<Container> {
+    pub(super) fn container(&self, format: Format) -> Result<Container> {
         let plan = self.plan;
         Container::lay_out(format, plan.recipe.disk_size(), &self.used, &plan.identity, plan.time)
     }

@@ -27,6 +27,15 @@ use crate::windows::media::Media;
 use crate::windows::package::InstallOptions;
 
 /// What the disk contains: files, partitions and identifiers, without addresses of data.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let sources = nano_image::Sources::wim("nano.wim");
+/// let plan = nano_image::Recipe::image("1").build()?.plan(&sources, &())?;
+/// println!("{}, disk {}, seed {}", plan.image().name, plan.disk_id(), plan.seed());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Plan {
     pub(super) recipe: Recipe,
     pub(super) image: ImageInfo,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use builder::RecipeBuilder;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime, form};
 use crate::windows::boot::BootSettings;
@@ -23,6 +23,13 @@ use crate::windows::media::{Deployment, Edition, ImageChoice, Role};
 pub(super) const COMPACT_CLUSTER_SIZE: ByteSize = ByteSize::kib(4);
 
 /// Which firmware starts the machine.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let recipe = nano_image::Recipe::image("1").firmware(nano_image::Firmware::Bios).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -35,6 +42,13 @@ pub enum Firmware {
 }
 
 /// How boot entries name the partition that they start from.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let recipe = nano_image::Recipe::image("1").bcd_device(nano_image::BcdDevice::Locate).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +65,24 @@ pub enum BcdDevice {
 ///
 /// Its serde form is that of recipe files: the keys are the names of the flags of `nano-image build`, and values have
 /// the forms of theirs. The password has no form: it is never written and never read.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{ByteSize, Compact, Deployment, Edition, Recipe};
+///
+/// let recipe = Recipe::new(Edition::Datacenter, Deployment::Guest)
+///     .package("IIS")
+///     .disk_size(ByteSize::gib(8))
+///     .compact(Compact::Copy)
+///     .computer_name("web-01")
+///     .build()?;
+/// let same = r#"{"edition": "datacenter", "deployment": "guest", "package": "IIS", "size": "8G", "compact": true,
+///     "computer-name": "web-01"}"#;
+/// assert_eq!(serde_json::from_str::<Recipe>(same).unwrap(), recipe);
+/// assert!(serde_json::from_str::<Recipe>(r#"{"compact": true, "cluster-size": "64K"}"#).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Choices", into = "Choices")]
 pub struct Recipe {
@@ -280,7 +312,7 @@ impl Choices {
 }
 
 impl TryFrom<Choices> for Recipe {
-    type Error = crate::error::Error;
+    type Error = Error;
 
     fn try_from(choices: Choices) -> Result<Self> {
         choices.check()?;

@@ -1,39 +1,75 @@
 //! The files that an image is made of.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::content::ReadAt;
 use crate::error::Result;
 use crate::windows::media::Media;
 
 /// The files that an image is made of.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Recipe, Sources};
+///
+/// let sources = Sources::media("WS2016.iso").servicing_package("kb4103723.msu").driver("virtio-win").scratch(".");
+/// let plan = Recipe::image("ServerStandardNano").build()?.plan(&sources, &())?;
+/// println!("{}", plan.image().name);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sources {
-    media: PathBuf,
-    /// Whether `media` is a WIM, whatever it looks like.
-    is_wim: bool,
+    media: Origin,
     parts: Vec<PathBuf>,
     pub(super) scratch: Option<PathBuf>,
     pub(super) servicing_packages: Vec<PathBuf>,
     pub(super) drivers: Vec<PathBuf>,
 }
 
+#[derive(Clone)]
+enum Origin {
+    Media(PathBuf),
+    /// A WIM, whatever it looks like.
+    Wim(PathBuf),
+    /// Bytes, and what messages call them.
+    Data(Arc<dyn ReadAt>, PathBuf),
+}
+
 impl Sources {
     /// Install media: an ISO image, a folder with its files, or a WIM. See [`Media`].
     pub fn media(path: impl Into<PathBuf>) -> Self {
-        Self {
-            media: path.into(),
-            is_wim: false,
-            parts: Vec::new(),
-            scratch: None,
-            servicing_packages: Vec::new(),
-            drivers: Vec::new(),
-        }
+        Self::of(Origin::Media(path.into()))
     }
 
     /// A WIM file: `.wim`, `.esd`, or the first part of a split `.swm` set, whose other parts are found beside it.
     /// Packages are in the folder `Packages` beside it.
     pub fn wim(path: impl Into<PathBuf>) -> Self {
-        Self { is_wim: true, ..Self::media(path) }
+        Self::of(Origin::Wim(path.into()))
+    }
+
+    /// An ISO image or a WIM that is no file, e.g. bytes in memory; messages call it `name`. Of a WIM this takes a
+    /// [`scratch`](Self::scratch) folder.
+    ///
+    /// ```
+    /// # fn main() -> nano_image::Result<()> {
+    /// # let bytes = fixtures::scenes::nano_small(&fixtures::scenes::pe_stand_in()).to_bytes();
+    /// use nano_image::{Recipe, Sources};
+    ///
+    /// let sources = Sources::data(std::sync::Arc::new(bytes), "nano.wim").scratch(std::env::temp_dir());
+    /// let plan = Recipe::image("1").build()?.plan(&sources, &())?;
+    /// assert_eq!(plan.image().index, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn data(data: Arc<dyn ReadAt>, name: impl Into<PathBuf>) -> Self {
+        Self::of(Origin::Data(data, name.into()))
+    }
+
+    fn of(media: Origin) -> Self {
+        Self { media, parts: Vec::new(), scratch: None, servicing_packages: Vec::new(), drivers: Vec::new() }
     }
 
     /// A further part of a split WIM that does not lie beside the first.
@@ -55,15 +91,19 @@ impl Sources {
     }
 
     /// A folder for what must be made before the image can be laid out (see [`Compact`](crate::Compact)), and for
-    /// opening a WIM inside an ISO image: files that are removed with the plan.
+    /// opening a WIM that is no file of its own: files that are removed with the plan.
     pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scratch = Some(folder.into());
         self
     }
 
-    /// The media or WIM, and whether it is a WIM, whatever it looks like.
-    pub(super) fn source(&self) -> (&Path, bool) {
-        (&self.media, self.is_wim)
+    /// The media or WIM, and whether it is a WIM, whatever it looks like; none if it is no file.
+    pub(super) fn source(&self) -> Option<(&Path, bool)> {
+        match &self.media {
+            Origin::Media(path) => Some((path, false)),
+            Origin::Wim(path) => Some((path, true)),
+            Origin::Data(..) => None,
+        }
     }
 
     /// Further parts of a split WIM.
@@ -72,9 +112,21 @@ impl Sources {
     }
 
     pub(super) fn open(&self) -> Result<Media> {
-        match self.is_wim {
-            true => Media::wim(&self.media, &self.parts),
-            false => Media::open(&self.media, &self.parts),
+        match &self.media {
+            Origin::Media(path) => Media::open(path, &self.parts),
+            Origin::Wim(path) => Media::wim(path, &self.parts),
+            Origin::Data(data, name) => Media::data(data.clone(), name),
         }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, path) = match self {
+            Self::Media(path) => ("Media", path),
+            Self::Wim(path) => ("Wim", path),
+            Self::Data(_, path) => ("Data", path),
+        };
+        f.debug_tuple(kind).field(path).finish()
     }
 }

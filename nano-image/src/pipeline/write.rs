@@ -13,6 +13,18 @@ use crate::report::Report;
 use crate::types::{ByteSize, DiskOffset};
 
 /// Where an image goes, and in which format.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Format, Recipe, Sources, Target};
+///
+/// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
+/// let mut pipe = std::io::stdout().lock();
+/// let targets = vec![Target::file("nano.vhdx", Format::VHDX), Target::stream(&mut pipe, Format::RAW)];
+/// plan.layout(&())?.write(targets, &())?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Target<'a> {
     format: Format,
     place: Place<'a>,

@@ -40,12 +40,25 @@ use crate::tree::{FileTree, NodeId};
 const MAX_METADATA: u64 = 1 << 30;
 
 /// Version of libwim, e.g. `1.14.4`.
+///
+/// ```
+/// assert!(nano_image::libwim_version().starts_with("1."));
+/// ```
 pub fn libwim_version() -> String {
     let (major, minor, patch) = ffi::version();
     format!("{major}.{minor}.{patch}")
 }
 
 /// An open WIM file, with all its parts.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// for image in nano_image::Wim::open("install.wim", &[])?.images() {
+///     println!("{} {}", image.index, image.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Wim {
     path: PathBuf,
     images: Vec<ImageInfo>,

@@ -9,6 +9,16 @@ use super::form;
 use crate::error::Error;
 
 /// A length in bytes.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::ByteSize;
+///
+/// assert_eq!("4G".parse::<ByteSize>()?, ByteSize::gib(4));
+/// assert_eq!(ByteSize::mib(512).to_string(), "512 MiB");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ByteSize(u64);

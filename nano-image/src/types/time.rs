@@ -1,6 +1,10 @@
 //! Windows file times.
 
 /// 100-nanosecond intervals since 1601-01-01 00:00 UTC (FILETIME, [MS-DTYP] 2.3.3).
+///
+/// ```
+/// assert_eq!(nano_image::FileTime::from_unix_seconds(0).civil(), (1970, 1, 1, 0, 0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime(pub u64);
 

@@ -12,6 +12,13 @@ use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
 use crate::types::form;
 
 /// How the files of an image are compressed.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let recipe = nano_image::Recipe::image("1").compact(nano_image::Compact::Lzx).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]

@@ -34,6 +34,22 @@ use computer_name::NameChoice;
 use network::Network;
 
 /// What a recipe says of the machine. The default changes nothing.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{MachineConfig, Recipe, RemoteManagement};
+///
+/// let machine = MachineConfig {
+///     interface: Some("Ethernet".into()),
+///     ipv4_address: Some("10.0.0.5/24".into()),
+///     remote_management: Some(RemoteManagement::Offline),
+///     copy: vec![r"tools:\Tools".parse()?],
+///     ..MachineConfig::default() // more will come
+/// };
+/// let recipe = Recipe::image("1").machine(machine).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct MachineConfig {
@@ -97,6 +113,12 @@ pub struct MachineConfig {
 }
 
 /// How the firewall is opened for remote management.
+///
+/// ```
+/// use nano_image::{MachineConfig, RemoteManagement};
+///
+/// let machine = MachineConfig { remote_management: Some(RemoteManagement::Script), ..MachineConfig::default() };
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]

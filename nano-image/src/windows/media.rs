@@ -45,6 +45,16 @@ const WIM_MAGICS: [&[u8; 8]; 2] = [b"MSWIM\0\0\0", b"WLPWM\0\0\0"];
 const MAX_LISTED: usize = 40;
 
 /// Opened install media.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let media = nano_image::Media::open("WS2016.iso", &[])?;
+/// for package in media.packages() {
+///     println!("{}", package.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Media {
     path: PathBuf,
     files: Files,
@@ -77,16 +87,30 @@ impl Media {
         if fs::metadata(path).map_err(io)?.is_dir() {
             return Self::find(path, Files::Folder(path.to_owned()), None);
         }
-        let file = File::open(path).map_err(io)?;
-        let mut magic = [0; 8];
-        let is_long = ReadAt::len(&file).map_err(io)? >= 8;
-        if is_long {
-            file.read_exact_at(&mut magic, 0).map_err(io)?;
-        }
-        if WIM_MAGICS.contains(&&magic) {
+        let file = Arc::new(File::open(path).map_err(io)?);
+        if is_wim(&*file).map_err(io)? {
             return Self::wim(path, parts);
         }
-        let iso = Iso::open(Arc::new(file), path).map_err(|error| match error.kind() {
+        Self::iso(file, path)
+    }
+
+    /// Opens an ISO image or a WIM that `data` has, e.g. in memory; messages call it `name`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn data(data: Arc<dyn ReadAt>, name: impl AsRef<Path>) -> Result<Self> {
+        let path = name.as_ref();
+        let io = |error| Error::io("read the media", path, error);
+        if !is_wim(&*data).map_err(io)? {
+            return Self::iso(data, path);
+        }
+        let wims = vec![MediaFile::of_data(path, data.len().map_err(io)?)];
+        let (path, files) = (path.to_owned(), Files::Data(data));
+        Ok(Self { path, files, label: None, wims, parts: Vec::new(), packages: Vec::new(), has_packages: false })
+    }
+
+    fn iso(data: Arc<dyn ReadAt>, path: &Path) -> Result<Self> {
+        let iso = Iso::open(data, path).map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Error::unsupported("neither an ISO image with a UDF file system nor a WIM")
                 .with_path(path)
                 .with_hint("name the ISO image as Microsoft ships it, or a folder with the files of the medium"),
@@ -194,6 +218,15 @@ impl Media {
         let data = self.read(wim)?;
         Wim::open_within(data, &wim.path, folder)
     }
+}
+
+/// Whether `data` begins like a WIM.
+fn is_wim(data: &dyn ReadAt) -> std::io::Result<bool> {
+    let mut magic = [0; 8];
+    if data.len()? >= 8 {
+        data.read_exact_at(&mut magic, 0)?;
+    }
+    Ok(WIM_MAGICS.contains(&&magic))
 }
 
 /// That the media have no image, with what they have.

@@ -27,6 +27,7 @@ mod packages;
 mod partitions;
 mod properties;
 mod readback;
+mod surface;
 mod verify;
 mod verify_disks;
 mod verify_random;

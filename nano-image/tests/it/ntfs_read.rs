@@ -209,7 +209,7 @@ fn volumes_that_we_make_are_read_as_7_zip_reads_them() {
         let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::RAW, &Quiet).unwrap();
         let disk = disk::open(Arc::new(File::open(&image).unwrap())).unwrap();
         let windows = report.partitions.last().unwrap();
-        let window = Window::new(&disk, Extent { start: windows.start, len: windows.size });
+        let window = Window::new(Arc::new(disk), Extent { start: windows.start, len: windows.size });
         let reader = NtfsReader::open(&window).unwrap();
         let mut unsupported = Vec::new();
         let streams = walk(&reader, &mut unsupported);
@@ -304,9 +304,9 @@ fn a_file_compressed_by_wof_is_refused_by_name() {
     let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).build().unwrap();
     let plan = recipe.plan(&Sources::wim(&wim), &Quiet).unwrap();
     let report = plan.layout(&Quiet).unwrap().write_file(&image, Format::RAW, &Quiet).unwrap();
-    let file = File::open(&image).unwrap();
+    let file = Arc::new(File::open(&image).unwrap());
     let windows = report.partitions.last().unwrap();
-    let window = Window::new(&file, Extent { start: windows.start, len: windows.size });
+    let window = Window::new(file, Extent { start: windows.start, len: windows.size });
     let error = NtfsReader::open(&window).unwrap().read_file("packed.exe", 1 << 20).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("WOF"), "{error}");
 }

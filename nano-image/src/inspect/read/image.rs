@@ -2,13 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::Files;
 use super::partition;
-use crate::content::{Extent, ReadAt};
+use crate::content::{Extent, ReadAt, Window};
 use crate::disk::{self, DiskReader};
 use crate::error::{Error, Result};
 use crate::inspect::model::{Partition, PartitionTable, Scheme};
@@ -20,13 +19,7 @@ pub struct Image {
     disk: Arc<DiskReader>,
     table: PartitionTable,
     notes: Vec<String>,
-    parts: Vec<Part>,
-}
-
-/// The bytes of a partition.
-struct Part {
-    disk: Arc<DiskReader>,
-    extent: Extent,
+    parts: Vec<Window>,
 }
 
 impl Image {
@@ -51,10 +44,8 @@ impl Image {
         if let Some(error) = disk::not_read_by_name(extension).filter(|_| table.scheme == Scheme::None) {
             return Err(named(error));
         }
-        let part = |partition: &Partition| Part {
-            disk: disk.clone(),
-            extent: Extent { start: partition.start, len: partition.size },
-        };
+        let part =
+            |partition: &Partition| Window::new(disk.clone(), Extent { start: partition.start, len: partition.size });
         let parts = table.partitions.iter().map(part).collect();
         Ok(Self { path: path.to_owned(), file_size, disk, table, notes, parts })
     }
@@ -140,17 +131,5 @@ impl Image {
         });
         let list: Vec<String> = partitions.collect();
         format!("name one of the partitions: {}", list.join(", "))
-    }
-}
-
-impl ReadAt for Part {
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buf.len() as u64).filter(|&end| end <= self.extent.len);
-        let start = end.and_then(|_| self.extent.start.checked_add(offset));
-        self.disk.read_exact_at(buf, start.ok_or(io::ErrorKind::UnexpectedEof)?)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.size().bytes().saturating_sub(self.extent.start).min(self.extent.len))
     }
 }

@@ -10,6 +10,16 @@ use crate::windows::configure::{MachineConfig, Secret};
 use crate::windows::media::{Deployment, Edition, Role};
 
 /// Chains the choices of a [`Recipe`].
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{ErrorKind, Recipe};
+///
+/// let error = Recipe::image("1").label("x".repeat(300)).build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Recipe);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RecipeBuilder {
     choices: Choices,

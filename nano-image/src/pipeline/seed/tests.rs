@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::pipeline::RecipeBuilder;
 use crate::tree::{Node, Times};
+use crate::windows::boot::BootSettings;
 use crate::windows::configure::MachineConfig;
 
 fn inputs() -> Inputs {
@@ -22,8 +23,7 @@ fn seeds_stay_as_they_are() {
         unattend: Some("any/where.xml".into()),
         ..MachineConfig::default()
     };
-    let boot =
-        |text: &str| crate::windows::boot::BootSettings { debug: Some(text.parse().unwrap()), ..Default::default() };
+    let boot = |text: &str| BootSettings { debug: Some(text.parse().unwrap()), ..Default::default() };
     let recipes: [(RecipeBuilder, Inputs, &str); 10] = [
         (only(), inputs(), "a423abd5ea6b299093fe2d164a1264d1cb774f1270433cf38099586f5716eeee"),
         (

@@ -15,6 +15,15 @@ const MAX_DEPTH: usize = 32;
 const MAX_LISTED: usize = 20;
 
 /// An image, as the WIM's XML data describes it. Texts are empty where the XML has none.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let wim = nano_image::Wim::open("install.wim", &[])?;
+/// let nano: Vec<&nano_image::ImageInfo> =
+///     wim.images().iter().filter(|image| image.installation_type == "Nano Server").collect();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageInfo {

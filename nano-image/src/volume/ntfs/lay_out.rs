@@ -48,7 +48,6 @@ pub struct NtfsLayout {
     pub(super) requests: Vec<Request>,
     pub(super) mft: Run,
     pub(super) mft_mirr: Run,
-    pub(super) size: ByteSize,
     /// First cluster behind everything that is in use; all before it are.
     pub(super) first_free_cluster: u64,
     data: Extent,
@@ -185,7 +184,6 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
         segments: space.segments,
         mft,
         mft_mirr,
-        size: options.size,
         first_free_cluster,
         data,
         options,
@@ -203,7 +201,7 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
 impl NtfsLayout {
     /// Size of the partition.
     pub fn size(&self) -> ByteSize {
-        self.size
+        self.options.size
     }
 
     /// Serial number.

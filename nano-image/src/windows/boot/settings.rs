@@ -19,6 +19,14 @@ const DEBUG_PORT: u8 = 2;
 
 /// How a kernel debugger is connected. As text: `serial[:PORT[,BAUD]]`, `net:IP:PORT:KEY[,BUS]`, `1394:CHANNEL` or
 /// `usb:NAME`.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let debug: nano_image::DebugTransport = "net:10.0.0.9:50000:1.2.3.4".parse()?;
+/// assert!(matches!(debug, nano_image::DebugTransport::Net { port: 50_000, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -54,6 +62,13 @@ pub enum DebugTransport {
 }
 
 /// Emergency Management Services on a serial port. As text: `PORT[,BAUD]`.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// assert_eq!("COM2,9600".parse::<nano_image::Ems>()?, nano_image::Ems { port: 2, baud: 9600 });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Ems {
@@ -64,6 +79,16 @@ pub struct Ems {
 }
 
 /// What a recipe changes in the boot settings; the default changes nothing.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{BootSettings, Ems, Recipe};
+///
+/// let boot = BootSettings { ems: Some(Ems { port: 1, baud: 115_200 }), ..BootSettings::default() };
+/// let recipe = Recipe::image("1").boot(boot).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct BootSettings {

@@ -26,6 +26,14 @@ const MAX_NAME: usize = 255;
 ///
 /// A file goes to the destination, or into it if that is a folder or ends with `\` or `/`. What a folder contains goes
 /// into the destination. Folders that are missing are made. Security is inherited, times are those of the build.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let copy: nano_image::FileCopy = r"tools:\Tools".parse()?;
+/// assert_eq!(copy.destination.as_deref(), Some(r"\Tools"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FileCopy {

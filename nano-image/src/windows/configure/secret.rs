@@ -3,6 +3,16 @@
 use std::fmt;
 
 /// A password. It has no `Display` and is not serialised; `Debug` hides it. Its memory is overwritten when it goes.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Recipe, Secret};
+///
+/// let recipe = Recipe::image("1").administrator_password(Secret::new("Hunter2!")).build()?;
+/// assert!(!format!("{recipe:?}").contains("Hunter2!"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

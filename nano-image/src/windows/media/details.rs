@@ -8,6 +8,15 @@ use crate::windows::package::cabinet::{self, CabinetSource};
 use crate::windows::package::mum::ParentIdentity;
 
 /// A package and what its cabinets say.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let media = nano_image::Media::open("WS2016.iso", &[])?;
+/// let details: nano_image::PackageDetails = media.describe(media.package("IIS")?)?;
+/// println!("{} cabinets", details.cabinets.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -19,6 +28,15 @@ pub struct PackageDetails {
 }
 
 /// A cabinet and the package in it.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let media = nano_image::Media::open("WS2016.iso", &[])?;
+/// let details = media.describe(media.package("IIS")?)?;
+/// let parents = details.cabinets.iter().flat_map(|cabinet: &nano_image::CabinetDetails| &cabinet.parents);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -14,10 +14,24 @@ const MAX_ENTRIES: usize = 1 << 16;
 /// Where files are.
 pub(super) enum Files {
     Folder(PathBuf),
-    Iso { iso: Box<Iso>, path: PathBuf },
+    Iso {
+        iso: Box<Iso>,
+        path: PathBuf,
+    },
+    /// A single file that is no file of the host.
+    Data(Arc<dyn ReadAt>),
 }
 
 /// A file of a medium.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let media = nano_image::Media::open("WS2016.iso", &[])?;
+/// let wim: &nano_image::MediaFile = &media.wims()[0];
+/// println!("{}: {} bytes", wim.path.display(), wim.size);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct MediaFile {
@@ -45,6 +59,11 @@ impl MediaFile {
     pub(super) fn at(path: &Path) -> Result<Self> {
         let size = fs::metadata(path).map_err(|error| Error::io("open", path, error))?.len();
         Ok(Self { path: path.to_owned(), size, inside: None })
+    }
+
+    /// A file of `size` bytes that is not one of the host; messages call it `name`.
+    pub(super) fn of_data(name: &Path, size: u64) -> Self {
+        Self { path: name.to_owned(), size, inside: Some(String::new()) }
     }
 
     /// Its name; empty if it is not Unicode.
@@ -89,6 +108,7 @@ impl Files {
             (Self::Iso { iso, .. }, Some(inside)) => {
                 Ok(Arc::new(iso.file(inside).map_err(|error| error.with_path(&file.path))?))
             }
+            (Self::Data(data), _) => Ok(data.clone()),
             _ => Ok(Arc::new(File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?)),
         }
     }
@@ -116,6 +136,7 @@ impl Files {
                     }
                 }
             }
+            Self::Data(_) => {}
             Self::Iso { iso, path: image } => {
                 for entry in iso.entries(path)? {
                     let inside = if path.is_empty() { entry.name.clone() } else { format!("{path}/{}", entry.name) };

@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::files::same;
 
 /// Edition of Windows Server.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let recipe = nano_image::Recipe::only_image().edition(nano_image::Edition::Standard).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -28,6 +35,10 @@ impl fmt::Display for Edition {
 }
 
 /// What the image will run on.
+///
+/// ```
+/// assert_eq!(nano_image::Deployment::Guest.package(), "Microsoft-NanoServer-Guest-Package");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +60,13 @@ impl Deployment {
 }
 
 /// A package for which New-NanoServerImage has a switch.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// let recipe = nano_image::Recipe::image("1").role(nano_image::Role::Storage).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -94,6 +112,10 @@ const RENAMED: [(&str, &str); 2] = [
 ];
 
 /// The release that has this build of Windows, if it had Nano Server on its media.
+///
+/// ```
+/// assert_eq!(nano_image::release(14393), Some("Windows Server 2016"));
+/// ```
 pub fn release(build: u32) -> Option<&'static str> {
     Some(match build {
         10074 => "Technical Preview 2",

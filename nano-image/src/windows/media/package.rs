@@ -11,6 +11,14 @@ use crate::windows::package::cabinet::summary;
 use crate::windows::package::mum::{Package, Parent};
 
 /// A package of the media.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let media = nano_image::Media::open("WS2016.iso", &[])?;
+/// let iis: &nano_image::MediaPackage = media.package("IIS")?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MediaPackage {
