@@ -1,6 +1,6 @@
 //! Progress on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,7 @@ impl Observer for Progress {
     fn warn(&self, message: &str) {
         match &self.0 {
             Style::Json(_) => {
-                let _ = writeln!(std::io::stderr(), "{}", json!({ "warning": message }));
+                report::message(&format!("{}\n", json!({ "warning": message })));
             }
             Style::Bar(bar) => bar.suspend(|| report::message(&report::warning(message))),
             Style::None | Style::Plain(_) => report::message(&report::warning(message)),
@@ -134,7 +134,7 @@ impl Plain {
 fn json_line(phase: Phase, done: ByteSize, total: Option<ByteSize>) {
     let total = total.map(ByteSize::bytes);
     let line = json!({ "phase": phase.name(), "done": done.bytes(), "total": total });
-    let _ = writeln!(std::io::stderr(), "{line}");
+    report::message(&format!("{line}\n"));
 }
 
 fn template(text: &str) -> BarStyle {

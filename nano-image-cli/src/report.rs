@@ -1,10 +1,13 @@
 //! What goes to standard output and standard error, and the exit code.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nano_image::report::InstalledPackage;
+use nano_image::types::is_shown;
+pub use nano_image::types::printable;
 use nano_image::{ByteSize, Error, ErrorKind, Report, Result};
 use serde_json::json;
 
@@ -24,7 +27,7 @@ pub fn failure(error: &Error, as_json: bool) -> ExitCode {
             "error": error.to_string(), "kind": kind, "causes": causes, "hint": error.hint(),
             "needed": error.needed().map(|size| size.bytes()),
         });
-        let _ = writeln!(io::stderr(), "{value}");
+        message(&format!("{value}\n"));
         return exit_code(error.kind());
     }
     let mut text = format!("{RED}error:{RESET} {}\n", printable(&error.to_string()));
@@ -45,16 +48,34 @@ pub fn warning(text: &str) -> String {
 
 /// Writes `text` to standard error, with its colours if that is a terminal. Nobody can be told if that fails.
 pub fn message(text: &str) {
-    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    let _ = anstream::stderr().lock().write_all(shown(text, "\n\t\x1b").as_bytes());
 }
 
 /// Writes `text` to standard output. A reader that has seen enough is not an error.
 pub fn output(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(shown(text, "\n\t\r").as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
         _ => Ok(()),
     }
+}
+
+/// `text` with what is not [shown](is_shown) as JSON escapes it, but for the characters of `plain`. Names of strangers are
+/// escaped where they are put into text; in JSON this does it, and what the text means stays.
+fn shown<'a>(text: &'a str, plain: &str) -> Cow<'a, str> {
+    let is_plain = |character: char| is_shown(character) || plain.contains(character);
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_plain(character) {
+            shown.push(character);
+        } else {
+            character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}"));
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Tables of the packages and drivers of an image, with what each costs; empty without any.
@@ -124,21 +145,6 @@ fn add(sums: &mut [u64; 3], more: [u64; 3]) {
     sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-/// `text` without control characters: names in files of strangers must not steer the terminal.
-pub fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        // Marks that change the direction of writing could disguise a name.
-        let disguise = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || disguise {
-            printable.extend(character.escape_default());
-        } else {
-            printable.push(character);
-        }
-    }
-    printable
-}
-
 fn exit_code(kind: ErrorKind) -> ExitCode {
     ExitCode::from(match kind {
         ErrorKind::Recipe => 2,
@@ -162,7 +168,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{202e}d é 日本"), "a\\u{1b}[2Jb\\nc\\u{202e}d é 日本");
+    fn json_means_the_same_and_shows_nothing_else() {
+        let name = "a\u{9b}\u{202e}\u{e0041}é\n";
+        let text = json!({ "name": name }).to_string() + "\n";
+        let text = shown(&text, "\n");
+        assert_eq!(text, "{\"name\":\"a\\u009b\\u202e\\udb40\\udc41é\\n\"}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["name"], name);
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use nano_image::{Error, Result, Secret};
+use zeroize::Zeroizing;
 
 /// Larger files are no passwords.
 const MAX_LEN: usize = 4096;
@@ -53,14 +54,14 @@ fn variable(name: &str) -> Result<Secret> {
 }
 
 /// At most a byte more than a password may have. The buffer does not move, which would leave copies behind.
-fn bytes(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(2 * MAX_LEN);
+fn bytes(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_LEN));
     source.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Text without the line break at its end, and without the mark that some editors put before it.
-fn secret(mut bytes: Vec<u8>) -> Result<Secret> {
+fn secret(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret> {
     let hint = "save it as UTF-8 text with nothing but the password";
     if bytes.len() > MAX_LEN {
         return Err(Error::unsupported(format!("more than {MAX_LEN} bytes: this is no password")).with_hint(hint));
@@ -71,7 +72,7 @@ fn secret(mut bytes: Vec<u8>) -> Result<Secret> {
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         bytes.drain(..3);
     }
-    match String::from_utf8(bytes) {
+    match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Secret::new(text)),
         Err(_) => Err(Error::corrupt("the password is not UTF-8 text").with_hint(hint)),
     }
@@ -86,8 +87,10 @@ mod tests {
         for (bytes, text) in
             [("pw", "pw"), ("pw\n", "pw"), ("pw\r\n", "pw"), ("pw\n\n", "pw\n"), (" pw ", " pw "), ("\u{feff}p", "p")]
         {
-            assert_eq!(secret(bytes.into()).unwrap().expose(), text);
+            assert_eq!(secret(Zeroizing::new(bytes.into())).unwrap().expose(), text);
         }
-        assert!(secret(vec![b'a'; MAX_LEN + 1]).is_err() && secret(vec![0xFF, 0xFE, b'p', 0]).is_err());
+        for bad in [vec![b'a'; MAX_LEN + 1], vec![0xFF, 0xFE, b'p', 0]] {
+            assert!(secret(Zeroizing::new(bad)).is_err());
+        }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use files::{HostFile, read_file};
+pub(crate) use identity::stays_inside;
 pub use identity::{FileIdentity, UsedFile, keep_apart};
 pub use new_file::{NewFile, NewFileOptions, NewFiles};
 pub(crate) use overlay::Added;

@@ -154,6 +154,21 @@ fn is_inside(path: &Path, folder: &Path) -> bool {
     matches!((fs::canonicalize(folder_of(path)), fs::canonicalize(folder)), (Ok(a), Ok(b)) if a.starts_with(&b))
 }
 
+/// Refuses a `path` in `folder` that leads out of it by links: what is named is a folder, not what lies elsewhere.
+///
+/// # Errors
+/// [`Unsupported`](crate::ErrorKind::Unsupported); [`Io`](crate::ErrorKind::Io) for links that lead nowhere.
+pub(crate) fn stays_inside(path: &Path, folder: &Path) -> Result<()> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(|error| Error::io("follow the link", path, error));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match real(path)?.starts_with(real(folder)?) {
+        true => Ok(()),
+        false => Err(Error::unsupported("a link that leads out of its folder is not followed")
+            .with_path(path)
+            .with_hint("put the file itself there, or name it by an entry of its own")),
+    }
+}
+
 /// The folder that has the file at `path`.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {

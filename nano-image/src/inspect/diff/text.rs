@@ -1,7 +1,7 @@
 //! Differences as text.
 
 use crate::inspect::model::Difference;
-use crate::inspect::tell::inspection::clean;
+use crate::types::printable;
 
 /// Puts differences into lines, under headings of what they are in.
 #[derive(Clone, Debug, Default)]
@@ -29,26 +29,27 @@ impl DiffText {
             // A file that one side has is its own heading.
             (self.path, self.key) = (None, None);
             let (mark, facts) = if new.is_some() { ('+', new) } else { ('-', old) };
-            return text + &format!("  {mark} {}  ({})\n", clean(path), clean(facts.as_deref().unwrap_or_default()));
+            return text
+                + &format!("  {mark} {}  ({})\n", printable(path), printable(facts.as_deref().unwrap_or_default()));
         }
         if self.path != *path {
             (self.path, self.key) = (path.clone(), None);
-            text += &path.iter().map(|path| format!("  {}\n", clean(path))).collect::<String>();
+            text += &path.iter().map(|path| format!("  {}\n", printable(path))).collect::<String>();
         }
         let mut indent = if path.is_some() { "    " } else { "  " };
         if self.key != *key {
             self.key.clone_from(key);
-            text += &key.iter().map(|key| format!("    [{}]\n", clean(key))).collect::<String>();
+            text += &key.iter().map(|key| format!("    [{}]\n", printable(key))).collect::<String>();
         }
         if key.is_some() {
             indent = "      ";
         }
         let change = match (old, new) {
-            (Some(old), Some(new)) => format!("{} → {}", clean(old), clean(new)),
-            (Some(old), None) => format!("- {}", clean(old)),
-            (None, Some(new)) => format!("+ {}", clean(new)),
+            (Some(old), Some(new)) => format!("{} → {}", printable(old), printable(new)),
+            (Some(old), None) => format!("- {}", printable(old)),
+            (None, Some(new)) => format!("+ {}", printable(new)),
             (None, None) => String::new(),
         };
-        text + &format!("{indent}{}: {change}\n", clean(what))
+        text + &format!("{indent}{}: {change}\n", printable(what))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::inspection::clean;
 use crate::inspect::model::{FileRow, Location};
+use crate::types::printable;
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +23,7 @@ impl fmt::Display for Location {
         if let Some(cluster) = self.cluster {
             writeln!(f, "Cluster    {cluster}")?;
         }
-        writeln!(f, "Owner      {}", clean(&self.owner))?;
+        writeln!(f, "Owner      {}", printable(&self.owner))?;
         if let Some(at) = self.byte {
             writeln!(f, "           {} of it", place(at))?;
         }
@@ -36,15 +36,15 @@ impl fmt::Display for FileRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { attributes, links, size, allocated, modified, path, .. } = self;
         let modified = modified.get(..19).unwrap_or(modified);
-        write!(f, "{attributes:<7} {links:>2} {size:>11} {allocated:>11} {modified} {}", clean(path))?;
+        write!(f, "{attributes:<7} {links:>2} {size:>11} {allocated:>11} {modified} {}", printable(path))?;
         if let Some(compression) = &self.compression {
             write!(f, " [{compression}]")?;
         }
         if let Some(target) = &self.target {
-            write!(f, " -> {}", clean(target))?;
+            write!(f, " -> {}", printable(target))?;
         }
         for stream in &self.streams {
-            write!(f, " [:{} {}]", clean(&stream.name), stream.size)?;
+            write!(f, " [:{} {}]", printable(&stream.name), stream.size)?;
         }
         writeln!(f)
     }

@@ -6,11 +6,11 @@ use crate::inspect::model::{
     BootDevice, BootEntry, BootStore, Container, FatVolume, Inspection, NtfsVolume, Partition, PartitionTable, Scheme,
     Volume, Windows,
 };
-use crate::types::ByteSize;
+use crate::types::{ByteSize, printable};
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Image       {}", clean(&self.path))?;
+        writeln!(f, "Image       {}", printable(&self.path))?;
         container(f, &self.container)?;
         table(f, &self.partition_table)?;
         volumes(f, &self.partition_table)?;
@@ -24,7 +24,7 @@ impl fmt::Display for Inspection {
         }
         self.boot.stores.iter().try_for_each(|boot| store(f, boot))?;
         for windows in &self.windows {
-            let known = |text: &Option<String>| clean(text.as_deref().unwrap_or("unknown"));
+            let known = |text: &Option<String>| printable(text.as_deref().unwrap_or("unknown"));
             writeln!(f, "\nWindows on partition {}", windows.partition)?;
             writeln!(f, "  Product        {}", known(&windows.product))?;
             writeln!(f, "  Edition        {}", known(&windows.edition))?;
@@ -36,7 +36,7 @@ impl fmt::Display for Inspection {
         }
         if !self.notes.is_empty() {
             writeln!(f, "\nNotes")?;
-            self.notes.iter().try_for_each(|note| writeln!(f, "  {}", clean(note)))?;
+            self.notes.iter().try_for_each(|note| writeln!(f, "  {}", printable(note)))?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ fn table(f: &mut Formatter<'_>, table: &PartitionTable) -> fmt::Result {
     let rows = table.partitions.iter().map(|partition| {
         [
             partition.number.to_string(),
-            clean(&partition.name),
+            printable(&partition.name),
             type_text(partition),
             ByteSize::new(partition.start).to_string(),
             ByteSize::new(partition.size).to_string(),
@@ -113,9 +113,9 @@ fn volumes(f: &mut Formatter<'_>, table: &PartitionTable) -> fmt::Result {
     let mut rows = Vec::new();
     for partition in &table.partitions {
         let (name, label, lines) = match &partition.volume {
-            Some(Volume::Fat32(volume)) => ("FAT32".to_owned(), clean(&volume.label), fat_lines(volume)),
+            Some(Volume::Fat32(volume)) => ("FAT32".to_owned(), printable(&volume.label), fat_lines(volume)),
             Some(Volume::Ntfs(volume)) => {
-                (format!("NTFS {}", volume.version), clean(&volume.label), ntfs_lines(volume))
+                (format!("NTFS {}", volume.version), printable(&volume.label), ntfs_lines(volume))
             }
             Some(Volume::Other(volume)) => (volume.name.clone(), String::new(), vec![String::new()]),
             None => ("–".to_owned(), String::new(), vec![String::new()]),
@@ -169,7 +169,7 @@ fn entry(f: &mut Formatter<'_>, entry: &BootEntry, default: bool) -> fmt::Result
     let kind = if entry.boot_manager { "boot manager" } else { "loader" };
     let description = entry.description.as_deref().unwrap_or("(no description)");
     let mark = if default { ", default" } else { "" };
-    writeln!(f, "    {} ({kind}{mark}) {{{}}}", clean(description), entry.id)?;
+    writeln!(f, "    {} ({kind}{mark}) {{{}}}", printable(description), entry.id)?;
     let device = |device: &Option<BootDevice>| device.as_ref().map(|device| device.text.clone());
     let facts = [
         ("path", entry.path.clone()),
@@ -179,7 +179,7 @@ fn entry(f: &mut Formatter<'_>, entry: &BootEntry, default: bool) -> fmt::Result
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            writeln!(f, "      {name:<10}  {}", clean(&fact))?;
+            writeln!(f, "      {name:<10}  {}", printable(&fact))?;
         }
     }
     Ok(())
@@ -188,9 +188,4 @@ fn entry(f: &mut Formatter<'_>, entry: &BootEntry, default: bool) -> fmt::Result
 /// A size with its bytes.
 fn exact(bytes: u64) -> String {
     format!("{} ({bytes} bytes)", ByteSize::new(bytes))
-}
-
-/// Text of an image, without characters that command a terminal.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -2,18 +2,18 @@
 
 use std::fmt;
 
-use super::super::tell::inspection::clean;
 use crate::inspect::model::Verification;
+use crate::types::printable;
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Image        {}", clean(&self.path))?;
-        writeln!(f, "Checked      {}", clean(&self.checked.join("; ")))?;
+        writeln!(f, "Image        {}", printable(&self.path))?;
+        writeln!(f, "Checked      {}", printable(&self.checked.join("; ")))?;
         if !self.not_checked.is_empty() {
-            writeln!(f, "Not checked  {}", clean(&self.not_checked.join("; ")))?;
+            writeln!(f, "Not checked  {}", printable(&self.not_checked.join("; ")))?;
         }
         for note in &self.notes {
-            writeln!(f, "Note         {}", clean(note))?;
+            writeln!(f, "Note         {}", printable(note))?;
         }
         if self.is_clean() {
             return writeln!(f, "Nothing is wrong in what was checked");
@@ -25,11 +25,11 @@ impl fmt::Display for Verification {
             if let Some(number) = finding.partition {
                 write!(f, "partition {number}, ")?;
             }
-            write!(f, "{}", clean(&finding.structure))?;
+            write!(f, "{}", printable(&finding.structure))?;
             if let Some(path) = &finding.path {
-                write!(f, " ({})", clean(path))?;
+                write!(f, " ({})", printable(path))?;
             }
-            write!(f, ": {}", clean(&finding.message))?;
+            write!(f, ": {}", printable(&finding.message))?;
             if let Some(offset) = finding.offset {
                 write!(f, " (at byte {offset:#x})")?;
             }

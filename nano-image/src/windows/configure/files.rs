@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::computer_name::upper;
-use crate::content::{Added, Content, HostFile};
+use crate::content::{Added, Content, HostFile, stays_inside};
 use crate::error::{Error, Result};
 use crate::types::{Utf16Name, form};
 use crate::windows::edit::ImageEdit;
@@ -25,7 +25,8 @@ const MAX_NAME: usize = 255;
 /// Something to copy into the image: `SOURCE`, which goes into the root, or `SOURCE:DESTINATION`.
 ///
 /// A file goes to the destination, or into it if that is a folder or ends with `\` or `/`. What a folder contains goes
-/// into the destination. Folders that are missing are made. Security is inherited, times are those of the build.
+/// into the destination; links in it are followed to files that are in it too, others are refused. Folders that are missing
+/// are made. Security is inherited, times are those of the build.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -146,7 +147,7 @@ impl Copies {
             };
             if metadata.is_dir() {
                 let target = if copy.destination.is_some() { parts.join("\\") } else { own_name()? };
-                copies.add_folder(source, target, 0)?;
+                copies.add_folder(source, source, target, 0)?;
                 continue;
             }
             let text = copy.destination.as_deref().unwrap_or_default();
@@ -160,7 +161,8 @@ impl Copies {
         Ok(copies)
     }
 
-    fn add_folder(&mut self, source: &Path, target: String, depth: usize) -> Result<()> {
+    /// Adds `source`, which is `root` or below it. Links to files are followed as long as they stay in there.
+    fn add_folder(&mut self, root: &Path, source: &Path, target: String, depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(Error::unsupported(format!("folders are nested more than {MAX_DEPTH} deep")).with_path(source));
         }
@@ -183,8 +185,13 @@ impl Copies {
                         .with_path(&path)
                         .with_hint("copy what it points to by an entry of its own"));
                 }
-                true => self.add_folder(&path, target, depth + 1)?,
-                false => self.add_file(&path, target, None)?,
+                true => self.add_folder(root, &path, target, depth + 1)?,
+                false => {
+                    if is_link {
+                        stays_inside(&path, root)?;
+                    }
+                    self.add_file(&path, target, None)?;
+                }
             }
         }
         Ok(())
@@ -340,6 +347,27 @@ mod tests {
         let large = copies.items.iter().filter(|item| matches!(item.source, Some(Source::File(_))));
         assert_eq!(large.count(), 2);
         assert_eq!(tree[tree.find(r"kit\sub\big").unwrap()].data.as_ref().unwrap().len(), SMALL + 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_in_the_copied_folder() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let kit = folder.path().join("kit");
+        fs::create_dir(&kit).unwrap();
+        fs::write(kit.join("a"), "a").unwrap();
+        fs::write(folder.path().join("outside"), "secret").unwrap();
+        symlink("a", kit.join("b")).unwrap();
+        let mut tree = image();
+        copy(&[(&kit, ":Tools")], &mut tree).unwrap();
+        assert_eq!(bytes(&tree, r"Tools\b").unwrap(), b"a");
+        for target in ["../outside", "/etc/passwd", ".."] {
+            symlink(target, kit.join("c")).unwrap();
+            let error = copy(&[(&kit, ":Tools")], &mut image()).err().unwrap();
+            assert!(error.message().contains("link") && error.hint().is_some(), "{target}: {error}");
+            fs::remove_file(kit.join("c")).unwrap();
+        }
     }
 
     #[test]

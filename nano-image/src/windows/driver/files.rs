@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::inf::{Inf, bad_line};
 use super::place;
 use super::target::Target;
-use crate::content::HostFile;
+use crate::content::{HostFile, stays_inside};
 use crate::error::{Error, Result};
 
 /// A file of a driver package.
@@ -107,7 +107,11 @@ fn resolve(
             None => return Ok(None),
         }
     }
-    Ok(at.is_file().then_some(at))
+    if !at.is_file() {
+        return Ok(None);
+    }
+    stays_inside(&at, folder)?;
+    Ok(Some(at))
 }
 
 /// The entries of a folder by their names in lower case; none if it is no folder.
@@ -149,7 +153,7 @@ pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<String
             continue;
         }
         let mut below = Vec::new();
-        walk(path, 0, &mut below)?;
+        walk(path, path, 0, &mut below)?;
         if below.is_empty() {
             return Err(Error::not_found("the folder holds no INF file")
                 .with_path(path)
@@ -167,7 +171,7 @@ pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<String
 
 const MAX_DEPTH: usize = 64;
 
-fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::unsupported(format!("folders nested deeper than {MAX_DEPTH}")).with_path(folder));
     }
@@ -181,8 +185,9 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     paths.sort();
     for (path, is_folder) in paths {
         if is_folder {
-            walk(&path, depth + 1, found)?;
+            walk(root, &path, depth + 1, found)?;
         } else if is_inf(&path) && path.is_file() {
+            stays_inside(&path, root)?;
             found.push(path);
         }
     }
