@@ -324,7 +324,6 @@ fn what_does_not_fit_into_memory_goes_to_the_scratch_folder() {
     let error = run(None).map(|_| ()).unwrap_err();
     assert!(error.hint().is_some(), "{error}");
     let done = run(Some(folder.path())).unwrap();
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     for name in ["One", "Two"] {
         let key_form = Identity::component(name).version("1.0.0.0").key_form();
         assert!(done.file(&format!(r"{STORE}\{key_form}\a.dll")) == big);

@@ -226,7 +226,6 @@ mod tests {
         let unpacked = unpack(&[package.clone(), msu.clone()], &spool).unwrap();
         assert_eq!(names(&unpacked), ["p.cab", "u.msu/Windows10.0-KB1-x64.cab", "u.msu/large.CAB"]);
         assert!(unpacked[1].psf.is_some() && unpacked[2].psf.is_none());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(unpacked);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let error = unpack(&[msu], &Spool::new(None, 0)).map(|_| ()).unwrap_err();
