@@ -1,7 +1,8 @@
 //! What a new object gets of the descriptor of what it lies in ([MS-DTYP] 2.5.3.4).
 
+use super::class::{GENERIC, ObjectClass};
 use super::descriptor::*;
-use super::{GENERIC, ObjectClass, constant, sid};
+use super::{constant, sid};
 
 /// A root directory without a descriptor: full access for SYSTEM and Administrators, read access for Users, and all of
 /// it for what lies below.

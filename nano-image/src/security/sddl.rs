@@ -1,7 +1,8 @@
 //! Descriptors as text (SDDL, [MS-DTYP] 2.5.1), in and out.
 
+use super::class::{GENERIC, ObjectClass};
 use super::descriptor::*;
-use super::{GENERIC, ObjectClass, sid};
+use super::sid;
 use crate::error::{Error, Result};
 
 /// A list that is present and not there.

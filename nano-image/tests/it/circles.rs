@@ -40,7 +40,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("volume/ntfs/check/names.rs", "volume/ntfs/check.rs"),
     ("volume/ntfs/read/index.rs", "volume/ntfs/read.rs"),
     ("volume/ntfs/read/runs.rs", "volume/ntfs/read/details.rs"),
-    ("volume/ntfs/secure/inherit.rs", "volume/ntfs.rs"),
     ("windows/boot.rs", "windows/boot/settings.rs"),
     ("windows/boot.rs", "windows/boot/template.rs"),
     ("windows/boot/bcd.rs", "windows/boot/device.rs"),
@@ -67,7 +66,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("windows/package/resolve.rs", "windows/package/past.rs"),
     ("windows/package/resolve.rs", "windows/package/resolve/applicable.rs"),
     ("windows/package/resolve.rs", "windows/package/resolve/closure.rs"),
-    ("windows/package/sddl/inherit.rs", "windows/package/sddl.rs"),
 ];
 
 #[test]
