@@ -6,6 +6,7 @@ mod name;
 mod nearest;
 mod printable;
 mod size;
+mod size_text;
 pub mod text;
 mod time;
 pub mod upcase;

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::identity::folder_of;
 use crate::error::{Error, Result};
+use kind::Kind;
 
+mod kind;
 #[cfg(not(unix))]
 mod portable;
 #[cfg(unix)]
@@ -318,15 +320,6 @@ impl Place {
         let Self { path, folder, name } = self;
         NewFile { path, folder, name, temporary, file, replace: options.replace }
     }
-}
-
-/// What is at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Regular,
-    Folder,
-    Link,
-    Other,
 }
 
 /// Refuses what is no regular file, and tells whether one is there.

@@ -166,24 +166,6 @@ impl Default for Choices {
 }
 
 impl Recipe {
-    /// Begins a recipe for Nano Server from its media: an edition, and the drivers of what it will run on. The
-    /// defaults: a 4 GiB disk, an EFI system partition of 100 MiB, clusters as Windows chooses them, boot entries that
-    /// name the partition.
-    #[allow(clippy::new_ret_no_self, reason = "a recipe is checked when it is complete")]
-    pub fn new(edition: Edition, deployment: Deployment) -> RecipeBuilder {
-        Self::only_image().edition(edition).deployment(deployment)
-    }
-
-    /// Begins a recipe for an image of the WIM, by index or name; see [`new`](Self::new) for the defaults.
-    pub fn image(image: impl Into<String>) -> RecipeBuilder {
-        RecipeBuilder::of(Choices { image: Some(image.into()), ..Choices::default() })
-    }
-
-    /// Begins a recipe for the only image of a WIM; see [`new`](Self::new) for the defaults.
-    pub fn only_image() -> RecipeBuilder {
-        RecipeBuilder::of(Choices::default())
-    }
-
     /// Index or name of the image in the WIM; without it and an [`edition`](Self::edition), the only one.
     pub fn image_name(&self) -> Option<&str> {
         self.choices.image.as_deref()

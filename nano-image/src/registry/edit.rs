@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::cells::{Cell, corrupt};
 use super::format::*;
-use super::hive::{Hive, KeyId, cell_list, parts};
+use super::hive::{Hive, KeyId, ValueIndex, cell_list, parts};
 use super::list;
 use super::name::encode;
 use super::value::Value;
@@ -286,13 +286,6 @@ impl Hive {
 
 /// From this number of values on, edits keep a [`ValueIndex`].
 const MANY_VALUES: u32 = 64;
-
-/// The values of the key that was edited last, by their upper-case names.
-#[derive(Clone)]
-pub(super) struct ValueIndex {
-    key: Cell,
-    cells: BTreeMap<Vec<u16>, Cell>,
-}
 
 fn folded(name: &[u16]) -> Vec<u16> {
     name.iter().map(|unit| upcase::fold(*unit)).collect()

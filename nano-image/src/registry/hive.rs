@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use zerocopy::FromBytes;
 
 use super::cells::{Cell, Cells, corrupt};
-use super::check;
-use super::edit::ValueIndex;
 use super::format::*;
 use super::name::StoredName;
-use super::security::Descriptors;
 use super::value::{Value, ValueKind};
 use crate::error::{Error, Result};
 use crate::types::{FileTime, Utf16Name};
@@ -36,37 +33,26 @@ pub struct Hive {
     pub(super) value_index: Option<ValueIndex>,
 }
 
-impl Hive {
-    /// Reads a hive and checks every structure that its keys use.
-    ///
-    /// A hive whose last write did not end (dirty) is refused; [`Self::recover`] takes its logs.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) with the byte in the file,
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for other versions.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
-        let base = base_block(&bytes)?;
-        if checksum(&bytes) != base.checksum.get() {
-            return Err(Error::corrupt("registry hive: wrong checksum of the base block")
-                .at(CHECKSUM_COVERS as u64)
-                .with_hint("the hive was damaged, or its last write did not end: supply its .LOG1 and .LOG2"));
-        }
-        if base.primary_sequence != base.secondary_sequence {
-            return Err(Error::corrupt("registry hive is dirty: its last write did not end")
-                .at(4)
-                .with_hint("supply its .LOG1 and .LOG2 files, or load and unload it on Windows once"));
-        }
-        check::open(bytes)
-    }
+/// The security items of a hive.
+#[derive(Clone, Default)]
+pub(super) struct Descriptors {
+    /// Keys that use each item, as counted, whatever the items say of themselves.
+    pub references: BTreeMap<Cell, u32>,
+    /// Item of each descriptor; made when it is first needed.
+    pub by_bytes: Option<BTreeMap<Vec<u8>, Cell>>,
+}
 
+/// The values of the key that was edited last, by their upper-case names.
+#[derive(Clone)]
+pub(super) struct ValueIndex {
+    pub key: Cell,
+    pub cells: BTreeMap<Vec<u16>, Cell>,
+}
+
+impl Hive {
     /// Edits made from now on carry `time`; without this they carry the time at which the hive was last written.
     pub fn set_time(&mut self, time: FileTime) {
         self.time = time;
-    }
-
-    /// When the hive was last written.
-    pub fn last_written(&self) -> FileTime {
-        BaseBlock::ref_from_prefix(&self.cells.bytes).map_or(FileTime(0), |(base, _)| FileTime(base.last_written.get()))
     }
 
     /// The minor version, 3 to 6.
@@ -254,7 +240,7 @@ pub(super) fn parts(path: &str) -> impl Iterator<Item = &str> {
 
 impl Hive {
     pub(super) fn assemble(cells: Cells, minor: u32, root: Cell, time: FileTime) -> Self {
-        let descriptors = Descriptors { references: BTreeMap::new(), by_bytes: None };
+        let descriptors = Descriptors::default();
         Self { cells, minor, root, time, edited: false, ordered: true, descriptors, value_index: None }
     }
 

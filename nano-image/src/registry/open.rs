@@ -1,6 +1,8 @@
 //! Hives among other files, with their logs: one rule for trees, volumes and folders.
 
-use super::Hive;
+use super::check;
+use super::format::{CHECKSUM_COVERS, checksum};
+use super::hive::{Hive, base_block};
 use crate::error::{Error, Result};
 
 /// Longer hives are not read: COMPONENTS of a long-lived system has a few hundred megabytes.
@@ -9,6 +11,28 @@ const MAX_LEN: u64 = 1 << 30;
 const LOGS: [&str; 3] = [".LOG", ".LOG1", ".LOG2"];
 
 impl Hive {
+    /// Reads a hive and checks every structure that its keys use.
+    ///
+    /// A hive whose last write did not end (dirty) is refused; [`Self::recover`] takes its logs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) with the byte in the file,
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for other versions.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        let base = base_block(&bytes)?;
+        if checksum(&bytes) != base.checksum.get() {
+            return Err(Error::corrupt("registry hive: wrong checksum of the base block")
+                .at(CHECKSUM_COVERS as u64)
+                .with_hint("the hive was damaged, or its last write did not end: supply its .LOG1 and .LOG2"));
+        }
+        if base.primary_sequence != base.secondary_sequence {
+            return Err(Error::corrupt("registry hive is dirty: its last write did not end")
+                .at(4)
+                .with_hint("supply its .LOG1 and .LOG2 files, or load and unload it on Windows once"));
+        }
+        check::open(bytes)
+    }
+
     /// Reads the hive at `path`; a dirty one is completed from its logs beside it. `None` if there is no file or an
     /// empty one.
     ///

@@ -8,15 +8,6 @@ use super::hive::{Hive, KeyId};
 use crate::error::{Error, Result};
 use crate::security::{ObjectClass, constant, fault};
 
-/// The security items of a hive.
-#[derive(Clone, Default)]
-pub(super) struct Descriptors {
-    /// Keys that use each item, as counted, whatever the items say of themselves.
-    pub references: BTreeMap<Cell, u32>,
-    /// Item of each descriptor; made when it is first needed.
-    pub by_bytes: Option<BTreeMap<Vec<u8>, Cell>>,
-}
-
 impl Hive {
     /// Gives `key` the self-relative descriptor `descriptor`; subkeys keep theirs.
     pub fn set_security(&mut self, key: KeyId, descriptor: &[u8]) -> Result<()> {

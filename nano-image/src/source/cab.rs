@@ -13,15 +13,11 @@ mod lzx;
 mod open;
 mod read;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use find::find;
-
-use crate::content::{BlobSink, ReadAt};
-use crate::error::Result;
+use crate::content::ReadAt;
 
 /// An open cabinet, or a set of cabinets that continue each other.
 pub struct Cabinet {
@@ -102,61 +98,8 @@ impl fmt::Debug for Cabinet {
 }
 
 impl Cabinet {
-    /// Opens the cabinet that `data` begins with, or, if it begins with something else (a self-extracting program),
-    /// the first one inside of it. Errors call it `path`. What follows the cabinet, e.g. an Authenticode signature, is not looked at.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) says what is broken at which byte;
-    /// [`NotFound`](crate::ErrorKind::NotFound) names the neighbour in the set if a file goes on in it.
-    pub fn open(data: Arc<dyn ReadAt>, path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_set([(data, path.as_ref().to_owned())])
-    }
-
-    /// Opens a set of cabinets that continue each other, given in any order.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`open`](Self::open), also for a part that is missing, occurs twice or belongs to another set.
-    pub fn open_set(parts: impl IntoIterator<Item = (Arc<dyn ReadAt>, PathBuf)>) -> Result<Self> {
-        open::open_set(parts)
-    }
-
-    /// Opens the cabinet at byte `offset` of `data` (see [`find`]).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`open`](Self::open).
-    pub fn open_at(data: Arc<dyn ReadAt>, offset: u64, path: impl AsRef<Path>) -> Result<Self> {
-        open::open_at(data, offset, path.as_ref())
-    }
-
     /// The files, ordered by folder and offset.
     pub fn files(&self) -> &[CabFile] {
         &self.files
-    }
-
-    /// Decompresses the `wanted` files and hands their bytes to `sink`, with the index of the file in
-    /// [`files`](Self::files): file after file in that order, each in pieces from its start to its end; an empty file
-    /// is one empty piece. Each folder is decompressed once, up to its last wanted file; at most a block and a window
-    /// (2 MiB) are in memory.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported), before the first piece, if a wanted file is compressed with
-    /// Quantum; [`Corrupt`](crate::ErrorKind::Corrupt) says which block is broken; errors of `sink` are passed on.
-    pub fn extract(&self, wanted: &dyn Fn(&CabFile) -> bool, sink: &mut BlobSink<'_>) -> Result<()> {
-        let files = self.files.iter().enumerate();
-        read::extract(self, &files.filter(|(_, file)| wanted(file)).collect::<Vec<_>>(), sink)
-    }
-
-    /// [`extract`](Self::extract) for files by their indexes.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    pub fn extract_indexes(&self, wanted: &BTreeSet<usize>, sink: &mut BlobSink<'_>) -> Result<()> {
-        let files = wanted.iter().filter_map(|index| Some((*index, self.files.get(*index)?)));
-        read::extract(self, &files.collect::<Vec<_>>(), sink)
     }
 }

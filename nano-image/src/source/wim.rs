@@ -1,4 +1,4 @@
-//! Windows Imaging Format: a WIM image becomes a [`FileTree`], its contents a [`WimStore`].
+//! Windows Imaging Format: a WIM image becomes a [`FileTree`](crate::tree::FileTree), its contents a [`WimStore`].
 //!
 //! libwim opens the file, lists its blobs and decompresses chunks. Three things are ours, because libwim's interface
 //! has no call for them:
@@ -10,6 +10,7 @@
 //!   (`metadata`, `tree`);
 //! - the XML data, of which libwim gives single texts.
 
+mod blob_store;
 mod compress;
 mod ffi;
 mod format;
@@ -30,11 +31,11 @@ pub use format::Compression;
 pub use open::parts_beside;
 pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;
+pub use tree::Image;
 pub use xml::{Architecture, ImageInfo, Version};
 
-use crate::content::{BlobId, BlobStore, ReadAt};
+use crate::content::{BlobId, BlobStore};
 use crate::error::{Error, Result};
-use crate::tree::{FileTree, NodeId};
 
 /// A metadata resource of more bytes than this is refused; an image of a million files has some 300 MB.
 const MAX_METADATA: u64 = 1 << 30;
@@ -70,19 +71,6 @@ pub struct Wim {
     reparse_fixed: bool,
 }
 
-/// What an image contains.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Image {
-    /// Its files.
-    pub tree: FileTree,
-    /// Junctions and symbolic links whose absolute target was made relative to the image's root at capture: its drive
-    /// letter stands for whatever drive the image is applied to. The data in the tree is as it is stored.
-    pub relative_links: Vec<NodeId>,
-    /// What the image has that a Windows volume cannot hold, a sentence each.
-    pub warnings: Vec<String>,
-}
-
 impl fmt::Debug for Wim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wim").field("path", &self.path).field("images", &self.images).finish_non_exhaustive()
@@ -90,30 +78,6 @@ impl fmt::Debug for Wim {
 }
 
 impl Wim {
-    /// Opens the WIM at `path`. Of a split WIM that is the first part; the others are looked for beside it
-    /// (`name.swm`, `name2.swm`, `name3.swm` …) unless they are among `parts`.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) names a part that is missing, [`Corrupt`](crate::ErrorKind::Corrupt)
-    /// says what is broken, [`Unsupported`](crate::ErrorKind::Unsupported) names an encrypted ESD file or an unknown
-    /// version.
-    pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
-        open::open(path.as_ref(), parts)
-    }
-
-    /// Opens a WIM that is part of a larger file (an ISO image) and comes as `data`; errors call it `path`. libwim
-    /// reads plain files only, so one is made for it in the folder `scratch` and removed: as long as the WIM, but a hole
-    /// except for the header and the tables.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`open`](Self::open); also [`Unsupported`](crate::ErrorKind::Unsupported) for a split or pipable WIM
-    /// and for one with solid resources (ESD), and [`Io`](crate::ErrorKind::Io) for the folder.
-    pub fn open_within(data: Arc<dyn ReadAt>, path: impl AsRef<Path>, scratch: impl AsRef<Path>) -> Result<Self> {
-        open::open_within(data, path.as_ref(), scratch.as_ref())
-    }
-
     /// The images, sorted by index.
     pub fn images(&self) -> &[ImageInfo] {
         &self.images

@@ -11,6 +11,7 @@
 
 mod add_reg;
 mod database;
+mod edit_key;
 mod files;
 mod inf;
 mod install;

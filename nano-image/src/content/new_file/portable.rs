@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Kind;
+use super::kind::Kind;
 
 /// A folder.
 #[derive(Debug)]

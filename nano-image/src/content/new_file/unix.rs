@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
-use super::Kind;
+use super::kind::Kind;
 
 /// What the system gives new files, before the process's mask.
 const USUAL: u32 = 0o666;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::find::find;
 use super::format::{self, Header, MAGIC, Reserve};
 use super::input::Input;
-use super::{CabFile, Cabinet, DosTime, Folder, Method, Part, Piece, find};
+use super::{CabFile, Cabinet, DosTime, Folder, Method, Part, Piece};
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 
@@ -22,18 +23,30 @@ struct Opened {
     files: Vec<(CabFile, u16, u64)>,
 }
 
-/// See [`Cabinet::open_set`].
-pub(super) fn open_set(parts: impl IntoIterator<Item = (Arc<dyn ReadAt>, PathBuf)>) -> Result<Cabinet> {
-    let parts = parts.into_iter().map(|(data, path)| {
-        let offset = first_cabinet(&*data, &path)?;
-        open_part(data, offset, path)
-    });
-    join(parts.collect::<Result<_>>()?)
-}
+impl Cabinet {
+    /// Opens the cabinet that `data` begins with, or, if it begins with something else (a self-extracting program),
+    /// the first one inside of it. Errors call it `path`. What follows the cabinet, e.g. an Authenticode signature, is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) says what is broken at which byte;
+    /// [`NotFound`](crate::ErrorKind::NotFound) names the neighbour in the set if a file goes on in it.
+    pub fn open(data: Arc<dyn ReadAt>, path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_set([(data, path.as_ref().to_owned())])
+    }
 
-/// See [`Cabinet::open_at`].
-pub(super) fn open_at(data: Arc<dyn ReadAt>, offset: u64, path: &Path) -> Result<Cabinet> {
-    join(vec![open_part(data, offset, path.to_owned())?])
+    /// Opens a set of cabinets that continue each other, given in any order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), also for a part that is missing, occurs twice or belongs to another set.
+    pub fn open_set(parts: impl IntoIterator<Item = (Arc<dyn ReadAt>, PathBuf)>) -> Result<Self> {
+        let parts = parts.into_iter().map(|(data, path)| {
+            let offset = first_cabinet(&*data, &path)?;
+            open_part(data, offset, path)
+        });
+        join(parts.collect::<Result<_>>()?)
+    }
 }
 
 /// Where the cabinet in `data` begins.
@@ -46,8 +59,7 @@ fn first_cabinet(data: &dyn ReadAt, path: &Path) -> Result<u64> {
     if magic == MAGIC {
         return Ok(0);
     }
-    let found = find::search(data, path, 1)?;
-    found.first().copied().ok_or_else(|| Error::corrupt("not a cabinet").at(0).with_path(path))
+    find(data, path)?.ok_or_else(|| Error::corrupt("not a cabinet").at(0).with_path(path))
 }
 
 /// Reads the tables of the cabinet at `start`.

@@ -1,5 +1,7 @@
 //! Decompresses folders and hands out the files in them.
 
+use std::collections::BTreeSet;
+
 use super::codec::Codec;
 use super::format::{self, Data, checksum};
 use super::input::Input;
@@ -7,8 +9,33 @@ use super::{CabFile, Cabinet, Folder, Method, Piece};
 use crate::content::BlobSink;
 use crate::error::{Error, Result};
 
-/// See [`Cabinet::extract`].
-pub(super) fn extract(cabinet: &Cabinet, wanted: &[(usize, &CabFile)], sink: &mut BlobSink<'_>) -> Result<()> {
+impl Cabinet {
+    /// Decompresses the `wanted` files and hands their bytes to `sink`, with the index of the file in
+    /// [`files`](Self::files): file after file in that order, each in pieces from its start to its end; an empty file
+    /// is one empty piece. Each folder is decompressed once, up to its last wanted file; at most a block and a window
+    /// (2 MiB) are in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported), before the first piece, if a wanted file is compressed with
+    /// Quantum; [`Corrupt`](crate::ErrorKind::Corrupt) says which block is broken; errors of `sink` are passed on.
+    pub fn extract(&self, wanted: &dyn Fn(&CabFile) -> bool, sink: &mut BlobSink<'_>) -> Result<()> {
+        let files = self.files.iter().enumerate();
+        extract(self, &files.filter(|(_, file)| wanted(file)).collect::<Vec<_>>(), sink)
+    }
+
+    /// [`extract`](Self::extract) for files by their indexes.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn extract_indexes(&self, wanted: &BTreeSet<usize>, sink: &mut BlobSink<'_>) -> Result<()> {
+        let files = wanted.iter().filter_map(|index| Some((*index, self.files.get(*index)?)));
+        extract(self, &files.collect::<Vec<_>>(), sink)
+    }
+}
+
+fn extract(cabinet: &Cabinet, wanted: &[(usize, &CabFile)], sink: &mut BlobSink<'_>) -> Result<()> {
     let path = &cabinet.parts[0].path;
     if let Some((_, file)) = wanted.iter().find(|(_, file)| cabinet.folders[file.folder].method == Method::Quantum) {
         let message = format!("file `{}` is compressed with Quantum", file.name);

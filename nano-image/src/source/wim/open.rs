@@ -21,8 +21,33 @@ const MAX_TABLE: u64 = 1 << 30;
 /// Byte of the first volume descriptor of an ISO image (ECMA-119 §6.2.1, 8.1).
 const ISO_DESCRIPTOR: u64 = 16 * 2048;
 
-/// See [`Wim::open`].
-pub(super) fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
+impl Wim {
+    /// Opens the WIM at `path`. Of a split WIM that is the first part; the others are looked for beside it
+    /// (`name.swm`, `name2.swm`, `name3.swm` …) unless they are among `parts`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) names a part that is missing, [`Corrupt`](crate::ErrorKind::Corrupt)
+    /// says what is broken, [`Unsupported`](crate::ErrorKind::Unsupported) names an encrypted ESD file or an unknown
+    /// version.
+    pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
+        open(path.as_ref(), parts)
+    }
+
+    /// Opens a WIM that is part of a larger file (an ISO image) and comes as `data`; errors call it `path`. libwim
+    /// reads plain files only, so one is made for it in the folder `scratch` and removed: as long as the WIM, but a hole
+    /// except for the header and the tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open); also [`Unsupported`](crate::ErrorKind::Unsupported) for a split or pipable WIM
+    /// and for one with solid resources (ESD), and [`Io`](crate::ErrorKind::Io) for the folder.
+    pub fn open_within(data: Arc<dyn ReadAt>, path: impl AsRef<Path>, scratch: impl AsRef<Path>) -> Result<Self> {
+        open_within(data, path.as_ref(), scratch.as_ref())
+    }
+}
+
+fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
     let (part, header) = open_part(path)?;
     let parts: Arc<[Part]> = find_parts(part, &header, more_parts)?.into();
     let mut handle = Handle::open(path, path)?;
@@ -32,8 +57,7 @@ pub(super) fn open(path: &Path, more_parts: &[PathBuf]) -> Result<Wim> {
     read_tables(&handle, parts)
 }
 
-/// See [`Wim::open_within`].
-pub(super) fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) -> Result<Wim> {
+fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) -> Result<Wim> {
     let len = data.len().map_err(|error| Error::io("open the WIM", path, error))?;
     let part = Part { path: path.to_owned(), data, len };
     let header = read_header(&part)?;

@@ -5,15 +5,11 @@ use std::sync::Arc;
 
 use super::ffi::{BlobEntry, Info};
 use super::format::{Compression, SolidHeader};
-use super::read::read_forms;
 use super::resource::{Part, Resource, ResourceForm};
-use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Extent, ReadAt, ReadOptions, StoredForm};
+use crate::content::{BlobId, Extent, ReadAt, StoredForm};
 use crate::error::{Error, Result};
 use crate::types::FileOffset;
 use zerocopy::FromBytes;
-
-/// Reserved at once for a blob that is read whole; more only as the data comes.
-const RESERVE: u64 = 16 << 20;
 
 /// The blobs of a WIM's files. A [`BlobId`] counts them by part, offset of their resource and offset in it.
 pub struct WimStore {
@@ -181,36 +177,5 @@ impl WimStore {
         };
         resource.check(part)?;
         Ok(resource)
-    }
-}
-
-impl BlobStore for WimStore {
-    fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
-        let contents = |id: &BlobId| BlobRequest { id: *id, form: BlobForm::Contents };
-        let requests: Vec<BlobRequest> = requests.iter().map(contents).collect();
-        read_forms(self, &requests, jobs.into(), sink)
-    }
-
-    fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
-        let blob = self.get(id)?;
-        if blob.len > limit {
-            let message =
-                format!("blob {} has {} bytes; at most {limit} are expected", hex::encode(blob.digest), blob.len);
-            return Err(Error::unsupported(message).with_path(&self.parts[0].path));
-        }
-        let mut bytes = Vec::with_capacity(blob.len.min(RESERVE) as usize);
-        self.read_blobs(&[id], 1, &mut |_, piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(bytes)
-    }
-
-    fn stored_form(&self, id: BlobId) -> Option<StoredForm> {
-        self.form(self.get(id).ok()?)
-    }
-
-    fn read_forms(&self, requests: &[BlobRequest], options: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
-        read_forms(self, requests, options, sink)
     }
 }

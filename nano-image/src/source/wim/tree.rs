@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Image;
 use super::format::REPARSE_NOT_FIXED;
 use super::metadata::{Digest, Metadata, RawEntry};
 use super::store::WimStore;
@@ -19,6 +18,19 @@ const MAX_DEPTH: u32 = 16_384;
 const MAX_REPARSE_DATA: u64 = (16 << 10) - 8;
 /// Tags whose absolute targets a capture makes relative to the image's root: junction and symbolic link.
 const LINK_TAGS: [u32; 2] = [0xa000_0003, 0xa000_000c];
+
+/// What an image contains.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Image {
+    /// Its files.
+    pub tree: FileTree,
+    /// Junctions and symbolic links whose absolute target was made relative to the image's root at capture: its drive
+    /// letter stands for whatever drive the image is applied to. The data in the tree is as it is stored.
+    pub relative_links: Vec<NodeId>,
+    /// What the image has that a Windows volume cannot hold, a sentence each.
+    pub warnings: Vec<String>,
+}
 
 /// Reads the tree in `bytes`, whose contents `store` has.
 pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Result<Image> {

@@ -8,6 +8,7 @@
 //! Rules are those of the specification's sources, relaxed where Windows or ntfs-3g leave something else behind:
 //! times and sizes in a file's own `$FILE_NAME` may be old, `$SDS` has residue behind its last entry.
 
+mod attributes;
 mod boot;
 mod clusters;
 mod directory;
@@ -17,32 +18,27 @@ mod index;
 mod list;
 mod mft;
 mod names;
+mod paths;
 mod secure;
+mod state;
 mod stream;
 mod system;
 mod views;
 mod wof;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use zerocopy::FromBytes;
 
 use super::format::*;
 use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
-use crate::types::upcase;
 use boot::Geometry;
-use clusters::Clusters;
 use file::{Facts, File};
-use index::IndexJob;
 use mft::{Attribute, Record, record_text};
-use names::Names;
+use state::{Check, load};
 use stream::{Bits, Stream};
 
 /// Extension records of `$MFT` that are used; each holds some hundred runs.
 const MAX_MFT_EXTENSIONS: usize = 1024;
-/// Extension records of a file that are used; its attribute list has room for no more.
-const MAX_EXTENSIONS: usize = 8192;
 /// Records read at a time.
 const RECORDS: u64 = 256;
 
@@ -117,58 +113,7 @@ fn open<'a>(
     Some((mft, bitmap))
 }
 
-/// The record `number`, without findings.
-fn load(mft: &Stream<'_>, geometry: &Geometry, number: u64) -> Option<Record> {
-    let mut bytes = vec![0; geometry.record_size];
-    let offset = number.checked_mul(geometry.record_size as u64)?;
-    let sound = mft.read(&mut bytes, offset) && bytes.starts_with(b"FILE");
-    let record = Record::parse(number, mft.place(offset)?, bytes, geometry, &mut Findings::default());
-    record.filter(|record| sound && record.header.flags.get() & record_flag::IN_USE != 0)
-}
-
-/// What is known of the volume so far.
-struct Check<'a> {
-    volume: &'a dyn ReadAt,
-    geometry: Geometry,
-    mft: Stream<'a>,
-    findings: Findings,
-    clusters: Clusters,
-    /// Files by record number.
-    files: BTreeMap<u64, Facts>,
-    /// Names that files say they have.
-    names: Names,
-    /// Records that are in use but not usable.
-    broken: BTreeSet<u64>,
-    /// Extension records of each base record, and the sequence numbers that they expect it to have.
-    extensions: BTreeMap<u64, Vec<(u64, u16)>>,
-    /// Files with attribute lists.
-    listed: Vec<u64>,
-    indexes: Vec<IndexJob>,
-    /// Object ids with their files, and where those come from as far as the file tells.
-    object_ids: BTreeMap<[u8; 16], (u64, Option<[u8; 48]>)>,
-    /// Order of names: the volume's table, if it is sound.
-    upcase: Vec<u16>,
-}
-
 impl<'a> Check<'a> {
-    fn new(volume: &'a dyn ReadAt, geometry: Geometry, mft: Stream<'a>, findings: Findings) -> Self {
-        Self {
-            volume,
-            geometry,
-            mft,
-            findings,
-            clusters: Clusters::new(geometry.clusters, geometry.cluster_size),
-            files: BTreeMap::new(),
-            names: Names::default(),
-            broken: BTreeSet::new(),
-            extensions: BTreeMap::new(),
-            listed: Vec::new(),
-            indexes: Vec::new(),
-            object_ids: BTreeMap::new(),
-            upcase: upcase::table().to_vec(),
-        }
-    }
-
     fn run(&mut self, bitmap: Option<Stream<'a>>) {
         self.mirror();
         self.upcase_table();
@@ -321,37 +266,6 @@ impl<'a> Check<'a> {
             }
             self.extensions.insert(base, extensions);
         }
-    }
-
-    /// The file with base record `number` and all its extensions, without findings.
-    fn load_file(&self, number: u64) -> Option<File> {
-        let base = load(&self.mft, &self.geometry, number).filter(Record::is_base)?;
-        let sequence = base.header.sequence.get();
-        let extensions = self.extensions.get(&number).into_iter().flatten();
-        let ours = extensions.filter(|(_, expected)| *expected == sequence).take(MAX_EXTENSIONS);
-        let extensions = ours.filter_map(|(number, _)| load(&self.mft, &self.geometry, *number));
-        Some(File::new(base, extensions.collect()))
-    }
-
-    /// An attribute of a file, whole.
-    fn stream(&self, number: u64, kind: u32, name: &str) -> Option<Stream<'a>> {
-        self.file_stream(&self.load_file(number)?, kind, name)
-    }
-
-    fn file_stream(&self, file: &File, kind: u32, name: &str) -> Option<Stream<'a>> {
-        Stream::new(self.volume, &self.geometry, &file.parts(kind, name))
-    }
-
-    fn record_place(&self, number: u64) -> Option<u64> {
-        self.mft.place(number.checked_mul(self.geometry.record_size as u64)?)
-    }
-
-    fn fold(&self, units: &[u16]) -> Vec<u16> {
-        units.iter().map(|&unit| self.upcase[usize::from(unit)]).collect()
-    }
-
-    fn bad(&mut self, code: &'static str, structure: &str, at: impl Into<Option<u64>>, message: impl Into<String>) {
-        self.findings.add(Finding::new(code, structure, message).at(at));
     }
 
     /// Names the owners of clusters that are used twice: who used them first is no longer known.

@@ -18,10 +18,12 @@ use super::format::*;
 use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Utf16Name};
-pub use details::{NtfsAttribute, NtfsDescriptors, NtfsName, NtfsRun};
+pub use details::{NtfsAttribute, NtfsDescriptors, NtfsName};
 use index::Index;
+pub use index::NtfsEntry;
 pub use lznt1::NtfsCompressedStream;
 use mft::{Attribute, AttributeValue, Geometry, Record, attribute_list};
+pub use runs::NtfsRun;
 pub use stream::NtfsStream;
 
 /// Longest attribute list that NTFS makes.
@@ -68,20 +70,6 @@ pub struct NtfsVolume {
     pub records: u64,
     /// MFT records in use, the system's included.
     pub records_in_use: u64,
-}
-
-/// A name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NtfsEntry {
-    /// Name.
-    pub name: Utf16Name,
-    /// The file.
-    pub reference: FileReference,
-    /// Whether it is a directory.
-    pub is_directory: bool,
-    /// [`attribute`](crate::tree::attribute) bits.
-    pub attributes: u32,
 }
 
 /// A file or directory: its record with all extensions.

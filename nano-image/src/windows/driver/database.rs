@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::add_reg::Root;
-use super::install::edit_key;
+use super::edit_key::edit_key;
 use super::package::Package;
 use super::service::{Service, Text};
 use super::target::Target;

@@ -1,7 +1,7 @@
 //! Code for AMD64 and its table of functions (§11.8–9). Source of the structures: Microsoft, "x64 exception handling".
 
 use super::instruction::{Instruction, MAX_LEN};
-use super::{BOUNDARY, OWNED, Program};
+use super::program::{BOUNDARY, OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{
     EXCEPTIONS, RUNTIME_FUNCTION, UNWIND_CODE, UNWIND_CODES, UNWIND_COUNT, UNWIND_FLAGS,

@@ -1,6 +1,6 @@
 //! Exports (§11.4). Source of the structures: Microsoft, "PE Format", the `.edata` section.
 
-use super::Program;
+use super::program::Program;
 use crate::error::Result;
 use crate::source::delta::pe::format::{
     EXPORT_NAME, EXPORTS, FUNCTION_COUNT, FUNCTIONS, NAME_COUNT, NAME_ORDINALS, NAMES,

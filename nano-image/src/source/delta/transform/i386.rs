@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{OWNED, Program};
+use super::program::{OWNED, Program};
 use crate::error::Result;
 
 /// Opcodes, and the length of each with its distance of 32 bits.

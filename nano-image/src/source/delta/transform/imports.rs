@@ -1,6 +1,6 @@
 //! Imports (§11.1, §11.3). Source of the structures: Microsoft, "PE Format", the `.idata` section.
 
-use super::{BOUNDARY, OWNED, Program};
+use super::program::{BOUNDARY, OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{
     CHARACTERISTICS, FIRST_THUNK, FORWARDER_CHAIN, IMPORT_DESCRIPTOR, IMPORT_NAME, IMPORT_TIME, IMPORTS,

@@ -1,6 +1,6 @@
 //! Marks what is no code (§11.2).
 
-use super::{BOUNDARY, OWNED, Program};
+use super::program::{BOUNDARY, OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{DIRECTORY_COUNT, EXECUTE};
 use crate::source::delta::pe_map::offset_to_address;

@@ -1,6 +1,6 @@
 //! Relocations (§11.6). Source of the structures: Microsoft, "PE Format", the `.reloc` section.
 
-use super::{BOUNDARY, OWNED, Program};
+use super::program::{BOUNDARY, OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{
     RELOCATION_64, RELOCATION_BLOCK, RELOCATION_END, RELOCATION_HIGH, RELOCATION_HIGH_ADJUST, RELOCATION_HIGH_LOW,

@@ -1,6 +1,6 @@
 //! Resources (§11.5). Source of the structures: Microsoft, "PE Format", the `.rsrc` section.
 
-use super::{OWNED, Program};
+use super::program::{OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{NAMED_ENTRIES, NUMBERED_ENTRIES, RESOURCE_BIT, RESOURCE_DIRECTORY, RESOURCES};
 

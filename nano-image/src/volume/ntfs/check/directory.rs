@@ -1,10 +1,10 @@
 //! Directories against the files that they name.
 
-use super::Check;
 use super::file::{Facts, NAME_INDEX};
-use super::index::{Entry, IndexJob};
+use super::index::Entry;
 use super::mft::{name_of, record_text};
 use super::names;
+use super::state::{Check, IndexJob};
 use crate::report::{Finding, Findings};
 use crate::tree::attribute;
 use crate::volume::ntfs::format::*;

@@ -16,14 +16,6 @@ use crate::volume::ntfs::format::*;
 /// A tree of more levels is taken for damage.
 const MAX_DEPTH: usize = 32;
 
-/// An index to be walked.
-pub(super) struct IndexJob {
-    /// Where it begins, byte of the volume.
-    pub at: u64,
-    pub file: u64,
-    pub name: Utf16Name,
-}
-
 /// One entry of an index.
 pub(super) struct Entry<'n> {
     /// File of a name; views have no such thing.

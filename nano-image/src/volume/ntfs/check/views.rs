@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Check;
-use super::index::{Entry, IndexJob};
+use super::index::Entry;
 use super::mft::record_text;
+use super::state::{Check, IndexJob};
 use crate::report::{Finding, Findings};
 use crate::volume::ntfs::format::*;
 

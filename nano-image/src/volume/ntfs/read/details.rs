@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use zerocopy::FromBytes;
 
 use super::mft::{Attribute, AttributeValue, name_of};
+use super::runs::NtfsRun;
 use super::{NtfsCompressedStream, NtfsFile, NtfsReader, NtfsStream, read_into, read_record};
 use crate::content::Extent;
 use crate::error::{Error, Result};
-use crate::types::{ByteSize, FileTime, Lcn, Utf16Name, Vcn};
+use crate::types::{ByteSize, FileTime, Lcn, Utf16Name};
 use crate::volume::ntfs::format::*;
 
 /// A `$Secure:$SDS` of more bytes is taken for damage.
@@ -31,17 +32,6 @@ pub struct NtfsName {
     pub name: Utf16Name,
     /// [`namespace`].
     pub namespace: u8,
-}
-
-/// Clusters of an attribute in one piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NtfsRun {
-    /// Where in the attribute they are.
-    pub vcn: Vcn,
-    /// Where on the volume; `None`: nowhere, they read as zeros.
-    pub lcn: Option<Lcn>,
-    /// How many.
-    pub clusters: u64,
 }
 
 /// The security descriptors that the files of a volume share.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use zerocopy::FromBytes;
 
 use super::mft::{name_of, unseal};
-use super::{NtfsEntry, NtfsStream};
+use super::stream::NtfsStream;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::types::Utf16Name;
@@ -15,6 +15,20 @@ use crate::volume::ntfs::format::*;
 /// A tree of more levels is taken for damage; 2³² names need eight.
 const MAX_DEPTH: usize = 32;
 const BLOCK_SIZES: std::ops::RangeInclusive<usize> = SECTOR_SIZE..=65_536;
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NtfsEntry {
+    /// Name.
+    pub name: Utf16Name,
+    /// The file.
+    pub reference: FileReference,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// [`attribute`](crate::tree::attribute) bits.
+    pub attributes: u32,
+}
 
 /// The index `$I30` of a directory.
 pub(super) struct Index<'a> {

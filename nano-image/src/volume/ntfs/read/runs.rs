@@ -1,9 +1,19 @@
 //! Mapping pairs: where the clusters of a stream are.
 
-use super::details::NtfsRun;
 use crate::content::ReadAt;
 use crate::types::{Lcn, Vcn};
 use std::io;
+
+/// Clusters of an attribute in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NtfsRun {
+    /// Where in the attribute they are.
+    pub vcn: Vcn,
+    /// Where on the volume; `None`: nowhere, they read as zeros.
+    pub lcn: Option<Lcn>,
+    /// How many.
+    pub clusters: u64,
+}
 
 /// Clusters of a stream in one piece.
 #[derive(Clone, Copy, Debug)]
