@@ -4,9 +4,11 @@ use sha2::{Digest, Sha256};
 
 use super::blocks::joined;
 use super::formats::Format;
+use super::parent::{GRAIN, Parent};
 use super::parts::Parts;
 use super::row::Request;
 use super::sink::Output;
+use super::subformat::Subformat;
 use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
@@ -38,11 +40,35 @@ impl Container {
         identity: &Identity,
         time: FileTime,
     ) -> Result<Self> {
+        Self::lay_out_over(None, format, disk_size, used, identity, time)
+    }
+
+    /// [`lay_out`](Self::lay_out) of a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
+    /// differ from `parent`, or hold other bytes than zero.
+    ///
+    /// # Errors
+    /// As `lay_out`.
+    pub fn lay_out_over(
+        parent: Option<&Parent<'_>>,
+        format: Format,
+        disk_size: ByteSize,
+        used: &[Extent],
+        identity: &Identity,
+        time: FileTime,
+    ) -> Result<Self> {
+        if parent.is_some() != (format.subformat() == Some(Subformat::Differencing)) {
+            return Err(Error::recipe("a differencing disk needs a parent, and no other has one"));
+        }
         if disk_size.bytes() == 0 || !disk_size.bytes().is_multiple_of(512) {
             return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of 512-byte sectors")));
         }
         let used = joined(used, disk_size)?;
-        let request = Request { subformat: None, block_size: 0, disk_size, used: &used, identity, time };
+        if parent.is_some()
+            && used.iter().any(|e| e.start % GRAIN != 0 || (e.len % GRAIN != 0 && e.end() != disk_size.bytes()))
+        {
+            return Err(Error::recipe("a differencing disk holds whole pages of 4 KiB"));
+        }
+        let request = Request { subformat: None, block_size: 0, disk_size, used: &used, identity, time, parent };
         let parts = format.lay_out(request)?;
         Ok(Self { format, used, parts })
     }
@@ -174,7 +200,7 @@ impl Writer<'_> {
         let parts = &self.container.parts;
         if parts.blocks.lead > 0 {
             while self.leads < rank {
-                self.put(parts.blocks.offset_of_rank(self.leads), &parts.lead)?;
+                self.put(parts.blocks.offset_of_rank(self.leads), parts.leads.of_rank(self.leads))?;
                 self.leads += 1;
             }
         }

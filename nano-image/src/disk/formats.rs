@@ -80,6 +80,23 @@ impl Format {
         Ok(Self { row, subformat, block_size })
     }
 
+    /// The differencing images of this format, which hold what differs from a parent, with blocks of `block_size`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it has none, or none with such blocks.
+    pub fn differencing(self, block_size: Option<ByteSize>) -> Result<Self> {
+        let row = self.row;
+        let Some(usual) = row.differencing.first() else {
+            return Err(Error::recipe(format!("a {} image cannot have a parent", row.title))
+                .with_hint("choose VHDX, VHD or qcow2, or make whole images (--full)"));
+        };
+        let block_size = block_size.unwrap_or(*usual);
+        if !row.differencing.contains(&block_size) {
+            return Err(no_block_size(row, Some(Subformat::Differencing), row.differencing, block_size));
+        }
+        Ok(Self { row, subformat: Some(Subformat::Differencing), block_size: Some(block_size) })
+    }
+
     /// Checks whether a disk of `disk_size` can have this format, before anything of it is known.
     ///
     /// # Errors
@@ -88,7 +105,8 @@ impl Format {
         let seed = Seed::from_bytes([0; 32]);
         let identity = Identity { disk: seed, bytes: seed };
         let (subformat, block_size, used, time) = (None, 0, &[][..], FileTime(0));
-        self.lay_out(Request { subformat, block_size, disk_size, used, identity: &identity, time }).map(drop)
+        let request = Request { subformat, block_size, disk_size, used, identity: &identity, time, parent: None };
+        self.lay_out(request).map(drop)
     }
 
     /// Its name on a command line and in reports: one lower-case word.

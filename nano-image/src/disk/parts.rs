@@ -17,11 +17,33 @@ pub(super) struct Parts {
     /// Where the blocks are.
     pub blocks: BlockMap,
     /// The bytes before each block.
-    pub lead: Vec<u8>,
+    pub leads: Leads,
     /// Structures behind the last block, ascending.
     pub tail: Vec<(u64, Vec<u8>)>,
     /// Length of the file.
     pub file_size: u64,
+}
+
+/// What lies before each block.
+#[derive(Clone, Debug)]
+pub(super) enum Leads {
+    /// Nothing.
+    None,
+    /// Always these bytes.
+    Same(Vec<u8>),
+    /// Of each block of the file its own.
+    Each(Vec<Vec<u8>>),
+}
+
+impl Leads {
+    /// Those of the block with `rank` blocks before it.
+    pub fn of_rank(&self, rank: u64) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Same(bytes) => bytes,
+            Self::Each(all) => all.get(rank as usize).map_or(&[], Vec::as_slice),
+        }
+    }
 }
 
 /// A structure before the blocks.

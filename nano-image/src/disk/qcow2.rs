@@ -33,6 +33,8 @@ pub(super) const FORMAT: Row = Row {
             ByteSize::mib(2),
         ],
     )],
+    // A cluster is there or not: larger ones would repeat what is around each page that differs.
+    differencing: &[ByteSize::kib(4)],
     presets: &[],
     is: read::is_qcow2,
     open: read::open,

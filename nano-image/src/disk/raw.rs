@@ -2,7 +2,7 @@
 
 use super::blocks::BlockMap;
 use super::map::{Map, Opened, has, read_array};
-use super::parts::Parts;
+use super::parts::{Leads, Parts};
 use super::row::{Request, Row, UsualFirmware};
 use crate::content::ReadAt;
 use crate::error::Result;
@@ -16,6 +16,7 @@ pub(super) const FORMAT: Row = Row {
     libvirt: Some("raw"),
     firmware: UsualFirmware::Any,
     shapes: &[(None, &[])],
+    differencing: &[],
     presets: &[],
     // What is no other format.
     is: |_, _| Ok(true),
@@ -61,7 +62,7 @@ fn lay_out(request: &Request<'_>) -> Result<Parts> {
     Ok(Parts {
         head: Vec::new(),
         blocks: BlockMap::fixed(size, 1, 0),
-        lead: Vec::new(),
+        leads: Leads::None,
         tail: Vec::new(),
         file_size: size,
     })

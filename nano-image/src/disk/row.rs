@@ -1,6 +1,7 @@
 //! What a format of disk images is made of: its row in the table of formats.
 
 use super::map::Opened;
+use super::parent::Parent;
 use super::parts::Parts;
 use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
@@ -39,6 +40,8 @@ pub(super) struct Row {
     pub firmware: UsualFirmware,
     /// Its subformats, and the block sizes of each. The first of each is the default.
     pub shapes: &'static [Shape],
+    /// Block sizes of its differencing images, the usual one first; none if it has no such images.
+    pub differencing: &'static [ByteSize],
     /// Names for a shape that a certain host wants.
     pub presets: &'static [PresetRow],
     /// Whether a file of so many bytes is one.
@@ -80,4 +83,6 @@ pub(super) struct Request<'a> {
     pub identity: &'a Identity,
     /// The time stamp, for formats that have one.
     pub time: FileTime,
+    /// The parent of a differencing disk, for formats that have such; `used` is then what differs, in whole grains.
+    pub parent: Option<&'a Parent<'a>>,
 }

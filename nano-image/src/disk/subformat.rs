@@ -13,10 +13,13 @@ pub enum Subformat {
     Dynamic,
     /// Every block is in the file.
     Fixed,
+    /// What differs from a parent is in the file. `clone` makes them, no build does.
+    #[cfg_attr(feature = "clap", value(skip))]
+    Differencing,
 }
 
 impl Subformat {
-    /// All there are.
+    /// All that an image without a parent has.
     pub const ALL: [Self; 2] = [Self::Dynamic, Self::Fixed];
 
     /// One lower-case word.
@@ -24,6 +27,7 @@ impl Subformat {
         match self {
             Self::Dynamic => "dynamic",
             Self::Fixed => "fixed",
+            Self::Differencing => "differencing",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! image different, and those that read it panic on damaged files.
 
 mod check;
+mod differencing;
 pub mod format;
 mod lay_out;
 mod read;
@@ -34,6 +35,7 @@ pub(super) const FORMAT: Row = Row {
     libvirt: None,
     firmware: UsualFirmware::Uefi,
     shapes: &[(Some(Subformat::Dynamic), BLOCK_SIZES), (Some(Subformat::Fixed), BLOCK_SIZES)],
+    differencing: BLOCK_SIZES,
     presets: &[],
     is: read::is_vhdx,
     open: read::open,

@@ -15,6 +15,7 @@ mod compact;
 mod configure;
 mod containers;
 mod delta;
+mod differencing;
 mod driver;
 mod extract;
 mod fat;

@@ -82,6 +82,22 @@ pub struct Header {
 }
 const _: () = assert!(size_of::<Header>() == 104);
 
+/// What may follow the header, up to one of type 0.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ExtensionHeader {
+    /// 0: 0 or [`BACKING_FORMAT`], or others.
+    pub kind: U32,
+    /// 4: bytes that follow, which are padded to a multiple of 8.
+    pub length: U32,
+}
+const _: () = assert!(size_of::<ExtensionHeader>() == 8);
+
+/// [`ExtensionHeader::kind`]: name of the backing file's format.
+pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
+/// Longest name of a backing file, bytes.
+pub const MAX_BACKING_NAME: usize = 1023;
+
 /// Entries of an L2 table.
 pub fn l2_entries(cluster_size: u64) -> u64 {
     cluster_size / ENTRY_SIZE

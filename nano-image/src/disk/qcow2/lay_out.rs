@@ -8,7 +8,8 @@ use zerocopy::big_endian::U64;
 
 use super::format::*;
 use crate::disk::blocks::BlockMap;
-use crate::disk::parts::{Parts, Structure, Table};
+use crate::disk::parent::Parent;
+use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::error::{Error, Result};
 
@@ -70,9 +71,24 @@ impl Clusters {
     }
 }
 
+/// What an overlay has behind its header: the format of the backing file, and its name. Also the file offset of the
+/// name.
+fn backing(parent: &Parent<'_>) -> Result<(Vec<u8>, usize)> {
+    if parent.path.len() > MAX_BACKING_NAME {
+        return Err(Error::recipe(format!("a path of {} bytes leads to the golden image", parent.path.len()))
+            .with_hint(format!("a qcow2 image has room for {MAX_BACKING_NAME}")));
+    }
+    let extension = ExtensionHeader { kind: BACKING_FORMAT.into(), length: (parent.format.len() as u32).into() };
+    let mut bytes = [extension.as_bytes(), parent.format.as_bytes()].concat();
+    bytes.resize(bytes.len().next_multiple_of(8) + size_of::<ExtensionHeader>(), 0);
+    let offset = size_of::<Header>() + bytes.len();
+    bytes.extend_from_slice(parent.path.as_bytes());
+    Ok((bytes, offset))
+}
+
 /// Lays out a qcow2 file.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { block_size: cluster, disk_size, used, .. } = request;
+    let &Request { block_size: cluster, disk_size, used, parent, .. } = request;
     let entries = l2_entries(cluster);
     let l1_entries = disk_size.bytes().div_ceil(cluster).div_ceil(entries);
     if l1_entries * ENTRY_SIZE > MAX_L1_SIZE {
@@ -94,11 +110,12 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     let l2_offset = refcounts_offset + clusters.refcount_blocks * cluster;
     blocks.start = l2_offset + clusters.l2 * cluster;
 
+    let backing = parent.map(backing).transpose()?;
     let header = Header {
         magic: MAGIC,
         version: VERSION.into(),
-        backing_file_offset: 0.into(),
-        backing_file_size: 0.into(),
+        backing_file_offset: (backing.as_ref().map_or(0, |(_, offset)| *offset as u64)).into(),
+        backing_file_size: (parent.map_or(0, |parent| parent.path.len() as u32)).into(),
         cluster_bits: cluster.trailing_zeros().into(),
         size: disk_size.bytes().into(),
         crypt_method: 0.into(),
@@ -124,14 +141,14 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     debug_assert_eq!(file_size, clusters.total() * cluster);
     Ok(Parts {
         head: vec![
-            (0, header.as_bytes().to_vec().into()),
+            (0, [header.as_bytes(), backing.as_ref().map_or(&[], |(bytes, _)| bytes)].concat().into()),
             (l1_offset, l1.as_bytes().to_vec().into()),
             (refcount_table_offset, refcount_table.as_bytes().to_vec().into()),
             (refcounts_offset, Structure::Repeated { unit: REFCOUNT_ONE, count: clusters.total() }),
             (l2_offset, Structure::Table(Arc::new(L2Tables { entries, tables }))),
         ],
         blocks,
-        lead: Vec::new(),
+        leads: Leads::None,
         tail: Vec::new(),
         file_size,
     })

@@ -93,20 +93,42 @@ pub struct DynamicHeader {
     pub block_size: U32,
     /// 36: ones' complement of the sum of all bytes, with this field zero.
     pub checksum: U32,
-    /// 40: the parent's identifier; zero.
+    /// 40: the parent's identifier; zero without one, like all that follows of it.
     pub parent_unique_id: [u8; 16],
-    /// 56: the parent's time; zero.
+    /// 56: the parent's [`Footer::timestamp`].
     pub parent_timestamp: U32,
     /// 60: zero.
     pub reserved: U32,
-    /// 64: the parent's name, UTF-16BE; zero.
-    pub parent_name: [u8; 512],
-    /// 576: eight locators of the parent; zero.
-    pub parent_locators: [u8; 192],
+    /// 64: the parent's name, UTF-16BE.
+    pub parent_name: [U16; 256],
+    /// 576: where the parent may be.
+    pub parent_locators: [ParentLocator; 8],
     /// 768: zero.
     pub reserved2: [u8; 256],
 }
 const _: () = assert!(size_of::<DynamicHeader>() == 1024);
+
+/// One way to find the parent of a differencing disk: a path, which lies elsewhere in the file.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ParentLocator {
+    /// 0: [`RELATIVE_PATH`], [`ABSOLUTE_PATH`] or others; zero: no locator.
+    pub platform_code: [u8; 4],
+    /// 4: room for the path: bytes in Microsoft's files, although the specification says sectors.
+    pub data_space: U32,
+    /// 8: bytes of the path.
+    pub data_length: U32,
+    /// 12: zero.
+    pub reserved: U32,
+    /// 16: file offset of the path, bytes.
+    pub data_offset: U64,
+}
+const _: () = assert!(size_of::<ParentLocator>() == 24);
+
+/// [`ParentLocator::platform_code`]: UTF-16LE, as seen from the folder of the child.
+pub const RELATIVE_PATH: [u8; 4] = *b"W2ru";
+/// [`ParentLocator::platform_code`]: UTF-16LE, from the root of a volume. A wrong one makes Windows refuse the file.
+pub const ABSOLUTE_PATH: [u8; 4] = *b"W2ku";
 
 /// Ones' complement of the sum of `bytes`; the structure's checksum field must be zero.
 pub fn checksum(bytes: &[u8]) -> u32 {

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use zerocopy::IntoBytes;
-use zerocopy::big_endian::{U32, U64};
+use zerocopy::big_endian::{U16, U32, U64};
+use zerocopy::{FromZeros, IntoBytes};
 
 use super::format::*;
+use crate::content::Extent;
 use crate::disk::blocks::BlockMap;
-use crate::disk::parts::{Parts, Structure, Table};
+use crate::disk::parent::Parent;
+use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
@@ -48,7 +50,7 @@ impl Table for BlockTable {
 
 /// Lays out a VHD.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { subformat, block_size: block, disk_size, used, identity, time } = request;
+    let &Request { subformat, block_size: block, disk_size, used, identity, time, parent } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
             .with_hint("choose VHDX"));
@@ -62,24 +64,32 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         Some(Subformat::Fixed) => Ok(Parts {
             head: Vec::new(),
             blocks: BlockMap::fixed(size, 1, 0),
-            lead: Vec::new(),
+            leads: Leads::None,
             tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, identity, time))],
             file_size: size + size_of::<Footer>() as u64,
         }),
         _ => {
             let entries = size.div_ceil(block);
             let table = BlockTable { entries: entries.next_multiple_of(SECTOR / size_of::<U32>() as u64) };
-            let start = TABLE_OFFSET + table.entries * table.width();
+            let path_offset = TABLE_OFFSET + table.entries * table.width();
+            let path: Vec<u8> = parent.map(path_of).unwrap_or_default();
+            let start = path_offset + path.len().next_multiple_of(SECTOR as usize) as u64;
             let blocks = BlockMap::dynamic(block, used, start, bitmap_size(block));
-            let footer = footer(size, TYPE_DYNAMIC, HEADER_OFFSET, identity, time);
+            let disk_type = if parent.is_some() { TYPE_DIFFERENCING } else { TYPE_DYNAMIC };
+            let footer = footer(size, disk_type, HEADER_OFFSET, identity, time);
             let end = blocks.end();
+            let leads = match parent {
+                Some(_) => Leads::Each(bitmaps(&blocks, used)),
+                None => Leads::Same(bitmap(block)),
+            };
             Ok(Parts {
                 head: vec![
                     (0, footer.clone().into()),
-                    (HEADER_OFFSET, dynamic_header(entries, block).into()),
+                    (HEADER_OFFSET, dynamic_header(entries, block, parent, path_offset, path.len()).into()),
                     (TABLE_OFFSET, Structure::Table(Arc::new(table))),
+                    (path_offset, path.into()),
                 ],
-                lead: bitmap(block),
+                leads,
                 blocks,
                 tail: vec![(end, footer)],
                 file_size: end + size_of::<Footer>() as u64,
@@ -90,13 +100,12 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
 
 fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time: FileTime) -> Vec<u8> {
     let (cylinders, heads, sectors_per_track) = geometry(size / SECTOR);
-    let seconds = time.unix_seconds().saturating_sub(EPOCH_UNIX_SECONDS);
     let mut footer = Footer {
         cookie: FOOTER_COOKIE,
         features: FEATURE_RESERVED.into(),
         version: VERSION.into(),
         data_offset: data_offset.into(),
-        timestamp: u32::try_from(seconds).unwrap_or(u32::MAX).into(),
+        timestamp: timestamp(time),
         // Readers take the size from `current_size` only for creators they know; for others QEMU multiplies the
         // geometry, which cuts off the end of the disk. So the file names Windows 10's creator.
         creator_application: *b"win ",
@@ -110,7 +119,7 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
         disk_type: disk_type.into(),
         checksum: U32::ZERO,
         // A differencing disk knows its parent by it.
-        unique_id: identity.bytes.guid("vhd unique id").to_bytes(),
+        unique_id: unique_id(identity),
         saved_state: 0,
         reserved: [0; 427],
     };
@@ -118,7 +127,21 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
     footer.as_bytes().to_vec()
 }
 
-fn dynamic_header(entries: u64, block_size: u64) -> Vec<u8> {
+/// Seconds since 2000.
+fn timestamp(time: FileTime) -> U32 {
+    u32::try_from(time.unix_seconds().saturating_sub(EPOCH_UNIX_SECONDS)).unwrap_or(u32::MAX).into()
+}
+
+fn unique_id(identity: &Identity) -> [u8; 16] {
+    identity.bytes.guid("vhd unique id").to_bytes()
+}
+
+/// The parent's path. The absolute one is left out: a wrong one makes Windows take the file for damaged.
+fn path_of(parent: &Parent<'_>) -> Vec<u8> {
+    parent.windows_path().encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn dynamic_header(entries: u64, block_size: u64, parent: Option<&Parent<'_>>, path: u64, path_len: usize) -> Vec<u8> {
     let mut header = DynamicHeader {
         cookie: HEADER_COOKIE,
         data_offset: U64::new(NO_OFFSET),
@@ -130,10 +153,25 @@ fn dynamic_header(entries: u64, block_size: u64) -> Vec<u8> {
         parent_unique_id: [0; 16],
         parent_timestamp: U32::ZERO,
         reserved: U32::ZERO,
-        parent_name: [0; 512],
-        parent_locators: [0; 192],
+        parent_name: [U16::ZERO; 256],
+        parent_locators: FromZeros::new_zeroed(),
         reserved2: [0; 256],
     };
+    if let Some(parent) = parent {
+        header.parent_unique_id = unique_id(parent.identity);
+        header.parent_timestamp = timestamp(parent.time);
+        let name = parent.path.rsplit('/').next().unwrap_or_default();
+        // The last unit stays zero.
+        let units = name.encode_utf16().take(header.parent_name.len() - 1);
+        header.parent_name.iter_mut().zip(units).for_each(|(place, unit)| *place = unit.into());
+        header.parent_locators[0] = ParentLocator {
+            platform_code: RELATIVE_PATH,
+            data_space: (path_len.next_multiple_of(SECTOR as usize) as u32).into(),
+            data_length: (path_len as u32).into(),
+            reserved: U32::ZERO,
+            data_offset: path.into(),
+        };
+    }
     header.checksum = checksum(header.as_bytes()).into();
     header.as_bytes().to_vec()
 }
@@ -143,4 +181,26 @@ fn bitmap(block_size: u64) -> Vec<u8> {
     let mut bitmap = vec![0xFF; (block_size / SECTOR / 8) as usize];
     bitmap.resize(bitmap_size(block_size) as usize, 0);
     bitmap
+}
+
+/// The sector bitmap of each block of a differencing disk: which sectors are in the file, the highest bit first.
+fn bitmaps(blocks: &BlockMap, used: &[Extent]) -> Vec<Vec<u8>> {
+    let mut bitmaps = vec![vec![0; bitmap_size(blocks.block_size) as usize]; blocks.count() as usize];
+    let all = blocks.runs.iter().flat_map(|run| run.first..run.first + run.count);
+    let (mut rest, mut used) = (bitmaps.iter_mut(), used.iter().peekable());
+    for block in all {
+        let bitmap = rest.next().expect("one for each block");
+        let (start, end) = (block * blocks.block_size, (block + 1) * blocks.block_size);
+        while let Some(extent) = used.peek() {
+            let sectors = extent.start.max(start) / SECTOR..extent.end().min(end).div_ceil(SECTOR);
+            for sector in sectors.map(|sector| sector - start / SECTOR) {
+                bitmap[(sector / 8) as usize] |= 0x80 >> (sector % 8);
+            }
+            if extent.end() > end {
+                break;
+            }
+            used.next();
+        }
+    }
+    bitmaps
 }

@@ -188,6 +188,42 @@ pub const LEAVE_BLOCKS_ALLOCATED: u32 = 1;
 /// [`FileParameters::flags`]: a differencing disk.
 pub const HAS_PARENT: u32 = 2;
 
+/// Start of item [`PARENT_LOCATOR`]; entries and their texts follow (§2.6.2.6.1).
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ParentLocatorHeader {
+    /// 0: [`PARENT_LOCATOR_TYPE`].
+    pub locator_type: [u8; 16],
+    /// 16: zero.
+    pub reserved: U16,
+    /// 18: number of [entries](ParentLocatorEntry).
+    pub key_value_count: U16,
+}
+const _: () = assert!(size_of::<ParentLocatorHeader>() == 20);
+
+/// A key and its value: UTF-16LE without an end, at offsets from the start of the item (§2.6.2.6.2).
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ParentLocatorEntry {
+    /// 0: offset of the key, bytes.
+    pub key_offset: U32,
+    /// 4: offset of the value, bytes.
+    pub value_offset: U32,
+    /// 8: length of the key, bytes.
+    pub key_length: U16,
+    /// 10: length of the value, bytes.
+    pub value_length: U16,
+}
+const _: () = assert!(size_of::<ParentLocatorEntry>() == 12);
+
+/// [`ParentLocatorHeader::locator_type`]: the parent is a VHDX (§2.6.2.6.3).
+pub const PARENT_LOCATOR_TYPE: Guid =
+    Guid::from_fields(0xB04A_EFB7, 0xD19E, 0x4A81, [0xB7, 0x89, 0x25, 0xB8, 0xE9, 0x44, 0x59, 0x13]);
+/// Key: [`Header::data_write_guid`] of the parent, in braces and lower case.
+pub const PARENT_LINKAGE: &str = "parent_linkage";
+/// Key: where the parent is, as seen from the folder of the child.
+pub const RELATIVE_PATH: &str = "relative_path";
+
 /// Entry of the block allocation table: state in bits 0–2, file offset in MiB in bits 20–63 (§2.5.1).
 pub type BatEntry = U64;
 
@@ -203,11 +239,20 @@ pub const BLOCK_ZERO: u64 = 2;
 pub const BLOCK_UNMAPPED: u64 = 3;
 /// Payload block state: the block is in the file.
 pub const BLOCK_FULLY_PRESENT: u64 = 6;
+/// Payload block state: what the sector bitmap has is in the file, the rest is the parent's.
+pub const BLOCK_PARTIALLY_PRESENT: u64 = 7;
+/// Sector bitmap block state: the block is in the file.
+pub const BITMAP_PRESENT: u64 = 6;
 
 /// How many payload blocks one sector bitmap block serves; the table has a bitmap entry behind each such number of
 /// payload entries (§2.5).
 pub fn chunk_ratio(logical_sector_size: u64, block_size: u64) -> u64 {
     (logical_sector_size << 23) / block_size
+}
+
+/// Number of entries in the table of a differencing disk: of whole chunks, each with its bitmap entry (§2.5).
+pub fn differencing_bat_entries(payload_blocks: u64, chunk_ratio: u64) -> u64 {
+    payload_blocks.div_ceil(chunk_ratio) * (chunk_ratio + 1)
 }
 
 /// Number of entries in the table of a disk that is not differencing (§2.5).

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
+use super::differencing;
 use super::format::*;
 use crate::disk::blocks::BlockMap;
-use crate::disk::parts::{Parts, Structure, Table};
+use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
@@ -50,34 +51,50 @@ impl Table for BlockTable {
 
 /// Lays out a VHDX.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { subformat, block_size: block, disk_size, used, identity, .. } = request;
+    let &Request { subformat, block_size: block, disk_size, used, identity, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, the most is 64 TiB")));
     }
 
     let chunk_ratio = chunk_ratio(LOGICAL_SECTOR.into(), block);
     let payload_blocks = disk_size.bytes().div_ceil(block);
-    let table = BlockTable { entries: bat_entries(payload_blocks, chunk_ratio), chunk_ratio };
+    let entries = match parent {
+        Some(_) => differencing_bat_entries(payload_blocks, chunk_ratio),
+        None => bat_entries(payload_blocks, chunk_ratio),
+    };
+    let table = BlockTable { entries, chunk_ratio };
     let table_size = (table.entries * table.width()).next_multiple_of(MIB);
     let start = BAT_OFFSET + table_size;
-    let (blocks, flags) = match subformat {
+    let (mut blocks, flags) = match subformat {
+        Some(Subformat::Differencing) => (BlockMap::dynamic(block, used, start, 0), HAS_PARENT),
         Some(Subformat::Fixed) => (BlockMap::fixed(block, payload_blocks, start), LEAVE_BLOCKS_ALLOCATED),
         _ => (BlockMap::dynamic(block, used, start, 0), 0),
     };
 
     let regions = region_table(table_size as u32);
     let form = subformat.unwrap_or(Subformat::Dynamic).name();
+    let of_parent = parent.map(|parent| format!(" of {}", parent.identity.bytes)).unwrap_or_default();
     let ids = WriteGuids {
-        file: identity.bytes.guid(&format!("vhdx file write, {form} blocks of {block}")),
-        data: identity.bytes.guid("vhdx data write"),
+        file: identity.bytes.guid(&format!("vhdx file write, {form} blocks of {block}{of_parent}")),
+        data: identity.bytes.guid(differencing::DATA_WRITE),
     };
     let mut head = vec![(0, identifier().into())];
     head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number).into())));
     head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone().into())));
-    head.extend(metadata(block as u32, flags, disk_size, &identity.disk).map(|(offset, bytes)| (offset, bytes.into())));
-    head.push((BAT_OFFSET, Structure::Table(Arc::new(table))));
+    // What belongs to the disk, and not to the file, is the parent's too.
+    let disk = parent.map_or(&identity.disk, |parent| &parent.identity.disk);
+    let locator = parent.map(differencing::parent_locator);
+    let metadata = metadata(block as u32, flags, disk_size, disk, locator.as_deref());
+    head.extend(metadata.map(|(offset, bytes)| (offset, bytes.into())));
+    match parent {
+        Some(_) => {
+            let sector = LOGICAL_SECTOR.into();
+            head.extend(differencing::tables(BAT_OFFSET, start, chunk_ratio, sector, &mut blocks, used));
+        }
+        None => head.push((BAT_OFFSET, Structure::Table(Arc::new(table)))),
+    }
     let file_size = blocks.end();
-    Ok(Parts { head, blocks, lead: Vec::new(), tail: Vec::new(), file_size })
+    Ok(Parts { head, blocks, leads: Leads::None, tail: Vec::new(), file_size })
 }
 
 fn identifier() -> Vec<u8> {
@@ -131,20 +148,31 @@ fn region_table(bat_size: u32) -> Vec<u8> {
     table.resize(REGION_TABLE_SIZE, 0);
     header.checksum = crc32c::crc32c(&table).into();
     table[..size_of::<RegionTableHeader>()].copy_from_slice(header.as_bytes());
+    // The rest is zero.
+    table.truncate(size_of::<RegionTableHeader>() + entries.as_bytes().len());
     table
 }
 
 /// The metadata table and the items behind it.
-fn metadata(block_size: u32, flags: u32, disk_size: ByteSize, seed: &Seed) -> [(u64, Vec<u8>); 2] {
+fn metadata(
+    block_size: u32,
+    flags: u32,
+    disk_size: ByteSize,
+    seed: &Seed,
+    locator: Option<&[u8]>,
+) -> [(u64, Vec<u8>); 2] {
     let parameters = FileParameters { block_size: block_size.into(), flags: flags.into() };
     let disk = ITEM_IS_VIRTUAL_DISK | ITEM_IS_REQUIRED;
-    let items: [(Guid, u32, &[u8]); 5] = [
+    let (disk_size, disk_id) = (disk_size.bytes().to_le_bytes(), seed.guid("vhdx virtual disk").to_bytes());
+    let (logical, physical) = (LOGICAL_SECTOR.to_le_bytes(), PHYSICAL_SECTOR.to_le_bytes());
+    let mut items: Vec<(Guid, u32, &[u8])> = vec![
         (FILE_PARAMETERS, ITEM_IS_REQUIRED, parameters.as_bytes()),
-        (VIRTUAL_DISK_SIZE, disk, &disk_size.bytes().to_le_bytes()),
-        (VIRTUAL_DISK_ID, disk, &seed.guid("vhdx virtual disk").to_bytes()),
-        (LOGICAL_SECTOR_SIZE, disk, &LOGICAL_SECTOR.to_le_bytes()),
-        (PHYSICAL_SECTOR_SIZE, disk, &PHYSICAL_SECTOR.to_le_bytes()),
+        (VIRTUAL_DISK_SIZE, disk, &disk_size),
+        (VIRTUAL_DISK_ID, disk, &disk_id),
+        (LOGICAL_SECTOR_SIZE, disk, &logical),
+        (PHYSICAL_SECTOR_SIZE, disk, &physical),
     ];
+    items.extend(locator.map(|locator| (PARENT_LOCATOR, ITEM_IS_REQUIRED, locator)));
     let header = MetadataTableHeader {
         signature: METADATA_SIGNATURE,
         reserved: U16::ZERO,

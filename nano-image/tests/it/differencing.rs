@@ -1,0 +1,112 @@
+//! Differencing disks, read with their parents by QEMU and 7-Zip.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::disk::*;
+use nano_image::ErrorKind;
+use nano_image::Seed;
+use nano_image::content::Extent;
+use nano_image::disk::{Container, FileOutput, Format, Parent};
+use nano_image::identity::Identity;
+use nano_image::types::{ByteSize, DiskOffset};
+
+const CHILD: Identity = Identity { disk: Seed::from_bytes([8; 32]), bytes: Seed::from_bytes([9; 32]) };
+const PAGE: u64 = 4096;
+
+/// The disk of a parent with some pages changed: in the first and the last, in two chunks of a VHDX, on both sides of
+/// their border, and one that becomes zero.
+fn changed(disk: &Disk) -> (Vec<(DiskOffset, Vec<u8>)>, Vec<Extent>) {
+    let (size, chunk) = (disk.size.bytes(), 4 << 30);
+    let mut pieces = vec![
+        (DiskOffset(0), noise(1, PAGE as usize)),
+        (DiskOffset(5 << 20), noise(2, 3 * PAGE as usize)),
+        (DiskOffset(6 << 20), vec![0; PAGE as usize]),
+        (DiskOffset((7 << 20) - PAGE), noise(3, 2 * PAGE as usize)),
+        (DiskOffset(chunk - PAGE), noise(4, 2 * PAGE as usize)),
+        (DiskOffset(size - PAGE), noise(5, PAGE as usize)),
+    ];
+    pieces.retain(|(at, bytes)| at.0 + bytes.len() as u64 <= size);
+    let used = pieces.iter().map(|(at, bytes)| Extent { start: at.0, len: bytes.len() as u64 }).collect();
+    (pieces, used)
+}
+
+fn write_child(format: Format, parent: &Parent<'_>, disk: &Disk, path: &Path) -> Container {
+    let (pieces, used) = changed(disk);
+    let container = Container::lay_out_over(Some(parent), format, disk.size, &used, &CHILD, time()).unwrap();
+    let mut output = FileOutput::new(File::create(path).unwrap(), path).unwrap();
+    let mut writer = container.writer(&mut output).unwrap();
+    pieces.iter().for_each(|(at, bytes)| writer.write_at(*at, bytes).unwrap());
+    writer.finish().unwrap();
+    assert_eq!(container.file_size().bytes(), fs::metadata(path).unwrap().len(), "{format:?}");
+    container
+}
+
+/// The raw disk that the child shall show.
+fn write_reference(disk: &Disk, path: &Path) {
+    use std::os::unix::fs::FileExt;
+    disk.write_file(Format::RAW, path);
+    let file = File::options().write(true).open(path).unwrap();
+    changed(disk).0.iter().for_each(|(at, bytes)| file.write_all_at(bytes, at.0).unwrap());
+}
+
+#[test]
+fn strangers_read_children_with_their_parents() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("children")).unwrap();
+    let qcow2 = Format::named("qcow2").unwrap();
+    for (parent_format, format, kib, mib) in [
+        (Format::VHDX, Format::VHDX, 1024, 97),
+        (Format::VHDX, Format::VHDX, 1024, 4112),
+        (Format::VHDX, Format::VHDX, 32 << 10, 97),
+        (Format::VHD, Format::VHD, 2048, 97),
+        (Format::VHD, Format::VHD, 512, 97),
+        (qcow2, qcow2, 4, 97),
+        (Format::VHDX, qcow2, 4, 97),
+        (Format::RAW, qcow2, 4, 97),
+    ] {
+        let disk = Disk::sample(ByteSize::mib(mib));
+        let extension = parent_format.extension();
+        let golden = folder.path().join(format!("golden.{extension}"));
+        disk.write_file(parent_format, &golden);
+        // 7-Zip finds a parent beside its child only.
+        let up = if format.name() == "qcow2" { "../" } else { "" };
+        let path = format!("{up}golden.{extension}");
+        let parent = Parent { path: &path, format: parent_format.qemu_name(), identity: &IDENTITY, time: time() };
+        let below = if up.is_empty() { "" } else { "children/" };
+        let child = folder.path().join(format!("{below}child.{}", format.extension()));
+        let format = format.differencing(Some(ByteSize::kib(kib))).unwrap();
+        write_child(format, &parent, &disk, &child);
+        let reference = folder.path().join("child.raw");
+        write_reference(&disk, &reference);
+        if format.name() != "qcow2" {
+            // Streams, for a disk is large.
+            let compare = "7zz e -so \"$1\" | cmp - \"$2\"";
+            let said = Command::new("sh").args(["-c", compare, "sh", text(&child), text(&reference)]).output().unwrap();
+            let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+            assert!(said.is_empty(), "{format:?} of {parent_format:?}, {mib} MiB: {said}");
+        }
+        if format.name() == "qcow2" {
+            run("qemu-img", &["check", text(&child)]);
+            run("qemu-img", &["compare", text(&child), "-f", "qcow2", "-F", "raw", text(&reference)]);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_have_a_parent_is_refused() {
+    let refused = |format: Format, block_size| format.differencing(block_size).unwrap_err();
+    assert!(refused(Format::RAW, None).message().contains("parent"));
+    let qcow2 = Format::named("qcow2").unwrap();
+    assert!(refused(qcow2, Some(ByteSize::kib(64))).hint().unwrap().contains("4 KiB"));
+    let format = Format::VHDX.differencing(None).unwrap();
+    let lay_out = |start| {
+        let parent = Parent { path: "golden.vhdx", format: "vhdx", identity: &IDENTITY, time: time() };
+        let used = [Extent { start, len: PAGE }];
+        Container::lay_out_over(Some(&parent), format, ByteSize::mib(97), &used, &CHILD, time())
+    };
+    assert!(lay_out(PAGE).is_ok());
+    assert_eq!(lay_out(512).unwrap_err().kind(), ErrorKind::Recipe);
+    assert!(Container::lay_out(format, ByteSize::mib(97), &[], &CHILD, time()).is_err());
+}
