@@ -1,5 +1,6 @@
 //! Windows knowledge: edits trees and hives, knows no layout.
 
+pub mod answer;
 pub mod boot;
 pub mod boot_chain;
 pub mod boot_code;

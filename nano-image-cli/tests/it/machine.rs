@@ -133,7 +133,7 @@ fn answer_file_and_domain_blob_are_taken() {
     let answer = |name: &str| {
         format!(
             "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"specialize\"><component \
-             name=\"Microsoft-Windows-Shell-Setup\" processorArchitecture=\"amd64\"><ComputerName>{name}</ComputerName>\
+             name=\"Microsoft-Windows-Shell-Setup\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\" language=\"neutral\"><ComputerName>{name}</ComputerName>\
              <TimeZone>UTC</TimeZone></component></settings></unattend>"
         )
     };

@@ -182,13 +182,14 @@ struct Additions {
 
 impl Opened {
     fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Additions)> {
-        // What the recipe names is checked before the image, which takes longer.
-        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref())?;
         let media = sources.open()?;
         let mut warnings = Vec::new();
         let (wim, file, index) = media.find_image(recipe.choice(), sources.scratch.as_deref(), &mut warnings)?;
         let mut info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
         info.index = index;
+        // What the recipe names is checked before the image, which takes longer.
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
+        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref(), &architecture)?;
         let packages = Packages::find(recipe, sources, &media, &info, machine.take_packages())?;
         let time = recipe.time(info.creation_time);
         let drivers = drivers::prepare(&sources.drivers, &info, observer)?;
@@ -281,7 +282,7 @@ impl<'a> Draft<'a> {
     }
 
     fn configure_machine(&mut self, machine: Machine) -> Result<()> {
-        let applied = machine.apply(&mut self.edit, &self.opened.architecture())?;
+        let applied = machine.apply(&mut self.edit)?;
         self.warnings.extend(applied.warnings);
         Ok(())
     }

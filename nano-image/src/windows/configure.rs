@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::windows::answer::ServicingPackage;
 pub use files::FileCopy;
 pub use prepare::Prepared;
 pub use secret::Secret;
@@ -133,23 +134,6 @@ impl form::Switched for RemoteManagement {
     const ON: Self = Self::Offline;
 }
 
-/// A package that the `servicing` section of the answer file names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicingPackage {
-    /// `install`, `stage`, `remove` or `configure`.
-    pub action: String,
-    /// Name of its identity.
-    pub name: String,
-    /// Version, e.g. `10.0.14393.0`.
-    pub version: String,
-    /// Architecture, e.g. `amd64`.
-    pub architecture: String,
-    /// Language, or `neutral`.
-    pub language: String,
-    /// Where its cabinet is, as the file says.
-    pub source: Option<String>,
-}
-
 /// What was done to an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -213,7 +197,7 @@ impl MachineConfig {
 /// Reads an answer file and writes it again, for fuzzing.
 #[cfg(feature = "internals")]
 pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
-    unattend::AnswerFile::parse(bytes).map(|file| file.to_bytes())
+    crate::windows::answer::AnswerFile::parse(bytes).map(|file| file.to_bytes())
 }
 
 /// What a .reg file says, for fuzzing.

@@ -118,6 +118,11 @@ impl Element {
         }
     }
 
+    /// All of the text directly in this element, as it stands there.
+    pub fn whole_text(&self) -> String {
+        self.content.iter().filter_map(|node| if let Node::Text(text) = node { Some(&**text) } else { None }).collect()
+    }
+
     /// Whether it is the element `name` of an assembly namespace, whatever its version.
     pub fn is(&self, name: &str) -> bool {
         self.local() == name && self.is_asm()
@@ -173,6 +178,18 @@ impl Element {
     /// Adds an attribute without a namespace.
     pub fn push_attribute(&mut self, name: &str, value: &str) {
         self.attributes.push(Attribute { name: name.into(), namespace: Some("".into()), value: value.into() });
+    }
+
+    /// Declares `prefix` for `namespace` in this element.
+    pub fn declare(&mut self, prefix: &str, namespace: &str) {
+        let name = format!("xmlns:{prefix}").into();
+        self.attributes.push(Attribute { name, namespace: None, value: namespace.into() });
+    }
+
+    /// Adds the attribute `name` of `namespace`, for which `prefix` is declared.
+    pub fn push_attribute_of(&mut self, prefix: &str, namespace: &str, name: &str, value: &str) {
+        let name = format!("{prefix}:{name}").into();
+        self.attributes.push(Attribute { name, namespace: Some(namespace.into()), value: value.into() });
     }
 
     /// Removes the attribute that is written as `name`; whether there was one.

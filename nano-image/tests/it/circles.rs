@@ -13,7 +13,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("windows/boot.rs", "windows/boot/template.rs"),
     ("windows/boot/bcd.rs", "windows/boot/device.rs"),
     ("windows/boot/files.rs", "windows/boot.rs"),
-    ("windows/configure.rs", "windows/configure/unattend.rs"),
     ("windows/configure/network.rs", "windows/configure.rs"),
     ("windows/media/package.rs", "windows/media.rs"),
     ("windows/package.rs", "windows/package/apply.rs"),

@@ -110,10 +110,10 @@ fn a_configured_image_reads_back_as_asked() {
         br#"<?xml version="1.0" encoding="utf-8"?>
 <unattend xmlns="urn:schemas-microsoft-com:unattend" xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State">
   <settings pass="offlineServicing" wasPassProcessed="true">
-    <component name="Microsoft-Windows-UnattendedJoin" processorArchitecture="amd64"><ComputerName>web-01</ComputerName></component>
+    <component name="Microsoft-Windows-UnattendedJoin" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral"><ComputerName>web-01</ComputerName></component>
   </settings>
   <settings pass="oobeSystem">
-    <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64"><RegisteredOwner>A &amp; B</RegisteredOwner></component>
+    <component name="Microsoft-Windows-Shell-Setup" processorArchitecture="amd64" publicKeyToken="31bf3856ad364e35" language="neutral"><RegisteredOwner>A &amp; B</RegisteredOwner></component>
   </settings>
 </unattend>"#,
     );

@@ -65,11 +65,11 @@ impl Volume {
         let wim = Wim::open(&source, &[]).unwrap();
         let mut tree = wim.read_image(1).unwrap().tree;
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
-        let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None).unwrap();
+        let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None, "amd64").unwrap();
         let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
         let options = DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), boot_critical };
         let reports = driver::add(&mut image, drivers, &options, &()).unwrap();
-        machine.apply(&mut image, "amd64").unwrap();
+        machine.apply(&mut image).unwrap();
         let store = image.finish().unwrap();
 
         let size = ByteSize::mib(64);

@@ -7,9 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::secret::Secret;
-use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
+use super::unattend::OFFLINE;
 use crate::error::{Error, Result};
 use crate::types::text;
+use crate::windows::answer::{AnswerFile, SHELL_SETUP};
 
 /// Windows accepts no longer password here.
 const MAX_LEN: usize = 127;
@@ -73,18 +74,13 @@ pub(super) fn check_conflict(file: &AnswerFile, password: Option<&Secret>) -> Re
 
 /// Puts the password into the answer file. Without one, the file's own offlineServicing password, which would have to
 /// be written into the SAM hive, becomes one that Windows sets at first boot.
-pub(super) fn apply(
-    file: &mut AnswerFile,
-    password: Option<&Secret>,
-    architecture: &str,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
+pub(super) fn apply(file: &mut AnswerFile, password: Option<&Secret>, warnings: &mut Vec<String>) -> Result<()> {
     let offline = offline_password(file)?;
     let wanted = password.or(offline.as_ref());
     if let Some(password) = wanted {
         let value = encode(password.expose(), ACCOUNT[1]);
-        file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "Value"), &value, architecture);
-        file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "PlainText"), "false", architecture);
+        file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "Value"), &value);
+        file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "PlainText"), "false");
     } else if named(file).is_none() {
         warnings.push(
             "no administrator password is given: the account stays as the image has it. Nano Server asks for a new \
@@ -136,11 +132,11 @@ mod tests {
     fn an_offline_password_moves_to_first_boot() {
         for (value, plain) in [("hunter2".to_owned(), "true"), (encode("hunter2", OFFLINE_ACCOUNT[1]), "false")] {
             let mut file = AnswerFile::empty();
-            file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "Value"), &value, "amd64");
-            file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "PlainText"), plain, "amd64");
+            file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "Value"), &value);
+            file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "PlainText"), plain);
             assert!(check_conflict(&file, Some(&Secret::new("x"))).unwrap_err().hint().is_some());
             let mut warnings = Vec::new();
-            apply(&mut file, None, "amd64", &mut warnings).unwrap();
+            apply(&mut file, None, &mut warnings).unwrap();
             assert!(warnings.is_empty());
             let set = file.text(PASS, SHELL_SETUP, &path(&ACCOUNT, "Value")).unwrap();
             assert_eq!(set, encode("hunter2", ACCOUNT[1]));
@@ -151,7 +147,7 @@ mod tests {
     #[test]
     fn no_password_is_a_warning() {
         let mut warnings = Vec::new();
-        apply(&mut AnswerFile::empty(), None, "amd64", &mut warnings).unwrap();
+        apply(&mut AnswerFile::empty(), None, &mut warnings).unwrap();
         assert!(warnings[0].contains("no administrator password"));
     }
 }

@@ -1,45 +1,46 @@
 //! Editing the image as prepared.
 
 use super::computer_name::{self, NameChoice};
-use super::unattend::{self, OFFLINE, SHELL_SETUP};
+use super::unattend::{self, OFFLINE};
 use super::{Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone};
 use crate::error::{Error, Result};
 use crate::registry::Value;
+use crate::windows::answer::SHELL_SETUP;
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// The name that images have before they get one.
 const UNNAMED: &str = "MINWINPC";
 
 impl Prepared {
-    /// Configures `image`, whose architecture is `architecture` in the words of component names: `amd64`.
+    /// Configures `image`, which has the architecture that all is prepared for.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
     /// way of a file.
-    pub fn apply(mut self, image: &mut ImageEdit<'_>, architecture: &str) -> Result<Applied> {
+    pub fn apply(mut self, image: &mut ImageEdit<'_>) -> Result<Applied> {
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
         self.copies.apply(image)?;
-        self.write_name(image, &mut applied, architecture)?;
+        self.write_name(image, &mut applied)?;
         self.apply_offline_settings(image)?;
-        self.write_time_zone(image, &mut applied, architecture)?;
+        self.write_time_zone(image, &mut applied)?;
         if let Some(name) = &self.config.locale {
             locale::write(image, locale::find(name)?, &mut applied.warnings)?;
         }
         if self.config.remote_management == Some(RemoteManagement::Offline) {
             firewall::allow_remote_management(image, &mut applied.warnings)?;
         }
-        domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()), architecture);
+        domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()));
         let password = self.password.as_ref();
-        accounts::apply(&mut self.answer, password, architecture, &mut applied.warnings)?;
-        self.write_answer_file(image, &mut applied, architecture)?;
+        accounts::apply(&mut self.answer, password, &mut applied.warnings)?;
+        self.write_answer_file(image, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;
         // Last, so that they have the last word.
         self.reg.iter().try_for_each(|file| file.apply(image))?;
         Ok(applied)
     }
 
-    fn write_name(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
+    fn write_name(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
         self.answer.remove(OFFLINE, SHELL_SETUP, "ComputerName");
         let in_specialize = self.answer.text("specialize", SHELL_SETUP, &["ComputerName"]);
         match &self.name {
@@ -63,14 +64,14 @@ impl Prepared {
             && in_specialize.is_none()
             && (self.config.name_in_specialize || *name == NameChoice::AtFirstBoot)
         {
-            self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str(), architecture);
+            self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str());
         }
         Ok(())
     }
 
     /// Settings of the offlineServicing pass that are values in the registry.
     fn apply_offline_settings(&mut self, image: &mut ImageEdit<'_>) -> Result<()> {
-        for (setting, number) in self.answer.take_registry_settings()? {
+        for (setting, number) in unattend::take_registry_settings(&mut self.answer)? {
             let file = if setting.in_system { HiveFile::System } else { HiveFile::Software };
             let hive = image.edit(file)?;
             let parents = if setting.in_system { control_sets(hive)? } else { vec![hive.root()] };
@@ -84,7 +85,7 @@ impl Prepared {
 
     /// The time zone of recipe or offlineServicing pass: in the hive, and in the answer file, because Windows sets the
     /// zone at first boot.
-    fn write_time_zone(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
+    fn write_time_zone(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
         let offline = self.answer.text(OFFLINE, SHELL_SETUP, &["TimeZone"]);
         self.answer.remove(OFFLINE, SHELL_SETUP, "TimeZone");
         let Some(zone) = self.config.time_zone.clone().or(offline) else { return Ok(()) };
@@ -99,26 +100,19 @@ impl Prepared {
         };
         let is_set = |pass| self.answer.text(pass, SHELL_SETUP, &["TimeZone"]).is_some();
         if !is_set("specialize") && !is_set("oobeSystem") {
-            self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone, architecture);
+            self.answer.set("oobeSystem", SHELL_SETUP, &["TimeZone"], &zone);
         }
         Ok(())
     }
 
-    fn write_answer_file(&self, image: &mut ImageEdit<'_>, applied: &mut Applied, architecture: &str) -> Result<()> {
+    fn write_answer_file(&self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
         for package in &self.answer.packages {
             let (action, name) = (&package.action, &package.name);
             applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
         }
-        for setting in self.answer.left_offline() {
+        for setting in self.answer.settings(OFFLINE) {
             applied.warnings.push(format!(
                 "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"
-            ));
-        }
-        for component in self.answer.foreign_components(architecture) {
-            applied.warnings.push(format!(
-                "the answer file's component {component} is for another architecture than the image's, {}: Windows \
-                 will ignore it",
-                architecture
             ));
         }
         if self.answer.is_empty() {

@@ -3,15 +3,11 @@
 //! A name that Windows' own tools cannot set offline (0x80220001, and a machine called MINWINPC) was why this project
 //! began; so nothing here depends on the settings engine of the image: the name goes where Windows reads it.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::registry::Value;
 use crate::types::upcase;
+use crate::windows::answer::check_computer_name;
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
-
-/// Characters that the answer file reference forbids in ComputerName.
-const FORBIDDEN: &str = r##" {|}~[\]^':;<=>?@!"#$%`()+/.,*&"##;
-/// NetBIOS names have no more characters.
-const MAX_LEN: usize = 15;
 
 /// Who names the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +24,7 @@ impl NameChoice {
         if name == "*" {
             return Ok(Self::AtFirstBoot);
         }
-        check(name)?;
+        check_computer_name(name)?;
         Ok(Self::Given(name.into()))
     }
 
@@ -44,29 +40,6 @@ impl NameChoice {
     pub fn same(&self, other: &Self) -> bool {
         upper(self.as_str()) == upper(other.as_str())
     }
-}
-
-fn check(name: &str) -> Result<()> {
-    let refuse =
-        |why: String, hint: &str| Err(Error::recipe(format!("the computer name `{name}` {why}")).with_hint(hint));
-    let len = name.encode_utf16().count();
-    if name.is_empty() {
-        return refuse("is empty".into(), "give 1 to 15 characters, or `*` to let Windows choose at first boot");
-    }
-    if len > MAX_LEN {
-        return refuse(
-            format!("has {len} characters, {MAX_LEN} at most are possible"),
-            "NetBIOS allows no longer name",
-        );
-    }
-    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control() || c.is_whitespace()) {
-        let shown = if bad == ' ' { "a space".into() } else { format!("the character `{}`", bad.escape_debug()) };
-        return refuse(format!("contains {shown}"), "use letters, digits and hyphens");
-    }
-    if name.bytes().all(|b| b.is_ascii_digit()) {
-        return refuse("consists of digits alone".into(), "add a letter; DNS takes it for an address otherwise");
-    }
-    Ok(())
 }
 
 /// What the user should know of a name that is possible but unwise.
@@ -120,7 +93,7 @@ mod tests {
             assert_eq!(error.kind(), crate::error::ErrorKind::Recipe, "{name}");
             assert!(error.hint().is_some(), "{name}");
         }
-        for bad in FORBIDDEN.chars() {
+        for bad in r##" {|}~[\]^':;<=>?@!"#$%`()+/.,*&"##.chars() {
             assert!(NameChoice::parse(&format!("a{bad}b")).is_err(), "{bad}");
         }
         for name in ["a", "web-01", "a-name-of-15-ab", "1a", "under_score", "größe"] {

@@ -3,9 +3,10 @@
 //! The blob goes into the specialize pass, so that Windows joins the domain itself at first boot: what
 //! `djoin /RequestODJ` writes offline are encrypted LSA secrets.
 
-use super::unattend::{AnswerFile, OFFLINE, UNATTENDED_JOIN};
+use super::unattend::OFFLINE;
 use crate::error::{Error, Result};
 use crate::types::text;
+use crate::windows::answer::{AnswerFile, UNATTENDED_JOIN};
 
 /// Larger files are no blobs.
 pub(super) const MAX_LEN: u64 = 1 << 20;
@@ -47,10 +48,10 @@ pub(super) fn check_conflict(file: &AnswerFile) -> Result<()> {
 }
 
 /// Puts the blob, or that of the answer file's offlineServicing pass, into the specialize pass.
-pub(super) fn apply(file: &mut AnswerFile, blob: Option<&str>, architecture: &str) {
+pub(super) fn apply(file: &mut AnswerFile, blob: Option<&str>) {
     let offline = file.text(OFFLINE, UNATTENDED_JOIN, &OFFLINE_JOIN);
     if let Some(blob) = blob.or(offline.as_deref()) {
-        file.set(PASS, UNATTENDED_JOIN, &JOIN, blob, architecture);
+        file.set(PASS, UNATTENDED_JOIN, &JOIN, blob);
     }
     if offline.is_some() {
         file.remove(OFFLINE, UNATTENDED_JOIN, OFFLINE_JOIN[0]);
@@ -76,10 +77,10 @@ mod tests {
     #[test]
     fn an_offline_join_becomes_one_at_first_boot() {
         let mut file = AnswerFile::empty();
-        file.set(OFFLINE, UNATTENDED_JOIN, &OFFLINE_JOIN, "ARAIAMzM", "amd64");
+        file.set(OFFLINE, UNATTENDED_JOIN, &OFFLINE_JOIN, "ARAIAMzM");
         assert!(check_conflict(&file).is_err());
-        apply(&mut file, None, "amd64");
+        apply(&mut file, None);
         assert_eq!(file.text(PASS, UNATTENDED_JOIN, &JOIN).unwrap(), "ARAIAMzM");
-        assert!(file.left_offline().is_empty());
+        assert!(file.settings(OFFLINE).is_empty());
     }
 }

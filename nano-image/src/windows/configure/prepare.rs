@@ -7,10 +7,11 @@ use super::files::Copies;
 use super::network::Network;
 use super::reg_file::{self, RegFile};
 use super::secret::Secret;
-use super::unattend::{AnswerFile, OFFLINE, SHELL_SETUP};
-use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete, unattend};
+use super::unattend::OFFLINE;
+use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete};
 use crate::content::read_file;
 use crate::error::{Error, ErrorKind, Result};
+use crate::windows::answer::{self, AnswerFile, SHELL_SETUP, Target, Verdict};
 
 /// A configuration whose files are read and checked.
 pub struct Prepared {
@@ -32,29 +33,31 @@ pub struct Prepared {
 }
 
 impl MachineConfig {
-    /// Reads the files that the configuration names and checks them, and whether they agree.
+    /// Reads the files that the configuration names and checks them for an image of `architecture`, in the words of
+    /// component names: `amd64`; and whether they agree.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), [`Corrupt`](crate::ErrorKind::Corrupt) and
     /// [`NotFound`](crate::ErrorKind::NotFound) for files.
-    pub fn prepare(&self, administrator_password: Option<&Secret>) -> Result<Prepared> {
+    pub fn prepare(&self, administrator_password: Option<&Secret>, architecture: &str) -> Result<Prepared> {
         self.check()?;
         administrator_password.map_or(Ok(()), accounts::check)?;
         let mut secrets = Secrets::default();
         administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
+        let mut warnings = Vec::new();
         let mut answer = match &self.unattend {
             Some(path) => {
-                let bytes = read_file(path, unattend::MAX_LEN, "an answer file")?;
+                let bytes = read_file(path, answer::MAX_LEN, "an answer file")?;
                 secrets.add("unattend", &bytes);
-                AnswerFile::parse(&bytes).map_err(|error| error.with_path(path))?
+                read_answer(&bytes, architecture, &mut warnings).map_err(|error| error.with_path(path))?
             }
             None => AnswerFile::empty(),
         };
+        answer.is_for(architecture);
         let in_file = |error: Error| match &self.unattend {
             Some(path) => error.with_path(path),
             None => error,
         };
-        let mut warnings = std::mem::take(&mut answer.warnings);
         accounts::check_conflict(&answer, administrator_password).map_err(in_file)?;
         let blob = match &self.domain_blob {
             Some(path) => {
@@ -150,6 +153,23 @@ impl MachineConfig {
         }
         Ok(name)
     }
+}
+
+/// Reads and judges an answer file for an image of `architecture`.
+fn read_answer(bytes: &[u8], architecture: &str, warnings: &mut Vec<String>) -> Result<AnswerFile> {
+    let mut file = AnswerFile::parse(bytes)?;
+    file.is_for(architecture);
+    let remarks = file.judge(bytes, &Target { architecture: Some(architecture) });
+    if let Some(error) = AnswerFile::refusal(&remarks) {
+        return Err(error);
+    }
+    for remark in remarks.iter().filter(|remark| remark.verdict == Verdict::Told) {
+        let hint = remark.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let (line, column, message) = (remark.line, remark.column, &remark.message);
+        warnings.push(format!("the answer file, line {line}, column {column}: {message}{hint}"));
+    }
+    file.repair()?;
+    Ok(file)
 }
 
 /// Digests what may hold a password.

@@ -5,6 +5,7 @@ use crate::content::Content;
 use crate::registry::{Hive, HiveOptions, Value};
 use crate::tree::{FileTree, Node, Times};
 use crate::types::FileTime;
+use crate::windows::answer::AnswerFile;
 use crate::windows::edit::HiveFile;
 pub(super) use crate::windows::edit::testing::{edit, hive};
 
@@ -30,11 +31,11 @@ pub(super) fn image() -> FileTree {
 }
 
 pub(super) fn configure(config: &MachineConfig, password: Option<&str>, tree: &mut FileTree) -> Result<Applied> {
-    apply(config.prepare(password.map(Secret::new).as_ref())?, tree)
+    apply(config.prepare(password.map(Secret::new).as_ref(), "amd64")?, tree)
 }
 
 fn apply(prepared: Prepared, tree: &mut FileTree) -> Result<Applied> {
-    edit(tree, TIME, |image| prepared.apply(image, "amd64")).map(|(applied, _)| applied)
+    edit(tree, TIME, |image| prepared.apply(image)).map(|(applied, _)| applied)
 }
 
 pub(super) fn bytes(tree: &FileTree, path: &str) -> Option<Vec<u8>> {
@@ -57,7 +58,8 @@ fn with_answer(folder: &tempfile::TempDir, pass: &str, settings: &str) -> Machin
     let path = folder.path().join("unattend.xml");
     let text = format!(
         "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"{pass}\"><component \
-         name=\"Microsoft-Windows-Shell-Setup\" processorArchitecture=\"amd64\">{settings}</component></settings></unattend>"
+         name=\"Microsoft-Windows-Shell-Setup\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\" \
+         language=\"neutral\">{settings}</component></settings></unattend>"
     );
     std::fs::write(&path, text).unwrap();
     MachineConfig { unattend: Some(path), ..MachineConfig::default() }
@@ -112,7 +114,7 @@ fn the_name_reaches_specialize_when_it_must() {
         MachineConfig { name_in_specialize: true, ..named("*") },
         MachineConfig { name_in_specialize: true, ..MachineConfig::default() },
     ] {
-        assert!(config.prepare(None).err().unwrap().hint().is_some());
+        assert!(config.prepare(None, "amd64").err().unwrap().hint().is_some());
     }
 }
 
@@ -123,14 +125,14 @@ fn names_that_contradict_the_answer_file_are_refused() {
         for other in ["db-01", "*", ""] {
             let config = with_answer(&folder, pass, &format!("<ComputerName>{other}</ComputerName>"));
             let config = MachineConfig { computer_name: Some("web-01".into()), ..config };
-            let error = config.prepare(None).err().unwrap();
+            let error = config.prepare(None, "amd64").err().unwrap();
             assert!(error.message().contains(pass) && error.hint().unwrap().contains("remove"), "{error}");
             assert!(error.path().is_some());
         }
         let config = with_answer(&folder, pass, "<ComputerName>WEB-01</ComputerName>");
-        MachineConfig { computer_name: Some("web-01".into()), ..config }.prepare(None).unwrap();
+        MachineConfig { computer_name: Some("web-01".into()), ..config }.prepare(None, "amd64").unwrap();
         let config = with_answer(&folder, pass, "<ComputerName>12345</ComputerName>");
-        assert!(config.prepare(None).err().unwrap().message().contains("digits"));
+        assert!(config.prepare(None, "amd64").err().unwrap().message().contains("digits"));
     }
     let config =
         with_answer(&folder, "offlineServicing", "<ComputerName>web-02</ComputerName><TimeZone>UTC</TimeZone>");
@@ -159,14 +161,14 @@ fn domain_rules_are_those_of_microsofts_tool() {
     let path = folder.path().join("blob");
     std::fs::write(&path, "ARAIAMzM").unwrap();
     let named = with_answer(&folder, "specialize", "<ComputerName>web-01</ComputerName>");
-    let error = MachineConfig { domain_blob: Some(path.clone()), ..named }.prepare(None).err().unwrap();
+    let error = MachineConfig { domain_blob: Some(path.clone()), ..named }.prepare(None, "amd64").err().unwrap();
     assert!(error.hint().unwrap().contains("blob carries the name"));
     let mut tree = image();
     let config = MachineConfig { domain_blob: Some(path), ..MachineConfig::default() };
     let applied = configure(&config, Some("pw"), &mut tree).unwrap();
     assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
     assert!(answer(&tree).unwrap().contains("<AccountData>ARAIAMzM</AccountData>"));
-    assert!(blob().prepare(None).err().unwrap().kind() == crate::error::ErrorKind::NotFound);
+    assert!(blob().prepare(None, "amd64").err().unwrap().kind() == crate::error::ErrorKind::NotFound);
 }
 
 #[test]
@@ -187,7 +189,12 @@ fn the_answer_file_is_closed_to_users_and_shows_no_password() {
 fn settings_of_the_offline_pass_are_applied_or_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("unattend.xml");
-    let component = |name: &str, settings: &str| format!("<component name=\"{name}\">{settings}</component>");
+    let component = |name: &str, settings: &str| {
+        format!(
+            "<component name=\"{name}\" processorArchitecture=\"amd64\" publicKeyToken=\"31bf3856ad364e35\" \
+             language=\"neutral\">{settings}</component>"
+        )
+    };
     let text = format!(
         "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"offlineServicing\">{}{}{}</settings></unattend>",
         component("Networking-MPSSVC-Svc", "<PublicProfile_EnableFirewall>false</PublicProfile_EnableFirewall>"),
@@ -218,7 +225,7 @@ fn packages_that_nobody_takes_are_named() {
     let config = MachineConfig { unattend: Some(path), ..MachineConfig::default() };
     let applied = configure(&config, Some("pw"), &mut image()).unwrap();
     assert!(applied.warnings.iter().any(|warning| warning.contains("Some-Package")), "{:?}", applied.warnings);
-    let mut prepared = config.prepare(Some(&Secret::new("pw"))).unwrap();
+    let mut prepared = config.prepare(Some(&Secret::new("pw")), "amd64").unwrap();
     assert_eq!(prepared.take_packages()[0].name, "Some-Package");
     let applied = apply(prepared, &mut image()).unwrap();
     assert!(!applied.warnings.iter().any(|warning| warning.contains("Some-Package")));
@@ -229,7 +236,7 @@ fn time_zones_that_contradict_the_answer_file_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = with_answer(&folder, "oobeSystem", "<TimeZone>UTC</TimeZone>");
     let zone = |zone: &str| MachineConfig { time_zone: Some(zone.into()), ..config.clone() };
-    assert!(zone("GMT Standard Time").prepare(None).err().unwrap().hint().is_some());
+    assert!(zone("GMT Standard Time").prepare(None, "amd64").err().unwrap().hint().is_some());
     let applied = configure(&zone("utc"), Some("pw"), &mut image()).unwrap();
     assert!(applied.warnings.iter().any(|warning| warning.contains("no list of time zones")));
 }
@@ -263,9 +270,9 @@ proptest::proptest! {
                 bytes[at % len] = *value;
             }
             bytes.truncate(bytes.len().saturating_sub(cut % 40));
-            if let Ok(file) = unattend::AnswerFile::parse(&bytes) {
+            if let Ok(file) = AnswerFile::parse(&bytes) {
                 let written = file.to_bytes();
-                proptest::prop_assert_eq!(unattend::AnswerFile::parse(&written).unwrap().to_bytes(), written);
+                proptest::prop_assert_eq!(AnswerFile::parse(&written).unwrap().to_bytes(), written);
             }
             if let Ok(file) = reg_file::RegFile::parse(&bytes) {
                 let mut tree = image();

@@ -131,7 +131,7 @@ fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {
     let report = package::install_guest(&mut image).unwrap();
     assert!(report.packages.iter().all(|package| package.tier == 2), "{:?}", report.warnings);
     let config = MachineConfig { computer_name: Some("web-01".into()), ..MachineConfig::default() };
-    config.prepare(None).unwrap().apply(&mut image, "amd64").unwrap();
+    config.prepare(None, "amd64").unwrap().apply(&mut image).unwrap();
     let folder = driver_tests::Folder::new();
     driver::add(&mut image, &[folder.storage()], &driver_tests::options(), &()).unwrap();
     let options: BootOptions = boot::serial_debugging();

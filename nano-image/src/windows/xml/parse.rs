@@ -83,7 +83,8 @@ impl Document {
                 }
                 Event::Eof => {
                     if let Some(open) = builder.open.last() {
-                        return Err(malformed(&format_args!("`{}` has no end", open.name)).at(open.offset));
+                        let what = format!("bad {what}: not well-formed: `{}` has no end", open.name);
+                        return Err(Error::corrupt(what).at(open.offset));
                     }
                     let root = builder.root.ok_or_else(|| malformed(&"it has no element"))?;
                     return Ok(Self { before: builder.before, root, after: builder.after });

@@ -1,0 +1,42 @@
+//! Answer files: reading, editing, and what Windows will say of them.
+//!
+//! [`AnswerFile`] is the file as a tree with positions, to ask and to edit; settings of components for another
+//! architecture than the image's count for nothing, as Windows ignores them. [`AnswerFile::judge`] says of every
+//! setting what becomes of it ([`Verdict`]), by the table in [`known`]. Source: "Unattended Windows Setup Reference" on
+//! learn.microsoft.com, and what Windows was seen to refuse.
+
+mod file;
+mod judge;
+pub mod known;
+mod pass;
+mod place;
+mod remark;
+mod value;
+
+pub use file::{AnswerFile, MAX_LEN, ServicingPackage};
+pub use judge::Target;
+pub use pass::Pass;
+pub use remark::{Remark, Verdict};
+pub use value::check_computer_name;
+
+/// Components that the build itself has to do with.
+pub const SHELL_SETUP: &str = "Microsoft-Windows-Shell-Setup";
+/// Joins a domain.
+pub const UNATTENDED_JOIN: &str = "Microsoft-Windows-UnattendedJoin";
+
+/// The namespace of answer files.
+const NAMESPACE: &str = "urn:schemas-microsoft-com:unattend";
+/// The namespace of `wcm:action` and `wcm:keyValue`.
+const WCM: &str = "http://schemas.microsoft.com/WMIConfig/2002/State";
+/// The public key token of Windows' components.
+const TOKEN: &str = "31bf3856ad364e35";
+/// The attribute with which Windows marks a pass that it has done.
+const PROCESSED: &str = "wasPassProcessed";
+
+/// Whether Windows on `image` takes a component for `component`.
+fn is_for(component: &str, image: &str) -> bool {
+    [image, "neutral", "wow64"].iter().any(|known| known.eq_ignore_ascii_case(component))
+}
+
+#[cfg(test)]
+mod tests;

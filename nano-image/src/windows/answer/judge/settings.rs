@@ -1,0 +1,163 @@
+//! The settings of a component, and the groups in them.
+
+use super::super::known::{self, Component, Key, Kind, Setting};
+use super::super::value::{Fault, check, shown};
+use super::super::{Pass, SHELL_SETUP, UNATTENDED_JOIN, Verdict, WCM};
+use super::{Judge, Place};
+use crate::types::nearest;
+use crate::windows::xml::Element;
+
+/// What is known of the settings in a component or group.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    settings: &'a [Setting],
+    /// Whether these are all.
+    is_complete: bool,
+}
+
+impl Judge<'_> {
+    /// Says that a setting of a component comes into force, and when.
+    pub(super) fn comes_into_force(&mut self, setting: &Element, place: Place<'_>) {
+        let when = match place.pass {
+            Pass::OfflineServicing => "while the image is built, as far as that is possible",
+            Pass::Specialize => "by Windows at its first start (specialize)",
+            _ => "by Windows at its first start, before the first logon (oobeSystem)",
+        };
+        let place = Place { path: setting.local(), offset: setting.offset, ..place };
+        let message = format!("{} is set {when}", place.name());
+        self.say(Verdict::Applied, "applied", setting.offset, message).set_place(place);
+    }
+
+    pub(super) fn component_settings(&mut self, element: &Element, known: Option<&Component>, place: Place<'_>) {
+        let known = known.filter(|known| !known.settings.is_empty());
+        let known = known.map(|known| Known { settings: known.settings, is_complete: known.is_complete });
+        self.group(element, known, place);
+    }
+
+    /// The settings in `element`, which are all known.
+    pub(super) fn parts(&mut self, element: &Element, settings: &[Setting], place: Place<'_>) {
+        self.group(element, Some(Known { settings, is_complete: true }), place);
+    }
+
+    /// The settings in `element`: which there are, and which there are twice.
+    fn group(&mut self, element: &Element, known: Option<Known<'_>>, place: Place<'_>) {
+        let text = element.text();
+        if !text.is_empty() {
+            let what = match text.contains("*SENSITIVE*DATA*DELETED*") {
+                true => "was deleted by Windows when it used this file".to_owned(),
+                false => format!("holds the text `{}` beside its settings", shown(&text)),
+            };
+            let fault = if known.is_some() { Fault::refused(what) } else { Fault::told(what) };
+            self.fault("stray-text", place, fault.with_hint("settings are elements of their own"));
+        }
+        let children: Vec<&Element> = element.elements().filter(|child| child.namespace == element.namespace).collect();
+        // Sorted, so that many settings of one name cost no more than others.
+        let mut names: Vec<(&str, usize)> =
+            children.iter().enumerate().map(|(at, child)| (child.local(), at)).collect();
+        names.sort_unstable();
+        let is_first = |at: usize| {
+            let found = names.binary_search(&(children[at].local(), at)).unwrap_or_default();
+            found == 0 || names[found - 1].0 != children[at].local()
+        };
+        for (at, child) in children.iter().enumerate() {
+            let name = child.local();
+            let path = join(place.path, name);
+            let inner = Place { path: &path, offset: child.offset, ..place };
+            let setting = known.and_then(|known| known.settings.iter().find(|setting| setting.name == name));
+            if !is_first(at) && setting.is_none_or(|setting| setting.key.is_none()) {
+                self.duplicate(child, setting, inner);
+            }
+            match (setting, known) {
+                (Some(setting), Some(known)) => self.setting(child, setting, known.is_complete, inner),
+                (None, Some(known)) if known.is_complete => self.unknown(name, known.settings, inner),
+                // What is not known may still have faults in what is in it.
+                _ if !child.is_empty() => self.group(child, None, inner),
+                _ => {}
+            }
+        }
+        if let Some(items) = known.map(|known| known.settings.iter().filter(|setting| setting.key.is_some())) {
+            for item in items {
+                let of_list: Vec<&Element> =
+                    children.iter().copied().filter(|child| child.local() == item.name).collect();
+                self.list(&of_list, item, place);
+            }
+        }
+    }
+
+    /// A setting that stands there again. Of one that is not known, `wcm:action` says that it is an item of a list.
+    fn duplicate(&mut self, element: &Element, setting: Option<&Setting>, place: Place<'_>) {
+        let is_item = ["action", "keyValue"].iter().any(|name| element.attribute_of(WCM, name).is_some());
+        if setting.is_none() && is_item {
+            return;
+        }
+        let what = "stands there more than once, and is no list";
+        let fault = if setting.is_some() { Fault::refused(what) } else { Fault::told(what) };
+        self.fault("duplicate-setting", place, fault.with_hint("keep one of them"));
+    }
+
+    fn setting(&mut self, element: &Element, setting: &Setting, is_complete: bool, place: Place<'_>) {
+        if !setting.passes.is_empty() && !setting.passes.contains(&place.pass) {
+            let passes: Vec<&str> = setting.passes.iter().map(|pass| pass.name()).collect();
+            let what = format!("is no setting of the pass {}: Windows says that it does not exist", place.pass.name());
+            let fault = Fault::refused(what).with_hint(format!("it belongs to {}", passes.join(" or ")));
+            return self.fault("wrong-pass", place, fault);
+        }
+        match &setting.kind {
+            Kind::Any if element.is_empty() => {}
+            Kind::Any => self.group(element, None, place),
+            Kind::Group(settings) => {
+                // The items of a list are in no element that could hold anything else.
+                let is_list = settings.iter().any(|setting| setting.key.is_some());
+                self.group(element, Some(Known { settings, is_complete: is_complete || is_list }), place);
+            }
+            Kind::Password => self.password(element, setting.name, place),
+            kind if element.is_empty() => {
+                if let Some(fault) = check(kind, &element.whole_text()) {
+                    self.fault("bad-value", place, fault);
+                }
+            }
+            _ => {
+                let fault = Fault::refused("holds elements, where a value is expected");
+                self.fault("bad-value", place, fault.with_hint("put the value directly into the element"));
+            }
+        }
+    }
+
+    fn unknown(&mut self, name: &str, settings: &[Setting], place: Place<'_>) {
+        let is_top = place.path == name;
+        let owner = known::owner(name).filter(|_| is_top);
+        if is_top && name == "ComputerName" && place.component == UNATTENDED_JOIN {
+            let what = "is refused by Windows with error 0x80220001, and with it the whole file";
+            let fault = Fault::told(what).with_hint(format!("it is taken as {SHELL_SETUP}/ComputerName"));
+            return self.fault("misplaced-name", place, fault);
+        }
+        let fault = match (nearest(name, settings.iter().map(|setting| setting.name)), owner) {
+            (_, Some(owner)) => {
+                let what = "is no setting of this component: Windows would refuse the file (0x80220001)";
+                Fault::refused(what).with_hint(format!("`{name}` is a setting of {}", owner.name))
+            }
+            (Some(near), None) => Fault::told("is not known; Windows may refuse the file (0x80220001)")
+                .with_hint(format!("did you mean `{near}`?")),
+            (None, None) => Fault::told("is not known; Windows may refuse the file (0x80220001)"),
+        };
+        self.fault("unknown-setting", place, fault);
+    }
+}
+
+pub(super) fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}/{name}"),
+    }
+}
+
+impl Key {
+    /// The element that holds it.
+    pub(super) fn element(self) -> Option<&'static str> {
+        match self {
+            Self::Order => Some("Order"),
+            Self::Child(name) => Some(name),
+            Self::Attribute => None,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What is documented of components, their settings and values.
+//!
+//! Source: "Unattended Windows Setup Reference" on learn.microsoft.com; each entry is the page of its name.
+
+mod components;
+mod model;
+mod network;
+mod setup;
+mod shell;
+mod time_zones;
+
+use crate::types::nearest;
+
+pub use model::{Component, Key, Kind, Setting};
+pub use time_zones::{is_time_zone, nearest_time_zone};
+
+/// The component of this name, in any case.
+pub fn component(name: &str) -> Option<&'static Component> {
+    all().find(|component| component.name.eq_ignore_ascii_case(name))
+}
+
+/// The name that a component's `name` may be meant to be.
+pub fn nearest_component(name: &str) -> Option<&'static str> {
+    nearest(name, all().map(|component| component.name))
+}
+
+/// The component that has the setting `setting`.
+pub fn owner(setting: &str) -> Option<&'static Component> {
+    let complete = all().filter(|component| component.is_complete);
+    complete.into_iter().find(|component| component.settings.iter().any(|known| known.name == setting))
+}
+
+fn all() -> impl Iterator<Item = &'static Component> {
+    [shell::COMPONENTS, setup::COMPONENTS, network::COMPONENTS, components::COMPONENTS].into_iter().flatten()
+}
+
+/// Path of Microsoft's page about a component or a setting of it, by the rule that all of these pages follow.
+pub fn page(component: &str, path: &str) -> String {
+    let name = [component, path].join("/").trim_end_matches('/').replace('/', "-").to_lowercase();
+    format!("https://learn.microsoft.com/windows-hardware/customize/desktop/unattend/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_said_once() {
+        fn check(place: &str, settings: &[Setting]) {
+            for (at, setting) in settings.iter().enumerate() {
+                assert!(settings[..at].iter().all(|other| other.name != setting.name), "{place}/{}", setting.name);
+                if let Kind::Group(inner) = setting.kind {
+                    check(&format!("{place}/{}", setting.name), inner);
+                }
+                if let (Some(Key::Child(key)), Kind::Group(inner)) = (setting.key, &setting.kind) {
+                    assert!(inner.iter().any(|field| field.name == key), "{place}/{} has no {key}", setting.name);
+                }
+            }
+        }
+        let names: Vec<&str> = all().map(|component| component.name).collect();
+        for (at, known) in all().enumerate() {
+            assert!(!names[..at].contains(&known.name), "{}", known.name);
+            check(known.name, known.settings);
+        }
+    }
+
+    #[test]
+    fn pages_are_named_as_microsoft_does() {
+        let base =
+            "https://learn.microsoft.com/windows-hardware/customize/desktop/unattend/microsoft-windows-shell-setup";
+        assert_eq!(page("Microsoft-Windows-Shell-Setup", ""), base);
+        let page = page("Microsoft-Windows-Shell-Setup", "AutoLogon/LogonCount");
+        assert_eq!(page, format!("{base}-autologon-logoncount"));
+    }
+}

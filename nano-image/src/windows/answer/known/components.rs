@@ -1,0 +1,75 @@
+//! Other components: of some what is often set, of others the name.
+
+use super::model::{Component, Setting, flag, number, partly};
+use crate::windows::answer::Pass;
+
+pub(super) const COMPONENTS: &[Component] = &[
+    partly("Microsoft-Windows-ErrorReportingCore", &[], &[number("DisableWER", 0, 1)]),
+    partly("Microsoft-Windows-IE-ESC", &[], &[flag("IEHardenAdmin"), flag("IEHardenUser")]),
+    partly("Microsoft-Windows-LUA-Settings", &[Pass::OfflineServicing], &[flag("EnableLUA")]),
+    partly("Microsoft-Windows-PartitionManager", &[], &[number("SanPolicy", 1, 4)]),
+    partly("Microsoft-Windows-SQMApi", &[], &[number("CEIPEnabled", 0, 1)]),
+    partly("Microsoft-Windows-SecureStartup-FilterDriver", &[], &[flag("PreventDeviceEncryption")]),
+    partly("Microsoft-Windows-Security-SPP", &[], &[number("SkipRearm", 0, 1)]),
+    partly("Microsoft-Windows-Security-SPP-UX", &[], &[flag("SkipAutoActivation")]),
+    partly("Microsoft-Windows-ServerManager-SvrMgrNc", &[], &[flag("DoNotOpenServerManagerAtLogon")]),
+    named("Microsoft-Windows-Audio-AudioCore"),
+    named("Microsoft-Windows-Authentication-AuthUI"),
+    named("Microsoft-Windows-BrowserService"),
+    named("Microsoft-Windows-CoreMessaging"),
+    named("Microsoft-Windows-DeviceAccess"),
+    named("Microsoft-Windows-DeviceGuard-Unattend"),
+    named("Microsoft-Windows-Embedded-BootExp"),
+    named("Microsoft-Windows-Embedded-EmbeddedLogon"),
+    named("Microsoft-Windows-Embedded-KeyboardFilterService"),
+    named("Microsoft-Windows-Embedded-ShellLauncher"),
+    named("Microsoft-Windows-Embedded-UnifiedWriteFilter"),
+    named("Microsoft-Windows-EnhancedStorage-Adm"),
+    named("Microsoft-Windows-FailoverCluster-Core"),
+    named("Microsoft-Windows-Fax-Service"),
+    named("Microsoft-Windows-HelpAndSupport"),
+    named("Microsoft-Windows-IE-ClientNetworkProtocolImplementation"),
+    named("Microsoft-Windows-IE-InternetExplorer"),
+    named("Microsoft-Windows-MapControl-Desktop"),
+    named("Microsoft-Windows-MediaPlayer-Core"),
+    named("Microsoft-Windows-MicrosoftEdgeBrowser"),
+    named("Microsoft-Windows-MobilePC-Sensors-API"),
+    named("Microsoft-Windows-NDIS"),
+    named("Microsoft-Windows-NetBT"),
+    named("Microsoft-Windows-OfflineFiles-Core"),
+    named("Microsoft-Windows-ParentalControls"),
+    named("Microsoft-Windows-Printing-Spooler-Core"),
+    named("Microsoft-Windows-Printing-Spooler-Core-Localspl"),
+    named("Microsoft-Windows-Printing-Spooler-Networkclient"),
+    named("Microsoft-Windows-RasServer"),
+    named("Microsoft-Windows-RemoteAssistance-Exe"),
+    named("Microsoft-Windows-RPC-HTTP"),
+    named("Microsoft-Windows-SMBServer"),
+    named("Microsoft-Windows-SNMP-Agent-Service"),
+    named("Microsoft-Windows-Security-Licensing-SLC"),
+    named("Microsoft-Windows-Security-Licensing-SLC-UX"),
+    named("Microsoft-Windows-SharedAccess"),
+    named("Microsoft-Windows-Sidebar"),
+    named("Microsoft-Windows-Store-Client-UI"),
+    named("Microsoft-Windows-SystemMaintenanceService"),
+    named("Microsoft-Windows-SystemRestore-Main"),
+    named("Microsoft-Windows-TPM-Tasks"),
+    named("Microsoft-Windows-TabletPC-Platform-Input-Core"),
+    named("Microsoft-Windows-TapiSetup"),
+    named("Microsoft-Windows-TerminalServices-LicenseServer"),
+    named("Microsoft-Windows-TerminalServices-Publishing-WMIProvider"),
+    named("Microsoft-Windows-TerminalServices-RemoteConnectionManager"),
+    named("Microsoft-Windows-WMPNSS-Service"),
+    named("Microsoft-Windows-Web-Services-for-Management-Core"),
+    named("Microsoft-Windows-WiFiNetworkManager"),
+    named("Microsoft-Windows-ehome-reg-inf"),
+    named("Microsoft-Windows-powercpl"),
+    named("Security-Malware-Windows-Defender"),
+];
+
+const NOTHING: &[Setting] = &[];
+
+/// A component of which the name alone is known.
+const fn named(name: &'static str) -> Component {
+    partly(name, &[], NOTHING)
+}

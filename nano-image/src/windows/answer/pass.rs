@@ -1,0 +1,71 @@
+//! The configuration passes of an installation.
+
+/// A configuration pass, in the order of an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// Setup on install media.
+    WindowsPe,
+    /// An image that does not run: what this program applies, as DISM does.
+    OfflineServicing,
+    /// `sysprep /generalize`.
+    Generalize,
+    /// The first start of a generalized image.
+    Specialize,
+    /// Audit mode, before a user is logged on.
+    AuditSystem,
+    /// Audit mode.
+    AuditUser,
+    /// The first start, before the first logon.
+    OobeSystem,
+    /// Named by the schema of answer files; no documented version of Windows runs it.
+    OobeUser,
+}
+
+impl Pass {
+    /// Those that are documented.
+    pub const ALL: [Self; 7] = [
+        Self::WindowsPe,
+        Self::OfflineServicing,
+        Self::Generalize,
+        Self::Specialize,
+        Self::AuditSystem,
+        Self::AuditUser,
+        Self::OobeSystem,
+    ];
+
+    /// By its name, in any case.
+    pub fn find(name: &str) -> Option<Self> {
+        let all = Self::ALL.into_iter().chain([Self::OobeUser]);
+        all.into_iter().find(|pass| pass.name().eq_ignore_ascii_case(name))
+    }
+
+    /// As an answer file names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WindowsPe => "windowsPE",
+            Self::OfflineServicing => "offlineServicing",
+            Self::Generalize => "generalize",
+            Self::Specialize => "specialize",
+            Self::AuditSystem => "auditSystem",
+            Self::AuditUser => "auditUser",
+            Self::OobeSystem => "oobeSystem",
+            Self::OobeUser => "oobeUser",
+        }
+    }
+
+    /// Whether its settings come into force in an image that is deployed ready made: while it is built, or at its first
+    /// start.
+    pub const fn comes_into_force(self) -> bool {
+        matches!(self, Self::OfflineServicing | Self::Specialize | Self::OobeSystem)
+    }
+
+    /// When the pass runs that never does in such an image.
+    pub(super) const fn runs_only(self) -> &'static str {
+        match self {
+            Self::WindowsPe => "when Setup installs Windows from media",
+            Self::Generalize => "when sysprep generalizes a machine",
+            Self::AuditSystem | Self::AuditUser => "in audit mode",
+            _ => "in no known Windows",
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What is said of an answer file.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What becomes of a setting, or of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Windows stops at it, and setup with it; so nothing is built with such a file.
+    Refused,
+    /// Windows ignores it, or it may not be what is meant.
+    Told,
+    /// It comes into force: while the image is built, or at its first start.
+    Applied,
+}
+
+/// Something that is said of a place in an answer file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Remark {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Kind of remark, the same in every version: `duplicate-setting`, `unknown-component` …
+    pub code: &'static str,
+    /// Line, from 1.
+    pub line: u64,
+    /// Character in the line, from 1.
+    pub column: u64,
+    /// Byte in the file.
+    pub offset: u64,
+    /// The pass that it is in, if it is in one.
+    pub pass: Option<&'static str>,
+    /// The component that it is in.
+    pub component: Option<String>,
+    /// The setting, with those that it is in: `UserAccounts/LocalAccounts`.
+    pub setting: Option<String>,
+    /// What is there, and what becomes of it.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Microsoft's page about it, if it is known.
+    pub page: Option<String>,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "refused",
+            Self::Told => "told",
+            Self::Applied => "applied",
+        })
+    }
+}
+
+impl fmt::Display for Remark {
+    /// `line 3, column 7: refused: …`, without the hint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}: {}", self.line, self.column, self.verdict, self.message)
+    }
+}

@@ -1,0 +1,282 @@
+//! Files of all kinds, and what is said of them.
+
+use super::*;
+
+/// An answer file with `settings` of a component in a pass.
+fn file(pass: &str, component: &str, settings: &str) -> String {
+    whole(&section(pass, &self::component(component, "amd64", settings)))
+}
+
+fn whole(sections: &str) -> String {
+    format!("<unattend xmlns=\"{NAMESPACE}\" xmlns:wcm=\"{WCM}\">{sections}</unattend>")
+}
+
+fn section(pass: &str, components: &str) -> String {
+    format!("<settings pass=\"{pass}\">{components}</settings>")
+}
+
+fn component(name: &str, architecture: &str, settings: &str) -> String {
+    format!(
+        "<component name=\"{name}\" processorArchitecture=\"{architecture}\" publicKeyToken=\"{TOKEN}\" \
+         language=\"neutral\" versionScope=\"nonSxS\">{settings}</component>"
+    )
+}
+
+fn judge(text: &str) -> Vec<Remark> {
+    let target = Target { architecture: Some("amd64") };
+    AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target)
+}
+
+/// Codes of what is refused, and of what is told.
+fn codes(text: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+    let of = |verdict| judge(text).iter().filter(|r| r.verdict == verdict).map(|r| r.code).collect();
+    (of(Verdict::Refused), of(Verdict::Told))
+}
+
+const DEPLOYMENT: &str = "Microsoft-Windows-Deployment";
+
+#[test]
+fn what_windows_refuses_is_refused_with_its_line() {
+    let shell = |settings: &str| file("specialize", SHELL_SETUP, settings);
+    let oobe = |settings: &str| file("oobeSystem", SHELL_SETUP, settings);
+    let run = |commands: &str| file("specialize", DEPLOYMENT, &format!("<RunSynchronous>{commands}</RunSynchronous>"));
+    let command = |order: &str, path: &str| {
+        format!("<RunSynchronousCommand wcm:action=\"add\">{order}<Path>{path}</Path></RunSynchronousCommand>")
+    };
+    let one = component(SHELL_SETUP, "amd64", "<TimeZone>UTC</TimeZone>");
+    let long = "x".repeat(260);
+    for (text, code) in [
+        (shell("<TimeZone>UTC</TimeZone><TimeZone>UTC</TimeZone>"), "duplicate-setting"),
+        (whole(&section("specialize", &format!("{one}{one}"))), "duplicate-component"),
+        (whole(&format!("{0}{0}", section("specialize", &one))), "duplicate-component"),
+        (whole(&section("specialise", &one)), "unknown-pass"),
+        (whole(&section("", &one)), "unknown-pass"),
+        (whole(&format!("<settings>{one}</settings>")), "missing-attribute"),
+        (whole("<setting pass=\"specialize\"/>"), "unknown-section"),
+        (whole(&section("specialize", "<TimeZone>UTC</TimeZone>")), "unknown-section"),
+        (whole(&format!("x{}", section("specialize", &one))), "stray-text"),
+        (whole(&section("specialize", &one.replace("publicKeyToken", "token"))), "missing-attribute"),
+        (whole(&section("specialize", &one.replace("language", "culture"))), "missing-attribute"),
+        (whole(&section("specialize", &one.replace("processorArchitecture", "arch"))), "missing-attribute"),
+        (whole(&section("windowsPE", &one.replace(" name=", " id="))), "missing-attribute"),
+        (whole(&section("specialize", &one.replace("amd64", "x64"))), "bad-attribute"),
+        (whole(&section("specialize", &one.replace(TOKEN, "31bf"))), "bad-attribute"),
+        (whole(&section("specialize", &one.replace("nonSxS", "any"))), "bad-attribute"),
+        (shell("<ProductKey>AAAAA-BBBBB</ProductKey>"), "bad-value"),
+        (shell("<TimeZone>Central Europe</TimeZone>"), "bad-value"),
+        (shell("<ComputerName>a b</ComputerName>"), "bad-value"),
+        (shell("<ComputerName><Name>a</Name></ComputerName>"), "bad-value"),
+        (shell("<OOBE><HideEULAPage>true</HideEULAPage></OOBE>"), "wrong-pass"),
+        (shell("<InputLocale>de-DE</InputLocale>"), "unknown-setting"),
+        (file("oobeSystem", "Microsoft-Windows-Setup", "<UserData/>"), "wrong-pass"),
+        (oobe("<OOBE><HideEULAPage>yes</HideEULAPage></OOBE>"), "bad-value"),
+        (oobe("<OOBE><ProtectYourPC>4</ProtectYourPC></OOBE>"), "bad-value"),
+        (oobe("<OOBE><NetworkLocation>Office</NetworkLocation></OOBE>"), "bad-value"),
+        (oobe("<OOBE><ProtectYourPC>1</ProtectYourPC><ProtectYourPC>1</ProtectYourPC></OOBE>"), "duplicate-setting"),
+        (run(&command("<Order>1</Order>", &long)), "bad-value"),
+        (run(&command("<Order>1</Order>", "")), "bad-value"),
+        (run(&command("<Order>0</Order>", "ver")), "bad-order"),
+        (run(&command("<Order>501</Order>", "ver")), "bad-order"),
+        (run(&command("<Order>one</Order>", "ver")), "bad-order"),
+        (run(&command("", "ver")), "bad-order"),
+        (run(&command("<Order>1</Order>", "ver").repeat(2)), "bad-order"),
+        (run(&command("<Order>1</Order><WillReboot>Maybe</WillReboot>", "ver")), "bad-value"),
+        (run(&command("<Order>1</Order>", "ver").replace("\"add\"", "\"append\"")), "bad-action"),
+        (oobe("<UserAccounts><AdministratorPassword>x</AdministratorPassword></UserAccounts>"), "stray-text"),
+        (
+            oobe(
+                "<UserAccounts><AdministratorPassword><Value>*x*</Value><PlainText>false</PlainText>\
+                 </AdministratorPassword></UserAccounts>",
+            ),
+            "bad-password",
+        ),
+        (
+            oobe(
+                "<UserAccounts><LocalAccounts><LocalAccount wcm:action=\"add\"><Name>a/b</Name></LocalAccount>\
+                 </LocalAccounts></UserAccounts>",
+            ),
+            "bad-value",
+        ),
+    ] {
+        let (refused, _) = codes(&text);
+        assert_eq!(refused, [code], "{text}\n{:#?}", judge(&text));
+        let error = AnswerFile::refusal(&judge(&text)).unwrap();
+        assert!(error.message().starts_with("line 1, column ") && error.offset().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn what_windows_accepts_is_not_refused() {
+    let shell = |settings: &str| file("specialize", SHELL_SETUP, settings);
+    let command = "<FirstLogonCommands><SynchronousCommand wcm:action=\"add\"><Order>1</Order><CommandLine>ver\
+        </CommandLine><RequiresUserInput>False</RequiresUserInput></SynchronousCommand><SynchronousCommand \
+        wcm:action=\"add\"><Order> 2 </Order><CommandLine><![CDATA[cmd /c \"a & b\"]]></CommandLine>\
+        </SynchronousCommand></FirstLogonCommands>";
+    let firewall = "<FirewallGroups><FirewallGroup wcm:action=\"add\" wcm:keyValue=\"a\"><Active>true</Active>\
+        <Group>@FirewallAPI.dll,-28752</Group><Profile>all</Profile></FirewallGroup><FirewallGroup \
+        wcm:action=\"add\" wcm:keyValue=\"b\"><Active>true</Active></FirewallGroup></FirewallGroups>";
+    let interfaces = "<Interfaces><Interface wcm:action=\"add\"><Identifier>a</Identifier><UnicastIpAddresses><IpAddress \
+        wcm:action=\"add\" wcm:keyValue=\"1\">10.0.0.5/24</IpAddress><IpAddress wcm:action=\"add\" \
+        wcm:keyValue=\"2\">10.0.0.6/24</IpAddress></UnicastIpAddresses></Interface></Interfaces>";
+    for text in [
+        shell(
+            "<!-- a --><ComputerName>web<!-- b -->-01</ComputerName><TimeZone>Romance Standard Time_dstoff</TimeZone>",
+        ),
+        shell("<ComputerName>*</ComputerName><CopyProfile>TRUE</CopyProfile>"),
+        file("oobeSystem", SHELL_SETUP, command),
+        file("specialize", "Networking-MPSSVC-Svc", firewall),
+        file("specialize", "Microsoft-Windows-TCPIP", interfaces),
+        whole("<cpi:offlineImage cpi:source=\"\" xmlns:cpi=\"urn:schemas-microsoft-com:cpi\" />"),
+        whole(&section(
+            "specialize",
+            &[component(SHELL_SETUP, "amd64", "<A/>"), component(SHELL_SETUP, "wow64", "<A/>")].concat(),
+        )),
+        shell("<ProductKey>vdybn-27wpp-v4hqt-9vmd4-vmk7h</ProductKey>").replace("nonSxS", "NonSxS"),
+    ] {
+        assert_eq!(codes(&text).0, Vec::<&str>::new(), "{text}\n{:#?}", judge(&text));
+    }
+}
+
+#[test]
+fn what_windows_ignores_is_told() {
+    let setup = "<UserData><ProductKey><Key>x</Key></ProductKey></UserData><DiskConfiguration/>";
+    let cases = [
+        (file("windowsPE", "Microsoft-Windows-Setup", setup), "pass-never-runs", "UserData/ProductKey, "),
+        (file("auditUser", DEPLOYMENT, "<Reseal/>"), "pass-never-runs", "Reseal"),
+        (
+            file("generalize", "Microsoft-Windows-PnpSysprep", "<PersistAllDeviceInstalls/>"),
+            "pass-never-runs",
+            "sysprep",
+        ),
+        (file("specialize", "Microsoft-Windows-Shell-Setpu", "<TimeZone>UTC</TimeZone>"), "unknown-component", "Setpu"),
+        (file("specialize", SHELL_SETUP, "<Nonsense/>"), "unknown-setting", "Nonsense"),
+        (
+            file(
+                "oobeSystem",
+                SHELL_SETUP,
+                "<FirstLogonCommands><SynchronousCommand><Order>1</Order><CommandLine>ver\
+                </CommandLine></SynchronousCommand></FirstLogonCommands>",
+            ),
+            "no-action",
+            "wcm:action",
+        ),
+        (
+            whole(&section("specialize", &component(SHELL_SETUP, "x86", "<ComputerName>a b</ComputerName>"))),
+            "foreign-architecture",
+            "amd64",
+        ),
+        (
+            file("specialize", SHELL_SETUP, "<A/>").replace("<settings", "<settings xmlns=''"),
+            "no-namespace",
+            "settings",
+        ),
+        (file("specialize", UNATTENDED_JOIN, "<ComputerName>a</ComputerName>"), "misplaced-name", "0x80220001"),
+    ];
+    for (text, code, word) in cases {
+        let (refused, told) = codes(&text);
+        let all = judge(&text);
+        assert_eq!((refused.len(), told.contains(&code)), (0, true), "{text}\n{all:#?}");
+        let remark = all.iter().find(|remark| remark.code == code).unwrap();
+        assert!(remark.message.contains(word), "{remark}");
+    }
+    let near = judge(&file("specialize", "Microsoft-Windows-Shell-Setpu", ""));
+    assert_eq!(near[0].hint.as_deref(), Some("did you mean Microsoft-Windows-Shell-Setup?"));
+}
+
+#[test]
+fn faults_in_passes_that_never_run_are_only_told() {
+    let text = file("windowsPE", SHELL_SETUP, "<TimeZone>x</TimeZone><TimeZone>y</TimeZone>");
+    let (refused, told) = codes(&text);
+    assert!(refused.is_empty() && told.contains(&"bad-value") && told.contains(&"duplicate-setting"), "{told:?}");
+}
+
+#[test]
+fn what_comes_into_force_is_said_with_its_page() {
+    let all = judge(&file("oobeSystem", SHELL_SETUP, "<TimeZone>UTC</TimeZone>"));
+    let [applied] = &all[..] else { panic!("{all:#?}") };
+    assert_eq!((applied.verdict, applied.setting.as_deref()), (Verdict::Applied, Some("TimeZone")));
+    assert!(applied.page.as_ref().unwrap().ends_with("unattend/microsoft-windows-shell-setup-timezone"));
+}
+
+#[test]
+fn files_that_are_no_answer_files_are_refused_with_their_place() {
+    for (text, place) in [
+        ("<a/>", "line 1, column 1: "),
+        ("<unattend/>", "line 1, column 1: "),
+        (
+            "<?xml version=\"1.0\"?>\n<unattend xmlns='urn:schemas-microsoft-com:unattend'>\n <settings>",
+            "line 3, column 2",
+        ),
+        (
+            "<unattend xmlns='urn:schemas-microsoft-com:unattend'>\n\n <a wcm:action='add'/></unattend>",
+            "line 3, column 2",
+        ),
+        ("<unattend xmlns='urn:schemas-microsoft-com:unattend'>\n<x:a/></unattend>", "line 2, column 1"),
+        ("", "line 1, column 1"),
+    ] {
+        let error = AnswerFile::parse(text.as_bytes()).unwrap_err();
+        assert!(error.message().starts_with(place) && error.offset().is_some(), "{text}: {error}");
+    }
+}
+
+#[test]
+fn settings_are_added_to_what_is_there_and_removed_with_what_held_them() {
+    let text = file("oobeSystem", SHELL_SETUP, "<RegisteredOwner>me</RegisteredOwner>");
+    let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
+    file.is_for("amd64");
+    file.set("oobeSystem", SHELL_SETUP, &["UserAccounts", "AdministratorPassword", "Value"], "v");
+    file.set("specialize", SHELL_SETUP, &["ComputerName"], "web-01");
+    for command in ["ver", "dir"] {
+        let fields = [("CommandLine", command)];
+        file.add_item("oobeSystem", SHELL_SETUP, &["FirstLogonCommands"], "SynchronousCommand", true, &fields);
+    }
+    let bytes = file.to_bytes();
+    let again = AnswerFile::parse(&bytes).unwrap();
+    assert_eq!(again.text("oobeSystem", SHELL_SETUP, &["RegisteredOwner"]).unwrap(), "me");
+    assert_eq!(again.text("specialize", SHELL_SETUP, &["ComputerName"]).unwrap(), "web-01");
+    let items = |field| again.items("oobeSystem", SHELL_SETUP, &["FirstLogonCommands"], "SynchronousCommand", field);
+    assert_eq!(
+        (items("Order"), items("CommandLine")),
+        (vec!["1".into(), "2".into()], vec!["ver".into(), "dir".into()])
+    );
+    let remarks = again.judge(&bytes, &Target { architecture: Some("amd64") });
+    assert!(remarks.iter().all(|remark| remark.verdict == Verdict::Applied), "{remarks:#?}");
+    assert_eq!(String::from_utf8(bytes).unwrap().matches("<component").count(), 2);
+    file.remove("specialize", SHELL_SETUP, "ComputerName");
+    assert!(!String::from_utf8(file.to_bytes()).unwrap().contains("specialize"));
+}
+
+#[test]
+fn components_of_other_architectures_count_for_nothing() {
+    let name = |architecture: &str| {
+        component(SHELL_SETUP, architecture, &format!("<ComputerName>name-{architecture}</ComputerName>"))
+    };
+    let text = whole(&section("specialize", &(name("amd64") + &name("x86") + &name("arm64"))));
+    for architecture in ["amd64", "arm64", "x86"] {
+        let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
+        file.is_for(architecture);
+        assert_eq!(file.texts("specialize", SHELL_SETUP, &["ComputerName"]), [format!("name-{architecture}")]);
+        file.set("specialize", SHELL_SETUP, &["ComputerName"], "new");
+        let written = String::from_utf8(file.to_bytes()).unwrap();
+        assert_eq!((written.matches("name-").count(), written.matches("new").count()), (2, 1));
+    }
+}
+
+#[test]
+fn a_name_under_unattended_join_is_taken_as_that_of_shell_setup() {
+    let text = file("offlineServicing", UNATTENDED_JOIN, "<ComputerName>web-01</ComputerName>")
+        .replace("<settings", "<settings wasPassProcessed=\"true\"");
+    assert_eq!(codes(&text).1, ["pass-was-processed", "misplaced-name"]);
+    let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
+    file.repair().unwrap();
+    assert_eq!(file.text("offlineServicing", SHELL_SETUP, &["ComputerName"]).unwrap(), "web-01");
+    let text = String::from_utf8(file.to_bytes()).unwrap();
+    assert!(!text.contains(UNATTENDED_JOIN) && !text.contains(PROCESSED), "{text}");
+}
+
+#[test]
+fn many_settings_of_one_name_cost_no_more_than_others() {
+    let items = "<SynchronousCommand wcm:action=\"add\"><Order>1</Order></SynchronousCommand>".repeat(15_000);
+    let text = file("oobeSystem", SHELL_SETUP, &format!("<FirstLogonCommands>{items}</FirstLogonCommands>"));
+    assert_eq!(codes(&text).0.len(), 14_999);
+}
