@@ -9,98 +9,25 @@
 
 pub mod bcd;
 mod device;
+mod elements;
 mod files;
+mod options;
 mod settings;
+mod target;
 mod template;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::sync::Arc;
-
 pub use device::BootDevice;
+pub use options::{BootFile, BootOptions};
 pub use settings::{BootSettings, DebugTransport, Ems, edit_template};
+pub use target::{BcdDevice, Firmware, PartitionIds};
 
 use crate::content::Content;
 use crate::error::Result;
-use crate::identity::Seed;
-use crate::tree::{FileTree, Times};
-use crate::types::{DiskOffset, FileTime, Guid};
+use crate::tree::FileTree;
+use crate::types::Guid;
 use crate::windows::edit::ImageEdit;
-
-/// Which firmware starts the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Firmware {
-    /// UEFI: files for a FAT32 system partition.
-    Uefi,
-    /// BIOS: files for the root of the active NTFS partition.
-    Bios,
-}
-
-/// How the store names partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BcdDevice {
-    /// By identity: exact, also beside other disks with Windows.
-    Partition(PartitionIds),
-    /// "The volume that has the file": survives a change of disk identities, takes the first of several.
-    Locate,
-}
-
-/// Identities of the partitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartitionIds {
-    /// Unique GUIDs of a GPT disk and its partitions.
-    Gpt {
-        /// Disk GUID.
-        disk: Guid,
-        /// Partition of the boot manager.
-        system: Guid,
-        /// Partition of Windows.
-        windows: Guid,
-    },
-    /// Signature of an MBR disk and where its partitions begin.
-    Mbr {
-        /// Disk signature (MBR offset 440).
-        signature: u32,
-        /// Start of the partition of the boot manager.
-        system: DiskOffset,
-        /// Start of the partition of Windows.
-        windows: DiskOffset,
-    },
-}
-
-/// What to boot, and how.
-#[derive(Clone, Debug)]
-pub struct BootOptions {
-    /// Which files and which store.
-    pub firmware: Firmware,
-    /// How the store names partitions.
-    pub device: BcdDevice,
-    /// Language of the boot manager, e.g. `de-DE`; `None` takes the image's.
-    pub locale: Option<String>,
-    /// Name in the boot menu; `None` takes the product name of the image.
-    pub description: Option<String>,
-    /// Changes to the boot settings.
-    pub settings: BootSettings,
-    /// Source of the identifiers of the store's entries.
-    pub seed: Seed,
-    /// Time of the store and of generated files.
-    pub time: FileTime,
-    /// Threads that decompress.
-    pub jobs: usize,
-}
-
-/// A file of the system partition.
-#[derive(Clone, Debug)]
-pub struct BootFile {
-    /// Path from the root of the partition, separated by `\`.
-    pub path: String,
-    /// Contents.
-    pub bytes: Arc<[u8]>,
-    /// [`attribute`](crate::tree::attribute) bits: read-only, hidden, system, archive.
-    pub attributes: u32,
-    /// Times.
-    pub times: Times,
-}
 
 /// The contents of the system partition.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ mod files;
 mod image;
 mod names;
 mod package;
+mod select;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -25,7 +26,8 @@ pub use details::{CabinetDetails, Feature, PackageDetails};
 pub use files::MediaFile;
 pub use image::ImageChoice;
 pub use names::{Deployment, Edition, Role, release};
-pub use package::{MediaPackage, Selection};
+pub use package::MediaPackage;
+pub use select::Selection;
 
 use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};

@@ -15,6 +15,7 @@ mod macros;
 pub mod manifest;
 pub mod mum;
 pub mod name;
+mod options;
 pub mod past;
 pub mod payload;
 pub mod record;
@@ -27,7 +28,6 @@ pub(super) mod tests;
 #[cfg(test)]
 mod update_tests;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +40,7 @@ use base::Bases;
 use cabinet::{Dictionary, Opened, PackageCabinet};
 use files::Unpacked;
 use installed::Installed;
+use options::MEMORY;
 use payload::Produced;
 use record::{Recorded, record};
 use resolve::{Given, Resolution, resolve};
@@ -47,31 +48,7 @@ use spool::Spool;
 
 pub use cabinet::CabinetSource;
 pub use describe::{Applicability, UpdateDetails, applicability, describe};
-
-/// Bytes of packages that stay in memory.
-const MEMORY: u64 = 64 << 20;
-
-/// Packages to install.
-#[derive(Clone, Debug, Default)]
-pub struct Install {
-    /// Cabinets of packages and of their languages, in any order.
-    pub cabinets: Vec<CabinetSource>,
-    /// Updates, which come last.
-    pub servicing: Vec<CabinetSource>,
-    /// Names of features to turn on.
-    pub features: Vec<String>,
-}
-
-/// How packages are installed.
-#[derive(Clone, Copy, Debug)]
-pub struct InstallOptions<'a> {
-    /// The image's processor architecture, as component names have it: `amd64`.
-    pub architecture: &'a str,
-    /// Folder for what does not fit into memory.
-    pub scratch: Option<&'a Path>,
-    /// Whether it is an error if something that a package asks for is not done, or cannot be noted.
-    pub strict: bool,
-}
+pub use options::{Install, InstallOptions};
 
 /// Installs packages into `image`.
 ///

@@ -3,7 +3,7 @@
 //! Layout: 16 bytes GUID of an object with more options, then a device of type, flags and size (from the type on)
 //! as `u32` each, a reserved `u32`, and a body that depends on the type. All little-endian.
 
-use super::bcd::element;
+use super::elements::element;
 use super::{BcdDevice, PartitionIds};
 use crate::types::{DiskOffset, Guid};
 

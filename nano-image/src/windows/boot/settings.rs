@@ -7,7 +7,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
-use super::template::TEMPLATE;
 use crate::error::{Error, Result};
 use crate::types::{Guid, form};
 use crate::windows::edit::{HiveFile, ImageEdit};
@@ -317,7 +316,7 @@ fn check_key(key: &str) -> Result<()> {
 /// Puts the settings into the BCD template of the image too, so that a later bcdboot on the running machine keeps
 /// them. `false` when the image has no template that is a store.
 pub fn edit_template(image: &mut ImageEdit<'_>, settings: &BootSettings) -> Result<bool> {
-    let in_template = |error: Error| error.with_path(TEMPLATE);
+    let in_template = |error: Error| error.with_path(HiveFile::BcdTemplate.path());
     let Some(hive) = image.edit_if_there(HiveFile::BcdTemplate)? else { return Ok(false) };
     let Some(before) = BcdStore::from_hive(hive).map_err(in_template)? else { return Ok(false) };
     let mut after = before.clone();

@@ -1,14 +1,18 @@
 //! Plans of small images.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::template::TEMPLATE;
 use super::*;
 use crate::content::{BlobId, BlobSink, BlobStore, Content};
 use crate::error::{Error, ErrorKind};
+use crate::identity::Seed;
 use crate::registry::{Hive, HiveOptions, Value};
+use crate::tree::Times;
 use crate::tree::{FileTree, Node, attribute};
+use crate::types::{DiskOffset, FileTime};
 
 /// Blob *n* is `n` bytes of the value `n`.
 struct Blobs;

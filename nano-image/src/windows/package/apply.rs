@@ -11,9 +11,10 @@ mod target;
 
 use sha2::{Digest as _, Sha256};
 
-use super::InstallOptions;
+use super::installed::STORE;
 use super::macros::Macros;
 use super::manifest::Manifest;
+use super::options::InstallOptions;
 use super::payload::{Payload, PayloadFile};
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
 use crate::content::{Content, Overlay};
@@ -28,8 +29,6 @@ use target::Target;
 const PACKAGES: &str = r"Windows\servicing\Packages";
 /// Catalogs that vouch for files; the name is that of the subsystem that asks for them (DRIVER_ACTION_VERIFY).
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
-/// The component store.
-const STORE: &str = r"Windows\WinSxS";
 
 /// Applies what `resolution` says to `image`, whose store has the files of `payload`.
 ///

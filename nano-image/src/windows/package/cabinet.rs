@@ -6,6 +6,7 @@
 
 mod classify;
 mod msu;
+mod summary;
 mod wim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +27,8 @@ use crate::source::{delta, update};
 use classify::Part;
 
 pub(super) use msu::unpack;
+pub use summary::{Summary, summary};
 
-/// Descriptions, catalogs and manifests of one cabinet that are read at once without a scratch folder, in bytes.
-const MAX_METADATA: u64 = 512 << 20;
 /// What manifests of the servicing stack have in their names.
 const STACK: &str = "_microsoft-windows-servicingstack_";
 
@@ -89,38 +89,6 @@ impl<'a> Dictionary<'a> {
         }
         Ok(self.bytes.get().map_or(&[], Vec::as_slice))
     }
-}
-
-/// What a package cabinet says of itself, without its components.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Summary {
-    /// The packages in it: the one that it is made for, and then those inside of that, in the order of their names.
-    pub packages: Vec<Package>,
-    /// Files of components.
-    pub files: u64,
-    /// Their bytes.
-    pub payload_len: u64,
-}
-
-/// Reads what is said of the packages in a cabinet; components are decompressed at most, and not kept.
-///
-/// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are no packages,
-/// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones.
-pub fn summary(source: &CabinetSource) -> Result<Summary> {
-    let spool = Arc::new(Spool::new(None, MAX_METADATA));
-    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?)
-        .map_err(|_| Error::unsupported("an update of several packages").with_path(&source.path))?;
-    let cabinet = Opened::read(package, spool, false)?;
-    let (files, payload_len) = cabinet.files.payload_len();
-    let (mut packages, root) = (Vec::new(), cabinet.root.package.clone());
-    for id in cabinet.packages.keys() {
-        packages.extend(cabinet.package(id)?.map(|mum| mum.package.clone()));
-    }
-    packages.retain(|package| *package != root);
-    packages.insert(0, root);
-    Ok(Summary { packages, files, payload_len })
 }
 
 /// A package cabinet whose names are known.

@@ -6,92 +6,22 @@
 //!
 //! The schema is not published; what is known of it comes from manifests of Windows and public descriptions of them.
 
+mod common;
 mod events;
 mod files;
 mod firewall;
+mod model;
 mod registry;
 mod services;
 mod settings;
-
-use std::collections::BTreeMap;
 
 use super::identity::AssemblyIdentity;
 use crate::error::{Error, Result};
 use crate::windows::xml::Element;
 
-pub use events::{Channel, EventProvider, ImportedChannel};
-pub use files::{Digest, DigestAlgorithm, Directory, ManifestFile};
-pub use firewall::FirewallRule;
+pub use model::*;
 pub(super) use registry::decode_value;
-pub use registry::{Operation, RegistryKey, RegistryValue};
-pub use services::{FailureAction, FailureActions, Service, ServiceGroup, Trigger};
-pub use settings::Setting;
 pub(super) use settings::decode_default;
-
-/// The content of a manifest.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Manifest {
-    /// Name of the component.
-    pub identity: AssemblyIdentity,
-    /// Files, in the order of the manifest, as is everything else.
-    pub files: Vec<ManifestFile>,
-    /// Directories.
-    pub directories: Vec<Directory>,
-    /// Registry keys with their values.
-    pub registry: Vec<RegistryKey>,
-    /// Settings (SMI) that have a default in the registry.
-    pub settings: Vec<Setting>,
-    /// Services and drivers.
-    pub services: Vec<Service>,
-    /// Services that run together in a `svchost.exe`.
-    pub service_groups: Vec<ServiceGroup>,
-    /// Rules of the firewall.
-    pub firewall_rules: Vec<FirewallRule>,
-    /// Providers of events.
-    pub event_providers: Vec<EventProvider>,
-    /// Security descriptors (SDDL) by their names.
-    pub security: BTreeMap<String, String>,
-    /// Texts for `$(resourceString.NAME)`, by their lower-case names.
-    pub strings: BTreeMap<String, String>,
-    /// Other components that this one needs.
-    pub dependencies: Vec<Dependency>,
-    /// Whether it is the entry to the components of a package.
-    pub is_deployment: bool,
-    /// What the manifest asks for and is not done.
-    pub not_applied: Vec<Unhandled>,
-}
-
-/// Something in a manifest that is not applied.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unhandled {
-    /// Local name of the element.
-    pub element: String,
-    /// What tells it from its neighbours, if it has that.
-    pub name: Option<String>,
-    /// Why it is not applied.
-    pub why: String,
-}
-
-/// What a component needs another one for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DependencyKind {
-    /// It is installed along with this one.
-    Install,
-    /// This one is not installed without it.
-    Prerequisite,
-}
-
-/// A component that another one needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    /// Which; its language may be `*`.
-    pub identity: AssemblyIdentity,
-    /// What for.
-    pub kind: DependencyKind,
-    /// Whether it has the texts of this one in some language: never missed.
-    pub resources: bool,
-}
 
 /// Elements that change nothing in an image: markers, what other tools read from the manifest itself, and what Windows
 /// does later from the store.
@@ -143,26 +73,6 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// A component that asks for nothing.
-    pub fn new(identity: AssemblyIdentity) -> Self {
-        Self {
-            identity,
-            files: Vec::new(),
-            directories: Vec::new(),
-            registry: Vec::new(),
-            settings: Vec::new(),
-            services: Vec::new(),
-            service_groups: Vec::new(),
-            firewall_rules: Vec::new(),
-            event_providers: Vec::new(),
-            security: BTreeMap::new(),
-            strings: BTreeMap::new(),
-            dependencies: Vec::new(),
-            is_deployment: false,
-            not_applied: Vec::new(),
-        }
-    }
-
     fn read(&mut self, element: &Element) -> Result<()> {
         if element.local().eq_ignore_ascii_case("firewallRule") {
             self.read_firewall_rule(element);
@@ -196,11 +106,6 @@ impl Manifest {
                 false => self.unhandled(element, format!("not known in `{}`", parent.local())),
             }
         }
-    }
-
-    /// Notes that `element` is not applied.
-    fn unhandled(&mut self, element: &Element, why: impl Into<String>) {
-        self.not_applied.push(Unhandled { element: element.local().to_owned(), name: label(element), why: why.into() });
     }
 
     fn read_strings(&mut self, localization: &Element) {
@@ -302,23 +207,6 @@ fn online_reason(name: &str) -> &'static str {
 /// The identity that `element` names.
 fn read_identity(element: &Element) -> Result<AssemblyIdentity> {
     AssemblyIdentity::from_attributes(element.attributes()).map_err(|error| error.at(element.offset))
-}
-
-/// The name of the security descriptor that `element` has.
-fn security_name(element: &Element) -> Option<String> {
-    element.first("securityDescriptor")?.attribute("name").map(str::to_owned)
-}
-
-/// What tells an element from its neighbours.
-fn label(element: &Element) -> Option<String> {
-    const NAMES: [&str; 8] =
-        ["name", "keyName", "destinationPath", "typeName", "internalName", "InternalName", "executableName", "id"];
-    NAMES.iter().find_map(|name| element.attribute(name)).map(str::to_owned)
-}
-
-/// Whether an attribute says yes.
-fn is_true(value: Option<&str>) -> bool {
-    value.is_some_and(|value| ["true", "yes", "1"].iter().any(|word| value.eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]

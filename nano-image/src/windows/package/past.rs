@@ -1,32 +1,17 @@
 //! What the versions in the image have and those that come after them do not: it goes away with an update.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cabinet::Dictionary;
 use super::identity::AssemblyIdentity;
 use super::installed::{Installed, STORE};
-use super::manifest::{Manifest, ManifestFile, RegistryKey, Setting};
-use super::resolve::Resolution;
+use super::manifest::{Manifest, ManifestFile};
+use super::resolve::{Past, Resolution};
 use crate::error::Result;
 use crate::windows::edit::ImageEdit;
 
 /// The largest manifest in an image, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
-
-/// What goes away with the version of a component that was in use.
-#[derive(Clone, Debug)]
-pub struct Past {
-    /// Key form of that version.
-    pub key_form: String,
-    /// Texts for its macros.
-    pub strings: BTreeMap<String, String>,
-    /// Its files with what they are linked to and the later version does not link to.
-    pub files: Vec<ManifestFile>,
-    /// Keys with the values that the later version does not have.
-    pub registry: Vec<RegistryKey>,
-    /// Settings that it does not have.
-    pub settings: Vec<Setting>,
-}
 
 /// What goes away from `image` when `resolution` is installed. Versions whose manifest is not in the store, or cannot be
 /// understood, keep all that they have.

@@ -23,13 +23,10 @@ use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::types::FileTime;
 use crate::windows::edit::{HiveFile, ImageEdit};
-use shape::Shape;
+use shape::{INSTALLED, Shape, any_version};
 
-/// CBS's states.
+/// CBS's state of what is in the store only.
 const STAGED: u32 = 0x40;
-const INSTALLED: u32 = 0x70;
-/// What exports of images have as the owner's flags of an installed package.
-const OWNER: u32 = 0x2_0070;
 /// What tools that register components give to deployments (`CF`).
 const DEPLOYMENT_FLAGS: u32 = 0x40;
 
@@ -247,11 +244,6 @@ impl Record<'_> {
         let versions: Vec<KeyId> = self.components.subkeys(index);
         versions.into_iter().try_for_each(|version| self.components.delete_key(version))
     }
-}
-
-/// The identifier of a package without its version.
-fn any_version(identity: &AssemblyIdentity) -> String {
-    AssemblyIdentity { version: Version::default(), ..identity.clone() }.package_id()
 }
 
 /// The names of a parent and of its own parents.

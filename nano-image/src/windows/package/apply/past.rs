@@ -1,14 +1,14 @@
 //! Takes away what only the versions before had.
 
-use super::STORE;
 use super::target::Target;
 use crate::content::Content;
 use crate::error::Result;
 use crate::tree::NodeId;
 use crate::windows::edit::Place;
+use crate::windows::package::installed::STORE;
 use crate::windows::package::macros::Macros;
 use crate::windows::package::manifest::{ManifestFile, Operation, decode_default, decode_value};
-use crate::windows::package::past::Past;
+use crate::windows::package::resolve::Past;
 
 /// Removes names, values and settings of `past`; what something else has changed since stays.
 pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::STORE;
 use crate::content::Content;
 use crate::error::Result;
 use crate::tree::{FileTree, NodeId};
 use crate::windows::edit::ImageEdit;
 use crate::windows::package::identity::Version;
+use crate::windows::package::installed::STORE;
 
 /// The image, and which version of a component its files are of.
 pub(super) struct Target<'e, 'i> {

@@ -1,57 +1,8 @@
 //! Providers of events and their channels (`<instrumentation>`, the schema of event manifests).
 
-use super::{Manifest, is_true};
-use crate::types::Guid;
+use super::common::is_true;
+use super::model::{Channel, EventProvider, ImportedChannel, Manifest};
 use crate::windows::xml::Element;
-
-/// A provider of events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EventProvider {
-    /// Name.
-    pub name: String,
-    /// Identifier.
-    pub guid: Guid,
-    /// Files with its texts by the names of their values (`ResourceFileName` …), with macros.
-    pub files: Vec<(&'static str, String)>,
-    /// Its own channels.
-    pub channels: Vec<Channel>,
-    /// Channels of others that it writes to.
-    pub imported: Vec<ImportedChannel>,
-}
-
-/// A channel that events are written to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Channel {
-    /// Name, e.g. `Microsoft-Windows-Hyper-V-VMMS-Admin`.
-    pub name: String,
-    /// Number in its provider, if it is given.
-    pub number: Option<u32>,
-    /// 0 Admin, 1 Operational, 2 Analytic, 3 Debug.
-    pub kind: u32,
-    /// 0 Application, 1 System, 2 Custom.
-    pub isolation: u32,
-    /// Whether events are recorded.
-    pub enabled: bool,
-    /// Who may read and write, as SDDL.
-    pub access: Option<String>,
-    /// Bytes that it keeps at most.
-    pub max_size: Option<u32>,
-    /// Whether old events stay when it is full.
-    pub retention: bool,
-    /// Whether a full one is put aside.
-    pub auto_backup: bool,
-}
-
-/// A channel of another provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedChannel {
-    /// Name.
-    pub name: String,
-    /// Number in this provider, if it is given.
-    pub number: Option<u32>,
-}
 
 const KINDS: [&str; 4] = ["Admin", "Operational", "Analytic", "Debug"];
 const ISOLATIONS: [&str; 3] = ["Application", "System", "Custom"];

@@ -5,65 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use super::{Manifest, is_true, security_name};
+use super::common::{is_true, security_name};
+use super::model::{Digest, DigestAlgorithm, Directory, Manifest, ManifestFile};
 use crate::error::{Error, Result};
 use crate::windows::xml::Element;
-
-/// A file of a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ManifestFile {
-    /// Name in the component's folder of the store.
-    pub name: String,
-    /// Name in the component's folder of the cabinet, if it differs.
-    pub source_name: Option<String>,
-    /// Folder it is installed to, with macros; `None` leaves it in the store.
-    pub destination_path: Option<String>,
-    /// Name there, if it differs.
-    pub destination_name: Option<String>,
-    /// Further paths that it is linked to, with macros.
-    pub links: Vec<String>,
-    /// Names or number of file attributes, as written.
-    pub attributes: Option<String>,
-    /// Whether programs change it, so that it is copied from the store and not linked.
-    pub writeable: bool,
-    /// Name of its security descriptor.
-    pub security: Option<String>,
-    /// Digest of its contents.
-    pub digest: Option<Digest>,
-}
-
-/// The digest of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digest {
-    /// How it is computed.
-    pub algorithm: DigestAlgorithm,
-    /// Its bytes.
-    pub value: Vec<u8>,
-}
-
-/// An algorithm for digests (`http://www.w3.org/2000/09/xmldsig#…`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DigestAlgorithm {
-    /// SHA-1.
-    Sha1,
-    /// SHA-256.
-    Sha256,
-}
-
-/// A directory of a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Directory {
-    /// Path, with macros.
-    pub path: String,
-    /// Names or number of file attributes, as written.
-    pub attributes: Option<String>,
-    /// Whether the component owns it, so that its descriptor holds even if the directory was there.
-    pub is_owner: bool,
-    /// Name of its security descriptor.
-    pub security: Option<String>,
-}
 
 impl Digest {
     /// Whether it is the digest of `contents`.

@@ -1,16 +1,7 @@
 //! Rules of the firewall.
 
-use super::Manifest;
+use super::model::{FirewallRule, Manifest};
 use crate::windows::xml::Element;
-
-/// A rule of the firewall.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirewallRule {
-    /// Name of its value.
-    pub id: String,
-    /// Fields in the order of the rule, with macros.
-    pub fields: Vec<(&'static str, String)>,
-}
 
 /// Fields of a rule (\[MS-FASP\] 2.2.19) in the order in which Windows writes them, and what attributes call them.
 const FIELDS: [(&str, &[&str]); 26] = [

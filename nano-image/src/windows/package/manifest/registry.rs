@@ -1,45 +1,9 @@
 //! Registry keys and the spelling of their values.
 
-use super::{Manifest, is_true, security_name};
+use super::common::{is_true, security_name};
+use super::model::{Manifest, Operation, RegistryKey, RegistryValue};
 use crate::registry::{Value, ValueKind};
 use crate::windows::xml::Element;
-
-/// A key of the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RegistryKey {
-    /// Path from a root (`HKEY_LOCAL_MACHINE\…`), with macros.
-    pub path: String,
-    /// Values.
-    pub values: Vec<RegistryValue>,
-    /// Name of its security descriptor.
-    pub security: Option<String>,
-}
-
-/// A value of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RegistryValue {
-    /// Name; empty for the default value.
-    pub name: String,
-    /// Name of its type, as written; see [`kind`](Self::kind).
-    pub type_name: String,
-    /// Data as written, with macros; `None` if nothing is.
-    pub text: Option<String>,
-    /// Whether one that is there stays.
-    pub keep_existing: bool,
-    /// What to do with one that is there.
-    pub operation: Operation,
-}
-
-/// What to do with a value that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// It is replaced.
-    Replace,
-    /// The items of a list are added to it.
-    Append,
-}
 
 impl RegistryValue {
     /// Its type; `None` if the name stands for none.

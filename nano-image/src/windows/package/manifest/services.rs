@@ -1,72 +1,8 @@
 //! Memberships in categories: services, drivers, and the groups in which services run.
 
-use super::{Manifest, is_true, security_name};
-use crate::types::Guid;
+use super::common::{is_true, security_name};
+use super::model::{FailureAction, FailureActions, Manifest, Service, ServiceGroup, Trigger};
 use crate::windows::xml::Element;
-
-/// A service or driver. Numbers are those of the service control manager's keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Service {
-    /// Name of its key.
-    pub name: String,
-    /// Numbers by the names of their values: `Type`, `Start` …
-    pub numbers: Vec<(&'static str, u32)>,
-    /// Texts by the names of their values, with macros.
-    pub texts: Vec<(&'static str, String)>,
-    /// Program or driver, with macros.
-    pub image_path: Option<String>,
-    /// Lists by the names of their values: `DependOnService` …
-    pub lists: Vec<(&'static str, Vec<String>)>,
-    /// What happens when it fails.
-    pub failure: Option<FailureActions>,
-    /// What starts and stops it.
-    pub triggers: Vec<Trigger>,
-    /// Name of its security descriptor.
-    pub security: Option<String>,
-}
-
-/// What happens when a service fails.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FailureActions {
-    /// Seconds after which the failures are counted anew.
-    pub reset_period: u32,
-    /// What happens at the first failure, the second …
-    pub actions: Vec<FailureAction>,
-}
-
-/// What happens at a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailureAction {
-    /// 0 nothing, 1 restart, 2 reboot, 3 run a program.
-    pub kind: u32,
-    /// Milliseconds before it happens.
-    pub delay: u32,
-}
-
-/// What starts or stops a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trigger {
-    /// Kind of event.
-    pub kind: u32,
-    /// 1 starts, 2 stops the service.
-    pub action: u32,
-    /// The event among those of its kind.
-    pub subtype: Guid,
-    /// Type and bytes of what the event must carry.
-    pub data: Vec<(u32, Vec<u8>)>,
-}
-
-/// A service in a group that shares a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceGroup {
-    /// The group.
-    pub group: String,
-    /// The service.
-    pub service: String,
-    /// Whether it is put before the others.
-    pub is_first: bool,
-}
 
 /// Categories that only mark a component.
 const MARKERS: [&str; 7] =

@@ -1,28 +1,13 @@
 //! Settings (SMI) whose defaults are values in the registry.
 
+use super::common::is_true;
+use super::model::{Manifest, Setting};
 use super::registry::{decode_list, value_kind};
-use super::{Manifest, is_true};
 use crate::registry::{Value, ValueKind};
 use crate::windows::xml::Element;
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 const WCM: &str = "http://schemas.microsoft.com/WMIConfig/2002/State";
-
-/// A setting with a default value in the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Setting {
-    /// Path of the key from a root, with macros.
-    pub path: String,
-    /// Name of the value.
-    pub name: String,
-    /// Type of the value.
-    pub kind: ValueKind,
-    /// The default as XML Schema writes it, with macros.
-    pub default: String,
-    /// Name of the key's security descriptor.
-    pub security: Option<String>,
-}
 
 impl Manifest {
     pub(super) fn read_configuration(&mut self, configuration: &Element) {

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{INSTALLED, OWNER, any_version};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
-use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::{Installed, SERVICING, WINNERS};
 use crate::windows::package::name::is_truncated_file;
 
+/// CBS's state of an installed package.
+pub(super) const INSTALLED: u32 = 0x70;
+/// What exports of images have as the owner's flags of an installed package.
+pub(super) const OWNER: u32 = 0x2_0070;
 /// Values without which a package's key is of an unknown form, and the types of all known ones.
 const REQUIRED: [&str; 2] = ["CurrentState", "InstallName"];
 const KINDS: [(&str, ValueKind); 10] = [
@@ -186,4 +189,9 @@ fn extra(components: &Hive) -> Result<BTreeMap<char, Vec<u8>>, String> {
         }
     }
     Ok(extra)
+}
+
+/// The identifier of a package without its version.
+pub(super) fn any_version(identity: &AssemblyIdentity) -> String {
+    AssemblyIdentity { version: Version::default(), ..identity.clone() }.package_id()
 }

@@ -4,6 +4,7 @@ use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Form, Manifests, State, nano};
 use fixtures::scenes::nano_cbs_state;
 
+use super::shape::OWNER;
 use super::*;
 use crate::tree::{FileTree, Times};
 use crate::windows::edit::testing::{edit, hive};

@@ -1,6 +1,6 @@
 //! Which of the packages that are asked for fit the image, and in which order they are installed.
 
-use super::{Given, Missing, NOT_APPLICABLE};
+use super::model::{Given, Missing, NOT_APPLICABLE};
 use crate::windows::package::cabinet::PackageCabinet;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
+use super::model::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
 use crate::error::Result;
 use crate::windows::package::cabinet::StoredManifest;
 use crate::windows::package::identity::{AssemblyIdentity, Version};

@@ -4,9 +4,11 @@ use fixtures::cab::Method;
 use fixtures::packages::{Cabinet, Component, Form, Identity, Manifests, Package, Update, What, nano, wcp};
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::types::FileTime;
 use crate::windows::edit::ImageEdit;
 use crate::windows::edit::testing::edit;
+use crate::windows::package::cabinet::PackageCabinet;
 use crate::windows::package::cabinet::{CabinetSource, Dictionary, summary};
 use crate::windows::package::testing;
 use crate::windows::package::tests::image;

@@ -1,0 +1,43 @@
+//! What a boot plan is made of: the choices, and the files.
+
+use std::sync::Arc;
+
+use super::settings::BootSettings;
+use super::target::{BcdDevice, Firmware};
+use crate::identity::Seed;
+use crate::tree::Times;
+use crate::types::FileTime;
+
+/// What to boot, and how.
+#[derive(Clone, Debug)]
+pub struct BootOptions {
+    /// Which files and which store.
+    pub firmware: Firmware,
+    /// How the store names partitions.
+    pub device: BcdDevice,
+    /// Language of the boot manager, e.g. `de-DE`; `None` takes the image's.
+    pub locale: Option<String>,
+    /// Name in the boot menu; `None` takes the product name of the image.
+    pub description: Option<String>,
+    /// Changes to the boot settings.
+    pub settings: BootSettings,
+    /// Source of the identifiers of the store's entries.
+    pub seed: Seed,
+    /// Time of the store and of generated files.
+    pub time: FileTime,
+    /// Threads that decompress.
+    pub jobs: usize,
+}
+
+/// A file of the system partition.
+#[derive(Clone, Debug)]
+pub struct BootFile {
+    /// Path from the root of the partition, separated by `\`.
+    pub path: String,
+    /// Contents.
+    pub bytes: Arc<[u8]>,
+    /// [`attribute`](crate::tree::attribute) bits: read-only, hidden, system, archive.
+    pub attributes: u32,
+    /// Times.
+    pub times: Times,
+}

@@ -1,0 +1,252 @@
+//! Which packages of the media are meant, and what they need.
+
+use std::collections::VecDeque;
+
+use super::{Media, MediaFile, MediaPackage, names, same};
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::wim::ImageInfo;
+use crate::types::nearest;
+use crate::windows::package::cabinet::summary;
+use crate::windows::package::mum::{Package, Parent};
+
+/// The cabinets that packages consist of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Selection {
+    /// Names of the packages, sorted, without repeats.
+    pub names: Vec<String>,
+    /// Their cabinets, each package's neutral one before those of languages.
+    pub cabinets: Vec<MediaFile>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Media {
+    /// The package that `name` means, in any case: also `IIS` for `Microsoft-NanoServer-IIS-Package`, the name that it
+    /// had or got in another release, its identity (`Name~token~amd64~~10.0.14393.0`), and the name in its description
+    /// if its file is called otherwise.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) lists the packages and hints the nearest; those of
+    /// [`describe`](Self::describe).
+    pub fn package(&self, name: &str) -> Result<&MediaPackage> {
+        let meanings = names::meanings(name);
+        let found = self.by_file(&meanings).or_else(|| self.described(&meanings));
+        let found = found.ok_or_else(|| self.no_package(name))?;
+        let tail = |identity: &str| identity.split_once('~').map(|(_, tail)| tail.trim().to_lowercase());
+        if let Some(wanted) = tail(name)
+            && let Some(file) = &found.neutral
+        {
+            let has = self.description(file)?.identity.package_id();
+            if tail(&has).is_some_and(|has| has != wanted) {
+                return Err(Error::not_found(format!("no package `{name}`: the media have `{has}`"))
+                    .with_path(&self.path)
+                    .with_hint("leave the version out to get the one that the media have"));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The package whose description has one of these names. Cabinets that cannot be read have none.
+    fn described(&self, names: &[String]) -> Option<&MediaPackage> {
+        self.packages.iter().find(|package| {
+            let description = package.neutral.as_ref().and_then(|file| self.description(file).ok());
+            description.is_some_and(|has| names.iter().any(|name| same(name, &has.identity.name)))
+        })
+    }
+
+    /// What a cabinet says of the package that it is made for.
+    fn description(&self, file: &MediaFile) -> Result<Package> {
+        let summary = summary(&self.cabinet(file)?).map_err(|error| error.with_path(&file.path))?;
+        let package = summary.packages.into_iter().next();
+        package.ok_or_else(|| Error::corrupt("a cabinet without a package").with_path(&file.path))
+    }
+
+    /// A package of the media that `package` needs, beside `selected` ones and what only the image can have.
+    fn needed_by(&self, package: &Package, selected: &[String]) -> Option<&MediaPackage> {
+        // Any parent will do, so none is lacking unless all are.
+        let lacking: Option<Vec<&MediaPackage>> =
+            package.parents.iter().map(|parent| self.lacking(parent, selected)).collect();
+        lacking?.first().copied()
+    }
+
+    fn lacking(&self, parent: &Parent, selected: &[String]) -> Option<&MediaPackage> {
+        // One that is not on the media may be in the image.
+        let on_media: Option<Vec<&MediaPackage>> =
+            parent.identities.iter().map(|any| self.by_file(&names::meanings(&any.identity.name))).collect();
+        let unselected = on_media.filter(|all| !all.iter().any(|package| selected.contains(&package.name)));
+        let first = unselected.and_then(|all| all.first().copied());
+        first.or_else(|| parent.parents.iter().find_map(|parent| self.lacking(parent, selected)))
+    }
+
+    /// The package whose file has the likeliest of these names.
+    fn by_file(&self, names: &[String]) -> Option<&MediaPackage> {
+        names.iter().find_map(|name| self.packages.iter().find(|package| same(&package.name, name)))
+    }
+
+    fn no_package(&self, name: &str) -> Error {
+        if !self.has_packages {
+            return Error::not_found(format!("no package `{name}`: there is no folder with packages"))
+                .with_missing([name.to_owned()])
+                .with_path(&self.path)
+                .with_hint("packages are in the folder NanoServer/Packages of the media of Nano Server");
+        }
+        let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
+        let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);
+        let bare = bare.strip_suffix(".cab").unwrap_or(bare);
+        // What all names have in common would make any of them near.
+        let near = nearest(names::short(bare), self.packages.iter().map(|package| names::short(&package.name)));
+        let near = near.and_then(|near| self.packages.iter().find(|package| names::short(&package.name) == near));
+        let hint = match near {
+            Some(near) => format!("did you mean `{}`?", near.name),
+            None if is_file => "name a package, not a file; cabinets from elsewhere can be given as updates".into(),
+            None => {
+                format!("there is: {}", super::list(self.packages.iter().map(|package| package.name.clone()).collect()))
+            }
+        };
+        let error = Error::not_found(format!("no package `{name}`")).with_missing([name.to_owned()]);
+        error.with_path(&self.path).with_hint(hint)
+    }
+
+    /// The cabinets of the packages that `names` mean and of those that they need, with those for the languages of
+    /// `image`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) names all that is missing;
+    /// [`Recipe`](crate::ErrorKind::Recipe) if there are several languages and the image does not say which it has.
+    pub fn select(&self, names: &[String], image: &ImageInfo) -> Result<Selection> {
+        let mut selection = Selection::default();
+        let mut selected: Vec<(String, Vec<MediaFile>)> = Vec::new();
+        let mut missing = Vec::new();
+        let mut languages = None;
+        let mut names: VecDeque<(String, Option<String>)> = names.iter().map(|name| (name.clone(), None)).collect();
+        loop {
+            // What a package needs is known when all that are named are selected.
+            let needed = || self.missing_parents(&selected).filter(|_| missing.is_empty());
+            let Some((name, needed_by)) = names.pop_front().or_else(needed) else { break };
+            let name = &name;
+            let build = image.version.map(|version| version.build);
+            let meanings = names::meanings(name);
+            let why = |build| meanings.iter().find_map(|name| names::needs_no_package(name, build));
+            if self.by_file(&meanings).is_none()
+                && let Some(why) = build.and_then(why)
+            {
+                selection.warnings.push(format!("no package `{name}` is installed: {why}"));
+                continue;
+            }
+            let package = match self.package(name) {
+                Ok(package) => package,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    missing.push(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if selected.iter().any(|(name, _)| *name == package.name) {
+                continue;
+            }
+            let languages = match &languages {
+                Some(languages) => languages,
+                None => languages.insert(self.languages_of(image)?),
+            };
+            match package.cabinets(languages) {
+                Ok(cabinets) => selected.push((package.name.clone(), cabinets)),
+                Err(error) => missing.push(error.with_path(&self.path)),
+            }
+            if let Some(dependent) = needed_by {
+                selection.warnings.push(format!("`{name}` is installed too: `{dependent}` needs it"));
+            }
+        }
+        // In which order they are named must not change the image; what needs what decides.
+        selected.sort();
+        for (name, cabinets) in selected {
+            selection.names.push(name);
+            selection.cabinets.extend(cabinets);
+        }
+        match missing.len() {
+            0 => Ok(selection),
+            1 => Err(missing.remove(0)),
+            _ => {
+                let all: Vec<&str> = missing.iter().map(Error::message).collect();
+                let mut hints: Vec<&str> = missing.iter().filter_map(Error::hint).collect();
+                hints.dedup();
+                let names = missing.iter().flat_map(Error::missing).cloned();
+                let error = Error::not_found(all.join("; ")).with_missing(names);
+                Err(error.with_path(&self.path).with_hint(hints.join("; ")))
+            }
+        }
+    }
+
+    /// A package that `selected` ones need and that is not among them, and which needs it.
+    fn missing_parents(&self, selected: &[(String, Vec<MediaFile>)]) -> Option<(String, Option<String>)> {
+        let known: Vec<String> = selected.iter().map(|(name, _)| name.clone()).collect();
+        for (name, cabinets) in selected {
+            let Some(neutral) = cabinets.first() else { continue };
+            // A cabinet that cannot be read is an error when it is installed, which says more.
+            let Ok(package) = self.description(neutral) else { continue };
+            if let Some(needed) = self.needed_by(&package, &known) {
+                return Some((needed.name.clone(), Some(name.clone())));
+            }
+        }
+        None
+    }
+
+    /// The languages of the image; where it says none, the only one of the media.
+    fn languages_of(&self, image: &ImageInfo) -> Result<Vec<String>> {
+        let mut languages: Vec<String> = image.default_language.iter().chain(&image.languages).cloned().collect();
+        if languages.is_empty() {
+            let on_media = self.packages.iter().flat_map(|package| &package.languages);
+            languages = on_media.map(|(language, _)| language.to_lowercase()).collect();
+            languages.sort();
+            languages.dedup();
+            if languages.len() > 1 {
+                let message = format!(
+                    "the packages have several languages, and the image does not say which it has: {}",
+                    languages.join(", ")
+                );
+                return Err(Error::recipe(message)
+                    .with_path(&self.path)
+                    .with_hint("copy the media to a folder, without the languages that are not wanted"));
+            }
+        }
+        let mut unique: Vec<String> = Vec::new();
+        for language in languages {
+            if !unique.iter().any(|known| same(known, &language)) {
+                unique.push(language);
+            }
+        }
+        Ok(unique)
+    }
+}
+
+impl MediaPackage {
+    /// The neutral cabinet and those for `languages`, of which the first must be there.
+    fn cabinets(&self, languages: &[String]) -> Result<Vec<MediaFile>> {
+        let neutral = self.neutral.as_ref().ok_or_else(|| {
+            Error::not_found(format!("only a language cabinet of the package `{}`", self.name))
+                .with_hint(format!("the folder of packages should have {}.cab", self.name))
+        })?;
+        let mut cabinets = vec![neutral.clone()];
+        for (index, language) in languages.iter().enumerate() {
+            match self.languages.iter().find(|(found, _)| same(found, language)) {
+                Some((_, file)) => cabinets.push(file.clone()),
+                None if index > 0 => {}
+                None => return Err(self.no_language(language)),
+            }
+        }
+        if languages.is_empty() {
+            return Err(self.no_language("any language"));
+        }
+        Ok(cabinets)
+    }
+
+    fn no_language(&self, language: &str) -> Error {
+        let found: Vec<&str> = self.languages.iter().map(|(language, _)| language.as_str()).collect();
+        let what = format!("the package `{}` has no cabinet for {language}", self.name);
+        Error::not_found(match &found[..] {
+            [] => what,
+            found => format!("{what}, only for {}", found.join(", ")),
+        })
+        .with_hint("it is in the folder of its language beside the packages: take all folders of the media")
+    }
+}

@@ -1,0 +1,153 @@
+//! What is to be installed, and what is missing for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
+use crate::windows::package::cabinet::{Mum, PackageCabinet, StoredManifest};
+use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::manifest::{ManifestFile, RegistryKey, Setting};
+
+/// DISM's codes (cbsapi.h).
+pub(super) const INVALID_PACKAGE: &str = "0x800f0805";
+pub(super) const NOT_APPLICABLE: &str = "0x800f081e";
+pub(super) const SOURCE_MISSING: &str = "0x800f081f";
+pub(super) const UNKNOWN_UPDATE: &str = "0x800f080c";
+
+/// Missing things that one error lists.
+pub(super) const MAX_LISTED: usize = 30;
+
+/// Packages to install, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Resolution {
+    /// Inner packages come before the one that they belong to; servicing packages are last.
+    pub packages: Vec<ResolvedPackage>,
+    /// What goes away with the versions that were in use before.
+    pub past: Vec<Past>,
+    /// What is left out and why, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A package to install.
+#[derive(Clone, Debug)]
+pub struct ResolvedPackage {
+    /// Its description and catalog.
+    pub mum: Arc<Mum>,
+    /// Index of the cabinet that it came in.
+    pub cabinet: usize,
+    /// Index in [`Resolution::packages`] of the package that it is a part of; `None` for one that was asked for.
+    pub owner: Option<usize>,
+    /// What becomes of its updates, in the order of the description.
+    pub updates: Vec<ResolvedUpdate>,
+    /// Its components that no package before it has, each after those that it needs; deployments come last.
+    pub components: Vec<ResolvedComponent>,
+}
+
+impl ResolvedPackage {
+    /// What the package is called.
+    pub fn identity(&self) -> &AssemblyIdentity {
+        &self.mum.package.identity
+    }
+}
+
+/// An update of a package.
+#[derive(Clone, Debug)]
+pub struct ResolvedUpdate {
+    /// Its name.
+    pub name: String,
+    /// What becomes of it.
+    pub state: UpdateState,
+    /// The components that it names itself.
+    pub deployments: Vec<AssemblyIdentity>,
+}
+
+/// What becomes of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpdateState {
+    /// Nothing: what it updates is not there.
+    NotApplicable,
+    /// Its files are put into the component store only: a feature that is off.
+    Staged,
+    /// It is installed.
+    Installed,
+}
+
+/// A component to install.
+#[derive(Clone, Debug)]
+pub struct ResolvedComponent {
+    /// Its manifest.
+    pub manifest: Arc<StoredManifest>,
+    /// Index of the cabinet with its files.
+    pub cabinet: usize,
+    /// Whether it goes into the component store only, for a feature that is off.
+    pub staged: bool,
+    /// Whether a later version is in use, so that it goes into the component store only.
+    pub superseded: bool,
+    /// Whether it replaces an earlier version in the image.
+    pub replaces: bool,
+    /// The deployments that it belongs to; a deployment belongs to itself.
+    pub deployments: Vec<AssemblyIdentity>,
+}
+
+impl ResolvedComponent {
+    /// Whether it is the version that is used.
+    pub fn is_in_use(&self) -> bool {
+        !self.staged && !self.superseded
+    }
+}
+
+/// A cabinet to install.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// The cabinet.
+    pub cabinet: &'a PackageCabinet<'a>,
+    /// Whether it updates what others install, and so comes last.
+    pub servicing: bool,
+}
+
+/// What goes away with the version of a component that was in use.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Key form of that version.
+    pub key_form: String,
+    /// Texts for its macros.
+    pub strings: BTreeMap<String, String>,
+    /// Its files with what they are linked to and the later version does not link to.
+    pub files: Vec<ManifestFile>,
+    /// Keys with the values that the later version does not have.
+    pub registry: Vec<RegistryKey>,
+    /// Settings that it does not have.
+    pub settings: Vec<Setting>,
+}
+
+/// What is missing, in the order found.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    pub texts: Vec<String>,
+    seen: BTreeSet<String>,
+    names: Vec<String>,
+}
+
+impl Missing {
+    /// Something is in the way; `names` are those of what would help.
+    pub fn add(&mut self, text: String, names: impl IntoIterator<Item = String>) {
+        if self.seen.insert(text.clone()) {
+            self.texts.push(text);
+            self.names.extend(names);
+        }
+    }
+
+    pub fn into_error(self) -> Option<Error> {
+        let count = self.texts.len();
+        let more = match count.saturating_sub(MAX_LISTED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let what = match &self.texts[..] {
+            [] => return None,
+            [one] => one.clone(),
+            texts => format!("{count} things are in the way: {}{more}", texts[..count.min(MAX_LISTED)].join("; ")),
+        };
+        Some(Error::new(ErrorKind::Unsatisfied, what).with_missing(self.names))
+    }
+}
