@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nano_image::Preset;
-use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Seed, SourceCheck, Subformat};
+use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Host, Seed, SourceCheck, Subformat};
 
 use crate::outputs::OutputArgument;
 pub use verify::Verify;
@@ -112,7 +112,12 @@ pub struct Build {
     #[arg(help_heading = "Disk", long, value_name = "SIZE", default_value = "100M", value_parser = parsed::<ByteSize>)]
     pub esp_size: ByteSize,
 
-    /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: vhd and azure: bios, else uefi]
+    /// What the image will run on: chooses format, firmware and boot settings as far as flags do not, sets what that host
+    /// needs, and checks that the image has drivers for its devices
+    #[arg(help_heading = "Disk", long = "for", value_enum, value_name = "HOST")]
+    pub host: Option<Host>,
+
+    /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: the host's; vhd and azure: bios, else uefi]
     #[arg(help_heading = "Disk", long, value_enum)]
     pub firmware: Option<Firmware>,
 
@@ -155,9 +160,10 @@ pub struct Build {
     #[arg(help_heading = "Boot", long)]
     pub allow_unbootable: bool,
 
-    /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader
-    #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW", default_value = "partition")]
-    pub bcd_device: BcdDevice,
+    /// How boot entries name the Windows partition: by its identity, or as the volume that has the loader [default:
+    /// partition; with --for and BIOS: locate, but azure]
+    #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW")]
+    pub bcd_device: Option<BcdDevice>,
 
     /// Where identifiers come from: 64 hexadecimal digits, or `random` [default: derived from recipe and WIM]
     #[arg(help_heading = "Output", long, value_name = "HEX|random", value_parser = seed)]

@@ -24,7 +24,7 @@ pub struct Prepared {
 
 /// Turns flags into a recipe for `outputs`.
 pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
-    let (firmware, firmware_warning) = Output::firmware(outputs, arguments.firmware);
+    let (firmware, firmware_warning) = Output::firmware(outputs, arguments);
     let timestamp = timestamp(arguments)?;
     let seed = seed(arguments)?;
     let sources = sources(arguments, outputs)?;
@@ -42,11 +42,12 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     let mut recipe = recipe
         .disk_size(arguments.size)
         .esp_size(arguments.esp_size)
-        .firmware(firmware)
         .label(&arguments.label)
-        .bcd_device(arguments.bcd_device)
         .machine(arguments.machine.config(&arguments.network))
         .boot(arguments.boot.settings());
+    recipe = firmware.into_iter().fold(recipe, RecipeBuilder::firmware);
+    recipe = arguments.host.into_iter().fold(recipe, RecipeBuilder::host);
+    recipe = arguments.bcd_device.into_iter().fold(recipe, RecipeBuilder::bcd_device);
     recipe = seed.into_iter().fold(recipe, RecipeBuilder::seed);
     recipe = password.into_iter().fold(recipe, RecipeBuilder::administrator_password);
     recipe = arguments.cluster_size.into_iter().fold(recipe, RecipeBuilder::cluster_size);
@@ -57,10 +58,9 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     } else {
         arguments.progress
     });
-    if let Some(warning) = &firmware_warning {
-        progress.warn(warning);
-    }
-    Ok(Prepared { recipe, sources, progress, warnings: firmware_warning.into_iter().collect() })
+    let warnings: Vec<String> = firmware_warning.into_iter().chain(Output::doubts(outputs, arguments.host)).collect();
+    warnings.iter().for_each(|warning| progress.warn(warning));
+    Ok(Prepared { recipe, sources, progress, warnings })
 }
 
 /// Builds an image and reports on it, or compares it with one that is there.

@@ -6,7 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use nano_image::{ByteSize, Error, Firmware, Format, Preset, Result, Subformat, UsualFirmware, nearest, not_written};
+use nano_image::{
+    ByteSize, Error, Firmware, Format, Host, Preset, Result, Subformat, UsualFirmware, nearest, not_written,
+};
 
 use crate::args::Build;
 pub use files::{OutputOptions, Outputs, is_stdout, is_stream};
@@ -133,10 +135,20 @@ impl Output {
         list.iter().map(describe).collect()
     }
 
-    /// The firmware that suits the first output, and what to say of the others.
-    pub fn firmware(outputs: &[Self], chosen: Option<Firmware>) -> (Firmware, Option<String>) {
-        if let Some(firmware) = chosen {
-            return (firmware, None);
+    /// What to say of formats that the host does not take.
+    pub fn doubts(outputs: &[Self], host: Option<Host>) -> Vec<String> {
+        let Some(host) = host else { return Vec::new() };
+        let other = outputs.iter().filter(|output| !host.formats().contains(&Preset::from(output.format).name()));
+        let doubt = |output: &Self| {
+            format!("{}: {} takes no such images, but {}", output.label(), host.name(), host.formats().join(", "))
+        };
+        other.map(doubt).collect()
+    }
+
+    /// The firmware that is asked for or suits the first output, and what to say of the others; none if the host has one.
+    pub fn firmware(outputs: &[Self], arguments: &Build) -> (Option<Firmware>, Option<String>) {
+        if arguments.firmware.is_some() || arguments.host.is_some_and(Host::has_usual_firmware) {
+            return (arguments.firmware, None);
         }
         let usual = |output: &Self| match output.format.usual_firmware() {
             UsualFirmware::Bios => Firmware::Bios,
@@ -150,7 +162,7 @@ impl Output {
         let warning = other.map(|output| {
             format!("{} is made for {} like the first output; --firmware chooses", output.label(), name(firmware))
         });
-        (firmware, warning)
+        (Some(firmware), warning)
     }
 }
 
@@ -158,9 +170,18 @@ impl Output {
 fn format(output: &OutputArgument, arguments: &Build) -> Result<Format> {
     let preset = match output.format.or(arguments.format) {
         Some(preset) => preset,
-        None => of_path(output)?,
+        None => of_host(output, arguments.host).map_or_else(|| of_path(output), Ok)?,
     };
     preset.format(output.subformat.or(arguments.subformat), output.block_size.or(arguments.block_size))
+}
+
+/// The host's format, where the extension does not tell one; Azure takes VHD files of a kind of its own.
+fn of_host(output: &OutputArgument, host: Option<Host>) -> Option<Preset> {
+    let usual = host?.formats().iter().find_map(|name| Preset::named(name))?;
+    let extension = output.path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let told = Preset::of_extension(extension).filter(|_| !is_stdout(&output.path));
+    let is_azure = host == Some(Host::Azure) && told.is_some_and(|told| told.name() == "vhd");
+    (told.is_none() && not_written(extension).is_none() || is_azure).then_some(usual)
 }
 
 fn of_path(output: &OutputArgument) -> Result<Preset> {

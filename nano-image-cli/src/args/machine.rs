@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::Args;
-use nano_image::{BootSettings, DebugTransport, Ems, MachineConfig};
+use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig};
 use nano_image::{FileCopy, RemoteManagement};
 
 use super::parsed;
@@ -119,6 +119,13 @@ pub struct Boot {
     /// Load drivers with test signatures
     #[arg(long)]
     pub test_signing: bool,
+
+    /// Boot setting by bcdedit's names, e.g. timeout=0 or bootmgr:bootems=yes; may be repeated
+    ///
+    /// OBJECT is bootmgr, loader, both, emssettings, dbgsettings, hypervisorsettings or globalsettings [default: where the
+    /// setting belongs, else loader]; custom:CODE stands for any name.
+    #[arg(long, value_name = "[OBJECT:]NAME=VALUE", value_parser = parsed::<BootSetting>)]
+    pub boot_setting: Vec<BootSetting>,
 }
 
 impl Machine {
@@ -151,6 +158,11 @@ impl Machine {
 impl Boot {
     /// The boot settings of the recipe.
     pub fn settings(&self) -> BootSettings {
-        BootSettings { debug: self.debug.clone(), ems: self.ems, test_signing: self.test_signing }
+        BootSettings {
+            debug: self.debug.clone(),
+            ems: self.ems,
+            test_signing: self.test_signing,
+            boot_setting: self.boot_setting.clone(),
+        }
     }
 }

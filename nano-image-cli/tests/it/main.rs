@@ -6,6 +6,7 @@ mod about;
 mod cli;
 mod compact;
 mod errors;
+mod hosts;
 mod identifiers;
 #[cfg(unix)]
 mod launch;

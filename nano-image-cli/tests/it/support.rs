@@ -24,6 +24,11 @@ impl Place {
         place
     }
 
+    /// A folder with nothing in it.
+    pub fn empty() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

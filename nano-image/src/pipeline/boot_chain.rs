@@ -5,10 +5,11 @@ use super::scheme::Scheme;
 use crate::content::{BlobStore, Content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::Hive;
-use crate::report::Findings;
+use crate::report::{Finding, Findings};
 use crate::tree::FileTree;
 use crate::windows::boot::{BootDevice, BootFile, Firmware};
 use crate::windows::boot_chain::{self, BootDisk, BootPartition, BootVolume, FileForm, VolumeFile};
+use crate::windows::host;
 
 impl Plan {
     /// What keeps the image from starting: each link that is missing between firmware and the drivers that Windows
@@ -35,7 +36,16 @@ impl Plan {
                 (Firmware::Bios, vec![partition(1, device, true, &windows as &dyn BootVolume)])
             }
         };
-        boot_chain::check(&BootDisk { firmware, partitions, boot_record: None })
+        let mut findings = boot_chain::check(&BootDisk { firmware, partitions, boot_record: None });
+        if let Some(host) = self.recipe.host() {
+            findings.append(host::check(host, firmware, &windows), |_| {});
+        }
+        let is_compact = self.compact.is_some_and(|compact| compact.files > 0);
+        if is_compact && !boot_chain::shows_compressed(&windows, "Windows").unwrap_or(false) {
+            let message = "does not start at boot or is missing: nothing shows the compressed files";
+            findings.add(Finding::new("boot-wof", "the driver of Compact OS (service Wof, wof.sys)", message));
+        }
+        findings
     }
 
     /// Refuses an image that cannot start.
@@ -52,8 +62,12 @@ impl Plan {
         };
         let path = first.path.as_ref().map(|path| format!(" `{path}`")).unwrap_or_default();
         let message = format!("the image cannot start: {}{path} {}{others}", first.structure, first.message);
-        Err(Error::new(ErrorKind::Unsatisfied, message)
-            .with_hint("--allow-unbootable builds it all the same, and `verify` lists all that is missing"))
+        let anyway = "--allow-unbootable builds it all the same";
+        Err(Error::new(ErrorKind::Unsatisfied, message).with_hint(match first.code {
+            host::CODE => format!("add it with --driver; {anyway}"),
+            "boot-wof" => format!("build a plain image, without --compact; {anyway}"),
+            _ => format!("{anyway}, and `verify` lists all that is missing"),
+        }))
     }
 }
 

@@ -85,6 +85,7 @@ impl Recipe {
         // Packages first: what the recipe says of the machine has the last word in hives and files.
         let InstallReport { packages, build, .. } = draft.install_packages(observer)?;
         let secrets = additions.machine.secrets();
+        draft.prepare_for_host()?;
         draft.configure_machine(additions.machine)?;
         let drivers = draft.add_drivers(additions.drivers)?;
         let boot_files = draft.add_boot_files(&scheme, seed)?;
@@ -284,7 +285,13 @@ impl<'a> Draft<'a> {
     fn configure_machine(&mut self, machine: Machine) -> Result<()> {
         let applied = machine.apply(&mut self.edit)?;
         self.warnings.extend(applied.warnings);
+        self.warnings.extend(self.recipe.host().and_then(|host| host.doubts(self.edit.tree)));
         Ok(())
+    }
+
+    /// Before the machine is configured, so that what the recipe says has the last word.
+    fn prepare_for_host(&mut self) -> Result<()> {
+        self.recipe.host().map_or(Ok(()), |host| host.prepare(&mut self.edit, &mut self.warnings))
     }
 
     fn add_drivers(&mut self, drivers: Option<Drivers>) -> Result<Vec<DriverReport>> {
@@ -296,12 +303,9 @@ impl<'a> Draft<'a> {
 
     /// Puts the boot files into the volume of a BIOS disk; returns those for the EFI system partition.
     fn add_boot_files(&mut self, scheme: &Scheme, seed: Seed) -> Result<Vec<BootFile>> {
-        let settings = self.recipe.boot();
+        let settings = self.recipe.all_boot_settings();
         let options = BootOptions {
-            firmware: match self.recipe.firmware() {
-                Firmware::Uefi => boot::Firmware::Uefi,
-                Firmware::Bios => boot::Firmware::Bios,
-            },
+            firmware: self.recipe.firmware().into(),
             device: match self.recipe.bcd_device() {
                 BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
                 BcdDevice::Locate => boot::BcdDevice::Locate,
@@ -315,8 +319,8 @@ impl<'a> Draft<'a> {
         };
         let mut boot = boot::plan(&mut self.edit, &options).map_err(|error| error.with_path(&self.opened.wim_path))?;
         self.warnings.append(&mut boot.warnings);
-        if *settings != BootSettings::default() {
-            boot::edit_template(&mut self.edit, settings)?;
+        if settings != BootSettings::default() {
+            boot::edit_template(&mut self.edit, &settings)?;
         }
         if self.recipe.firmware() == Firmware::Bios {
             boot.add_to(self.edit.tree)?;

@@ -13,9 +13,11 @@ pub use builder::RecipeBuilder;
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime, form};
+use crate::windows::boot;
 use crate::windows::boot::BootSettings;
 use crate::windows::compact::Compact;
 use crate::windows::configure::{MachineConfig, Secret};
+use crate::windows::host::Host;
 use crate::windows::media::{Deployment, Edition, ImageChoice, Role};
 
 /// Cluster size of a compact volume: NTFS compresses nothing in larger ones, and nothing says that Windows reads
@@ -39,6 +41,15 @@ pub enum Firmware {
     Uefi,
     /// BIOS: an MBR disk with one active partition (Hyper-V generation 1).
     Bios,
+}
+
+impl From<Firmware> for boot::Firmware {
+    fn from(firmware: Firmware) -> Self {
+        match firmware {
+            Firmware::Uefi => Self::Uefi,
+            Firmware::Bios => Self::Bios,
+        }
+    }
 }
 
 /// How boot entries name the partition that they start from.
@@ -112,7 +123,11 @@ pub(super) struct Choices {
     pub feature: Vec<String>,
     pub strict: bool,
     pub size: ByteSize,
-    pub firmware: Firmware,
+    #[serde(rename = "for", skip_serializing_if = "form::is_default")]
+    pub host: Option<Host>,
+    /// What is not said is the host's choice, else UEFI.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub firmware: Option<Firmware>,
     pub esp_size: ByteSize,
     #[serde(skip_serializing_if = "form::is_default")]
     pub cluster_size: Option<ByteSize>,
@@ -120,7 +135,9 @@ pub(super) struct Choices {
     pub compact: Option<Compact>,
     #[serde(deserialize_with = "form::text")]
     pub label: String,
-    pub bcd_device: BcdDevice,
+    /// What is not said is the host's choice, else the partition.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub bcd_device: Option<BcdDevice>,
     #[serde(skip_serializing_if = "form::is_default")]
     pub timestamp: Option<u64>,
     #[serde(skip_serializing_if = "form::is_default")]
@@ -150,12 +167,13 @@ impl Default for Choices {
             feature: Vec::new(),
             strict: false,
             size: ByteSize::gib(4),
-            firmware: Firmware::Uefi,
+            host: None,
+            firmware: None,
             esp_size: ByteSize::mib(100),
             cluster_size: None,
             compact: None,
             label: "Windows".into(),
-            bcd_device: BcdDevice::Partition,
+            bcd_device: None,
             timestamp: None,
             seed: None,
             machine: MachineConfig::default(),
@@ -206,9 +224,14 @@ impl Recipe {
         self.choices.size
     }
 
+    /// What the image will run on, if it is made for something.
+    pub fn host(&self) -> Option<Host> {
+        self.choices.host
+    }
+
     /// Firmware of the machine.
     pub fn firmware(&self) -> Firmware {
-        self.choices.firmware
+        self.choices.firmware()
     }
 
     /// Size of the EFI system partition; without meaning for BIOS.
@@ -233,7 +256,7 @@ impl Recipe {
 
     /// How boot entries name the partition that they start from.
     pub fn bcd_device(&self) -> BcdDevice {
-        self.choices.bcd_device
+        self.choices.bcd_device()
     }
 
     /// Times of what the build makes, in seconds since 1970; none is the creation time of the source image.
@@ -254,6 +277,11 @@ impl Recipe {
     /// Debugging, emergency management and test signing.
     pub fn boot(&self) -> &BootSettings {
         &self.choices.boot
+    }
+
+    /// The boot settings with those of the host.
+    pub(super) fn all_boot_settings(&self) -> BootSettings {
+        self.host().map_or_else(|| self.boot().clone(), |host| host.add_to(self.boot()))
     }
 
     /// Which image is meant.
@@ -279,6 +307,19 @@ impl Recipe {
 }
 
 impl Choices {
+    fn firmware(&self) -> Firmware {
+        let of_host = self.host.and_then(Host::usual_firmware).map(|firmware| match firmware {
+            boot::Firmware::Uefi => Firmware::Uefi,
+            boot::Firmware::Bios => Firmware::Bios,
+        });
+        self.firmware.or(of_host).unwrap_or_default()
+    }
+
+    fn bcd_device(&self) -> BcdDevice {
+        let locates = self.host.is_some_and(|host| host.locates(self.firmware().into()));
+        self.bcd_device.unwrap_or(if locates { BcdDevice::Locate } else { BcdDevice::Partition })
+    }
+
     /// All roles, in their order, and whether each is chosen.
     fn roles(&self) -> impl Iterator<Item = (Role, bool)> {
         [
@@ -298,6 +339,8 @@ impl TryFrom<Choices> for Recipe {
 
     fn try_from(choices: Choices) -> Result<Self> {
         choices.check()?;
+        let (firmware, device) = (choices.firmware(), choices.bcd_device());
+        let choices = Choices { firmware: Some(firmware), bcd_device: Some(device), ..choices };
         Ok(Self { choices, administrator_password: None })
     }
 }

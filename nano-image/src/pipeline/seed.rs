@@ -17,6 +17,7 @@ use crate::tree::{CompactSource, FileTree, NodeId};
 use crate::types::{ByteSize, FileTime};
 use crate::windows::compact::Compact;
 use crate::windows::configure::RemoteManagement;
+use crate::windows::host::Host;
 
 /// Rounds of the digest of secrets: an identifier is public, and who guesses at a password with it pays for each guess.
 const SECRET_ROUNDS: u32 = 20_000;
@@ -94,6 +95,7 @@ fn text(recipe: &Recipe, inputs: &Inputs) -> String {
     lines.add_some("debug", boot.debug.as_ref());
     lines.add_some("ems", boot.ems);
     lines.add_if("test-signing", boot.test_signing);
+    boot.boot_setting.iter().for_each(|setting| lines.add("boot-setting", setting));
     for (name, input) in [
         ("source", &inputs.image),
         ("files", &inputs.files),
@@ -107,6 +109,7 @@ fn text(recipe: &Recipe, inputs: &Inputs) -> String {
 
 fn add_disk(lines: &mut Lines, recipe: &Recipe) {
     let other = |size: ByteSize, default: ByteSize| (size != default).then_some(size.bytes());
+    lines.add_some("for", recipe.host().map(Host::name));
     lines.add_some("size", other(recipe.disk_size(), ByteSize::gib(4)));
     lines.add_some("firmware", (recipe.firmware() == Firmware::Bios).then_some("bios"));
     lines.add_some("esp-size", other(recipe.esp_size(), ByteSize::mib(100)));

@@ -11,7 +11,9 @@ pub mod bcd;
 mod device;
 mod elements;
 mod files;
+pub mod names;
 mod options;
+mod setting;
 mod settings;
 mod target;
 mod template;
@@ -20,6 +22,7 @@ pub(super) mod tests;
 
 pub use device::BootDevice;
 pub use options::{BootFile, BootOptions};
+pub use setting::BootSetting;
 pub use settings::{BootSettings, DebugTransport, Ems, edit_template};
 pub use target::{BcdDevice, Firmware, PartitionIds};
 

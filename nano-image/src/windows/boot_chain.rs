@@ -13,6 +13,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use services::shows_compressed;
+pub(super) use services::{driver_path, starts_at_boot};
+
 use super::boot::{BootDevice, Firmware};
 use super::program;
 use crate::error::{Error, Result};

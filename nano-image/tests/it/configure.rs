@@ -142,6 +142,7 @@ fn a_configured_image_reads_back_as_asked() {
         ems: Some(Ems { port: 1, baud: 115_200 }),
         debug: Some("serial".parse().unwrap()),
         test_signing: false,
+        ..BootSettings::default()
     };
     let recipe =
         || Recipe::image("1").machine(machine.clone()).boot(boot.clone()).administrator_password(Secret::new(PASSWORD));

@@ -4,75 +4,8 @@ use super::value;
 use crate::inspect::model::{BootDevice, BootDeviceKind, Partition, PartitionTable};
 use crate::registry::Value;
 use crate::types::Guid;
-use crate::windows::boot::BootDevice as Device;
-use crate::windows::boot::bcd::{BcdObject, element, object_type, well_known};
-
-/// Names of elements ("BcdLibraryElementTypes" and the like of the BCD WMI provider).
-const ELEMENTS: [(u32, &str); 63] = [
-    (element::DEVICE, "device"),
-    (element::PATH, "path"),
-    (element::DESCRIPTION, "description"),
-    (element::LOCALE, "locale"),
-    (element::INHERIT, "inherit"),
-    (0x1500_0007, "truncatememory"),
-    (0x1400_0008, "recoverysequence"),
-    (0x1600_0009, "recoveryenabled"),
-    (0x1700_000A, "badmemorylist"),
-    (element::BAD_MEMORY_ACCESS, "badmemoryaccess"),
-    (element::BOOT_DEBUG, "bootdebug"),
-    (element::DEBUG_TYPE, "debugtype"),
-    (0x1500_0012, "debugaddress"),
-    (element::DEBUG_PORT, "debugport"),
-    (element::DEBUG_BAUD_RATE, "baudrate"),
-    (element::DEBUG_CHANNEL, "channel"),
-    (element::DEBUG_TARGET, "targetname"),
-    (0x1600_0017, "noumex"),
-    (element::DEBUG_BUS, "busparams"),
-    (element::DEBUG_HOST, "hostip"),
-    (element::DEBUG_HOST_PORT, "port"),
-    (element::DEBUG_DHCP, "dhcp"),
-    (element::DEBUG_KEY, "key"),
-    (element::BOOT_EMS, "bootems"),
-    (element::EMS_PORT, "emsport"),
-    (element::EMS_BAUD_RATE, "emsbaudrate"),
-    (0x1600_0040, "advancedoptions"),
-    (0x1600_0041, "optionsedit"),
-    (0x1600_0046, "graphicsmodedisabled"),
-    (0x1600_0048, "nointegritychecks"),
-    (element::TEST_SIGNING, "testsigning"),
-    (0x1600_0050, "extendedinput"),
-    (0x1500_0052, "graphicsresolution"),
-    (element::ISOLATED_CONTEXT, "isolatedcontext"),
-    (0x1500_0065, "displaymessage"),
-    (0x1500_0066, "displaymessageoverride"),
-    (0x1600_006C, "bootuxdisabled"),
-    (element::ALLOWED_IN_MEMORY_SETTINGS, "allowedinmemorysettings"),
-    (element::OS_DEVICE, "osdevice"),
-    (element::SYSTEM_ROOT, "systemroot"),
-    (element::DISPLAY_ORDER, "displayorder"),
-    (0x2400_0002, "bootsequence"),
-    (element::TIMEOUT, "timeout"),
-    (0x2600_0005, "resume"),
-    (element::BOOTMGR_RESUME_OBJECT, "resumeobject"),
-    (element::TOOLS_DISPLAY_ORDER, "toolsdisplayorder"),
-    (0x2600_0020, "displaybootmenu"),
-    (0x2600_0010, "detecthal"),
-    (element::RESUME_BOOT_MENU_POLICY, "bootmenupolicy"),
-    (element::NX, "nx"),
-    (0x2500_0021, "pae"),
-    (0x2600_0022, "winpe"),
-    (0x2600_0024, "nocrashautoreboot"),
-    (0x2600_0060, "onecpu"),
-    (0x2500_0061, "numproc"),
-    (0x2600_00A0, "debug"),
-    (0x2600_00B0, "ems"),
-    (element::BOOT_MENU_POLICY, "bootmenupolicy"),
-    (0x2500_00E0, "bootstatuspolicy"),
-    (element::HYPERVISOR_LAUNCH_TYPE, "hypervisorlaunchtype"),
-    (element::HYPERVISOR_DEBUG_TYPE, "hypervisordebugtype"),
-    (element::HYPERVISOR_DEBUG_PORT, "hypervisordebugport"),
-    (element::HYPERVISOR_BAUD_RATE, "hypervisorbaudrate"),
-];
+use crate::windows::boot::bcd::{BcdObject, object_type, well_known};
+use crate::windows::boot::{BootDevice as Device, names};
 
 /// Names of objects that every store shares.
 const OBJECTS: [(Guid, &str); 11] = [
@@ -89,23 +22,9 @@ const OBJECTS: [(Guid, &str); 11] = [
     (well_known::TARGET_EFI, "{target-template-efi}"),
 ];
 
-/// Meanings of small integers.
-const INTEGERS: [(u32, &[&str]); 5] = [
-    (element::NX, &["OptIn", "OptOut", "AlwaysOff", "AlwaysOn"]),
-    (element::BOOT_MENU_POLICY, &["Legacy", "Standard"]),
-    (element::HYPERVISOR_LAUNCH_TYPE, &["Off", "Auto"]),
-    (element::DEBUG_TYPE, &["Serial", "1394", "USB", "Net", "Local"]),
-    (0x2500_00E0, &["DisplayAllFailures", "IgnoreAllFailures", "IgnoreShutdownFailures", "IgnoreBootFailures"]),
-];
-
 /// Name of the element with `code` in an object of type `kind`.
 pub(crate) fn element_name(kind: u32, code: u32) -> String {
-    // One code means two things.
-    if code == element::DEFAULT {
-        return if kind == object_type::BOOT_MANAGER { "default" } else { "resumeobject" }.to_owned();
-    }
-    let known = ELEMENTS.iter().find(|(known, _)| *known == code);
-    known.map_or_else(|| format!("custom:{code:08x}"), |(_, name)| (*name).to_owned())
+    names::name(kind, code).map_or_else(|| format!("custom:{code:08x}"), str::to_owned)
 }
 
 /// What a type of objects is called.
@@ -141,8 +60,7 @@ pub(crate) fn element_value(code: u32, value: &Value, object: &BcdObject, table:
         3 => value.text().map(|text| named(&text)),
         4 => value.texts().map(|texts| texts.iter().map(|text| named(text)).collect::<Vec<_>>().join(", ")),
         5 => object.integer(code).map(|number| {
-            let meanings = INTEGERS.iter().find(|(known, _)| *known == code).map(|(_, meanings)| *meanings);
-            let meaning = meanings.and_then(|meanings| meanings.get(usize::try_from(number).ok()?));
+            let meaning = usize::try_from(number).ok().and_then(|number| names::meanings(code).get(number));
             meaning.map_or_else(|| number.to_string(), |meaning| (*meaning).to_owned())
         }),
         6 => value.data.first().map(|&byte| if byte == 0 { "No" } else { "Yes" }.to_owned()),

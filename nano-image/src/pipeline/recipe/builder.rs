@@ -7,6 +7,7 @@ use crate::types::ByteSize;
 use crate::windows::boot::BootSettings;
 use crate::windows::compact::Compact;
 use crate::windows::configure::{MachineConfig, Secret};
+use crate::windows::host::Host;
 use crate::windows::media::{Deployment, Edition, Role};
 
 /// Chains the choices of a [`Recipe`].
@@ -100,9 +101,16 @@ impl RecipeBuilder {
         self
     }
 
+    /// What the image will run on: decides what is not said of firmware and boot settings, sets what that host wants,
+    /// and makes it an error if the image lacks drivers for its devices.
+    pub fn host(mut self, host: Host) -> Self {
+        self.choices.host = Some(host);
+        self
+    }
+
     /// Firmware of the machine.
     pub fn firmware(mut self, firmware: Firmware) -> Self {
-        self.choices.firmware = firmware;
+        self.choices.firmware = Some(firmware);
         self
     }
 
@@ -132,7 +140,7 @@ impl RecipeBuilder {
 
     /// How boot entries name the partition that they start from.
     pub fn bcd_device(mut self, device: BcdDevice) -> Self {
-        self.choices.bcd_device = device;
+        self.choices.bcd_device = Some(device);
         self
     }
 

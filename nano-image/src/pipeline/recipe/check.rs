@@ -3,6 +3,7 @@
 use super::{COMPACT_CLUSTER_SIZE, Choices, Firmware};
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
+use crate::windows::host::Host;
 use crate::windows::media::{Deployment, Role};
 
 /// The largest VHDX, and the largest NTFS volume that is written.
@@ -29,7 +30,8 @@ impl Choices {
         }
         self.check_packages()?;
         self.machine.check()?;
-        self.boot.check()
+        self.boot.check()?;
+        self.check_boot()
     }
 
     fn check_keys(&self) -> Result<()> {
@@ -42,7 +44,7 @@ impl Choices {
 
     fn check_sizes(&self) -> Result<()> {
         let mut sizes = vec![("a disk", self.size, MAX_DISK_SIZE)];
-        if self.firmware == Firmware::Uefi {
+        if self.firmware() == Firmware::Uefi {
             sizes.push(("an EFI system partition", self.esp_size, MAX_ESP_SIZE));
         }
         for (what, size, most) in sizes {
@@ -89,6 +91,17 @@ impl Choices {
             return Err(Error::recipe("the label contains a control character").with_hint("use plain text"));
         }
         Ok(())
+    }
+
+    /// What a host refuses of boot settings.
+    fn check_boot(&self) -> Result<()> {
+        match (self.host, self.firmware()) {
+            (Some(host @ Host::CloudHypervisor), Firmware::Bios) => {
+                Err(Error::recipe(format!("a machine of {} has no BIOS", host.name()))
+                    .with_hint("leave the firmware out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Rules of New-NanoServerImage that concern packages.

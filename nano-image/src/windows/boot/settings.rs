@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
+use super::setting::BootSetting;
 use crate::error::{Error, Result};
 use crate::types::{Guid, form};
 use crate::windows::edit::{HiveFile, ImageEdit};
@@ -99,6 +100,9 @@ pub struct BootSettings {
     pub ems: Option<Ems>,
     /// Load drivers with test signatures.
     pub test_signing: bool,
+    /// Further settings by bcdedit's names, which have the last word.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub boot_setting: Vec<BootSetting>,
 }
 
 impl BootSettings {
@@ -109,6 +113,11 @@ impl BootSettings {
     pub fn check(&self) -> Result<()> {
         self.ems.map_or(Ok(()), |ems| ems.check())?;
         self.debug.as_ref().map_or(Ok(()), DebugTransport::check)?;
+        for (index, setting) in self.boot_setting.iter().enumerate() {
+            if self.boot_setting[..index].iter().any(|other| other.rivals(setting)) {
+                return Err(Error::recipe(format!("the boot setting {setting} has two values")).with_hint("keep one"));
+            }
+        }
         match (self.ems, &self.debug) {
             (Some(Ems { port, .. }), Some(DebugTransport::Serial { port: other, .. })) if port == *other => {
                 Err(Error::recipe(format!("debugger and Emergency Management Services both use COM{port}"))
@@ -149,6 +158,7 @@ impl BootSettings {
                 }
             });
         }
+        self.boot_setting.iter().for_each(|setting| setting.apply(store, loaders));
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! What the loader takes from a Windows: the SYSTEM hive, the services that start at boot, and the filter that shows
 //! compressed files.
 
-use super::{BootPartition, Chain, FileForm, WITHOUT_DRIVER};
+use super::{BootPartition, BootVolume, Chain, FileForm, WITHOUT_DRIVER};
+use crate::error::Result;
 use crate::registry::{Hive, KeyId};
+use crate::windows::edit::control_set;
 
 /// `Start` of a service whose driver the loader reads.
 const BOOT_START: u32 = 0;
@@ -42,7 +44,7 @@ impl Chain<'_> {
             if !starts_at_boot(&hive, key) {
                 continue;
             }
-            let file = program(&hive, key, &name, root);
+            let file = driver_path(&hive, key, &name, root);
             let found = match self.file(partition, &file) {
                 Ok(found) => found.filter(|found| found.len > 0),
                 Err(error) => {
@@ -120,8 +122,16 @@ impl Chain<'_> {
     }
 }
 
+/// Whether the Windows in `root` shows compressed files: whether its filter starts at boot and its file is there.
+pub fn shows_compressed(volume: &dyn BootVolume, root: &str) -> Result<bool> {
+    let Some(hive) = volume.hive(&format!(r"{root}\System32\config\SYSTEM"))? else { return Ok(false) };
+    let key = hive.find(&format!(r"{}\Services\{WOF}", control_set(&hive)));
+    let Some(key) = key.filter(|key| starts_at_boot(&hive, *key)) else { return Ok(false) };
+    Ok(volume.file(&driver_path(&hive, key, WOF, root))?.is_some_and(|file| file.len > 0))
+}
+
 /// Whether the loader reads the service's driver. A value below `StartOverride` holds for the machine's hardware.
-fn starts_at_boot(hive: &Hive, key: KeyId) -> bool {
+pub(in crate::windows) fn starts_at_boot(hive: &Hive, key: KeyId) -> bool {
     let number = |key: KeyId, name: &str| hive.value(key, name)?.as_dword();
     let overridden = hive.find_from(key, "StartOverride").and_then(|key| number(key, "0"));
     number(key, "Start") == Some(BOOT_START)
@@ -130,7 +140,7 @@ fn starts_at_boot(hive: &Hive, key: KeyId) -> bool {
 }
 
 /// Path of a driver on the volume of the Windows in `root`.
-fn program(hive: &Hive, key: KeyId, name: &str, root: &str) -> String {
+pub(in crate::windows) fn driver_path(hive: &Hive, key: KeyId, name: &str, root: &str) -> String {
     let image = hive.value(key, "ImagePath").and_then(|value| value.text()).unwrap_or_default();
     let image = image.trim().trim_matches('"').replace('/', "\\");
     if image.is_empty() {

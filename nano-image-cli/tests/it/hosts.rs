@@ -1,0 +1,213 @@
+//! `--for` and `--boot-setting`: images of today's Windows, read back with tools of others.
+
+use std::fs;
+use std::process::Command;
+
+use fixtures::scenes::{self, Windows};
+
+use crate::support::{Place, Run};
+
+/// A folder with the WIM of a Windows.
+fn place(windows: &str) -> Place {
+    let place = Place::empty();
+    let windows = Windows::named(windows).unwrap();
+    let efi = scenes::pe_stand_in_for(if windows.is_arm64 { 0xAA64 } else { 0x8664 });
+    fs::write(place.path("install.wim"), windows.wim(&efi).to_bytes()).unwrap();
+    place
+}
+
+/// Builds `output` in 256 MiB.
+fn build(place: &Place, output: &str, more: &[&str]) -> Run {
+    place.run(&[&["build", "--wim", "install.wim", "--size", "256M", "--force", "-o", output], more].concat())
+}
+
+/// Drivers in the shape of virtio-win's.
+fn drivers(place: &Place) {
+    for (name, class, start, ids) in [
+        ("viostor", "SCSIAdapter", 0, ["1001&SUBSYS_00021AF4&REV_00", "1042&SUBSYS_11001AF4&REV_01"]),
+        ("netkvm", "Net", 3, ["1000&SUBSYS_00011AF4&REV_00", "1041&SUBSYS_11001AF4&REV_01"]),
+    ] {
+        let guid = if start == 0 { "4D36E97B" } else { "4D36E972" };
+        let inf = format!(
+            "[Version]\r\nSignature=\"$WINDOWS NT$\"\r\nClass={class}\r\n\
+             ClassGuid={{{guid}-E325-11CE-BFC1-08002BE10318}}\r\nProvider=%who%\r\nDriverVer=01/01/2024,1.0.0.0\r\n\
+             [Manufacturer]\r\n%who%=Models,NTamd64\r\n\
+             [Models.NTamd64]\r\n%d%=Install,PCI\\VEN_1AF4&DEV_{}\r\n%d%=Install,PCI\\VEN_1AF4&DEV_{}\r\n\
+             [Install]\r\nCopyFiles=Files\r\n[Install.Services]\r\nAddService={name},2,Service\r\n\
+             [Service]\r\nServiceType=1\r\nStartType={start}\r\nErrorControl=1\r\nServiceBinary=%12%\\{name}.sys\r\n\
+             LoadOrderGroup=SCSI miniport\r\n[Files]\r\n{name}.sys\r\n[DestinationDirs]\r\nDefaultDestDir=12\r\n\
+             [SourceDisksNames]\r\n1=d\r\n[SourceDisksFiles]\r\n{name}.sys=1\r\n[Strings]\r\nwho=\"x\"\r\nd=\"y\"\r\n",
+            ids[0], ids[1]
+        );
+        fs::create_dir_all(place.path("virtio")).unwrap();
+        fs::write(place.path(&format!("virtio/{name}.inf")), inf).unwrap();
+        fs::write(place.path(&format!("virtio/{name}.sys")), vec![7; 9000]).unwrap();
+    }
+}
+
+/// A file of the image's partition, by our own `cat`; what is in it is judged by others.
+fn file(place: &Place, image: &str, partition: &str, path: &str, name: &str) {
+    let bytes = place.run(&["cat", image, "-p", partition, path]).ok().stdout;
+    fs::write(place.path(name), bytes).unwrap();
+}
+
+fn number(place: &Place, key: &str, name: &str) -> Option<u32> {
+    let output = Command::new("hivexget").arg(place.path("SYSTEM")).args([key, name]).output();
+    let output = output.expect("hivexget is installed");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let digits = text.trim().strip_prefix("dword:").unwrap_or(text.trim()).to_owned();
+    output.status.success().then(|| u32::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap())
+}
+
+/// The elements of the store's objects: `GUID code` and the bytes as hexadecimal digits or text.
+fn store(place: &Place) -> Vec<String> {
+    let mut command = Command::new("hivexregedit");
+    command.args(["--export", "--unsafe-printable-strings"]).arg(place.path("BCD")).arg(r"\Objects");
+    let output = command.output().expect("hivexregedit is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap().to_lowercase();
+    let mut elements = Vec::new();
+    let mut key = String::new();
+    for line in text.lines() {
+        if let Some(path) = line.strip_prefix(r"[\objects\").or(line.strip_prefix("[objects\\")) {
+            key = path.trim_end_matches(']').replace(r"\elements\", " ");
+        } else if let Some(value) = line.strip_prefix("\"element\"=") {
+            elements.push(format!("{key} {value}"));
+        }
+    }
+    elements
+}
+
+const BOOTMGR: &str = "{9dea862c-5cdd-4e70-acc1-f32b344d4795}";
+
+#[test]
+fn every_host_builds_and_its_settings_are_there() {
+    let place = place("server-2022");
+    drivers(&place);
+    for (host, output, uefi, needs_drivers) in [
+        ("hyper-v", "a.vhdx", true, false),
+        ("hyper-v", "a.vhd", false, false),
+        ("kvm", "a.qcow2", true, true),
+        ("kubevirt", "a.qcow2", true, true),
+        ("openstack", "a.qcow2", false, true),
+        ("azure", "a.vhd", false, false),
+        ("vmware", "a.raw", true, false),
+        ("virtualbox", "a.vhd", true, false),
+        ("cloud-hypervisor", "a.raw", true, true),
+    ] {
+        if needs_drivers {
+            let hint = ["the storage driver", host, r"PCI\VEN_1AF4&DEV_1042", "--driver"];
+            build(&place, output, &["--for", host]).fails(3, &hint);
+        }
+        let more: &[&str] = if needs_drivers { &["--driver", "virtio"] } else { &[] };
+        let run = build(&place, output, &[&["--for", host, "--json"], more].concat()).ok();
+        let report = run.json();
+        assert_eq!(report["partitions"].as_array().unwrap().len(), if uefi { 3 } else { 1 }, "{host}");
+        let format = if host == "azure" { "fixed" } else { "dynamic" };
+        if output == "a.vhd" {
+            assert_eq!(report["outputs"][0]["subformat"], format, "{host}");
+        }
+        let (windows, system, bcd) = if uefi { ("3", "1", r"EFI\Microsoft\Boot\BCD") } else { ("1", "1", r"Boot\BCD") };
+        file(&place, output, windows, r"Windows\System32\config\SYSTEM", "SYSTEM");
+        let is_headless = ["kubevirt", "openstack", "azure", "cloud-hypervisor"].contains(&host);
+        let clock = number(&place, r"\ControlSet001\Control\TimeZoneInformation", "RealTimeIsUniversal");
+        assert_eq!(clock == Some(1), is_headless || host == "kvm", "{host}");
+        assert_eq!(number(&place, r"\ControlSet001\Services\sacsvr", "Start"), Some(if is_headless { 2 } else { 3 }));
+        file(&place, output, system, bcd, "BCD");
+        let store = store(&place);
+        let has = |element: &str| store.iter().any(|found| found.ends_with(element));
+        // recoveryenabled, bootstatuspolicy, ems; the port.
+        for element in ["16000009 hex(3):00", "250000e0 hex(3):01,00,00,00,00,00,00,00", "260000b0 hex(3):01"] {
+            assert_eq!(has(element), is_headless, "{host} {element}: {store:#?}");
+        }
+        let integrity = format!("{BOOTMGR} 1500004b hex(3):01,00,00,00,00,00,00,00");
+        assert_eq!(has(&integrity), host == "azure", "{host}");
+        // A BIOS finds Windows, but Azure wants its partition.
+        let locates = store.iter().any(|found| found.contains(" 21000001 ") && found.contains("08,00,00,00,00,00"));
+        assert_eq!(locates, !uefi && host != "azure", "{host}: {store:#?}");
+        place.run(&["verify", output]).ok();
+    }
+}
+
+#[test]
+fn explicit_flags_win() {
+    let place = place("server-2022");
+    drivers(&place);
+    let more = ["--for", "openstack", "--driver", "virtio", "--firmware", "uefi", "--boot-setting", "timeout=30"];
+    let run = build(&place, "a.vhdx", &[&more[..], &["--boot-setting", "recoveryenabled=yes", "--json"]].concat()).ok();
+    assert_eq!(run.json()["partitions"].as_array().unwrap().len(), 3);
+    file(&place, "a.vhdx", "1", r"EFI\Microsoft\Boot\BCD", "BCD");
+    let store = store(&place);
+    assert!(store.contains(&format!("{BOOTMGR} 25000004 hex(3):1e,00,00,00,00,00,00,00")), "{store:#?}");
+    assert!(store.iter().any(|found| found.ends_with(" 16000009 hex(3):01")), "{store:#?}");
+    build(&place, "a.vhdx", &["--boot-setting", "timeuot=3"]).fails(2, &["timeuot", "did you mean `timeout`?"]);
+    build(&place, "a.vhdx", &["--boot-setting", "sos=on", "--boot-setting", "loader:sos=off"])
+        .fails(2, &["two values"]);
+    // An answer file would hide that of the host, and a format that the host does not take is told.
+    let run = build(&place, "a.qcow2", &["--for", "kubevirt", "--driver", "virtio", "--computer-name", "*"]).ok();
+    assert!(run.stderr.contains("sysprep disk"), "{}", run.stderr);
+    let run = build(&place, "a.vhdx", &["--for", "azure", "--progress", "plain"]).ok();
+    assert!(run.stderr.contains("azure takes no such images"), "{}", run.stderr);
+}
+
+#[test]
+fn a_driver_must_be_bound_start_and_be_there() {
+    let place = place("server-2022");
+    drivers(&place);
+    let key = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services";
+    let with = |text: &str| {
+        fs::write(place.path("a.reg"), format!("Windows Registry Editor Version 5.00\r\n\r\n{text}\r\n")).unwrap();
+        build(&place, "a.qcow2", &["--for", "kvm", "--driver", "virtio", "--reg", "a.reg"])
+    };
+    with(&format!("[{key}\\viostor]\r\n\"Start\"=dword:00000000")).ok();
+    with(&format!("[{key}\\other\\StartOverride]\r\n\"0\"=dword:00000003")).ok();
+    for (text, part) in [
+        (format!("[{key}\\storvsc]\r\n\"Start\"=dword:00000003"), "its Start is 3, not 0"),
+        (format!("[{key}\\storvsc\\StartOverride]\r\n\"0\"=dword:00000003"), "its StartOverride is 3"),
+        (format!("[{key}\\storvsc]\r\n\"ImagePath\"=\"System32\\\\drivers\\\\none.sys\""), "none.sys"),
+        (format!("[-{key}\\storvsc]"), "storvsc of wstorvsc.inf is not in the registry"),
+        (format!("[{key}\\netvsc]\r\n\"Start\"=dword:00000004"), "netvsc is disabled"),
+    ] {
+        fs::write(place.path("a.reg"), format!("Windows Registry Editor Version 5.00\r\n\r\n{text}\r\n")).unwrap();
+        build(&place, "a.vhdx", &["--for", "hyper-v", "--reg", "a.reg"]).fails(3, &[part, "hint: "]);
+        assert!(!place.path("a.vhdx").exists());
+        build(&place, "b.vhdx", &["--for", "hyper-v", "--reg", "a.reg", "--allow-unbootable"]).ok();
+    }
+}
+
+#[test]
+fn compact_images_need_the_driver_that_shows_them() {
+    let place = place("windows-11");
+    build(&place, "a.vhdx", &["--compact=lzx"]).ok();
+    place.run(&["verify", "a.vhdx"]).ok();
+    let key = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Wof";
+    let text = format!("Windows Registry Editor Version 5.00\r\n\r\n[{key}]\r\n\"Start\"=dword:00000004\r\n");
+    fs::write(place.path("a.reg"), text).unwrap();
+    build(&place, "b.vhdx", &["--compact=lzx", "--reg", "a.reg"]).fails(3, &["wof.sys", "without --compact"]);
+    build(&place, "b.vhdx", &["--reg", "a.reg"]).ok();
+    // A solid source has no file in a form that Windows reads: all are compressed anew.
+    let solid = Command::new("wimlib-imagex")
+        .args(["export", "install.wim", "all", "solid.esd", "--solid"])
+        .current_dir(place.path(""))
+        .output()
+        .expect("wimlib-imagex is installed");
+    assert!(solid.status.success());
+    let run =
+        place.run(&["build", "--wim", "solid.esd", "--size", "256M", "-o", "c.vhdx", "--compact=xpress8k", "--json"]);
+    let planned = place.run(&["plan", "--wim", "solid.esd", "--size", "256M", "--compact=xpress8k", "--json"]).ok();
+    let run = run.ok();
+    assert!(run.json()["compact"]["files"].as_u64().unwrap() > 10);
+    assert_eq!(run.json()["outputs"], planned.json()["outputs"]);
+    place.run(&["verify", "c.vhdx"]).ok();
+}
+
+#[test]
+fn arm64_starts_by_its_own_boot_program() {
+    let place = place("windows-11-arm64");
+    build(&place, "a.vhdx", &["--for", "hyper-v", "--computer-name", "arm-01"]).ok();
+    file(&place, "a.vhdx", "1", r"EFI\Boot\bootaa64.efi", "boot.efi");
+    assert_eq!(place.read("boot.efi"), scenes::pe_stand_in_for(0xAA64).to_vec());
+    place.run(&["cat", "a.vhdx", "-p", "1", r"EFI\Boot\bootx64.efi"]).fails(3, &["no such file"]);
+    place.run(&["verify", "a.vhdx"]).ok();
+    build(&place, "b.vhd", &[]).fails(3, &["BIOS", "UEFI"]);
+}
