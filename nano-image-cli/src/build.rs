@@ -152,7 +152,7 @@ const CLOSED_PIPE: u8 = 141;
 /// Whether the reader of a stream went away.
 fn is_closed_pipe(error: &Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    cause.is_some_and(report::is_closed_pipe)
 }
 
 /// Opens everything that is written: the images, the metadata, the bill of materials.

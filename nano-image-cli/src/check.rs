@@ -35,10 +35,10 @@ impl Existing {
     /// Opens the file and looks what it is.
     pub fn open(path: &Path) -> Result<Self> {
         let io = |error| Error::io("open", path, error);
-        let mut file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
+        if !std::fs::metadata(path).map_err(io)?.is_file() {
             return Err(Error::recipe("not a regular file: it cannot be compared").with_path(path));
         }
+        let mut file = File::open(path).map_err(io)?;
         let mut first = [0; 1];
         if file.read(&mut first).map_err(io)? == 0 || first != *b"{" {
             return Ok(Self::Image(path.into(), file));

@@ -18,7 +18,7 @@ enum Style {
     None,
     Plain(Mutex<Plain>),
     Json(Mutex<(Phase, Option<ByteSize>)>),
-    Bar(ProgressBar),
+    Bar(Mutex<ProgressBar>),
 }
 
 /// When a plain line is due.
@@ -37,7 +37,7 @@ impl Progress {
         let style = match style {
             ProgressStyle::None => Style::None,
             ProgressStyle::Json => Style::Json(Mutex::new((Phase::Read, None))),
-            ProgressStyle::Auto | ProgressStyle::Bar if terminal => Style::Bar(ProgressBar::new_spinner()),
+            ProgressStyle::Auto | ProgressStyle::Bar if terminal => Style::Bar(Mutex::new(ProgressBar::hidden())),
             ProgressStyle::Auto | ProgressStyle::Bar | ProgressStyle::Plain => {
                 let told = Instant::now();
                 Style::Plain(Mutex::new(Plain { phase: Phase::Read, total: None, tenths: 0, told }))
@@ -70,15 +70,16 @@ impl Observer for Progress {
                 json_line(phase, ByteSize::new(0), total);
             }
             Style::Bar(bar) => {
-                // In this order nothing of the phase before is drawn once more.
-                bar.set_length(total.map_or(0, ByteSize::bytes));
-                bar.set_position(0);
-                bar.set_style(template(match total {
-                    Some(_) => "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
-                    None => "{prefix:6} {spinner} {elapsed}",
-                }));
+                let mut bar = lock(bar);
+                bar.finish_and_clear();
+                // A new bar: one that is drawn while it changes would show parts of both phases.
+                *bar = match total.filter(|total| total.bytes() > 0) {
+                    Some(total) => ProgressBar::new(total.bytes()).with_style(template(
+                        "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+                    )),
+                    None => ProgressBar::new_spinner().with_style(template("{prefix:6} {spinner} {elapsed}")),
+                };
                 bar.set_prefix(phase.name());
-                bar.reset();
                 bar.enable_steady_tick(Duration::from_millis(100));
             }
         }
@@ -92,7 +93,7 @@ impl Observer for Progress {
                 let (phase, total) = *lock(state);
                 json_line(phase, done, total);
             }
-            Style::Bar(bar) => bar.set_position(done.bytes()),
+            Style::Bar(bar) => lock(bar).set_position(done.bytes()),
         }
     }
 
@@ -101,7 +102,7 @@ impl Observer for Progress {
             Style::Json(_) => {
                 report::message(&format!("{}\n", json!({ "warning": message })));
             }
-            Style::Bar(bar) => bar.suspend(|| report::message(&report::warning(message))),
+            Style::Bar(bar) => lock(bar).suspend(|| report::message(&report::warning(message))),
             Style::None | Style::Plain(_) => report::message(&report::warning(message)),
         }
     }
@@ -114,7 +115,7 @@ impl Observer for Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Style::Bar(bar) = &self.0 {
-            bar.finish_and_clear();
+            lock(bar).finish_and_clear();
         }
     }
 }

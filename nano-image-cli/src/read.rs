@@ -9,7 +9,7 @@ use nano_image::{Error, ErrorKind, Result};
 use crate::args::ProgressStyle;
 use crate::args::read::{Cat, Extract};
 use crate::progress::Progress;
-use crate::report::{message, printable, warning};
+use crate::report::{is_closed_pipe, message, printable, warning};
 use crate::signals::stop_on_signals;
 
 /// Prints a file of an image.
@@ -35,7 +35,7 @@ pub fn cat(arguments: &Cat) -> Result<()> {
     let mut closed = false;
     let copied = inspect::copy(&*stream, &mut |piece| match output.write_all(piece).and_then(|()| output.flush()) {
         // A reader that has seen enough is not an error.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+        Err(error) if is_closed_pipe(&error) => {
             closed = true;
             Err(Error::cancelled())
         }

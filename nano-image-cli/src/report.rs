@@ -55,9 +55,16 @@ pub fn message(text: &str) {
 pub fn output(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(shown(text, "\n\t\r").as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("write", "standard output", error)),
+        Err(error) if !is_closed_pipe(&error) => Err(Error::io("write", "standard output", error)),
         _ => Ok(()),
     }
+}
+
+/// Whether the reader of a pipe went away.
+pub fn is_closed_pipe(error: &io::Error) -> bool {
+    /// ERROR_PIPE_NOT_CONNECTED (winerror.h), which the standard library knows under no name.
+    const NOT_CONNECTED: i32 = 233;
+    error.kind() == io::ErrorKind::BrokenPipe || cfg!(windows) && error.raw_os_error() == Some(NOT_CONNECTED)
 }
 
 /// `text` with what is not [shown](is_shown) as JSON escapes it, but for the characters of `plain`. Names of strangers are

@@ -5,6 +5,7 @@ mod identity;
 mod new_file;
 mod overlay;
 mod scratch;
+mod sparse;
 
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ pub use new_file::{NewFile, NewFileOptions, NewFiles};
 pub(crate) use overlay::Added;
 pub use overlay::Overlay;
 pub(crate) use scratch::Scratch;
+pub(crate) use sparse::allow_holes;
 
 /// Random access to the bytes of an input.
 ///

@@ -20,7 +20,7 @@ mod security;
 mod value;
 mod write;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod foreign_tests;
 #[cfg(test)]
 mod log_tests;

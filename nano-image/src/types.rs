@@ -10,6 +10,7 @@ mod size_text;
 pub mod text;
 mod time;
 pub mod upcase;
+mod windows_name;
 
 pub use guid::Guid;
 pub use name::Utf16Name;
@@ -17,3 +18,4 @@ pub use nearest::nearest;
 pub use printable::{is_shown, printable};
 pub use size::{ByteSize, DiskOffset, FileOffset, Lba, Lcn, Vcn, VolumeOffset};
 pub use time::FileTime;
+pub(crate) use windows_name::windows_name_fault;

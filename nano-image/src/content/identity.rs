@@ -15,11 +15,11 @@ pub struct FileIdentity(Inner);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Inner {
-    /// Device and number of the file.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "other systems tell no numbers without unsafe code"))]
+    /// Device or volume, and number of the file.
+    #[cfg_attr(not(any(unix, windows)), allow(dead_code, reason = "other systems tell no numbers"))]
     Number(u64, u64),
     /// The path without links.
-    #[cfg_attr(unix, allow(dead_code, reason = "numbers are better"))]
+    #[cfg_attr(any(unix, windows), allow(dead_code, reason = "numbers are better"))]
     Path(PathBuf),
 }
 
@@ -39,7 +39,18 @@ impl FileIdentity {
     ///
     /// # Errors
     /// If there is none, or it cannot be reached.
-    #[cfg(not(unix))]
+    #[cfg(windows)]
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let handle = winapi_util::Handle::from_path_any(path)?;
+        let information = winapi_util::file::information(&handle)?;
+        Ok(Self(Inner::Number(information.volume_serial_number(), information.file_index())))
+    }
+
+    /// The file at `path`; links are followed.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be reached.
+    #[cfg(not(any(unix, windows)))]
     pub fn of(path: &Path) -> io::Result<Self> {
         Ok(Self(Inner::Path(fs::canonicalize(path)?)))
     }

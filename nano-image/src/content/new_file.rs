@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::identity::folder_of;
+use super::sparse::allow_holes;
 use crate::error::{Error, Result};
 use kind::Kind;
 
@@ -167,7 +168,9 @@ impl NewFile {
     pub(crate) fn scratch(folder: &Path) -> io::Result<Self> {
         let place = Place { path: folder.join(SCRATCH), folder: system::Folder::open(folder)?, name: SCRATCH.into() };
         place.folder.remove_leftovers(&|name| is_partial_of(name, SCRATCH.as_ref()));
-        place.create(NewFileOptions { replace: false, mode: Some(0o600) })
+        let file = place.create(NewFileOptions { replace: false, mode: Some(0o600) })?;
+        allow_holes(&file.file);
+        Ok(file)
     }
 
     /// A name for who opens files by names only.
@@ -284,14 +287,24 @@ impl Place {
             .file_name()
             .ok_or_else(|| Error::recipe(format!("`{}` is not the name of a file", path.display())))?
             .to_owned();
+        if let Some(fault) = system::Folder::name_fault(&name) {
+            let message = format!("`{}` {fault}: no file can be called so", name.display());
+            return Err(Error::recipe(message).with_path(path).with_hint("choose another name for the output"));
+        }
         let parent = folder_of(path);
         let folder = system::Folder::open(parent).map_err(|error| match error.kind() {
             io::ErrorKind::NotADirectory => Error::not_found("not a directory").with_path(parent),
             _ => Error::io("open the directory of the output", parent, error),
         })?;
-        if refuse_kinds(&folder, &name, path)? && !replace {
-            let error = Error::recipe("the output exists already").with_path(path);
-            return Err(error.with_hint("use --force to replace it"));
+        if refuse_kinds(&folder, &name, path)? {
+            if !replace {
+                let error = Error::recipe("the output exists already").with_path(path);
+                return Err(error.with_hint("use --force to replace it"));
+            }
+            folder.check_replaceable(&name).map_err(|error| {
+                let hint = "close the program that has the file open, or choose another name for the output";
+                Error::io("replace the output", path, error).with_hint(hint)
+            })?;
         }
         Ok(Self { path: path.to_owned(), folder, name })
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use self::names::{host_name, stream_name};
 use super::read::files::{FileId, Files, Stream, read_error};
 use super::read::{elsewhere, wof};
-use crate::content::{Extent, ReadAt};
+use crate::content::{Extent, ReadAt, allow_holes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::types::{ByteSize, FileTime, Utf16Name};
@@ -300,7 +300,9 @@ impl Extractor<'_, '_> {
         observer: &dyn Observer,
     ) -> Result<()> {
         let name = format!(".nano-image.{}-{}.partial", std::process::id(), self.done.files);
-        let partial = Partial(target.with_file_name(name));
+        // On Windows a stream has its place in its file, and nothing can be renamed to it.
+        let in_place = cfg!(windows) && target.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b':'));
+        let mut partial = Partial(if in_place { target.to_owned() } else { target.with_file_name(name) });
         let failed = |error| Error::io("write", target, error);
         if fs::symlink_metadata(target).is_ok() {
             return Err(Error::new(ErrorKind::Io, "it exists already and is not replaced").with_path(target));
@@ -310,8 +312,12 @@ impl Extractor<'_, '_> {
         if let Some(stream) = stream {
             let len = stream.len().map_err(|error| read_error(error, "cannot read the file"))?;
             // What is not written reads as zeros, and takes no room where the host can.
+            let parts = parts.unwrap_or_else(|| vec![Extent { start: 0, len }]);
+            if parts.iter().map(|part| part.len).sum::<u64>() < len {
+                allow_holes(&output);
+            }
             output.set_len(len).map_err(failed)?;
-            for part in parts.unwrap_or_else(|| vec![Extent { start: 0, len }]) {
+            for part in parts {
                 bytes += copy_part(&*stream, part, &mut output, target, observer)?;
             }
         }
@@ -320,7 +326,10 @@ impl Extractor<'_, '_> {
             let _ = output.set_modified(time);
         }
         drop(output);
-        fs::rename(&partial.0, target).map_err(failed)?;
+        match in_place {
+            true => partial.0.clear(),
+            false => fs::rename(&partial.0, target).map_err(failed)?,
+        }
         self.done.files += 1;
         self.done.bytes += bytes;
         observer.advance(ByteSize::new(self.done.bytes));
@@ -360,12 +369,14 @@ fn copy_part(
     Ok(written)
 }
 
-/// A file that is removed unless it was renamed.
+/// A file that is removed unless it was renamed or its name is cleared.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.0);
+        }
     }
 }
 

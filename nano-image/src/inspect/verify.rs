@@ -78,11 +78,10 @@ struct Verify {
 
 impl Verify {
     fn image(&mut self, path: &Path, options: &VerifyOptions) -> Result<()> {
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        if path.is_file() {
+            let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
             self.findings.append(disk::check(&file), |_| {});
         }
-        drop(file);
         let image = match Image::open(path) {
             Ok(image) => image,
             // Damage is a finding; what the system refuses or nobody handles is an error.

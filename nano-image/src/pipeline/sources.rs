@@ -53,9 +53,9 @@ impl Sources {
     /// An ISO image or a WIM that is no file, e.g. bytes in memory; messages call it `name`. Of a WIM this takes a
     /// [`scratch`](Self::scratch) folder.
     ///
-    /// ```
+    /// ```no_run
     /// # fn main() -> nano_image::Result<()> {
-    /// # let bytes = fixtures::scenes::nano_small(&fixtures::scenes::pe_stand_in()).to_bytes();
+    /// # let bytes = std::fs::read("nano.wim").expect("it is there");
     /// use nano_image::{Recipe, Sources};
     ///
     /// let sources = Sources::data(std::sync::Arc::new(bytes), "nano.wim").scratch(std::env::temp_dir());

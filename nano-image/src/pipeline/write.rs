@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::layout::Layout;
 use super::summary::output_report;
-use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, keep_apart};
+use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, allow_holes, keep_apart};
 use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
@@ -103,6 +103,9 @@ impl Layout<'_> {
             };
             let file = file.expect("one was made for each path");
             let open = file.file().try_clone().map_err(|error| Error::io("open", file.path(), error))?;
+            if target.format == Format::RAW {
+                allow_holes(&open);
+            }
             outputs.push(Box::new(FileOutput::new(open, file.path())?));
             files.push(file);
         }

@@ -13,6 +13,14 @@ use crate::types::FileTime;
 /// Values by key path and name: type and data. A key is there even without values.
 type Contents = BTreeMap<String, BTreeMap<String, (u32, Vec<u8>)>>;
 
+/// Whether there are such programs for this system. Where there are, they must be installed.
+fn hivex_is_here() -> bool {
+    if cfg!(windows) {
+        eprintln!("not run: hivex is no program of Windows");
+    }
+    !cfg!(windows)
+}
+
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -92,6 +100,9 @@ fn hive(minor: u32) -> Hive {
 
 #[test]
 fn hivex_reads_what_we_write() {
+    if !hivex_is_here() {
+        return;
+    }
     for minor in [3, 5] {
         let hive = hive(minor);
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -110,6 +121,9 @@ fn hivex_reads_what_we_write() {
 
 #[test]
 fn we_read_and_edit_what_hivex_writes() {
+    if !hivex_is_here() {
+        return;
+    }
     let file = tempfile::NamedTempFile::new().unwrap();
     let before = hive(5);
     std::fs::write(&file, before.clone().into_bytes()).unwrap();

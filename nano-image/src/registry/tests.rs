@@ -21,6 +21,7 @@ fn a_new_hive_holds_what_was_put_in() {
 
 /// Hives that lie beside the project on some machines: made by Windows, by its offline registry library and by
 /// hand, good and damaged.
+#[cfg(feature = "internals")]
 #[test]
 fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
     const DAMAGED: [&str; 13] = [

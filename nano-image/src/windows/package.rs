@@ -21,11 +21,11 @@ pub mod payload;
 pub mod record;
 pub mod resolve;
 mod spool;
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod testing;
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 pub(super) mod tests;
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod update_tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

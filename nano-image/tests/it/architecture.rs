@@ -28,8 +28,8 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("windows", &["boot", "configure", "driver", "package"]),
 ];
 
-/// The only file with unsafe code.
-const UNSAFE: &str = "source/wim/ffi.rs";
+/// The only files with unsafe code: calls of libwim, and one of Windows that no crate makes safe.
+const UNSAFE: [&str; 2] = ["source/wim/ffi.rs", "content/sparse.rs"];
 
 const MAX_LINES: usize = 600;
 
@@ -131,7 +131,7 @@ fn what_is_allowed_is_not_found() {
         ),
         ("types.rs", "use crate::error::Error; mod tests { use super::*; }"),
         ("volume/fat.rs", "mod tests { use super::*; mod inner { use super::super::name; } }"),
-        (UNSAFE, "fn f() { unsafe { g() } }"),
+        (UNSAFE[0], "fn f() { unsafe { g() } }"),
         ("lib.rs", "pub use pipeline::Layout; pub use crate::disk::Format;"),
     ];
     for (path, source) in allowed {
@@ -196,7 +196,7 @@ impl Scan<'_> {
                     index += 3;
                     continue;
                 }
-                [TokenTree::Ident(word), ..] if word == "unsafe" && self.path != UNSAFE => {
+                [TokenTree::Ident(word), ..] if word == "unsafe" && !UNSAFE.contains(&self.path) => {
                     self.violations.push(format!("{}: unsafe code", self.path));
                 }
                 [TokenTree::Ident(word), rest @ ..] if word == "crate" || word == "super" => {

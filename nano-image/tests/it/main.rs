@@ -5,31 +5,53 @@
 mod judge;
 mod support;
 
+// These need nothing but the library.
 mod architecture;
 mod boot_code;
 mod build;
-mod cab;
 mod check;
 mod circles;
-mod compact;
-mod configure;
-mod containers;
 mod delta;
-mod differencing;
-mod driver;
-mod extract;
-mod fat;
-mod inspect;
-mod iso;
-mod media;
-mod ntfs;
-mod ntfs_read;
-mod packages;
-mod partitions;
 mod properties;
-mod readback;
 mod surface;
-mod verify;
-mod verify_disks;
-mod verify_random;
 mod wim;
+
+// Judged by, or made with, programs that Windows has not.
+#[cfg(unix)]
+mod cab;
+#[cfg(unix)]
+mod compact;
+#[cfg(unix)]
+mod configure;
+#[cfg(unix)]
+mod containers;
+#[cfg(unix)]
+mod differencing;
+#[cfg(unix)]
+mod driver;
+#[cfg(unix)]
+mod extract;
+#[cfg(unix)]
+mod fat;
+#[cfg(unix)]
+mod inspect;
+#[cfg(unix)]
+mod iso;
+#[cfg(unix)]
+mod media;
+#[cfg(unix)]
+mod ntfs;
+#[cfg(unix)]
+mod ntfs_read;
+#[cfg(unix)]
+mod packages;
+#[cfg(unix)]
+mod partitions;
+#[cfg(unix)]
+mod readback;
+#[cfg(unix)]
+mod verify;
+#[cfg(unix)]
+mod verify_disks;
+#[cfg(unix)]
+mod verify_random;

@@ -1,4 +1,7 @@
 //! The same with what the standard library has everywhere. Modes do not exist.
+//!
+//! On Windows a file that is being written is held by how it is shared: nobody else may open it for writing. A lock
+//! would forbid reading, too. A name is taken by a hard link, which replaces nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -36,12 +39,41 @@ impl Folder {
         Ok(None)
     }
 
-    pub fn create_named(&self, name: &OsStr, _: Option<u32>) -> io::Result<File> {
-        let file = File::options().read(true).write(true).create_new(true).open(self.path.join(name))?;
-        match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::AlreadyExists.into()),
-            _ => Ok(file),
+    /// That a file which is there can be replaced: not while a program has it open that does not share that.
+    pub fn check_replaceable(&self, name: &OsStr) -> io::Result<()> {
+        #[cfg(windows)]
+        {
+            use std::os::windows::fs::OpenOptionsExt;
+            /// The right to delete or rename a file (winnt.h).
+            const DELETE: u32 = 0x1_0000;
+            File::options().access_mode(DELETE).open(self.path.join(name))?;
         }
+        #[cfg(not(windows))]
+        let _ = name;
+        Ok(())
+    }
+
+    /// Why no file can have the name.
+    pub fn name_fault(name: &OsStr) -> Option<String> {
+        crate::types::windows_name_fault(&name.to_string_lossy()).filter(|_| cfg!(windows))
+    }
+
+    pub fn create_named(&self, name: &OsStr, _: Option<u32>) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        #[cfg(windows)]
+        {
+            use std::os::windows::fs::OpenOptionsExt;
+            /// FILE_SHARE_READ and FILE_SHARE_DELETE (winnt.h): without the latter it could not be renamed.
+            const SHARED: u32 = 1 | 4;
+            options.share_mode(SHARED);
+        }
+        let file = options.open(self.path.join(name))?;
+        #[cfg(not(windows))]
+        if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(file)
     }
 
     pub fn open_path(&self, _: &File) -> PathBuf {
@@ -53,14 +85,16 @@ impl Folder {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The name is taken by a file of ours, which is replaced, where there are no links.
+    /// Where there are no links the name is taken by a file of ours, which is replaced.
     pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         match fs::hard_link(self.path.join(from), self.path.join(to)) {
             Ok(()) => self.remove(from),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             Err(_) => {
                 drop(self.create_named(to, None)?);
-                self.rename(from, to)
+                self.rename(from, to).inspect_err(|_| {
+                    let _ = self.remove(to);
+                })
             }
         }
     }
@@ -84,8 +118,11 @@ impl Folder {
     pub fn remove_leftovers(&self, wanted: &dyn Fn(&OsStr) -> bool) -> Vec<OsString> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let unheld = |name: &OsString| {
-            let file = File::options().read(true).write(true).open(self.path.join(name));
-            file.is_ok_and(|file| file.try_lock().is_ok())
+            let path = self.path.join(name);
+            // Who opens what is no file may wait.
+            let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+            let file = || File::options().read(true).write(true).open(&path);
+            is_file && file().is_ok_and(|file| file.try_lock().is_ok())
         };
         let names = entries.flatten().map(|entry| entry.file_name()).filter(|name| wanted(name));
         let mut removed: Vec<OsString> = names.filter(unheld).filter(|name| self.remove(name).is_ok()).collect();

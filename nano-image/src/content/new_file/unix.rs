@@ -47,6 +47,16 @@ impl Folder {
         }
     }
 
+    /// That a file which is there can be replaced: whoever has it open keeps the old one.
+    pub fn check_replaceable(&self, _: &OsStr) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Why no file can have the name: all can.
+    pub fn name_fault(_: &OsStr) -> Option<String> {
+        None
+    }
+
     /// A file without a name that can get one; `None` where the file system or system has none. `probe` is a name that
     /// is tried out.
     #[cfg(target_os = "linux")]
@@ -117,7 +127,9 @@ impl Folder {
             // A file system without links: the name is taken by a file of ours, which is replaced.
             Err(_) => {
                 drop(self.create_named(to, None)?);
-                self.rename(from, to)
+                self.rename(from, to).inspect_err(|_| {
+                    let _ = self.remove(to);
+                })
             }
         }
     }

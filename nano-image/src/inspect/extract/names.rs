@@ -7,12 +7,7 @@
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
-use crate::types::Utf16Name;
-
-/// Names of devices, also with an extension ("Naming Files, Paths, and Namespaces" on learn.microsoft.com).
-const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-/// Devices that a digit follows.
-const NUMBERED: [&str; 2] = ["COM", "LPT"];
+use crate::types::{Utf16Name, windows_name_fault};
 
 /// A name as the host has it.
 ///
@@ -20,7 +15,7 @@ const NUMBERED: [&str; 2] = ["COM", "LPT"];
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for one that Windows' programs would read as another.
 pub(super) fn host_name(name: &Utf16Name) -> Result<OsString> {
     let text = name.to_string();
-    match fault(&text) {
+    match windows_name_fault(&text) {
         Some(fault) => Err(Error::unsupported(format!("`{text}` {fault}: no file of a host is called so"))
             .with_hint("print it with cat")),
         None => Ok(units_to_host(name.units(), text)),
@@ -37,23 +32,6 @@ pub(super) fn stream_name(name: &Utf16Name) -> Result<OsString> {
         return Err(Error::unsupported(format!("`{text}` is no name of a stream on a host")));
     }
     Ok(units_to_host(name.units(), text))
-}
-
-fn fault(text: &str) -> Option<String> {
-    let special = |c: char| c < ' ' || r#"<>:"/\|?*"#.contains(c);
-    if let Some(c) = text.chars().find(|&c| special(c)) {
-        return Some(format!("has the character {c:?}"));
-    }
-    if text.is_empty() || text.ends_with(['.', ' ']) {
-        return Some("is empty or ends in a dot or space".to_owned());
-    }
-    let base = text.split('.').next().unwrap_or_default().trim_end_matches(' ').to_uppercase();
-    let numbered = |device: &&str| {
-        let digit = base.strip_prefix(*device).unwrap_or_default();
-        matches!(digit, "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
-    };
-    let is_device = DEVICES.contains(&base.as_str()) || NUMBERED.iter().any(numbered);
-    is_device.then(|| "is the name of a device".to_owned())
 }
 
 /// Unpaired surrogates in three bytes each, as UTF-8 would have them, so that two names stay two.
@@ -79,42 +57,4 @@ fn units_to_host(units: &[u16], text: String) -> OsString {
 #[cfg(windows)]
 fn units_to_host(units: &[u16], _text: String) -> OsString {
     std::os::windows::ffi::OsStringExt::from_wide(units)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_windows_reads_otherwise_are_refused() {
-        let refused = [
-            "",
-            ".",
-            "..",
-            "a.",
-            "a ",
-            "C:evil.txt",
-            "a/b",
-            r"a\b",
-            "a:b",
-            "what?",
-            "a*",
-            "\u{7}",
-            "NUL",
-            "nul.txt",
-            "Con",
-            "aux .h",
-            "com1",
-            "LPT9.log",
-            "COM²",
-            "conin$",
-        ];
-        for name in refused {
-            assert!(host_name(&name.into()).is_err(), "{name:?}");
-        }
-        for name in ["a", "...a", " a", "com", "com10", "console", "nul1", "auxiliary.h", "漢字", "semi;colon", "a.b.c"]
-        {
-            assert_eq!(host_name(&name.into()).unwrap(), OsString::from(name));
-        }
-    }
 }

@@ -31,10 +31,11 @@ impl Image {
     /// partition table.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        // Asked before, for Windows opens no directory.
+        if path.is_dir() {
             return Err(Error::not_found("a directory is no disk image").with_path(path));
         }
+        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
         let file_size = ReadAt::len(&file).map_err(|error| Error::io("read", path, error))?;
         let named = |error: Error| error.with_path(path);
         let disk = Arc::new(disk::open(Arc::new(file)).map_err(named)?);

@@ -1,11 +1,11 @@
-//! Safe wrapper over the few functions of libwim that the room needs: the only unsafe code of the library.
+//! Safe wrapper over the few functions of libwim that the room needs: nearly all unsafe code of the library.
 //!
 //! libwim opens the WIM, lists its blobs and decompresses chunks. It is silent (its error printing is off by default)
 //! and gets no file to print to. Source of the rules kept here: the documentation in wimlib.h 1.14.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -19,6 +19,35 @@ use crate::error::{Error, ErrorKind, Result};
 unsafe extern "C" {
     /// libwim allocates the XML data with `malloc` (no other allocator is ever set).
     fn free(memory: *mut c_void);
+}
+
+/// Functions of Windows that libwim calls, in a library that its build does not name. GNU's linker takes from it only what
+/// it knows to be needed when it meets it, and it meets it before libwim: so all are named here, and kept.
+#[cfg(all(windows, target_env = "gnu"))]
+mod needed_by_libwim {
+    #[link(name = "advapi32")]
+    unsafe extern "system" {
+        fn AdjustTokenPrivileges();
+        fn CloseEncryptedFileRaw();
+        fn LookupPrivilegeValueW();
+        fn OpenEncryptedFileRawW();
+        fn OpenProcessToken();
+        fn ReadEncryptedFileRaw();
+        fn SystemFunction036();
+        fn WriteEncryptedFileRaw();
+    }
+
+    #[used]
+    static FUNCTIONS: [unsafe extern "system" fn(); 8] = [
+        AdjustTokenPrivileges,
+        CloseEncryptedFileRaw,
+        LookupPrivilegeValueW,
+        OpenEncryptedFileRawW,
+        OpenProcessToken,
+        ReadEncryptedFileRaw,
+        SystemFunction036,
+        WriteEncryptedFileRaw,
+    ];
 }
 
 /// A failed call of libwim.
@@ -80,7 +109,7 @@ impl Handle {
         initialize().map_err(|code| code.into_error(path))?;
         let name = c_path(file)?;
         let mut wim = ptr::null_mut();
-        // SAFETY: `name` is a C string and `wim` a valid place for the result; both outlive the call.
+        // SAFETY: `name` ends with a zero and `wim` a valid place for the result; both outlive the call.
         check(unsafe { sys::wimlib_open_wim(name.as_ptr(), 0, &mut wim) }).map_err(|code| code.into_error(path))?;
         NonNull::new(wim).map(Self).ok_or_else(|| Code(-1).into_error(path))
     }
@@ -88,8 +117,8 @@ impl Handle {
     /// Adds the blobs of another part of a split WIM.
     pub fn reference(&mut self, path: &Path) -> Result<()> {
         let name = c_path(path)?;
-        let names: [*const c_char; 1] = [name.as_ptr()];
-        // SAFETY: the handle is open; `names` holds the one C string that `count` announces.
+        let names = [name.as_ptr()];
+        // SAFETY: the handle is open; `names` holds the one path that `count` announces, and it ends with a zero.
         let code = unsafe { sys::wimlib_reference_resource_files(self.0.as_ptr(), names.as_ptr(), 1, 0, 0) };
         check(code).map_err(|code| code.into_error(path))
     }
@@ -277,11 +306,20 @@ fn check(code: c_int) -> Result<(), Code> {
     if code == 0 { Ok(()) } else { Err(Code(code)) }
 }
 
-#[cfg(unix)]
-fn c_path(path: &Path) -> Result<CString> {
-    use std::os::unix::ffi::OsStrExt;
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Error::not_found("the file's name has a zero byte").with_path(path))
+/// The path as libwim takes it: characters of the host up to a zero.
+fn c_path(path: &Path) -> Result<Vec<sys::wimlib_tchar>> {
+    #[cfg(unix)]
+    let mut units: Vec<_> = {
+        use std::os::unix::ffi::OsStrExt;
+        path.as_os_str().as_bytes().iter().map(|byte| *byte as sys::wimlib_tchar).collect()
+    };
+    #[cfg(windows)]
+    let mut units: Vec<sys::wimlib_tchar> = std::os::windows::ffi::OsStrExt::encode_wide(path.as_os_str()).collect();
+    if units.contains(&0) {
+        return Err(Error::not_found("the file's name has a zero in it").with_path(path));
+    }
+    units.push(0);
+    Ok(units)
 }
 
 impl Code {

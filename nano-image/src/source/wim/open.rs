@@ -74,6 +74,7 @@ fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) -> Result<Wim
     let io = |error| Error::io("create a scratch file in", scratch, error);
     let mut skeleton = NewFile::scratch(scratch).map_err(io)?;
     write_skeleton(&part, &header, skeleton.file(), scratch)?;
+    // It is closed before the skeleton is dropped: Windows removes no file that libwim has open.
     let handle = Handle::open(&skeleton.named_path().map_err(io)?, path)?;
     read_tables(&handle, [part].into())
 }
@@ -114,10 +115,11 @@ fn read_tables(handle: &Handle, parts: Arc<[Part]>) -> Result<Wim> {
 /// Opens one file and reads its header.
 fn open_part(path: &Path) -> Result<(Part, Header)> {
     let io = |error| Error::io("open the WIM", path, error);
-    let file = File::open(path).map_err(io)?;
-    if !file.metadata().map_err(io)?.is_file() {
+    // Before it is opened: Windows opens no directory, and a pipe would wait.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(Error::not_found("not a file, but a WIM is expected").with_path(path));
     }
+    let file = File::open(path).map_err(io)?;
     let len = file.len().map_err(io)?;
     let part = Part { path: path.to_owned(), data: Arc::new(file), len };
     let header = read_header(&part)?;

@@ -47,21 +47,22 @@ pub struct FileCopy {
 impl FromStr for FileCopy {
     type Err = Error;
 
-    /// `SOURCE` or `SOURCE:DESTINATION`; both may begin with a drive (`C:\`).
+    /// `SOURCE` or `SOURCE:DESTINATION`; both may begin with a drive (`C:\`), the source also with `\\?\` before it.
     fn from_str(text: &str) -> Result<Self> {
-        let bytes = text.as_bytes();
+        let verbatim = if text.starts_with(r"\\?\") { 4 } else { 0 };
+        let bytes = &text.as_bytes()[verbatim..];
         let is_drive = |at: usize| {
             at >= 1
                 && bytes[at - 1].is_ascii_alphabetic()
                 && (at == 1 || bytes[at - 2] == b':')
                 && matches!(bytes.get(at + 1), Some(b'\\' | b'/'))
         };
-        let split = match text.rfind(':') {
+        let split = match text[verbatim..].rfind(':') {
             Some(1) if is_drive(1) => None,
             Some(at) if is_drive(at) => Some(at - 2),
             other => other,
         };
-        let (source, destination) = match split {
+        let (source, destination) = match split.map(|at| at + verbatim) {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
@@ -399,6 +400,9 @@ mod tests {
             (r"C:\a", r"C:\a", None),
             (r"C:\a:b", r"C:\a", Some("b")),
             (r"C:\a:C:\b", r"C:\a", Some(r"C:\b")),
+            (r"\\?\C:\a", r"\\?\C:\a", None),
+            (r"\\?\C:\a:b", r"\\?\C:\a", Some("b")),
+            (r"\\?\C:\a:C:\b", r"\\?\C:\a", Some(r"C:\b")),
             ("a:", "a", Some("")),
             ("ab:/b", "ab", Some("/b")),
         ] {

@@ -143,7 +143,8 @@ impl Files {
                     if entry.is_directory {
                         directory.directories.push(entry.name);
                     } else {
-                        let path = image.join(&inside);
+                        // With the separators of the host.
+                        let path = image.join(inside.split('/').collect::<PathBuf>());
                         directory.files.push(MediaFile { path, size: entry.size, inside: Some(inside) });
                     }
                 }

@@ -255,5 +255,5 @@ fn refuse_gaps(report: &InstallReport) -> Result<()> {
         .with_hint("without the strict mode they are listed in the report"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests;

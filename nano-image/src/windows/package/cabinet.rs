@@ -364,7 +364,7 @@ fn parse_manifest(stem: &str, stored: Arc<[u8]>, dictionary: &Dictionary<'_>) ->
     Ok(StoredManifest { stem: stem.to_owned(), digest, manifest, stored })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests {
     use super::*;
     use crate::windows::package::testing;

@@ -141,7 +141,7 @@ fn article(name: &str) -> Option<String> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests {
     use fixtures::packages::{nano, update};
     use fixtures::scenes::nano_cbs_state;

@@ -500,6 +500,7 @@ mod tests {
     }
 
     /// Real descriptions that are collected beside the repository, where they are. They are templates for a version.
+    #[cfg(feature = "internals")]
     #[test]
     fn collected_descriptions() {
         let folder = fixtures::outside::shared("data/cbs/remin-core/remin-sku-foundation-package");

@@ -281,6 +281,7 @@ mod tests {
     }
 
     /// All vectors that are collected beside the repository, where they are.
+    #[cfg(feature = "internals")]
     #[test]
     fn collected_key_forms() {
         let Some(path) = fixtures::outside::shared("data/cbs/keyform_oracle.csv") else { return };

@@ -7,7 +7,7 @@
 
 mod gate;
 mod shape;
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 mod applicable;
 mod closure;
 mod model;
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests;
 
 use std::collections::btree_map::Entry;

@@ -183,7 +183,7 @@ fn begins_with(source: &CabinetSource, magic: [u8; 8]) -> bool {
     source.data.read_exact_at(&mut start, 0).is_ok() && start == magic
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 mod tests {
     use super::*;
     use crate::error::ErrorKind;

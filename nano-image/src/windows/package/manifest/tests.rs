@@ -169,6 +169,7 @@ fn what_is_no_manifest_is_refused() {
 }
 
 /// Manifests of Windows, where there are some.
+#[cfg(feature = "internals")]
 #[test]
 fn manifests_of_windows_are_read() {
     let Some(shared) = fixtures::outside::shared("data/cbs") else { return };
