@@ -1,18 +1,15 @@
-//! `nano-image completions`, `man` and `schema`: what the flags say, in the forms that other programs read.
+//! `nano-image completions` and `schema`: what the flags say, in the forms that other programs read.
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
-use clap_mangen::Man;
-use nano_image::UsedFile;
-use nano_image::{Error, Result};
+use nano_image::Result;
 use serde_json::{Map, Value, json};
 use std::any::TypeId;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::args::Arguments;
-use crate::outputs::{OutputOptions, Outputs};
 use crate::recipe::NO_KEYS;
 use crate::report::output;
 
@@ -24,38 +21,6 @@ pub fn completions(shell: Shell) -> Result<()> {
     // For bash the labels of a program with a hyphen in its name are not those that are looked for
     // (<https://github.com/clap-rs/clap/issues/6421>).
     output(&text.replace("nano__subcmd__image__", "nano__image__"))
-}
-
-/// Prints the manual page, or writes all of them into a folder.
-pub fn man(folder: Option<&Path>, replace: bool) -> Result<()> {
-    let mut command = Arguments::command();
-    if let Some(folder) = folder {
-        let mut pages = Vec::new();
-        command = command.disable_help_subcommand(true);
-        command.build();
-        collect_pages(command, &mut pages)?;
-        let wanted: Vec<UsedFile> =
-            pages.iter().map(|(name, _)| UsedFile::new("the manual page", folder.join(name))).collect();
-        let mut outputs = Outputs::open(&wanted, &[], OutputOptions { replace, mode: None })?;
-        for (index, (_, page)) in pages.iter().enumerate() {
-            outputs.write(index, page)?;
-        }
-        return outputs.publish();
-    }
-    let mut text = Vec::new();
-    Man::new(command).render(&mut text).map_err(|error| Error::io("write", "the manual page", error))?;
-    output(&String::from_utf8_lossy(&text))
-}
-
-/// The pages of a command and of those below it that are shown.
-fn collect_pages(command: Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()).cloned() {
-        collect_pages(inner, pages)?;
-    }
-    let (page, mut text) = (Man::new(command), Vec::new());
-    page.render(&mut text).map_err(|error| Error::io("write", "the manual page", error))?;
-    pages.push((page.get_filename(), text));
-    Ok(())
 }
 
 /// Prints the schema of recipe files.

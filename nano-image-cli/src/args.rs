@@ -7,6 +7,7 @@ pub mod read;
 mod reports;
 mod verify;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -170,12 +171,12 @@ pub struct Build {
     pub seed: Option<SeedArgument>,
 
     /// Time of what the build makes, in seconds since 1970 [default: $SOURCE_DATE_EPOCH, else the image's creation]
-    #[arg(help_heading = "Output", long, value_name = "SECONDS")]
+    #[arg(help_heading = "Output", long, value_name = "SECONDS", value_parser = number::<u64>("seconds since 1970"))]
     pub timestamp: Option<u64>,
 
     /// Threads that decompress; the bytes do not depend on it [default: one per processor]
-    #[arg(help_heading = "Output", short, long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    #[arg(help_heading = "Output", short, long, value_name = "N", value_parser = number::<NonZeroUsize>("1 or more"))]
+    pub jobs: Option<NonZeroUsize>,
 
     /// Replace an existing file
     #[arg(help_heading = "Output", long)]
@@ -304,6 +305,15 @@ pub const WITH_BUILD_FLAGS: [&str; 3] = ["build", "plan", "size"];
 pub fn command() -> clap::Command {
     let lenient = |command: clap::Command| command.mut_arg("output", |output| output.required(false));
     let command = Arguments::command().mut_subcommand("plan", lenient).mut_subcommand("size", lenient);
+    // Values are names of a few things: their case tells nothing.
+    let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    let any_case = |inner: clap::Command| {
+        inner.mut_args(|arg| match arg.get_action().takes_values() {
+            true => arg.ignore_case(true),
+            false => arg,
+        })
+    };
+    let command = names.iter().fold(command, |command, name| command.mut_subcommand(name, any_case));
     // Flags of `build` would mean nothing for an image that is there.
     let build = command.find_subcommand("build").expect("a subcommand");
     let flags = build.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| id != "force" && id != "json");
@@ -332,11 +342,23 @@ impl Build {
 /// The names of formats, and what each is for.
 fn presets() -> impl TypedValueParser<Value = Preset> {
     let names = Preset::all().map(|preset| PossibleValue::new(preset.name()).help(preset.about()));
-    PossibleValuesParser::new(names).map(|name| Preset::named(&name).expect("one of the possible values"))
+    PossibleValuesParser::new(names)
+        .map(|name| Preset::named(&name.to_ascii_lowercase()).expect("one of the possible values"))
 }
 
 fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| with_hint(&error))
+}
+
+/// A whole number, which `what` describes.
+fn number<T: FromStr>(what: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| text.parse().map_err(|_| format!("`{text}` is not what it takes: a whole number, {what}"))
+}
+
+/// An address of the internet.
+fn address<T: FromStr>(text: &str) -> Result<T, String> {
+    let form = if size_of::<T>() == 4 { "like 10.0.0.1" } else { "like fd00::1" };
+    text.parse().map_err(|_| format!("`{text}` is no address {form}"))
 }
 
 /// Permission bits as chmod(1) takes them.
@@ -347,7 +369,7 @@ fn mode(text: &str) -> Result<u32, String> {
 
 fn seed(text: &str) -> Result<SeedArgument, String> {
     match text {
-        "random" => Ok(SeedArgument::Random),
+        _ if text.eq_ignore_ascii_case("random") => Ok(SeedArgument::Random),
         _ => parsed(text).map(SeedArgument::Given),
     }
 }

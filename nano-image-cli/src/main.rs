@@ -8,6 +8,7 @@ mod diff;
 mod images;
 mod inspect;
 mod launch;
+mod manual;
 mod metadata;
 mod outputs;
 mod packages;
@@ -20,16 +21,14 @@ mod sbom;
 mod secret;
 mod signals;
 mod size;
+mod suggest;
 mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use nano_image::nearest;
-
 use args::{Arguments, Command, ProgressStyle};
+use clap::FromArgMatches;
 
 fn main() -> ExitCode {
     signals::prepare();
@@ -52,7 +51,7 @@ fn main() -> ExitCode {
         Command::Size(arguments) => done(size::run(arguments)),
         Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
         Command::Completions(arguments) => done(about::completions(arguments.shell)),
-        Command::Man(arguments) => done(about::man(arguments.directory.as_deref(), arguments.force)),
+        Command::Man(arguments) => done(manual::man(arguments.directory.as_deref(), arguments.force)),
         Command::Schema(_) => done(about::schema()),
     };
     result.unwrap_or_else(|error| report::failure(&error, json_errors))
@@ -66,6 +65,7 @@ fn done(result: nano_image::Result<()>) -> nano_image::Result<ExitCode> {
 /// The command line, with the flags of a recipe file. Help and wrong usage end the program.
 fn arguments() -> Result<Arguments, ExitCode> {
     let mut given: Vec<OsString> = std::env::args_os().collect();
+    let typed = given.clone();
     let mut command = args::command();
     if let Ok(matches) = recipe::lenient_command().try_get_matches_from(&given)
         && let Some((name, build)) = matches.subcommand()
@@ -79,22 +79,12 @@ fn arguments() -> Result<Arguments, ExitCode> {
         // Behind the program's and the subcommand's name.
         given.splice(2..2, more);
     }
-    let matches = command.try_get_matches_from_mut(&given);
-    let matches = matches.unwrap_or_else(|error| with_suggestion(error, &command, &given).exit());
+    let matches = match command.try_get_matches_from_mut(&given) {
+        Ok(matches) => matches,
+        Err(error) => match suggest::better(&error, &command, &typed) {
+            Some(better) => return Err(report::failure(&better, false)),
+            None => suggest::with_nearest(error, &command, &given).exit(),
+        },
+    };
     Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
-}
-
-/// `error`; for an unknown flag with the flag that may be meant, where clap finds none.
-fn with_suggestion(mut error: clap::Error, command: &clap::Command, given: &[OsString]) -> clap::Error {
-    let subcommand = given.get(1).and_then(|name| command.find_subcommand(name));
-    if error.kind() == ErrorKind::UnknownArgument
-        && error.get(ContextKind::SuggestedArg).is_none()
-        && let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg)
-        && let Some(subcommand) = subcommand
-        && let Some(wrong) = wrong.strip_prefix("--")
-        && let Some(name) = nearest(wrong, subcommand.get_arguments().filter_map(|arg| arg.get_long()))
-    {
-        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{name}")));
-    }
-    error
 }

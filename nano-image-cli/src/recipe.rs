@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use nano_image::types::text::{Text, Unmarked};
 use nano_image::{Error, Recipe, Result, Subformat};
 use nano_image::{FileCopy, Preset, nearest};
 use serde_json::{Map, Value, json};
@@ -51,13 +52,15 @@ pub fn lenient_command() -> Command {
 /// given.
 pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     let Some(path) = given.get_one::<PathBuf>("recipe") else { return Ok(Vec::new()) };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_LEN + 1).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_LEN + 1).read_to_end(&mut bytes))
         .map_err(|error| Error::io("read", path, error))?;
-    if text.len() as u64 > MAX_LEN {
+    if bytes.len() as u64 > MAX_LEN {
         return Err(Error::unsupported("more than 256 MiB: this is no recipe").with_path(path));
     }
+    // PowerShell's `>` writes UTF-16.
+    let text = Text::decode(&bytes, "recipe", Unmarked::Utf8).map_err(|error| error.with_path(path))?.text;
     let folder = path.parent().unwrap_or(Path::new(""));
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let command = lenient_command();
@@ -151,8 +154,19 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
         let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
         format!("line {line}: ")
     };
-    let table = DeTable::parse(text)
-        .map_err(|error| Error::recipe(format!("{}{}", place(error.span().unwrap_or(0..0)), error.message())))?;
+    let table = DeTable::parse(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let line = text.get(..span.start).unwrap_or(text).lines().last().unwrap_or_default();
+        let place = place(span);
+        // A value that begins with a letter is no number either, whatever was expected.
+        let message = match line.split_once('=') {
+            Some((_, value)) if !value.contains(['"', '\'', '[']) => "text without quotes, or no value".to_owned(),
+            _ => error.message().lines().collect::<Vec<_>>().join(", "),
+        };
+        Error::recipe(format!("{place}this is not TOML: {message}")).with_hint(
+            "text stands in quotes, paths of Windows best in single ones: label = \"Windows\", wim = 'D:\\nano.wim'",
+        )
+    })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {

@@ -7,7 +7,7 @@ use clap::Args;
 use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig};
 use nano_image::{FileCopy, RemoteManagement};
 
-use super::parsed;
+use super::{address, parsed};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Machine")]
@@ -76,15 +76,15 @@ pub struct Network {
     pub ipv4_address: Option<String>,
 
     /// Subnet mask
-    #[arg(long, value_name = "MASK")]
+    #[arg(long, value_name = "MASK", value_parser = address::<Ipv4Addr>)]
     pub ipv4_mask: Option<Ipv4Addr>,
 
     /// Default gateway
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address::<Ipv4Addr>)]
     pub ipv4_gateway: Option<Ipv4Addr>,
 
     /// DNS servers, the preferred first; may be repeated
-    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', value_parser = address::<Ipv4Addr>)]
     pub ipv4_dns: Vec<Ipv4Addr>,
 
     /// Address, as fd00::5 or fd00::5/64
@@ -92,7 +92,7 @@ pub struct Network {
     pub ipv6_address: Option<String>,
 
     /// DNS servers, the preferred first; may be repeated
-    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', value_parser = address::<Ipv6Addr>)]
     pub ipv6_dns: Vec<Ipv6Addr>,
 
     /// Let WinRM be reached from other subnets [without a value: offline]

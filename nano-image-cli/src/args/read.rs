@@ -43,7 +43,7 @@ pub struct Cat {
     pub path: String,
 
     /// Partition that has the file [default: the one of Windows]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = super::number::<u32>("as `inspect` counts them"))]
     pub partition: Option<u32>,
 }
 
@@ -64,7 +64,7 @@ pub struct Extract {
     pub directory: PathBuf,
 
     /// Partition that has the files [default: the one of Windows]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = super::number::<u32>("as `inspect` counts them"))]
     pub partition: Option<u32>,
 
     /// Copy named streams too, as files called NAME:STREAM
@@ -126,7 +126,7 @@ pub struct Size {
 #[derive(Args, Debug)]
 pub struct ShowSize {
     /// Number of folders, components and files to print
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::number::<usize>("0 or more"))]
     pub top: usize,
 
     /// Write a picture, too: an SVG in which each file's area is its size

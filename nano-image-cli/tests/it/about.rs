@@ -44,12 +44,12 @@ fn the_readme_names_every_format() {
 fn manual_pages_are_made_for_all_commands() {
     let place = Place::new();
     let page = String::from_utf8(place.run(&["man"]).ok().stdout).unwrap();
-    assert!(page.contains(".TH nano-image 1"), "{page}");
+    assert!(page.contains(".TH nano-image 1") && page.contains(".SH \"EXIT STATUS\""), "{page}");
     fs::create_dir(place.path("man")).unwrap();
     place.run(&["man", "-C", "man"]).ok();
     for command in COMMANDS {
         let page = fs::read_to_string(place.path(&format!("man/nano-image-{command}.1"))).unwrap();
-        assert!(page.contains(".SH OPTIONS") && page.contains("Examples:"), "{page}");
+        assert!(page.contains(".SH OPTIONS") && page.contains(".SH EXAMPLES") && !page.contains("EXTRA"), "{page}");
     }
     let build = fs::read_to_string(place.path("man/nano-image-build.1")).unwrap();
     assert!(build.contains("computer\\-name"), "{build}");
@@ -95,8 +95,53 @@ fn slips_are_answered_with_what_may_be_meant() {
         (&["build", "--wim", "a", "-o", "a.vhdx", "--format", "vdhx"], "'vhdx'"),
         (&["build", "--wim", "a", "-o", "tpye=vhd,path=a.vhd"], "`type`"),
         (&["build", "--wim", "a", "-o", "type=vhdz,path=a.vhd"], "`vhd`"),
+        (&["build", "--wim", "a", "-o", "a.vhdx", "--jobs", "0"], "a whole number, 1 or more"),
+        (&["build", "--wim", "a", "-o", "a.vhdx", "--timestamp", "yesterday"], "seconds since 1970"),
+        (&["build", "--wim", "a", "-o", "a.vhdx", "--ipv4-dns", "x"], "like 10.0.0.1"),
+        (&["build", "--wim", "a b"], "nano-image build --wim 'a b' -o nano.vhdx"),
+        (&["ls", "a.vhdx"], "inspect --files"),
     ] {
         place.run(arguments).fails(2, &[meant]);
+    }
+}
+
+#[test]
+fn parameters_of_powershell_are_answered_as_the_guide_says() {
+    let place = Place::new();
+    let guide = include_str!("../../../docs/new-nanoserverimage.md");
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `-")?.split_once("` | `"));
+    let mut count = 0;
+    for (parameter, rest) in rows {
+        let ours = rest.split('`').next().unwrap();
+        place.run(&["build", &format!("-{parameter}"), "x"]).fails(2, &[&format!("-{parameter} is {ours}")]);
+        count += 1;
+    }
+    assert_eq!(count, 45);
+}
+
+#[test]
+fn values_are_taken_in_any_case() {
+    let place = Place::new();
+    place
+        .build("a.img", &["--format", "VHDX", "--subformat", "Dynamic", "--firmware", "UEFI", "--progress", "NONE"])
+        .ok();
+    place.build("type=VHDX,path=b.img", &["--compact=COPY", "--source-check", "Full", "--seed", "Random"]).ok();
+    place.run(&["diff", "a.img", "a.img", "--ignore", "Times"]).ok();
+}
+
+#[test]
+fn help_is_wrapped_once() {
+    let place = Place::new();
+    for width in [80, 100] {
+        for command in ["build", "extract", "size", "diff", "verify", "inspect"] {
+            let mut run = place.command(&[command, "--help"]);
+            let help = run.env("COLUMNS", width.to_string()).output().unwrap();
+            let help = String::from_utf8(help.stdout).unwrap();
+            let flags = help.split("\nExamples:").next().unwrap();
+            for line in flags.lines() {
+                assert!(line.chars().count() <= width, "{command}: {line}");
+            }
+        }
     }
 }
 

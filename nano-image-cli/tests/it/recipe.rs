@@ -44,10 +44,11 @@ fn mistakes_in_a_recipe_are_named() {
         fs::write(place.path("a.toml"), text).unwrap();
         place.run(&[&["build", "--recipe", "a.toml"], more].concat())
     };
+    run("wim = nano.wim", &[]).fails(2, &["a.toml: line 1: ", "without quotes", "hint: text stands in quotes"]);
     run("wim = 'nano.wim'\nsiez = '4G'", &[]).fails(2, &["a.toml: line 2: ", "`siez`", "hint: did you mean `size`?"]);
     run("size = '4X'", &[]).fails(2, &["a.toml: line 1: ", "`4X` is not a size"]);
     run("size = ", &[]).fails(2, &["a.toml: line 1: "]);
-    run("size = '4G'", &[]).fails(2, &["--output"]);
+    run("size = '4G'", &[]).fails(2, &["no output", "-o nano.vhdx"]);
     run("compact = 'lzx'\ncluster-size = '64K'\nimage = 1\nwim = 'nano.wim'\noutput = 'a.vhdx'", &[])
         .fails(2, &["4 KiB", "hint: "]);
     run("secret = 'admin=Hunter2'\nwim = 'nano.wim'\noutput = 'a.vhdx'", &[]).fails(2, &["admin=env:"]);
@@ -55,7 +56,7 @@ fn mistakes_in_a_recipe_are_named() {
     let error: serde_json::Value = serde_json::from_str(json.stderr.trim()).unwrap();
     assert_eq!((json.code, &error["kind"]), (Some(2), &"recipe".into()));
     place.run(&["build", "--recipe", "none.toml"]).fails(3, &["none.toml"]);
-    place.run(&["build", "--wim", "nano.wim"]).fails(2, &["--output <FILE>"]);
+    place.run(&["build", "--wim", "nano.wim"]).fails(2, &["--wim nano.wim -o nano.vhdx"]);
     assert_eq!(place.names(), ["a.toml", "nano.wim"]);
 }
 

@@ -1,7 +1,7 @@
 //! hivex, an independent reader and writer of hives (package libwin-hivex-perl), sees what this room writes, and the
 //! other way round.
 
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -96,7 +96,7 @@ impl FromStr for Category {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|category| category.name() == text);
+        let found = Self::ALL.into_iter().find(|category| category.name().eq_ignore_ascii_case(text));
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
             Error::recipe(format!("`{text}` is no kind of difference")).with_hint(format!("there are {names}"))
