@@ -118,6 +118,10 @@ pub struct Build {
     #[arg(help_heading = "Disk", long = "for", value_enum, value_name = "HOST")]
     pub host: Option<Host>,
 
+    /// Make a partition for the recovery environment (WinRE), the last one; without it the environment stays in Windows
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
+    pub recovery_size: Option<ByteSize>,
+
     /// Firmware of the machine: uefi makes a GPT disk, bios an MBR disk [default: the host's; vhd and azure: bios, else uefi]
     #[arg(help_heading = "Disk", long, value_enum)]
     pub firmware: Option<Firmware>,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use nano_image::UsedFile;
-use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Seed, Sources};
+use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Secret, Seed, Sources};
 
 use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
@@ -31,7 +31,7 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     if has_secrets(arguments) {
         signals::hold_secrets();
     }
-    let password = arguments.machine.secret.as_deref().map(secret::read).transpose()?;
+    let passwords = secret::read_all(&arguments.machine.secret)?;
 
     let recipe = match (&arguments.image, arguments.edition) {
         (Some(image), _) => Recipe::image(image),
@@ -49,8 +49,11 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     recipe = arguments.host.into_iter().fold(recipe, RecipeBuilder::host);
     recipe = arguments.bcd_device.into_iter().fold(recipe, RecipeBuilder::bcd_device);
     recipe = seed.into_iter().fold(recipe, RecipeBuilder::seed);
-    recipe = password.into_iter().fold(recipe, RecipeBuilder::administrator_password);
+    recipe = passwords.administrator.into_iter().fold(recipe, RecipeBuilder::administrator_password);
+    let of_user = |recipe: RecipeBuilder, (name, password): (String, Secret)| recipe.user_password(name, password);
+    recipe = passwords.users.into_iter().fold(recipe, of_user);
     recipe = arguments.cluster_size.into_iter().fold(recipe, RecipeBuilder::cluster_size);
+    recipe = arguments.recovery_size.into_iter().fold(recipe, RecipeBuilder::recovery_size);
     recipe = arguments.compact.into_iter().fold(recipe, RecipeBuilder::compact);
     let recipe = timestamp.into_iter().fold(recipe, RecipeBuilder::timestamp).build()?;
     let progress = Progress::new(if arguments.quiet && arguments.progress != ProgressStyle::Json {
@@ -170,7 +173,7 @@ pub fn inputs(arguments: &Build, outputs: &[Output]) -> Result<Vec<UsedFile>> {
     let sources = arguments.packages.add_sources(sources(arguments, outputs)?);
     let mut inputs = sources.inputs(&arguments.machine.config(&arguments.network));
     inputs.extend(arguments.recipe.iter().map(|path| UsedFile::new("the recipe", path)));
-    let secrets = arguments.machine.secret.as_deref().and_then(secret::file);
+    let secrets = arguments.machine.secret.iter().filter_map(|text| secret::file(text));
     inputs.extend(secrets.map(|path| UsedFile::new("the file of the password", path)));
     Ok(inputs)
 }
@@ -181,9 +184,10 @@ pub fn output_options(arguments: &Build) -> OutputOptions {
     OutputOptions { replace: arguments.force, mode: arguments.output_mode.or(private) }
 }
 
-/// Whether the image has a password or the secret of a machine account in it.
+/// Whether the image has a password, a product key or the secret of a machine account in it.
 fn has_secrets(arguments: &Build) -> bool {
-    arguments.machine.secret.is_some() || arguments.machine.domain_blob.is_some()
+    let machine = &arguments.machine;
+    !machine.secret.is_empty() || machine.domain_blob.is_some() || machine.product_key.is_some()
 }
 
 /// Permission bits of files that only their owner reads and writes.

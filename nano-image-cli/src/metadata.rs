@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::args::Build;
-use crate::{images, recipe};
+use crate::{images, recipe, secret};
 
 /// A file that decides the bytes of the image.
 #[derive(Clone, Debug)]
@@ -169,7 +169,7 @@ pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[In
         ("tool", json!({ "name": "nano-image", "version": env!("CARGO_PKG_VERSION"), "libwim": libwim_version() })),
         ("inputs", inputs.into()),
         ("recipe", recipe::value(facts.arguments, facts.recipe)?),
-        ("secrets", if facts.arguments.machine.secret.is_some() { json!(["admin"]) } else { json!([]) }),
+        ("secrets", json!(secret::names(&facts.arguments.machine.secret))),
         ("image", images::value(facts.plan.image())),
         ("time", created.into()),
         ("windows-packages", facts.plan.packages().into()),

@@ -23,7 +23,7 @@ use crate::outputs::OutputArgument;
 /// Larger files are no recipes, and no metadata.
 const MAX_LEN: u64 = 256 << 20;
 /// Keys that name files or the form of outputs: what a build is made of and makes is told with its digests.
-pub const FILES_AND_FORMS: [&str; 14] = [
+pub const FILES_AND_FORMS: [&str; 16] = [
     "wim",
     "media",
     "swm",
@@ -33,6 +33,8 @@ pub const FILES_AND_FORMS: [&str; 14] = [
     "domain-blob",
     "copy",
     "reg",
+    "ssh-key",
+    "cloud-init",
     "secret",
     "format",
     "subformat",
@@ -236,7 +238,7 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
         _ => return Err("takes text or a whole number".into()),
     };
     let name = arg.get_long().unwrap_or_default();
-    let value = match (name, text.strip_prefix("admin=file:")) {
+    let value = match (name, text.split_once("=file:")) {
         ("output", _) => OutputArgument::relative_to(folder, &text),
         ("copy", _) => match text.parse::<FileCopy>() {
             Ok(FileCopy { source, destination }) => {
@@ -247,8 +249,8 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
             // It is refused when the flag is read.
             Err(_) => text.into(),
         },
-        ("secret", Some(path)) => {
-            let mut value = OsString::from("admin=file:");
+        ("secret", Some((whose, path))) => {
+            let mut value = OsString::from(format!("{whose}=file:"));
             value.push(folder.join(path));
             value
         }

@@ -85,9 +85,9 @@ fn shown<'a>(text: &'a str, plain: &str) -> Cow<'a, str> {
     Cow::Owned(shown)
 }
 
-/// Tables of the packages and drivers of an image, with what each costs; empty without any.
+/// What was decided, and tables of the packages and drivers of an image, with what each costs; empty without any.
 pub fn additions(report: &Report) -> String {
-    let mut text = String::new();
+    let mut text: String = report.notes.iter().map(|note| format!("{}\n", printable(note))).collect();
     // What a package is made of counts as its own, and so do its languages.
     let mut rows: Vec<(&str, [u64; 3])> = Vec::new();
     for package in report.packages.iter().filter(|package| package.part_of.is_none()) {

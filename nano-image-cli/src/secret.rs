@@ -1,5 +1,6 @@
 //! Where passwords are read from: never the command line, which other users of a machine can see.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -9,16 +10,60 @@ use zeroize::Zeroizing;
 
 /// Larger files are no passwords.
 const MAX_LEN: usize = 4096;
-const FORMS: &str = "write admin=env:VARIABLE, admin=file:PATH or admin=stdin";
+const FORMS: &str =
+    "write admin=env:VARIABLE, admin=file:PATH or admin=stdin; user.NAME=… for an account that --local-user makes";
 
-/// Reads the administrator's password from where `text`, the value of `--secret`, says.
+/// The passwords of a machine.
+#[derive(Default)]
+pub struct Passwords {
+    pub administrator: Option<Secret>,
+    /// By the names of accounts.
+    pub users: BTreeMap<String, Secret>,
+}
+
+/// Reads the passwords from where the values of `--secret` say.
+pub fn read_all(texts: &[String]) -> Result<Passwords> {
+    let mut passwords = Passwords::default();
+    let mut from_stdin = 0;
+    for text in texts {
+        let (whose, source) = parts(text)?;
+        from_stdin += u32::from(source == "stdin");
+        if from_stdin > 1 {
+            return Err(Error::recipe("two passwords are to be read from standard input").with_hint(FORMS));
+        }
+        let password = read(source)?;
+        let is_second = match whose {
+            Whose::Administrator => passwords.administrator.replace(password).is_some(),
+            Whose::User(name) => passwords.users.insert(name.to_owned(), password).is_some(),
+        };
+        if is_second {
+            return Err(Error::recipe("two passwords are given for one account").with_hint("keep one"));
+        }
+    }
+    Ok(passwords)
+}
+
+enum Whose<'a> {
+    Administrator,
+    User(&'a str),
+}
+
+/// Whose password a value of `--secret` names, and its source.
 ///
 /// No error repeats `text`, for it may be a password that was given by mistake.
-pub fn read(text: &str) -> Result<Secret> {
-    let source = text.strip_prefix("admin=").ok_or_else(|| {
-        Error::recipe("--secret takes the source of the administrator's password; its value is not shown")
-            .with_hint(FORMS)
-    })?;
+fn parts(text: &str) -> Result<(Whose<'_>, &str)> {
+    let known = match text.split_once('=') {
+        Some(("admin", source)) => Some((Whose::Administrator, source)),
+        Some((whose, source)) => whose.strip_prefix("user.").map(|name| (Whose::User(name), source)),
+        None => None,
+    };
+    known.ok_or_else(|| {
+        Error::recipe("--secret takes the source of a password; its value is not shown").with_hint(FORMS)
+    })
+}
+
+/// Reads a password from `source`.
+fn read(source: &str) -> Result<Secret> {
     match source.split_once(':') {
         Some(("env", name)) => variable(name),
         Some(("file", path)) if !path.is_empty() => File::open(path)
@@ -32,16 +77,18 @@ pub fn read(text: &str) -> Result<Secret> {
             }
             secret(bytes(io::stdin()).map_err(|error| Error::io("read", "standard input", error))?)
         }
-        _ => {
-            Err(Error::recipe("--secret admin names no source of the password; its value is not shown")
-                .with_hint(FORMS))
-        }
+        _ => Err(Error::recipe("--secret names no source of a password; its value is not shown").with_hint(FORMS)),
     }
+}
+
+/// Whose passwords are given: `admin`, `user.NAME`.
+pub fn names(texts: &[String]) -> Vec<&str> {
+    texts.iter().filter_map(|text| parts(text).ok().and(text.split_once('='))).map(|(whose, _)| whose).collect()
 }
 
 /// The file that has the secret, if it is in one.
 pub fn file(text: &str) -> Option<&Path> {
-    text.strip_prefix("admin=file:").filter(|path| !path.is_empty()).map(Path::new)
+    parts(text).ok()?.1.strip_prefix("file:").filter(|path| !path.is_empty()).map(Path::new)
 }
 
 fn variable(name: &str) -> Result<Secret> {

@@ -89,7 +89,7 @@ pub use identity::Seed;
 pub use pipeline::{BcdDevice, Firmware, Recipe, RecipeBuilder};
 pub use windows::boot::{BootSetting, BootSettings, DebugTransport, Ems};
 pub use windows::compact::Compact;
-pub use windows::configure::{FileCopy, MachineConfig, RemoteManagement, Secret};
+pub use windows::configure::{FileCopy, LocalUser, MachineConfig, RemoteManagement, Secret};
 pub use windows::host::Host;
 pub use windows::media::{Deployment, Edition, Role};
 

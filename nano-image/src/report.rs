@@ -69,6 +69,9 @@ pub struct Report {
     /// Drivers that were added, and INF files that were passed over.
     #[serde(default)]
     pub drivers: Vec<DriverReport>,
+    /// What was decided that the user may want to know, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -12,5 +12,6 @@ pub mod host;
 pub mod media;
 pub mod package;
 pub mod program;
+pub mod recovery;
 mod remote_desktop;
 mod xml;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig};
-use nano_image::{FileCopy, RemoteManagement};
+use nano_image::{FileCopy, LocalUser, RemoteManagement};
 
 use super::{address, parsed};
 
@@ -20,12 +20,13 @@ pub struct Machine {
     #[arg(long)]
     pub name_in_specialize: bool,
 
-    /// Where the administrator's password is read from: admin=env:VARIABLE, admin=file:PATH or admin=stdin
+    /// Where a password is read from: admin=env:VARIABLE, admin=file:PATH or admin=stdin for the administrator,
+    /// user.NAME=… for a local account; may be repeated
     ///
     /// A line break at the end of a file or of standard input is no part of it.
     // Not parsed here: clap would repeat what it refuses, which may be a password.
-    #[arg(long, value_name = "admin=SOURCE")]
-    pub secret: Option<String>,
+    #[arg(long, value_name = "WHOSE=SOURCE")]
+    pub secret: Vec<String>,
 
     /// Answer file; it is checked, and joined with what other flags ask for
     #[arg(long, value_name = "FILE")]
@@ -54,6 +55,50 @@ pub struct Machine {
     /// Locale of the system and of new users, e.g. de-DE; the language of texts stays
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
+
+    /// Language of Windows' own texts, which the image must have, e.g. de-DE
+    #[arg(long, value_name = "LANGUAGE")]
+    pub ui_language: Option<String>,
+
+    /// Languages and keyboards, e.g. 0407:00000407 or de-DE, with `;` between [default: that of the locale]
+    #[arg(long, value_name = "LIST")]
+    pub input_locale: Option<String>,
+
+    /// Answer all questions of the first boot; an account with a password must be given
+    #[arg(long)]
+    pub skip_oobe: bool,
+
+    /// Product key, XXXXX-XXXXX-XXXXX-XXXXX-XXXXX
+    #[arg(long, value_name = "KEY", conflicts_with = "kms")]
+    pub product_key: Option<String>,
+
+    /// Take the edition's public key for activation by a key management server
+    #[arg(long)]
+    pub kms: bool,
+
+    /// Account to make at first boot, in these groups (with `;` between) [default: Administrators]; may be repeated
+    #[arg(long, value_name = "NAME[:GROUP]", value_parser = parsed::<LocalUser>)]
+    pub local_user: Vec<LocalUser>,
+
+    /// Log the first local account on by itself so many times, or else Administrator of a server
+    #[arg(long, value_name = "TIMES")]
+    pub auto_logon: Option<u32>,
+
+    /// Installer of cloudbase-init (.msi), or a folder with it and cloudbase-init.conf: installed and started at first boot
+    #[arg(long, value_name = "DIR|MSI")]
+    pub cloud_init: Option<PathBuf>,
+
+    /// Let Remote Desktop in
+    #[arg(long)]
+    pub rdp: bool,
+
+    /// File of public keys with which administrators log on by SSH, if the image has OpenSSH; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Vec<PathBuf>,
+
+    /// Command that runs when an administrator logs on for the first time; may be repeated
+    #[arg(long, value_name = "COMMAND")]
+    pub first_logon_command: Vec<String>,
 
     /// File or folder to copy into the image, to its root if there is no destination; may be repeated
     #[arg(long, value_name = "SOURCE[:DESTINATION]", value_parser = parsed::<FileCopy>)]
@@ -149,6 +194,18 @@ impl Machine {
             reuse_domain_node: self.reuse_domain_node,
             time_zone: self.time_zone.clone(),
             locale: self.locale.clone(),
+            ui_language: self.ui_language.clone(),
+            input_locale: self.input_locale.clone(),
+            skip_oobe: self.skip_oobe,
+            product_key: self.product_key.clone(),
+            kms: self.kms,
+            local_user: self.local_user.clone(),
+            auto_logon: self.auto_logon,
+            rdp: self.rdp,
+            cloud_init: self.cloud_init.clone(),
+            ssh_key: self.ssh_key.clone(),
+            first_logon_command: self.first_logon_command.clone(),
+            user_passwords: Default::default(),
             copy: self.copy.clone(),
             reg: self.reg.clone(),
         }

@@ -8,7 +8,7 @@ use fixtures::scenes::{self, Windows};
 use crate::support::{Place, Run};
 
 /// A folder with the WIM of a Windows.
-fn place(windows: &str) -> Place {
+pub fn place(windows: &str) -> Place {
     let place = Place::empty();
     let windows = Windows::named(windows).unwrap();
     let efi = scenes::pe_stand_in_for(if windows.is_arm64 { 0xAA64 } else { 0x8664 });
@@ -199,6 +199,61 @@ fn compact_images_need_the_driver_that_shows_them() {
     assert!(run.json()["compact"]["files"].as_u64().unwrap() > 10);
     assert_eq!(run.json()["outputs"], planned.json()["outputs"]);
     place.run(&["verify", "c.vhdx"]).ok();
+}
+
+#[test]
+fn the_recovery_environment_gets_a_partition() {
+    for windows in ["server-2022", "windows-11-arm64"] {
+        let place = place(windows);
+        let more = ["--recovery-size", "64M", "--json"];
+        let planned = place.run(&[&["plan", "--wim", "install.wim", "--size", "256M"], &more[..]].concat()).ok().json();
+        let made = build(&place, "a.vhdx", &more).ok().json();
+        assert_eq!(planned["outputs"], made["outputs"]);
+        place.run(&["verify", "a.vhdx"]).ok();
+        let partitions = made["partitions"].as_array().unwrap();
+        let (last, windows) = (&partitions[3], &partitions[2]);
+        assert_eq!(last["partition-type"].as_str().unwrap().to_lowercase(), "de94bba4-06d1-4d40-a16a-bfd50179d6ac");
+        let start = last["start"].as_u64().unwrap();
+        assert_eq!(start, windows["start"].as_u64().unwrap() + windows["size"].as_u64().unwrap());
+        // sgdisk reads the attributes, xmllint and hivex what leads to the partition.
+        let raw = Command::new("qemu-img")
+            .args(["convert", "-O", "raw", "a.vhdx", "a.raw"])
+            .current_dir(place.path(""))
+            .status();
+        assert!(raw.expect("qemu-img is installed").success());
+        let said = Command::new("sgdisk").args(["-i", "4", "a.raw"]).current_dir(place.path("")).output();
+        let said = String::from_utf8(said.expect("sgdisk is installed").stdout).unwrap();
+        assert!(said.contains("Attribute flags: 8000000000000001"), "{said}");
+        file(&place, "a.vhdx", "3", r"Windows\System32\Recovery\ReAgent.xml", "ReAgent.xml");
+        file(&place, "a.vhdx", "4", r"Recovery\WindowsRE\ReAgent.xml", "copy.xml");
+        assert_eq!(place.read("ReAgent.xml"), place.read("copy.xml"));
+        let find = |xpath: &str| {
+            let mut command = Command::new("xmllint");
+            command.args(["--xpath", &format!("string({xpath})"), "ReAgent.xml"]).current_dir(place.path(""));
+            let output = command.output().expect("xmllint is installed");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        assert_eq!(find("//WinreLocation/@offset"), start.to_string());
+        let disk = made["disk-id"].as_str().unwrap().to_lowercase();
+        assert_eq!(find("//WinreLocation/@guid").to_lowercase(), format!("{{{disk}}}"));
+        file(&place, "a.vhdx", "1", r"EFI\Microsoft\Boot\BCD", "BCD");
+        let (store, entry) = (store(&place), find("//WinreBCD/@id").to_lowercase());
+        assert!(store.iter().any(|found| found.starts_with(&format!("{entry} 26000022"))), "{entry}: {store:#?}");
+        assert!(store.iter().any(|found| found.contains(" 14000008 ")), "{store:#?}");
+        for path in [r"Recovery\WindowsRE\Winre.wim", r"Recovery\WindowsRE\boot.sdi"] {
+            file(&place, "a.vhdx", "4", path, "file");
+            assert!(!place.read("file").is_empty());
+        }
+        place.run(&["cat", "a.vhdx", "-p", "3", r"Windows\System32\Recovery\Winre.wim"]).fails(3, &["no such file"]);
+        build(&place, "b.vhdx", &["--recovery-size", "2M"])
+            .fails(5, &["recovery partition of 2 MiB", "--recovery-size"]);
+    }
+    let place = place("server-2022");
+    let made = build(&place, "a.vhd", &["--recovery-size", "64M", "--json"]).ok().json();
+    assert_eq!(made["partitions"][1]["partition-type"], "27");
+    place.run(&["verify", "a.vhd"]).ok();
+    fs::write(place.path("nano.wim"), crate::support::image_with_hives()).unwrap();
+    place.build("b.vhdx", &["--recovery-size", "64M"]).fails(3, &["Winre.wim", "leave --recovery-size out"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod about;
 mod cli;
 mod compact;
 mod errors;
+mod first_boot;
 mod hosts;
 mod identifiers;
 #[cfg(unix)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use fixtures::scenes;
 use serde_json::Value;
 
 use crate::packages::{driver, media, update};
@@ -197,6 +198,21 @@ fn the_recipe_in_metadata_gives_the_same_bytes() {
     flags.splice(command - 1..=command, ["--setup-command=-ver"]);
     round_trip(&place, &flags, &mut keys);
     round_trip(&place, &[&source[..], &["--domain-blob", "a.djoin"]].concat(), &mut keys);
+
+    let windows = scenes::Windows::named("server-2025").unwrap().wim(&scenes::pe_stand_in());
+    fs::write(place.path("today.wim"), windows.to_bytes()).unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+    fs::write(place.path("id.pub"), key).unwrap();
+    fs::write(place.path("cloud.msi"), "an installer").unwrap();
+    let source = ["--wim", "today.wim", "--size", "256M"];
+    let disk =
+        ["--for", "hyper-v", "--recovery-size", "64M", "--boot-setting", "timeout=3", "--cloud-init", "cloud.msi"];
+    let users = ["--local-user", "me", "--secret", "user.me=file:password", "--secret", "admin=file:password"];
+    let logon = ["--skip-oobe", "--auto-logon", "1", "--first-logon-command", "x", "--rdp", "--ssh-key", "id.pub"];
+    let words = ["--ui-language", "en-US", "--input-locale", "de-DE", "--kms"];
+    round_trip(&place, &[&source[..], &disk, &users, &logon, &words].concat(), &mut keys);
+    let key = ["--product-key", "TVRH6-WHNXV-R9WG3-9XRFY-MY832"];
+    round_trip(&place, &[&source[..], &key].concat(), &mut keys);
 
     let schema = place.run(&["schema"]).ok().json();
     let all = schema["properties"].as_object().unwrap().keys().cloned();

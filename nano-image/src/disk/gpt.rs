@@ -27,6 +27,12 @@ pub const MICROSOFT_RESERVED: Guid =
 pub const BASIC_DATA: Guid =
     Guid::from_fields(0xEBD0_A0A2, 0xB9E5, 0x4433, [0x87, 0xC0, 0x68, 0xB6, 0xB7, 0x26, 0x99, 0xC7]);
 
+/// Type of a partition with the recovery environment of Windows.
+pub const RECOVERY: Guid =
+    Guid::from_fields(0xDE94_BBA4, 0x06D1, 0x4D40, [0xA1, 0x6A, 0xBF, 0xD5, 0x01, 0x79, 0xD6, 0xAC]);
+
+/// Attribute bit: the machine needs the partition, so tools do not remove it.
+pub const ATTRIBUTE_REQUIRED: u64 = 1;
 /// Attribute bit of [`BASIC_DATA`]: Windows gives the volume no drive letter.
 pub const ATTRIBUTE_NO_DRIVE_LETTER: u64 = 1 << 63;
 

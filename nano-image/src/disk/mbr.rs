@@ -13,6 +13,8 @@ pub use check::check;
 
 /// Partition type of NTFS.
 pub const TYPE_NTFS: u8 = 0x07;
+/// Partition type of the recovery environment of Windows, which gets no drive letter.
+pub const TYPE_RECOVERY: u8 = 0x27;
 /// Partition type of a protective MBR: the disk has a GPT.
 pub const TYPE_GPT: u8 = 0xEE;
 /// Room for boot code, bytes.

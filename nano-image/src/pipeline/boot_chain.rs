@@ -31,7 +31,7 @@ impl Plan {
                 let esp = partition(1, device(esp.guid), true, &system as &dyn BootVolume);
                 (Firmware::Uefi, vec![esp, partition(3, device(ours.guid), false, &windows)])
             }
-            Scheme::Mbr { signature, windows: ours } => {
+            Scheme::Mbr { signature, windows: ours, .. } => {
                 let device = BootDevice::Mbr { signature: *signature, offset: ours.start };
                 (Firmware::Bios, vec![partition(1, device, true, &windows as &dyn BootVolume)])
             }

@@ -81,6 +81,12 @@ impl Layout<'_> {
         if let Some(inside) = offset.0.checked_sub(start.0).filter(|inside| *inside < size.bytes()) {
             return format!("Windows volume, {}", self.ntfs.describe(VolumeOffset(inside)));
         }
+        for (start, volume) in self.volumes() {
+            let inside = offset.0.checked_sub(start.0).filter(|inside| *inside < volume.size().bytes());
+            if let Some(inside) = inside {
+                return format!("recovery volume, {}", volume.describe(VolumeOffset(inside)));
+            }
+        }
         let is_used = container.used().iter().any(|extent| (extent.start..extent.end()).contains(&offset.0));
         match &self.plan.scheme {
             Scheme::Gpt { esp, .. } if (esp.start.0..esp.start.0 + esp.len.bytes()).contains(&offset.0) => {

@@ -51,6 +51,12 @@ impl Sources {
         if let Some(path) = &machine.domain_blob {
             add("the domain-join blob", path);
         }
+        if let Some(path) = &machine.cloud_init {
+            add("the installer of cloudbase-init", path);
+        }
+        for path in &machine.ssh_key {
+            add("the public key", path);
+        }
         for path in &machine.reg {
             add("the registry file", path);
         }

@@ -30,6 +30,8 @@ pub(super) const SECTOR_SIZE: u32 = 512;
 pub struct Layout<'p> {
     pub(super) plan: &'p Plan,
     pub(super) ntfs: NtfsLayout,
+    /// The volume of the recovery environment, behind that of Windows.
+    recovery: Option<(DiskOffset, NtfsLayout)>,
     /// Partition table and EFI system partition, ascending; before and after the Windows volume.
     pub(super) before: Vec<(DiskOffset, Vec<u8>)>,
     pub(super) after: Vec<(DiskOffset, Vec<u8>)>,
@@ -60,29 +62,57 @@ impl Plan {
             boot_code: matches!(self.scheme, Scheme::Mbr { .. }).then(boot_code::volume_boot_code),
         };
         let ntfs = ntfs::lay_out(self.tree.clone(), options).map_err(|error| self.explain_size(error))?;
+        let recovery = self.recovery_volume()?;
         let mut before = self.scheme_segments(disk_size)?;
         before.sort_by_key(|(at, _)| *at);
         let after = before.split_off(before.partition_point(|(at, _)| *at < start));
 
         let extent = |(at, bytes): &(DiskOffset, Vec<u8>)| Extent { start: at.0, len: bytes.len() as u64 };
-        let volume = ntfs.used_extents();
-        let volume = volume.iter().map(|used| Extent { start: start.0 + used.start, len: used.len });
-        let used: Vec<Extent> = before.iter().map(extent).chain(volume).chain(after.iter().map(extent)).collect();
-        let warnings = self.warnings.iter().chain(ntfs.warnings());
+        let volumes = || std::iter::once((start, &ntfs)).chain(recovery.iter().map(|(start, volume)| (*start, volume)));
+        let in_volumes = volumes().flat_map(|(start, volume)| {
+            let used = volume.used_extents().into_iter();
+            used.map(move |used| Extent { start: start.0 + used.start, len: used.len })
+        });
+        let used: Vec<Extent> = before.iter().map(extent).chain(in_volumes).chain(after.iter().map(extent)).collect();
+        let warnings = self.warnings.iter().chain(volumes().flat_map(|(_, volume)| volume.warnings()));
         warnings.for_each(|warning| observer.warn(warning));
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let source_check = SourceCheck::default();
-        Ok(Layout { plan: self, ntfs, before, after, used, jobs, source_check, digests: false })
+        Ok(Layout { plan: self, ntfs, recovery, before, after, used, jobs, source_check, digests: false })
     }
 
-    /// Everything outside the Windows volume: partition table and EFI system partition.
+    /// The volume of the recovery environment.
+    fn recovery_volume(&self) -> Result<Option<(DiskOffset, NtfsLayout)>> {
+        let (Some((start, size)), Some(tree)) = (self.scheme.recovery(), &self.recovery) else { return Ok(None) };
+        let options = NtfsOptions {
+            size,
+            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
+            cluster_size: None,
+            serial_number: self.identity.disk.serial("recovery volume"),
+            label: "Recovery".into(),
+            time: Times::all(self.time),
+            boot_code: None,
+        };
+        let volume = ntfs::lay_out(tree.clone(), options).map_err(|error| {
+            let Some(needed) = error.needed() else { return error };
+            let needed = ByteSize::new(needed.bytes().next_multiple_of(1 << 20));
+            Error::too_small(format!("a recovery partition of {size} is too small: it needs {needed}"))
+                .with_needed(needed)
+                .with_hint(
+                    "give --recovery-size more; updates of the recovery environment want some 250 MiB of free space",
+                )
+        })?;
+        Ok(Some((start, volume)))
+    }
+
+    /// Everything outside the NTFS volumes: partition table and EFI system partition.
     fn scheme_segments(&self, disk_size: ByteSize) -> Result<Vec<(DiskOffset, Vec<u8>)>> {
         match &self.scheme {
-            Scheme::Mbr { signature, windows } => {
+            Scheme::Mbr { signature, windows, recovery } => {
                 let mbr = mbr::Mbr {
                     disk_signature: *signature,
                     boot_code: boot_code::mbr_code().to_vec(),
-                    partitions: vec![*windows],
+                    partitions: std::iter::once(*windows).chain(*recovery).collect(),
                 };
                 Ok(vec![(DiskOffset(0), mbr::build(&mbr)?.to_vec())])
             }
@@ -121,6 +151,12 @@ impl Plan {
 }
 
 impl Layout<'_> {
+    /// The NTFS volumes and where they begin, ascending.
+    pub(super) fn volumes(&self) -> impl Iterator<Item = (DiskOffset, &NtfsLayout)> {
+        let windows = (self.plan.scheme.windows().0, &self.ntfs);
+        std::iter::once(windows).chain(self.recovery.iter().map(|(start, volume)| (*start, volume)))
+    }
+
     /// All parts of the disk that may hold other bytes than zero, ascending: the first byte of each and its length.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ use crate::windows::driver::Prepared as Drivers;
 use crate::windows::edit::ImageEdit;
 use crate::windows::media::Media;
 use crate::windows::package::InstallOptions;
+use crate::windows::recovery;
 
 /// What the disk contains: files, partitions and identifiers, without addresses of data.
 ///
@@ -40,6 +41,8 @@ pub struct Plan {
     pub(super) recipe: Recipe,
     pub(super) image: ImageInfo,
     pub(super) tree: Arc<FileTree>,
+    /// Files of the partition of the recovery environment.
+    pub(super) recovery: Option<Arc<FileTree>>,
     pub(super) store: Arc<dyn BlobStore>,
     /// Files of the EFI system partition.
     pub(super) boot_files: Vec<BootFile>,
@@ -54,6 +57,7 @@ pub struct Plan {
     pub(super) packages: Vec<InstalledPackage>,
     pub(super) build: Option<BuildChange>,
     pub(super) drivers: Vec<DriverReport>,
+    pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -86,8 +90,10 @@ impl Recipe {
         let InstallReport { packages, build, .. } = draft.install_packages(observer)?;
         let secrets = additions.machine.secrets();
         draft.prepare_for_host()?;
-        draft.configure_machine(additions.machine)?;
+        let notes = draft.configure_machine(additions.machine)?;
         let drivers = draft.add_drivers(additions.drivers)?;
+        let place = scheme.recovery_place(&seed);
+        let recovery = place.map(|(_, place)| recovery::take(&mut draft.edit, &place)).transpose()?;
         let boot_files = draft.add_boot_files(&scheme, seed)?;
         let (mut blobs, mut warnings) = (draft.edit.finish()?, draft.warnings);
         let compact = opened.compress(self.compact(), &mut tree, &mut blobs, sources, observer)?;
@@ -98,6 +104,7 @@ impl Recipe {
             recipe: self.clone(),
             identity: seed::identity(seed, derived, &decisive),
             tree: Arc::new(tree),
+            recovery: recovery.map(Arc::new),
             store: Arc::new(blobs),
             boot_files,
             scheme,
@@ -109,6 +116,7 @@ impl Recipe {
             packages,
             build,
             drivers,
+            notes,
             warnings,
             image: opened.info,
         })
@@ -282,11 +290,11 @@ impl<'a> Draft<'a> {
         packages.install(&mut self.edit, &options, media, observer, &mut self.warnings)
     }
 
-    fn configure_machine(&mut self, machine: Machine) -> Result<()> {
+    fn configure_machine(&mut self, machine: Machine) -> Result<Vec<String>> {
         let applied = machine.apply(&mut self.edit)?;
         self.warnings.extend(applied.warnings);
         self.warnings.extend(self.recipe.host().and_then(|host| host.doubts(self.edit.tree)));
-        Ok(())
+        Ok(applied.notes)
     }
 
     /// Before the machine is configured, so that what the recipe says has the last word.
@@ -310,6 +318,7 @@ impl<'a> Draft<'a> {
                 BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
                 BcdDevice::Locate => boot::BcdDevice::Locate,
             },
+            recovery: scheme.recovery_place(&seed).map(|(device, _)| device),
             locale: self.opened.info.default_language.clone(),
             description: None,
             settings: settings.clone(),

@@ -130,6 +130,8 @@ pub(super) struct Choices {
     pub firmware: Option<Firmware>,
     pub esp_size: ByteSize,
     #[serde(skip_serializing_if = "form::is_default")]
+    pub recovery_size: Option<ByteSize>,
+    #[serde(skip_serializing_if = "form::is_default")]
     pub cluster_size: Option<ByteSize>,
     #[serde(deserialize_with = "form::switched", skip_serializing_if = "form::is_default")]
     pub compact: Option<Compact>,
@@ -170,6 +172,7 @@ impl Default for Choices {
             host: None,
             firmware: None,
             esp_size: ByteSize::mib(100),
+            recovery_size: None,
             cluster_size: None,
             compact: None,
             label: "Windows".into(),
@@ -237,6 +240,11 @@ impl Recipe {
     /// Size of the EFI system partition; without meaning for BIOS.
     pub fn esp_size(&self) -> ByteSize {
         self.choices.esp_size
+    }
+
+    /// Size of the partition of the recovery environment; none has none.
+    pub fn recovery_size(&self) -> Option<ByteSize> {
+        self.choices.recovery_size
     }
 
     /// Cluster size of the Windows volume; none is Windows' choice for its size.

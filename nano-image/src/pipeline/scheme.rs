@@ -5,7 +5,9 @@ use crate::disk::{gpt, mbr};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, DiskOffset, Guid};
-use crate::windows::boot::PartitionIds;
+use crate::windows::boot::recovery::entry_id;
+use crate::windows::boot::{BootDevice, PartitionIds};
+use crate::windows::recovery::{Disk, Place};
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -16,10 +18,16 @@ const MSR_SIZE: ByteSize = ByteSize::mib(16);
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(super) enum Scheme {
-    /// EFI system partition, Microsoft reserved partition, Windows.
-    Gpt { disk_guid: Guid, esp: gpt::Partition, msr: gpt::Partition, windows: gpt::Partition },
-    /// One active partition.
-    Mbr { signature: u32, windows: mbr::Partition },
+    /// EFI system partition, Microsoft reserved partition, Windows, and perhaps its recovery environment.
+    Gpt {
+        disk_guid: Guid,
+        esp: gpt::Partition,
+        msr: gpt::Partition,
+        windows: gpt::Partition,
+        recovery: Option<gpt::Partition>,
+    },
+    /// One active partition, and perhaps one of the recovery environment.
+    Mbr { signature: u32, windows: mbr::Partition, recovery: Option<mbr::Partition> },
 }
 
 impl Scheme {
@@ -27,10 +35,18 @@ impl Scheme {
     pub fn new(recipe: &Recipe, seed: &Seed) -> Result<Self> {
         let (start, end) = windows_partition(recipe)?;
         let len = ByteSize::new(end - start);
+        // The last place: so it can grow with an update, at the cost of Windows' own.
+        let recovery_start = DiskOffset(end);
         if recipe.firmware() == Firmware::Bios {
             let windows =
                 mbr::Partition { partition_type: mbr::TYPE_NTFS, active: true, start: DiskOffset(start), len };
-            return Ok(Self::Mbr { signature: seed.signature("disk"), windows });
+            let recovery = recipe.recovery_size().map(|len| mbr::Partition {
+                partition_type: mbr::TYPE_RECOVERY,
+                active: false,
+                start: recovery_start,
+                len,
+            });
+            return Ok(Self::Mbr { signature: seed.signature("disk"), windows, recovery });
         }
         let partition = |type_guid, name: &str, start, len| gpt::Partition {
             type_guid,
@@ -46,6 +62,10 @@ impl Scheme {
             esp: partition(gpt::EFI_SYSTEM, "EFI system partition", esp_start, recipe.esp_size()),
             msr: partition(gpt::MICROSOFT_RESERVED, "Microsoft reserved partition", msr_start, MSR_SIZE),
             windows: partition(gpt::BASIC_DATA, "Basic data partition", start, len),
+            recovery: recipe.recovery_size().map(|len| gpt::Partition {
+                attributes: gpt::ATTRIBUTE_REQUIRED | gpt::ATTRIBUTE_NO_DRIVE_LETTER,
+                ..partition(gpt::RECOVERY, "Recovery partition", recovery_start.0, len)
+            }),
         })
     }
 
@@ -57,13 +77,36 @@ impl Scheme {
         }
     }
 
+    /// Where the volume of the recovery environment is.
+    pub fn recovery(&self) -> Option<(DiskOffset, ByteSize)> {
+        match self {
+            Self::Gpt { recovery, .. } => recovery.as_ref().map(|partition| (partition.start, partition.len)),
+            Self::Mbr { recovery, .. } => recovery.map(|partition| (partition.start, partition.len)),
+        }
+    }
+
+    /// The same for boot entries, and for the file that says where it is; `seed` is that of the disk.
+    pub fn recovery_place(&self, seed: &Seed) -> Option<(BootDevice, Place)> {
+        let entry = entry_id(seed);
+        match self {
+            Self::Gpt { disk_guid, recovery, .. } => recovery.as_ref().map(|partition| {
+                let device = BootDevice::Gpt { disk: *disk_guid, partition: partition.guid };
+                (device, Place { disk: Disk::Gpt(*disk_guid), start: partition.start, entry })
+            }),
+            Self::Mbr { signature, recovery, .. } => recovery.map(|partition| {
+                let device = BootDevice::Mbr { signature: *signature, offset: partition.start };
+                (device, Place { disk: Disk::Mbr(*signature), start: partition.start, entry })
+            }),
+        }
+    }
+
     /// By what boot entries name the partitions.
     pub fn ids(&self) -> PartitionIds {
         match self {
             Self::Gpt { disk_guid, esp, windows, .. } => {
                 PartitionIds::Gpt { disk: *disk_guid, system: esp.guid, windows: windows.guid }
             }
-            Self::Mbr { signature, windows } => {
+            Self::Mbr { signature, windows, .. } => {
                 PartitionIds::Mbr { signature: *signature, system: windows.start, windows: windows.start }
             }
         }
@@ -80,8 +123,9 @@ impl Scheme {
     /// The partition table of a GPT disk; empty for an MBR disk.
     pub fn table(&self) -> gpt::Table {
         match self {
-            Self::Gpt { disk_guid, esp, msr, windows } => {
-                gpt::Table { disk_guid: *disk_guid, partitions: vec![esp.clone(), msr.clone(), windows.clone()] }
+            Self::Gpt { disk_guid, esp, msr, windows, recovery } => {
+                let partitions = [esp, msr, windows].into_iter().chain(recovery).cloned().collect();
+                gpt::Table { disk_guid: *disk_guid, partitions }
             }
             Self::Mbr { .. } => gpt::Table { disk_guid: Guid::NIL, partitions: Vec::new() },
         }
@@ -99,8 +143,10 @@ fn windows_partition(recipe: &Recipe) -> Result<(u64, u64)> {
         }
         Firmware::Bios => (first, disk_size.bytes()),
     };
+    let recovery = recipe.recovery_size().map_or(0, ByteSize::bytes);
+    let end = end.saturating_sub(recovery);
     if end <= start {
-        let needed = ByteSize::new(start + 2 * ALIGNMENT.bytes());
+        let needed = ByteSize::new(start + recovery + 2 * ALIGNMENT.bytes());
         return Err(Error::too_small(format!("a disk of {disk_size} has no room for its partitions"))
             .with_needed(needed)
             .with_hint(format!("without any file a disk needs {needed}")));

@@ -113,6 +113,7 @@ fn add_disk(lines: &mut Lines, recipe: &Recipe) {
     lines.add_some("size", other(recipe.disk_size(), ByteSize::gib(4)));
     lines.add_some("firmware", (recipe.firmware() == Firmware::Bios).then_some("bios"));
     lines.add_some("esp-size", other(recipe.esp_size(), ByteSize::mib(100)));
+    lines.add_some("recovery-size", recipe.recovery_size().map(ByteSize::bytes));
     lines.add_some("cluster-size", recipe.cluster_size().map(ByteSize::bytes));
     let compact = recipe.compact().map(|compact| match compact {
         Compact::Copy => "copy",
@@ -148,6 +149,16 @@ fn add_machine(lines: &mut Lines, recipe: &Recipe) {
     machine.setup_command.iter().for_each(|command| lines.add("setup-command", command));
     lines.add_some("time-zone", machine.time_zone.as_ref());
     lines.add_some("locale", machine.locale.as_ref());
+    lines.add_some("ui-language", machine.ui_language.as_ref());
+    lines.add_some("input-locale", machine.input_locale.as_ref());
+    lines.add_if("skip-oobe", machine.skip_oobe);
+    lines.add_if("product-key", machine.product_key.is_some());
+    lines.add_if("kms", machine.kms);
+    machine.local_user.iter().for_each(|user| lines.add("local-user", user));
+    lines.add_some("auto-logon", machine.auto_logon);
+    lines.add_if("rdp", machine.rdp);
+    lines.add_if("cloud-init", machine.cloud_init.is_some());
+    machine.first_logon_command.iter().for_each(|command| lines.add("first-logon-command", command));
 }
 
 fn digest(bytes: &[u8]) -> Seed {

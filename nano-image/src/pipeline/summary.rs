@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::scheme::Scheme;
-use crate::disk::{Container, Format, gpt};
+use crate::disk::{Container, Format, gpt, mbr};
 use crate::error::Result;
 use crate::report::{LAYOUT_VERSION, OutputReport, PartitionReport, Report};
 use crate::tree::{FileTree, NodeId};
@@ -26,7 +26,7 @@ impl Layout<'_> {
         let (used, clusters) = self.ntfs.clusters();
         let cluster_size = self.ntfs.cluster_size();
         let partitions = match &plan.scheme {
-            Scheme::Gpt { esp, msr, windows, .. } => {
+            Scheme::Gpt { esp, msr, windows, recovery, .. } => {
                 let report = |partition: &gpt::Partition| {
                     PartitionReport::new(
                         &partition.name,
@@ -36,12 +36,15 @@ impl Layout<'_> {
                         partition.len.bytes(),
                     )
                 };
-                [esp, msr, windows].map(report).to_vec()
+                [esp, msr, windows].into_iter().chain(recovery).map(report).collect()
             }
-            Scheme::Mbr { windows, .. } => {
-                let kind = format!("{:02x}", windows.partition_type);
-                let windows = PartitionReport::new("Windows", kind, None, windows.start.0, windows.len.bytes());
-                vec![windows]
+            Scheme::Mbr { windows, recovery, .. } => {
+                let report = |name: &str, partition: &mbr::Partition| {
+                    let kind = format!("{:02x}", partition.partition_type);
+                    PartitionReport::new(name, kind, None, partition.start.0, partition.len.bytes())
+                };
+                let recovery = recovery.iter().map(|partition| report("Recovery", partition));
+                std::iter::once(report("Windows", windows)).chain(recovery).collect()
             }
         };
         Report {
@@ -63,7 +66,13 @@ impl Layout<'_> {
             packages: plan.packages.clone(),
             build: plan.build.clone(),
             drivers: plan.drivers.clone(),
-            warnings: plan.warnings.iter().chain(self.ntfs.warnings()).cloned().collect(),
+            notes: plan.notes.clone(),
+            warnings: plan
+                .warnings
+                .iter()
+                .chain(self.volumes().flat_map(|(_, volume)| volume.warnings()))
+                .cloned()
+                .collect(),
         }
     }
 }

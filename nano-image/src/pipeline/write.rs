@@ -129,27 +129,28 @@ impl Layout<'_> {
         mut writers: Vec<Writer<'_>>,
         observer: &dyn Observer,
     ) -> Result<Vec<Option<[u8; 32]>>> {
-        let total = self.ntfs.blob_bytes();
+        let total = ByteSize::new(self.volumes().map(|(_, volume)| volume.blob_bytes().bytes()).sum());
         observer.begin(Phase::Write, Some(total));
         let mut write_at = |at: DiskOffset, bytes: &[u8]| writers.iter_mut().try_for_each(|w| w.write_at(at, bytes));
         for (at, bytes) in &self.before {
             write_at(*at, bytes)?;
         }
-        let volume_start = self.plan.scheme.windows().0.0;
         let (mut done, mut reported) = (0, 0);
         let options = ReadOptions { jobs: self.jobs, check: self.source_check };
-        self.ntfs.write(&*self.plan.store, options, &mut |at, bytes| {
-            write_at(DiskOffset(volume_start + at.0), bytes)?;
-            done += bytes.len() as u64;
-            if done - reported >= REPORT_EVERY {
-                reported = done;
-                if observer.cancelled() {
-                    return Err(Error::cancelled());
+        for (start, volume) in self.volumes() {
+            volume.write(&*self.plan.store, options, &mut |at, bytes| {
+                write_at(DiskOffset(start.0 + at.0), bytes)?;
+                done += bytes.len() as u64;
+                if done - reported >= REPORT_EVERY {
+                    reported = done;
+                    if observer.cancelled() {
+                        return Err(Error::cancelled());
+                    }
+                    observer.advance(ByteSize::new(done.min(total.bytes())));
                 }
-                observer.advance(ByteSize::new(done.min(total.bytes())));
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
         for (at, bytes) in &self.after {
             write_at(*at, bytes)?;
         }

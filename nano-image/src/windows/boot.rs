@@ -13,6 +13,7 @@ mod elements;
 mod files;
 pub mod names;
 mod options;
+pub mod recovery;
 mod setting;
 mod settings;
 mod target;

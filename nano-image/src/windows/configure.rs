@@ -7,19 +7,25 @@
 mod accounts;
 mod apply;
 mod check;
+mod cloud_init;
 mod computer_name;
 mod domain;
 mod files;
 mod firewall;
+mod first_boot;
+mod keys;
 mod locale;
 mod network;
 mod prepare;
 mod reg_file;
 mod secret;
 mod setup_complete;
+mod ssh;
 mod time_zone;
 mod unattend;
+mod users;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -29,6 +35,7 @@ pub use crate::windows::answer::ServicingPackage;
 pub use files::FileCopy;
 pub use prepare::Prepared;
 pub use secret::Secret;
+pub use users::LocalUser;
 
 #[cfg(feature = "internals")]
 use crate::error::Result;
@@ -105,6 +112,42 @@ pub struct MachineConfig {
     /// Locale of the system and of new users, e.g. `de-DE`.
     #[serde(skip_serializing_if = "form::is_default")]
     pub locale: Option<String>,
+    /// Language of Windows' own texts, which the image must have.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub ui_language: Option<String>,
+    /// Languages and keyboards: `0407:00000407` or `de-DE`, with `;` between; the locale's without a choice.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub input_locale: Option<String>,
+    /// Answer all questions of the first boot; there must be an account then.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub skip_oobe: bool,
+    /// Product key: five groups of five letters and digits.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub product_key: Option<String>,
+    /// Take the edition's key for a key management server.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub kms: bool,
+    /// Accounts to make; each needs a password.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub local_user: Vec<LocalUser>,
+    /// Log the first of them on by itself so many times, or else the administrator of a server.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub auto_logon: Option<u32>,
+    /// Let Remote Desktop in.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub rdp: bool,
+    /// Files of public keys with which administrators log on by SSH.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub ssh_key: Vec<PathBuf>,
+    /// Commands that run when an administrator logs on for the first time.
+    #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
+    pub first_logon_command: Vec<String>,
+    /// Installer of cloudbase-init (MSI), or a folder with it and its settings: installed at first boot.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub cloud_init: Option<PathBuf>,
+    /// Passwords of [`local_user`](Self::local_user)s by their names; they have no form, as a recipe shows no secrets.
+    #[serde(skip)]
+    pub user_passwords: BTreeMap<String, Secret>,
     /// Files and folders to copy into the image.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub copy: Vec<FileCopy>,
@@ -140,6 +183,8 @@ impl form::Switched for RemoteManagement {
 pub struct Applied {
     /// The name that was written; `None` if Windows or the image decides.
     pub computer_name: Option<String>,
+    /// What was decided that the user may want to know.
+    pub notes: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }

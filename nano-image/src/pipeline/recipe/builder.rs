@@ -120,6 +120,12 @@ impl RecipeBuilder {
         self
     }
 
+    /// Puts the recovery environment of the image onto a partition of its own, the last one, of this size.
+    pub fn recovery_size(mut self, size: ByteSize) -> Self {
+        self.choices.recovery_size = Some(size);
+        self
+    }
+
     /// Cluster size of the Windows volume: 4–64 KiB.
     pub fn cluster_size(mut self, size: ByteSize) -> Self {
         self.choices.cluster_size = Some(size);
@@ -172,6 +178,12 @@ impl RecipeBuilder {
     /// Password of the administrator.
     pub fn administrator_password(mut self, password: Secret) -> Self {
         self.administrator_password = Some(password);
+        self
+    }
+
+    /// Password of a [`local_user`](MachineConfig::local_user); call it after [`machine`](Self::machine).
+    pub fn user_password(mut self, name: impl Into<String>, password: Secret) -> Self {
+        self.choices.machine.user_passwords.insert(name.into(), password);
         self
     }
 

@@ -10,7 +10,7 @@ use crate::windows::media::{Deployment, Role};
 const MAX_DISK_SIZE: ByteSize = ByteSize::tib(64);
 /// A compact volume has clusters of 4 KiB, of which NTFS has 2^32.
 const MAX_COMPACT_DISK_SIZE: ByteSize = ByteSize::tib(16);
-/// FAT32 counts its sectors of 512 bytes in 32 bits.
+/// FAT32 counts its sectors of 512 bytes in 32 bits; a recovery partition needs no more either.
 const MAX_ESP_SIZE: ByteSize = ByteSize::tib(2);
 /// The last second of the year 9999.
 const MAX_TIMESTAMP: u64 = 253_402_300_799;
@@ -47,6 +47,7 @@ impl Choices {
         if self.firmware() == Firmware::Uefi {
             sizes.push(("an EFI system partition", self.esp_size, MAX_ESP_SIZE));
         }
+        sizes.extend(self.recovery_size.map(|size| ("a recovery partition", size, MAX_ESP_SIZE)));
         for (what, size, most) in sizes {
             if size == ByteSize::new(0) || !size.bytes().is_multiple_of(ByteSize::mib(1).bytes()) {
                 let what = format!("{what} of {} bytes is not a whole number of MiB", size.bytes());

@@ -135,7 +135,7 @@ impl AnswerFile {
     }
 
     /// Adds an item to the list at `path`: an element `item` with `fields`, or with a number of its own in `Order` first
-    /// if it `is_ordered`.
+    /// if it `is_ordered`. A field may lie deeper (`Password/Value`), or be an attribute of `wcm` (`@keyValue`).
     pub fn add_item(
         &mut self,
         pass: &str,
@@ -153,8 +153,10 @@ impl AnswerFile {
         new.push_attribute_of("wcm", WCM, "action", "add");
         let order = is_ordered.then_some(("Order", &*order));
         for (name, text) in order.into_iter().chain(fields.iter().copied()) {
-            let field = Element::like(&new, name, Some(text));
-            new.push(field);
+            match name.strip_prefix('@') {
+                Some(attribute) => new.push_attribute_of("wcm", WCM, attribute, text),
+                None => name.split('/').fold(&mut new, |element, name| element.child_or_new(name)).set_text(text),
+            }
         }
         list.push(new);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::BootDevice;
 use super::settings::BootSettings;
 use super::target::{BcdDevice, Firmware};
 use crate::identity::Seed;
@@ -15,6 +16,8 @@ pub struct BootOptions {
     pub firmware: Firmware,
     /// How the store names partitions.
     pub device: BcdDevice,
+    /// The partition of the recovery environment, if it has one.
+    pub recovery: Option<BootDevice>,
     /// Language of the boot manager, e.g. `de-DE`; `None` takes the image's.
     pub locale: Option<String>,
     /// Name in the boot menu; `None` takes the product name of the image.

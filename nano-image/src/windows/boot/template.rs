@@ -7,7 +7,7 @@
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::device::searched_path;
 use super::files::Collected;
-use super::{BootDevice, BootOptions, Firmware};
+use super::{BootDevice, BootOptions, Firmware, recovery};
 use crate::error::Result;
 use crate::registry::{Hive, Value};
 use crate::types::Guid;
@@ -163,6 +163,7 @@ fn instantiate(
     loader.set_string(element::DESCRIPTION, description);
     loader.set_string(element::SYSTEM_ROOT, r"\Windows");
     loader.elements.remove(&element::RESUME_OBJECT);
+    let mut entries = vec![loader_id];
     let has_resume = resume.is_some();
     if let Some(resume) = resume {
         let mut resume = BcdObject { kind: object_type::RESUME, ..resume };
@@ -171,8 +172,12 @@ fn instantiate(
         resume.set_string(element::SYSTEM_ROOT, r"\hiberfil.sys");
         loader.set_object(element::RESUME_OBJECT, resume_id);
         store.objects.insert(resume_id, resume);
+        entries.push(resume_id);
     }
     store.objects.insert(loader_id, loader);
+    if let Some(partition) = options.recovery {
+        recovery::add(&mut store, &entries, partition, &options.seed, &locale);
+    }
 
     let (manager_path, tester_path) = match firmware {
         Firmware::Uefi => (Some(r"\EFI\Microsoft\Boot\bootmgfw.efi"), r"\EFI\Microsoft\Boot\memtest.efi"),
@@ -209,7 +214,8 @@ fn instantiate(
         false => drop(manager.elements.remove(&element::TOOLS_DISPLAY_ORDER)),
     }
     for object in store.objects.values_mut() {
-        object.elements.retain(|code, _| code >> 28 != element::CLASS_TEMPLATE);
+        // The mark of the recovery environment is of that class, too, but for stores.
+        object.elements.retain(|code, _| code >> 28 != element::CLASS_TEMPLATE || *code == recovery::RECOVERY_MARK);
     }
     (store, loader_id)
 }

@@ -69,6 +69,7 @@ fn options(firmware: Firmware) -> BootOptions {
     BootOptions {
         firmware,
         device,
+        recovery: None,
         locale: None,
         description: None,
         settings: BootSettings::default(),

@@ -38,7 +38,7 @@ pub(super) fn check(password: &Secret) -> Result<()> {
 }
 
 /// The password in the form for the element `element`: Base64 of the UTF-16LE form of password and element name.
-fn encode(password: &str, element: &str) -> String {
+pub(super) fn encode(password: &str, element: &str) -> String {
     let bytes: Vec<u8> = password.encode_utf16().chain(element.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     STANDARD.encode(bytes)
 }

@@ -1,6 +1,7 @@
 //! Editing the image as prepared.
 
 use super::computer_name::{self, NameChoice};
+use super::first_boot::Facts;
 use super::unattend::{self, OFFLINE};
 use super::{Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone};
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ impl Prepared {
     pub fn apply(mut self, image: &mut ImageEdit<'_>) -> Result<Applied> {
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
         self.copies.apply(image)?;
-        self.write_name(image, &mut applied)?;
+        let facts = Facts::read(image);
+        self.write_name(image, &mut applied, facts.is_generalized())?;
         self.apply_offline_settings(image)?;
         self.write_time_zone(image, &mut applied)?;
         if let Some(name) = &self.config.locale {
@@ -33,6 +35,7 @@ impl Prepared {
         domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()));
         let password = self.password.as_ref();
         accounts::apply(&mut self.answer, password, &mut applied.warnings)?;
+        self.prepare_first_boot(image, &facts)?;
         self.write_answer_file(image, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;
         // Last, so that they have the last word.
@@ -40,7 +43,7 @@ impl Prepared {
         Ok(applied)
     }
 
-    fn write_name(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
+    fn write_name(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied, is_generalized: bool) -> Result<()> {
         self.answer.remove(OFFLINE, SHELL_SETUP, "ComputerName");
         let in_specialize = self.answer.text("specialize", SHELL_SETUP, &["ComputerName"]);
         match &self.name {
@@ -62,9 +65,19 @@ impl Prepared {
         }
         if let Some(name) = &self.name
             && in_specialize.is_none()
-            && (self.config.name_in_specialize || *name == NameChoice::AtFirstBoot)
+            && (self.config.name_in_specialize || is_generalized || *name == NameChoice::AtFirstBoot)
         {
             self.answer.set("specialize", SHELL_SETUP, &["ComputerName"], name.as_str());
+        }
+        if let Some(name) = &applied.computer_name {
+            let places = match self.answer.text("specialize", SHELL_SETUP, &["ComputerName"]) {
+                Some(_) if is_generalized => {
+                    "in the registry and, as the image is generalized, in the pass specialize of the answer file"
+                }
+                Some(_) => "in the registry and in the pass specialize of the answer file",
+                None => "in the registry alone: the image is not generalized, so the first start keeps it",
+            };
+            applied.notes.push(format!("the computer name {name} is {places}"));
         }
         Ok(())
     }

@@ -8,7 +8,9 @@ use super::network::Network;
 use super::reg_file::{self, RegFile};
 use super::secret::Secret;
 use super::unattend::OFFLINE;
-use super::{MachineConfig, RemoteManagement, ServicingPackage, accounts, domain, setup_complete};
+use super::{
+    MachineConfig, RemoteManagement, ServicingPackage, accounts, cloud_init, domain, keys, setup_complete, ssh, users,
+};
 use crate::content::read_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::windows::answer::{self, AnswerFile, SHELL_SETUP, Target, Verdict};
@@ -25,6 +27,8 @@ pub struct Prepared {
     pub(super) commands: Vec<String>,
     pub(super) copies: Copies,
     pub(super) reg: Vec<RegFile>,
+    /// Public keys, a line each.
+    pub(super) ssh_keys: Vec<String>,
     /// Digests of copied files and registry files.
     identity: Vec<u8>,
     /// Digest of the password, the answer file and the blob.
@@ -44,6 +48,10 @@ impl MachineConfig {
         administrator_password.map_or(Ok(()), accounts::check)?;
         let mut secrets = Secrets::default();
         administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
+        self.product_key.iter().for_each(|key| secrets.add("product-key", key.as_bytes()));
+        for (name, password) in &self.user_passwords {
+            secrets.add(&format!("user.{name}"), password.expose().as_bytes());
+        }
         let mut warnings = Vec::new();
         let mut answer = match &self.unattend {
             Some(path) => {
@@ -59,6 +67,9 @@ impl MachineConfig {
             None => error,
         };
         accounts::check_conflict(&answer, administrator_password).map_err(in_file)?;
+        users::check_conflict(&answer, &self.local_user).map_err(in_file)?;
+        keys::check_conflict(&answer, self.product_key.as_deref()).map_err(in_file)?;
+        users::check_logon(&answer, self.auto_logon.is_some()).map_err(in_file)?;
         let blob = match &self.domain_blob {
             Some(path) => {
                 domain::check_conflict(&answer).map_err(in_file)?;
@@ -75,16 +86,40 @@ impl MachineConfig {
         }
         commands.extend(self.setup_command.iter().cloned());
         self.check_time_zone(&answer).map_err(in_file)?;
-        let copies = Copies::collect(&self.copy)?;
+        let mut copy = self.copy.clone();
+        if let Some(path) = &self.cloud_init {
+            copy.extend(cloud_init::find(path)?);
+            commands.extend(cloud_init::commands());
+        }
+        let copies = Copies::collect(&copy)?;
         let (mut reg, mut identity) = (Vec::new(), copies.identity.clone());
         for path in &self.reg {
             let bytes = read_file(path, reg_file::MAX_LEN, "a .reg file")?;
             identity.extend(Sha256::digest(&bytes));
             reg.push(RegFile::parse(&bytes).map_err(|error| error.with_path(path))?);
         }
+        let mut ssh_keys = Vec::new();
+        for path in &self.ssh_key {
+            let bytes = read_file(path, ssh::MAX_LEN, "a public key")?;
+            identity.extend(Sha256::digest(&bytes));
+            ssh_keys.extend(ssh::read(&bytes).map_err(|error| error.with_path(path))?);
+        }
         let (config, password) = (self.clone(), administrator_password.cloned());
         let secrets = secrets.digest();
-        Ok(Prepared { config, password, name, answer, blob, commands, copies, reg, identity, secrets, warnings })
+        Ok(Prepared {
+            config,
+            password,
+            name,
+            answer,
+            blob,
+            commands,
+            copies,
+            reg,
+            ssh_keys,
+            identity,
+            secrets,
+            warnings,
+        })
     }
 
     fn check_time_zone(&self, answer: &AnswerFile) -> Result<()> {
