@@ -2,14 +2,15 @@
 
 mod about;
 mod machine;
+mod output;
 mod packages;
+mod parse;
 pub mod read;
 mod reports;
 mod verify;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -17,7 +18,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nano_image::Preset;
 use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Host, Seed, SourceCheck, Subformat};
 
-use crate::outputs::OutputArgument;
+pub use output::{OutputArgument, preset_names};
+use parse::{number, parsed};
 pub use verify::Verify;
 
 /// Builds bootable Windows Nano Server disk images offline, from the install media
@@ -41,7 +43,7 @@ pub enum Command {
     Cat(read::Cat),
     Extract(read::Extract),
     Diff(read::Diff),
-    Size(Box<read::Size>),
+    Size(Box<Size>),
     RunHint(RunHint),
     Verify(Verify),
     Completions(about::Completions),
@@ -282,6 +284,24 @@ pub struct RunHint {
     pub json: bool,
 }
 
+/// Tell where the bytes of a disk image are, or of one that `build` would make: folders, components, file system, container
+///
+/// With the flags of `build` it tells of the image that they would give.
+#[derive(Args, Debug)]
+#[command(after_long_help = read::SIZE_EXAMPLES)]
+#[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
+pub struct Size {
+    /// Disk image to read, also of other makers
+    #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "recipe"])]
+    pub image: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub show: read::ShowSize,
+
+    #[command(flatten)]
+    pub build: Build,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressStyle {
     /// A bar on a terminal, else plain
@@ -350,21 +370,6 @@ fn presets() -> impl TypedValueParser<Value = Preset> {
         .map(|name| Preset::named(&name.to_ascii_lowercase()).expect("one of the possible values"))
 }
 
-fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| with_hint(&error))
-}
-
-/// A whole number, which `what` describes.
-fn number<T: FromStr>(what: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
-    move |text| text.parse().map_err(|_| format!("`{text}` is not what it takes: a whole number, {what}"))
-}
-
-/// An address of the internet.
-fn address<T: FromStr>(text: &str) -> Result<T, String> {
-    let form = if size_of::<T>() == 4 { "like 10.0.0.1" } else { "like fd00::1" };
-    text.parse().map_err(|_| format!("`{text}` is no address {form}"))
-}
-
 /// Permission bits as chmod(1) takes them.
 fn mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
@@ -376,10 +381,6 @@ fn seed(text: &str) -> Result<SeedArgument, String> {
         _ if text.eq_ignore_ascii_case("random") => Ok(SeedArgument::Random),
         _ => parsed(text).map(SeedArgument::Given),
     }
-}
-
-fn with_hint(error: &nano_image::Error) -> String {
-    error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
 }
 
 static LONG_VERSION: LazyLock<String> =

@@ -11,9 +11,9 @@ use nano_image::{
 };
 use serde_json::{Value, json};
 
-use crate::args::Build;
+use crate::args::{Build, OutputArgument};
 use crate::metadata;
-use crate::outputs::{Output, OutputArgument};
+use crate::outputs::Output;
 use crate::progress::Progress;
 use crate::recipe::FILES_AND_FORMS;
 use crate::report::{message, output, printable};

@@ -1,12 +1,10 @@
 //! `nano-image images`.
 
-use nano_image::FileTime;
-use nano_image::Result;
-use nano_image::{ImageInfo, Wim};
+use nano_image::{FileTime, ImageInfo, Result, Wim, table};
 use serde_json::{Value, json};
 
 use crate::args::Images;
-use crate::report::{output, printable};
+use crate::report::output;
 
 /// Lists the images of a WIM.
 pub fn run(arguments: &Images) -> Result<()> {
@@ -22,7 +20,7 @@ pub fn run(arguments: &Images) -> Result<()> {
 pub fn list(wim: &Wim) -> String {
     let heads = ["index", "name", "edition", "version", "arch", "language", "size", "created"];
     let rows: Vec<[String; 8]> = wim.images().iter().map(row).collect();
-    table(heads, &rows)
+    table("", Some(heads), 0, &rows)
 }
 
 fn row(image: &ImageInfo) -> [String; 8] {
@@ -64,34 +62,4 @@ pub fn value(image: &ImageInfo) -> Value {
 pub fn created(time: FileTime) -> Option<String> {
     let (year, month, day, hour, minute, second) = time.civil();
     (time != FileTime(0)).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
-}
-
-/// Columns as wide as their contents; columns without contents are left out.
-pub fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| printable(cell))).collect();
-    let widths: Vec<usize> =
-        (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    let heads = heads.map(str::to_owned);
-    let mut text = String::new();
-    for row in std::iter::once(&heads).chain(&rows) {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate().filter(|(column, _)| widths[*column] > 0) {
-            let width = widths[column].max(heads[column].chars().count());
-            line += &format!("{cell:width$}  ");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_and_empty_ones_left_out() {
-        let rows = [["1".into(), String::new(), "long name".into()], ["20".into(), String::new(), "n\n".into()]];
-        assert_eq!(table(["index", "none", "name"], &rows), "index  name\n1      long name\n20     n\\n\n");
-    }
 }

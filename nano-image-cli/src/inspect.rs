@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nano_image::inspect::{self, Image, RegistryDetails};
-use nano_image::{Error, Result};
+use nano_image::{Error, Result, table};
 use serde_json::to_string_pretty;
 
 use crate::args::Inspect;
@@ -86,7 +86,7 @@ fn registry_text(found: &RegistryDetails, packages_only: bool) -> String {
                 let start = service.start.clone().unwrap_or_else(|| "–".to_owned());
                 [start, service.kind.clone(), service.name.clone(), service.image_path.clone().unwrap_or_default()]
             });
-            text += &table(title, &rows.collect::<Vec<_>>());
+            text += &titled(title, &rows.collect::<Vec<_>>());
         }
     }
     let rows = found.packages.iter().map(|package| {
@@ -94,7 +94,7 @@ fn registry_text(found: &RegistryDetails, packages_only: bool) -> String {
         let visible = if package.visible { "" } else { "hidden" };
         [package.state.clone(), time.to_owned(), visible.to_owned(), package.id.clone()]
     });
-    text + &table("Packages", &rows.collect::<Vec<_>>())
+    text + &titled("Packages", &rows.collect::<Vec<_>>())
 }
 
 fn boot(path: &Path, json: bool) -> Result<()> {
@@ -121,19 +121,9 @@ fn boot(path: &Path, json: bool) -> Result<()> {
     tell(&notes)
 }
 
-/// Rows under a title with their number; columns as wide as their widest cell.
-fn table<const N: usize>(title: &str, rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| printable(&row[column]).chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let mut text = format!("\n{title}: {}\n", rows.len());
-    for row in rows {
-        let cells = row.iter().zip(&widths).filter(|(_, width)| **width > 0);
-        let line: String =
-            cells.map(|(cell, width)| format!("  {:<width$}", printable(cell), width = *width)).collect();
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
+/// Rows under a title with their number.
+fn titled<const N: usize>(title: &str, rows: &[[String; N]]) -> String {
+    format!("\n{title}: {}\n", rows.len()) + &table("  ", None, 0, rows)
 }
 
 fn print_json(json: serde_json::Result<String>) -> Result<()> {

@@ -3,12 +3,12 @@
 mod update;
 
 use nano_image::{
-    ByteSize, CabinetDetails, Error, Media, MediaFile, MediaPackage, PackageDetails, Result, Wim, release,
+    ByteSize, CabinetDetails, Error, Media, MediaFile, MediaPackage, PackageDetails, Result, Wim, release, table,
 };
 use serde_json::{Value, json};
 
 use crate::args::PackagesOf;
-use crate::images::{self, table};
+use crate::images;
 use crate::report::{message, output, printable, warning};
 
 /// Lists editions and packages, or describes one package or an update.
@@ -106,7 +106,7 @@ fn list(wims: &[(&MediaFile, Wim)], packages: &[Found<'_>]) -> String {
         Err(unread) => unread.row(),
     };
     let rows: Vec<[String; 6]> = packages.iter().map(row).collect();
-    text + &table(heads, &rows)
+    text + &table("", Some(heads), 0, &rows)
 }
 
 fn row(package: &PackageDetails) -> [String; 6] {

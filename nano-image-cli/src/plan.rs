@@ -2,10 +2,9 @@
 
 use nano_image::{ByteSize, Observer, Report, Result};
 
-use crate::args::Build;
+use crate::args::{Build, OutputArgument};
 use crate::build::{self, Prepared};
-use crate::images::table;
-use crate::outputs::{Output, OutputArgument};
+use crate::outputs::Output;
 use crate::report::{additions, output, printable};
 use crate::signals::stop_on_signals;
 
@@ -46,7 +45,7 @@ fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {
         [partition.name.clone(), partition.partition_type.clone(), partition.start.to_string(), size(partition.size)]
     });
     text += &format!("disk {}, {}\n", size(report.disk_size), report.disk_id);
-    text += &table(["partition", "type", "start", "size"], &partitions.collect::<Vec<_>>());
+    text += &nano_image::table("", Some(["partition", "type", "start", "size"]), 0, &partitions.collect::<Vec<_>>());
     text += &format!(
         "\nWindows volume: {} of {} used, clusters of {}\n{} files, {} directories\n",
         size(report.volume_used),
@@ -67,5 +66,5 @@ fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {
         let name = if is_default { String::new() } else { output.label() };
         [name, made.format.clone(), made.file_size.to_string(), size(made.file_size)]
     });
-    text + "\n" + &table(["output", "format", "bytes", "size"], &outputs.collect::<Vec<_>>())
+    text + "\n" + &nano_image::table("", Some(["output", "format", "bytes", "size"]), 0, &outputs.collect::<Vec<_>>())
 }

@@ -17,8 +17,7 @@ use nano_image::{FileCopy, Preset, nearest};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
-use crate::args::{Build, WITH_BUILD_FLAGS, command};
-use crate::outputs::OutputArgument;
+use crate::args::{Build, OutputArgument, WITH_BUILD_FLAGS, command};
 
 /// Larger files are no recipes, and no metadata.
 const MAX_LEN: u64 = 256 << 20;

@@ -5,13 +5,10 @@ use std::error::Error as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+pub use nano_image::printable;
 use nano_image::report::InstalledPackage;
-use nano_image::types::is_shown;
-pub use nano_image::types::printable;
-use nano_image::{ByteSize, Error, ErrorKind, Report, Result};
+use nano_image::{ByteSize, Error, ErrorKind, Report, Result, is_shown, table};
 use serde_json::json;
-
-use crate::images::table;
 
 /// Says on standard error what failed; the exit code tells its kind.
 pub fn failure(error: &Error, as_json: bool) -> ExitCode {
@@ -120,7 +117,7 @@ pub fn additions(report: &Report) -> String {
                 [name.into(), files.to_string(), components.to_string(), bytes.to_string(), size]
             })
             .collect();
-        text += &table(["package", "files", "components", "bytes", "size"], &rows);
+        text += &table("", Some(["package", "files", "components", "bytes", "size"]), 0, &rows);
     }
     let drivers = report.drivers.iter().filter_map(|driver| {
         let published = driver.published.clone()?;
@@ -130,7 +127,7 @@ pub fn additions(report: &Report) -> String {
     });
     let drivers: Vec<[String; 6]> = drivers.collect();
     if !drivers.is_empty() {
-        text += &table(["driver", "published", "class", "version", "bytes", "size"], &drivers);
+        text += &table("", Some(["driver", "published", "class", "version", "bytes", "size"]), 0, &drivers);
     }
     text
 }

@@ -4,8 +4,8 @@ use nano_image::inspect::{self, SizeReport, SizeRow};
 use nano_image::{ByteSize, Result, SourceCheck, Target};
 use nano_image::{NewFileOptions, NewFiles, UsedFile};
 
-use crate::args::Build;
-use crate::args::read::{ShowSize, Size};
+use crate::args::read::ShowSize;
+use crate::args::{Build, Size};
 use crate::build::{self, Prepared};
 use crate::outputs::{OutputOptions, Outputs};
 use crate::plan;
@@ -69,32 +69,24 @@ fn show(report: &SizeReport, how: &ShowSize, picture: Option<Outputs>, json: boo
 fn text(report: &SizeReport, top: usize) -> String {
     let all = report.file_size;
     let mut text = format!("{}: {} ({all} bytes)\n\n", printable(&report.path), ByteSize::new(all));
-    text += &table("Bytes of the file", &report.totals, usize::MAX, all);
+    text += &titled("Bytes of the file", &report.totals, usize::MAX, all);
     for (title, rows) in [("Folders", &report.folders), ("Components", &report.components), ("Files", &report.files)] {
         if !rows.is_empty() {
             text += "\n";
-            text += &table(title, rows, top, all);
+            text += &titled(title, rows, top, all);
         }
     }
     text
 }
 
-fn table(title: &str, rows: &[SizeRow], top: usize, all: u64) -> String {
+fn titled(title: &str, rows: &[SizeRow], top: usize, all: u64) -> String {
     let cells = rows.iter().take(top).map(|row| {
         let files = if row.files == 0 { String::new() } else { format!("{} files", row.files) };
         let share = format!("{:.1} %", row.bytes as f64 * 100.0 / all.max(1) as f64);
-        [ByteSize::new(row.bytes).to_string(), row.bytes.to_string(), share, files, printable(&row.name)]
+        [ByteSize::new(row.bytes).to_string(), row.bytes.to_string(), share, files, row.name.clone()]
     });
     let cells: Vec<[String; 5]> = cells.collect();
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..4).map(width).collect();
     let sum: u64 = rows.iter().map(|row| row.bytes).sum();
     let count = if rows.len() > top { format!(", the largest {top} of {}", rows.len()) } else { String::new() };
-    let mut text = format!("{title}: {}{count}\n", ByteSize::new(sum));
-    for [human, exact, share, files, name] in &cells {
-        let (a, b, c, d) = (widths[0], widths[1], widths[2], widths[3]);
-        let gap = if d == 0 { "" } else { "  " };
-        text += &format!("  {human:>a$}  {exact:>b$}  {share:>c$}{gap}{files:>d$}  {name}\n");
-    }
-    text
+    format!("{title}: {}{count}\n", ByteSize::new(sum)) + &nano_image::table("  ", None, 4, &cells)
 }

@@ -24,7 +24,6 @@
 //! and measurements of this workspace.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
-#![cfg_attr(not(feature = "internals"), allow(dead_code, unused_imports, reason = "some of it is for tests alone"))]
 
 mod error;
 pub mod inspect;
@@ -32,6 +31,7 @@ mod pipeline;
 pub mod report;
 mod security;
 
+// Twice, because rustfmt does not find modules that a macro declares.
 #[cfg(not(feature = "internals"))]
 mod content;
 #[cfg(not(feature = "internals"))]
@@ -95,9 +95,10 @@ pub use windows::media::{Deployment, Edition, Role};
 
 // Of what.
 pub use content::{ReadAt, SourceCheck};
-pub use pipeline::Sources;
+pub use pipeline::{Sources, Update};
 pub use source::wim::{ImageInfo, Wim, libwim_version};
 pub use windows::media::{CabinetDetails, Media, MediaFile, MediaPackage, PackageDetails, release};
+pub use windows::package::{Applicability, UpdateDetails};
 
 // From plan to image.
 pub use content::{FileIdentity, NewFileOptions, NewFiles, UsedFile, keep_apart};
@@ -108,9 +109,10 @@ pub use report::Report;
 
 // Values.
 pub use error::{Error, ErrorKind, Result};
-#[doc(hidden)]
-pub use types::nearest;
 pub use types::{ByteSize, FileTime};
+
+// Text for people.
+pub use types::{is_shown, nearest, printable, table};
 
 /// What the project's own tools need beyond the public surface. It may change with every version.
 #[cfg(feature = "internals")]

@@ -13,6 +13,7 @@ mod scheme;
 mod seed;
 mod sources;
 mod summary;
+mod update;
 mod write;
 
 pub use check::Difference;
@@ -20,4 +21,5 @@ pub use layout::Layout;
 pub use plan::Plan;
 pub use recipe::{BcdDevice, Firmware, Recipe, RecipeBuilder};
 pub use sources::Sources;
+pub use update::Update;
 pub use write::Target;

@@ -7,7 +7,7 @@ use clap::Args;
 use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig};
 use nano_image::{FileCopy, LocalUser, RemoteManagement};
 
-use super::{address, parsed};
+use super::parse::{address, parsed};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Machine")]

@@ -104,24 +104,6 @@ pub struct Diff {
     pub quiet: bool,
 }
 
-/// Tell where the bytes of a disk image are, or of one that `build` would make: folders, components, file system, container
-///
-/// With the flags of `build` it tells of the image that they would give.
-#[derive(Args, Debug)]
-#[command(after_long_help = SIZE_EXAMPLES)]
-#[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
-pub struct Size {
-    /// Disk image to read, also of other makers
-    #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "recipe"])]
-    pub image: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub show: ShowSize,
-
-    #[command(flatten)]
-    pub build: super::Build,
-}
-
 /// How sizes are shown.
 #[derive(Args, Debug)]
 pub struct ShowSize {
@@ -177,7 +159,7 @@ disk, and what follows from that, is not compared.
 Exit status:
   0 no differences   1 differences   4 something could not be compared, and nothing else differs";
 
-const SIZE_EXAMPLES: &str = "\
+pub const SIZE_EXAMPLES: &str = "\
 Examples:
   nano-image size nano.vhdx
   nano-image size nano.vhdx --svg nano.svg

@@ -4,11 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use nano_image::source::wim::{Architecture, Wim};
-use nano_image::types::FileTime;
-use nano_image::windows::edit::ImageEdit;
-use nano_image::windows::package::{Applicability, CabinetSource, Install, UpdateDetails, applicability, describe};
-use nano_image::{ByteSize, Error, Result};
+use nano_image::{Applicability, ByteSize, Error, Result, Update, UpdateDetails, Wim};
 use serde_json::json;
 
 use crate::args::PackagesOf;
@@ -32,27 +28,19 @@ pub fn run(arguments: &PackagesOf) -> Result<()> {
         return Err(error.with_path(&arguments.media).with_hint("leave the name out: an update is told of whole"));
     }
     let scratch = std::env::temp_dir();
-    let source = CabinetSource::open(&arguments.media)?;
-    let details = describe(&source, Some(&scratch))?;
+    let update = Update::open(&arguments.media)?;
+    let details = update.describe(Some(&scratch))?;
     let applies = match (&arguments.wim, &arguments.image) {
-        (Some(wim), Some(image)) => Some(applies(wim, image, source, &scratch)?),
+        (Some(wim), Some(image)) => {
+            let wim = Wim::open(wim, &[])?;
+            Some(update.applies(&wim, wim.find_image(image)?, Some(&scratch))?)
+        }
         _ => None,
     };
     output(&match arguments.json {
         true => format!("{:#}\n", json!({ "packages": details, "applies": applies })),
         false => text(&details, applies.as_ref()),
     })
-}
-
-fn applies(wim: &Path, image: &str, source: CabinetSource, scratch: &Path) -> Result<Applicability> {
-    let wim = Wim::open(wim, &[])?;
-    let index = wim.find_image(image)?;
-    let info = wim.images().iter().find(|info| info.index == index);
-    let architecture = info.and_then(|info| info.architecture).unwrap_or(Architecture::Amd64).to_string();
-    let mut tree = wim.read_image(index)?.tree;
-    let mut image = ImageEdit::new(&mut tree, wim.store().clone(), FileTime(0));
-    let what = Install { servicing: vec![source], ..Install::default() };
-    applicability(&mut image, &what, &architecture, Some(scratch))
 }
 
 fn text(packages: &[UpdateDetails], applies: Option<&Applicability>) -> String {

@@ -35,7 +35,7 @@ fn the_readme_names_every_format() {
     for format in nano_image::Format::all() {
         assert!(readme.contains(&format!("`nano.{}", format.extension())), "{format:?}");
     }
-    for preset in nano_image::disk::Preset::all() {
+    for preset in nano_image::Preset::all() {
         assert!(readme.contains(preset.name()), "{preset:?}");
     }
 }

@@ -176,7 +176,7 @@ fn a_broken_wim_leaves_no_file() {
 #[test]
 fn standard_output_gets_the_same_bytes() {
     let place = Place::new();
-    for format in nano_image::disk::Preset::all().map(nano_image::disk::Preset::name) {
+    for format in nano_image::Preset::all().map(nano_image::Preset::name) {
         place.build("file", &["--format", format, "--force"]).ok();
         let run = place.build("-", &["--format", format, "--json", "-q"]).ok();
         assert!(run.stdout == place.read("file"), "{format}");

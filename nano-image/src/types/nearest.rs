@@ -5,6 +5,10 @@ const MAX_COMPARED: usize = 100;
 
 /// The name that contains `wanted`, or else the one with the fewest slips (characters that are missing, wrong, too many or
 /// swapped), if they are few; of equals the shortest. Letter case does not count.
+///
+/// ```
+/// assert_eq!(nano_image::nearest("vhdz", ["raw", "vhdx", "vhd"]), Some("vhd"));
+/// ```
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let compared = |text: &str| text.to_lowercase().chars().take(MAX_COMPARED).collect::<String>();
     let wanted = compared(wanted);

@@ -2,6 +2,10 @@
 
 /// `text` with escapes for the characters that are not [shown](is_shown): names in files of others must not steer a
 /// terminal, nor look like other names.
+///
+/// ```
+/// assert_eq!(nano_image::printable("web\u{1b}[2J"), r"web\u{1b}[2J");
+/// ```
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
@@ -16,6 +20,10 @@ pub fn printable(text: &str) -> String {
 /// Whether a character is seen as itself and changes nothing around it. Not so controls, marks of the direction of
 /// writing, and what has no width of its own (Unicode's `Cc`, `Bidi_Control` and `Default_Ignorable_Code_Point`, line and
 /// paragraph separators).
+///
+/// ```
+/// assert!(nano_image::is_shown('é') && !nano_image::is_shown('\u{202e}'));
+/// ```
 pub fn is_shown(character: char) -> bool {
     !character.is_control()
         && !matches!(character,

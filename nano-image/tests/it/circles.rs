@@ -9,8 +9,10 @@ use crate::architecture::{is_punct, list, paths, root, sources, tokens};
 
 #[test]
 fn files_do_not_use_each_other_in_circles() {
-    let files = Files::parse(&sources(&root().join("nano-image/src")));
-    assert_eq!(first_circle(&files.uses()), None);
+    for package in ["nano-image", "nano-image-cli"] {
+        let files = Files::parse(&sources(&root().join(package).join("src")));
+        assert_eq!(first_circle(&files.uses()), None, "{package}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::inspect::model::{
     BootDevice, BootEntry, BootStore, Container, FatVolume, Inspection, NtfsVolume, Partition, PartitionTable, Scheme,
     Volume, Windows,
 };
-use crate::types::{ByteSize, printable};
+use crate::types::{self, ByteSize, printable};
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -86,26 +86,12 @@ fn table(f: &mut Formatter<'_>, table: &PartitionTable) -> fmt::Result {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    aligned(f, Some(["#", "Name", "Type", "Start", "Size", "GUID"]), &rows)
+    f.write_str(&types::table("  ", Some(["#", "Name", "Type", "Start", "Size", "GUID"]), 0, &rows))
 }
 
 fn type_text(partition: &Partition) -> String {
     let name = partition.type_name.as_ref().unwrap_or(&partition.partition_type);
     if partition.active { format!("{name}, active") } else { name.clone() }
-}
-
-/// Columns as wide as their widest cell, under titles if there are any; a column without text is left out.
-fn aligned<const N: usize>(f: &mut Formatter<'_>, titles: Option<[&str; N]>, rows: &[[String; N]]) -> fmt::Result {
-    let titles = titles.map(|titles| titles.map(str::to_owned));
-    let lines = || titles.iter().chain(rows);
-    let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let columns = (0..N).filter(|&column| rows.iter().any(|row| !row[column].is_empty()));
-    let columns: Vec<(usize, usize)> = columns.map(|column| (column, width(column))).collect();
-    for row in lines() {
-        let line: String = columns.iter().map(|&(column, width)| format!("  {:<width$}", row[column])).collect();
-        writeln!(f, "{}", line.trim_end())?;
-    }
-    Ok(())
 }
 
 fn volumes(f: &mut Formatter<'_>, table: &PartitionTable) -> fmt::Result {
@@ -126,7 +112,7 @@ fn volumes(f: &mut Formatter<'_>, table: &PartitionTable) -> fmt::Result {
             rows.push([number, name, label, line]);
         }
     }
-    aligned(f, None, &rows)
+    f.write_str(&types::table("  ", None, 0, &rows))
 }
 
 fn fat_lines(volume: &FatVolume) -> Vec<String> {

@@ -14,6 +14,13 @@ use crate::error::Result;
 use crate::windows::edit::ImageEdit;
 
 /// One package of an update file.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// let packages: Vec<nano_image::UpdateDetails> = nano_image::Update::open("kb4103723.msu")?.describe(None)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -45,6 +52,17 @@ pub struct UpdateDetails {
 }
 
 /// What an image needs of an update.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Applicability, Update, Wim};
+///
+/// let wim = Wim::open("NanoServer.wim", &[])?;
+/// let applies: Applicability = Update::open("kb4103723.msu")?.applies(&wim, 1, None)?;
+/// println!("{} components", applies.components);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

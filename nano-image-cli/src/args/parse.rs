@@ -1,0 +1,23 @@
+//! Values that the library parses.
+
+use std::str::FromStr;
+
+/// What `text` stands for; clap shows the error with its hint.
+pub fn parsed<T: FromStr<Err = nano_image::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| with_hint(&error))
+}
+/// A whole number, which `what` describes.
+pub fn number<T: FromStr>(what: &'static str) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| text.parse().map_err(|_| format!("`{text}` is not what it takes: a whole number, {what}"))
+}
+
+/// An address of the internet.
+pub fn address<T: FromStr>(text: &str) -> Result<T, String> {
+    let form = if size_of::<T>() == 4 { "like 10.0.0.1" } else { "like fd00::1" };
+    text.parse().map_err(|_| format!("`{text}` is no address {form}"))
+}
+
+/// An error in one line.
+fn with_hint(error: &nano_image::Error) -> String {
+    error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
+}
