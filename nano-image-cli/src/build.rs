@@ -12,7 +12,7 @@ use crate::check::Existing;
 use crate::metadata::{self, Facts, Inputs, Run};
 use crate::outputs::{Output, OutputOptions, Outputs, is_stdout, is_stream};
 use crate::progress::Progress;
-use crate::{report, sbom, secret, signals};
+use crate::{provenance, report, sbom, secret, signals};
 
 /// What the flags ask for, checked as far as that goes without reading the source.
 pub struct Prepared {
@@ -77,7 +77,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         Some(existing) => existing.outputs(arguments)?,
         None => Output::described(&arguments.output, arguments)?,
     };
-    let report_files = || reports.metadata_file.iter().chain(&reports.sbom);
+    let report_files = || reports.metadata_file.iter().chain(&reports.sbom).chain(&reports.provenance);
     let mut files = match &existing {
         Some(_) => None,
         None => Some(open(arguments, &outputs)?),
@@ -129,6 +129,11 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         }
         if reports.sbom.is_some() {
             files.write(next, format!("{:#}\n", sbom::value(&facts, &made, &inputs)).as_bytes())?;
+            next += 1;
+        }
+        if reports.provenance.is_some() {
+            let value = provenance::value(&facts, &outputs, &made, &inputs)?;
+            files.write(next, format!("{value:#}\n").as_bytes())?;
         }
     }
     files.publish()?;
@@ -164,7 +169,8 @@ fn open(arguments: &Build, outputs: &[Output]) -> Result<Outputs> {
     let images = outputs.iter().map(|output| UsedFile::new("the image", &output.path));
     let metadata = reports.metadata_file.iter().map(|path| UsedFile::new("the metadata file", path));
     let bill = reports.sbom.iter().map(|path| UsedFile::new("the bill of materials", path));
-    let wanted: Vec<UsedFile> = images.chain(metadata).chain(bill).collect();
+    let provenance = reports.provenance.iter().map(|path| UsedFile::new("the provenance", path));
+    let wanted: Vec<UsedFile> = images.chain(metadata).chain(bill).chain(provenance).collect();
     Outputs::open(&wanted, &inputs(arguments, outputs)?, output_options(arguments))
 }
 

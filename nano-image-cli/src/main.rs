@@ -14,6 +14,7 @@ mod outputs;
 mod packages;
 mod plan;
 mod progress;
+mod provenance;
 mod read;
 mod recipe;
 mod report;

@@ -1,5 +1,7 @@
 //! `--sbom`: what an image is made of, as CycloneDX 1.5 (<https://cyclonedx.org/docs/1.5/json/>).
 
+use std::collections::BTreeSet;
+
 use nano_image::Report;
 use nano_image::libwim_version;
 use serde_json::{Value, json};
@@ -31,6 +33,7 @@ pub fn value(facts: &Facts<'_>, made: &Report, inputs: &[Input]) -> Value {
     }
     let packages = facts.plan.packages();
     components.extend(packages.iter().map(|identity| package(identity)));
+    components.extend(updates(packages.iter().map(|identity| &**identity), inputs));
 
     let mut image = json!({
         "type": "operating-system",
@@ -44,16 +47,34 @@ pub fn value(facts: &Facts<'_>, made: &Report, inputs: &[Input]) -> Value {
             ("seed", made.seed.clone()),
         ]),
     });
+    image["licenses"] = microsoft();
     if let Some(version) = info.version {
-        image["version"] = version.to_string().into();
+        let version = version.to_string();
+        let architecture = info.architecture.map(|architecture| architecture.to_string()).unwrap_or_default();
+        image["purl"] = purl(&info.edition_id, &version, &architecture).into();
+        if let Some(cpe) = cpe(&version, &architecture) {
+            image["cpe"] = cpe.into();
+        }
+        image["version"] = version.into();
     }
     if let [output] = &made.outputs[..] {
         image["hashes"] = hashes(output.sha256.as_deref());
     }
     let mut metadata = json!({
         "tools": { "components": [
-            { "type": "application", "name": "nano-image", "version": env!("CARGO_PKG_VERSION") },
-            { "type": "library", "name": "libwim", "version": libwim_version() },
+            {
+                "type": "application",
+                "name": "nano-image",
+                "version": env!("CARGO_PKG_VERSION"),
+                "purl": concat!("pkg:cargo/nano-image-cli@", env!("CARGO_PKG_VERSION")),
+                "licenses": [{ "expression": env!("CARGO_PKG_LICENSE") }],
+            },
+            {
+                "type": "library",
+                "name": "libwim",
+                "version": libwim_version(),
+                "licenses": [{ "license": { "id": "LGPL-3.0-or-later" } }],
+            },
         ] },
         "component": image,
     });
@@ -84,6 +105,8 @@ fn package(identity: &str) -> Value {
         "bom-ref": format!("package-{identity}"),
         "name": name,
         "version": version,
+        "purl": purl(name, version, architecture),
+        "licenses": microsoft(),
         "properties": properties(&[
             ("package", identity.into()),
             ("public-key-token", token.into()),
@@ -91,6 +114,75 @@ fn package(identity: &str) -> Value {
             ("language", language.into()),
         ]),
     })
+}
+
+/// Updates of Windows that packages or files are named after (KB numbers): what a search for missing ones looks for.
+fn updates<'a>(packages: impl Iterator<Item = &'a str>, inputs: &'a [Input]) -> Vec<Value> {
+    let files = inputs.iter().filter(|input| input.role == "servicing-package").map(|input| &*input.name);
+    let numbers: BTreeSet<u64> = packages.chain(files).filter_map(kb).collect();
+    let component = |number: &u64| {
+        json!({
+            "type": "library",
+            "bom-ref": format!("kb-{number}"),
+            "name": format!("KB{number}"),
+            "description": "an update of Windows that is installed",
+            "licenses": microsoft(),
+            "externalReferences": [
+                { "type": "advisories", "url": format!("https://support.microsoft.com/help/{number}") },
+            ],
+        })
+    };
+    numbers.iter().map(component).collect()
+}
+
+/// The number behind `KB` in a name.
+fn kb(name: &str) -> Option<u64> {
+    let name = name.to_ascii_lowercase();
+    name.match_indices("kb").find_map(|(at, _)| {
+        let digits = &name[at + 2..];
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits[..end].parse().ok().filter(|_| (6..=8).contains(&end))
+    })
+}
+
+/// A package URL (<https://github.com/package-url/purl-spec>). There is no type for Windows, so it is a generic one.
+fn purl(name: &str, version: &str, architecture: &str) -> String {
+    let qualifier = if architecture.is_empty() { String::new() } else { format!("?arch={architecture}") };
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => encoded.push(byte.into()),
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    format!("pkg:generic/microsoft/{}@{version}{qualifier}", if name.is_empty() { "windows" } else { &encoded })
+}
+
+/// The name of a release in NIST's dictionary (CPE 2.3), by the build of its version.
+fn cpe(version: &str, architecture: &str) -> Option<String> {
+    /// Builds and releases as <https://nvd.nist.gov/products/cpe> has them.
+    const RELEASES: [(&str, &str); 7] = [
+        ("14393", "windows_server_2016"),
+        ("16299", "windows_server_1709"),
+        ("17134", "windows_server_1803"),
+        ("17763", "windows_server_2019"),
+        ("20348", "windows_server_2022"),
+        ("25398", "windows_server_23h2"),
+        ("26100", "windows_server_2025"),
+    ];
+    let build = version.split('.').nth(2)?;
+    let (_, product) = RELEASES.iter().find(|(known, _)| *known == build)?;
+    let architecture = match architecture {
+        "amd64" => "x64",
+        "" => "*",
+        other => other,
+    };
+    Some(format!("cpe:2.3:o:microsoft:{product}:{version}:*:*:*:*:*:{architecture}:*"))
+}
+
+/// The licence of what comes from the media; which one it is is between Microsoft and who has the media.
+fn microsoft() -> Value {
+    json!([{ "license": { "name": "Microsoft Software License Terms" } }])
 }
 
 fn hashes(sha256: Option<&str>) -> Value {
@@ -101,4 +193,19 @@ fn hashes(sha256: Option<&str>) -> Value {
 fn properties(pairs: &[(&str, String)]) -> Value {
     let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
     pairs.map(|(name, value)| json!({ "name": format!("nano-image:{name}"), "value": value })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_scanners_know() {
+        let cpe = cpe("10.0.14393.2273", "amd64").unwrap();
+        assert_eq!(cpe, "cpe:2.3:o:microsoft:windows_server_2016:10.0.14393.2273:*:*:*:*:*:x64:*");
+        assert_eq!(super::cpe("10.0.99999.1", "amd64"), None);
+        assert_eq!(kb("windows10.0-kb4103723-x64_3d4b.msu"), Some(4_103_723));
+        assert_eq!(kb("Package_for_KB3199986~31bf3856ad364e35~amd64~~10.0.1.0"), Some(3_199_986));
+        assert_eq!((kb("kbd.cab"), kb("kb12"), kb("Package_for_RollupFix~1~amd64~~1.0")), (None, None, None));
+    }
 }

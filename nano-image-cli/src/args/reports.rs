@@ -18,9 +18,13 @@ pub struct Reports {
     #[arg(long, value_name = "FILE")]
     pub sbom: Option<PathBuf>,
 
+    /// Write what was made of what, for programs that sign it: an in-toto statement with SLSA provenance, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Option<PathBuf>,
+
     /// Write no image, but compare what would be with FILE, an image or a metadata file; exit status 1 if it differs
     ///
     /// Without -o the format is that of FILE.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["metadata_file", "sbom"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["metadata_file", "sbom", "provenance"])]
     pub check: Option<PathBuf>,
 }

@@ -108,7 +108,7 @@ fn several_outputs_have_the_bytes_of_each_alone() {
 }
 
 /// Keys of recipe files that decide no bytes, are outputs, or are always refused.
-const NO_CHOICES: [&str; 14] = [
+const NO_CHOICES: [&str; 15] = [
     "allow-unbootable",
     "output-mode",
     "output",
@@ -119,6 +119,7 @@ const NO_CHOICES: [&str; 14] = [
     "progress",
     "metadata-file",
     "sbom",
+    "provenance",
     "json",
     "quiet",
     "domain-name",

@@ -71,6 +71,26 @@ fn a_password_is_told_by_its_presence_alone() {
 }
 
 #[test]
+fn a_statement_says_what_was_made_of_what() {
+    let place = Place::new();
+    place.build("a.vhdx", &["-o", "b.raw", "--provenance", "a.intoto.json"]).ok();
+    let statement = json(&place, "a.intoto.json");
+    assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
+    for (index, name) in ["a.vhdx", "b.raw"].into_iter().enumerate() {
+        let subject = serde_json::json!({ "name": name, "digest": { "sha256": sha256(&place, name) } });
+        assert_eq!(statement["subject"][index], subject);
+    }
+    let definition = &statement["predicate"]["buildDefinition"];
+    assert_eq!(definition["resolvedDependencies"][0]["name"], "nano.wim");
+    assert_eq!(definition["resolvedDependencies"][0]["digest"]["sha256"], sha256(&place, "nano.wim"));
+    assert_eq!(definition["externalParameters"]["recipe"]["wim"], "nano.wim");
+    // The same inputs, the same statement.
+    place.build("a.vhdx", &["-o", "b.raw", "--provenance", "b.intoto.json", "--force", "--jobs", "1"]).ok();
+    assert!(place.read("a.intoto.json") == place.read("b.intoto.json"));
+}
+
+#[test]
 fn a_check_finds_the_first_difference_and_writes_nothing() {
     let place = Place::new();
     place.build("a.vhdx", &["--subformat", "fixed"]).ok();
@@ -148,6 +168,9 @@ fn a_bill_of_materials_names_image_inputs_and_packages() {
     references.sort();
     references.dedup();
     assert_eq!(references.len(), components.len());
+    let image = &bom["metadata"]["component"];
+    assert_eq!(image["cpe"], "cpe:2.3:o:microsoft:windows_server_2016:10.0.14393.0:*:*:*:*:*:x64:*");
+    assert_eq!(image["purl"], "pkg:generic/microsoft/ServerStandardNano@10.0.14393.0?arch=amd64");
     place.build("b.vhdx", &["--sbom", "b.cdx.json"]).ok();
     assert!(place.read("a.cdx.json") == place.read("b.cdx.json"));
     place.build("c.vhdx", &["--sbom", "c.cdx.json", "--label", "Other"]).ok();
