@@ -70,6 +70,13 @@ pub struct Build {
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub wim: Option<PathBuf>,
 
+    /// Disk image with Windows to read (VHDX, VHD, qcow2, raw), also of other makers: its files become the new image
+    ///
+    /// The old disk is not written to. Partitions, boot files and identifiers are made anew; --media then only has
+    /// packages to add.
+    #[arg(help_heading = "Source", long, value_name = "IMAGE", conflicts_with_all = ["wim", "swm", "edition"])]
+    pub disk: Option<PathBuf>,
+
     /// Further part of a split WIM that does not lie beside the first
     #[arg(help_heading = "Source", long, value_name = "PART")]
     pub swm: Vec<PathBuf>,
@@ -85,7 +92,7 @@ pub struct Build {
     )]
     pub edition: Option<Edition>,
 
-    /// Image of the WIM, by index, name or edition; may be left out if there is only one
+    /// Image of the WIM, by index, name or edition; of a disk, the partition; may be left out if there is only one
     #[arg(help_heading = "Source", long, value_name = "INDEX|NAME")]
     pub image: Option<String>,
 
@@ -292,7 +299,7 @@ pub struct RunHint {
 #[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
 pub struct Size {
     /// Disk image to read, also of other makers
-    #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "recipe"])]
+    #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "disk", "recipe"])]
     pub image: Option<PathBuf>,
 
     #[command(flatten)]
@@ -346,14 +353,15 @@ pub fn command() -> clap::Command {
 }
 
 impl Build {
-    /// What is read: the media or the WIM.
+    /// What is read: the disk, the media or the WIM.
     ///
     /// # Errors
     /// If neither is given.
     pub fn source(&self) -> nano_image::Result<&PathBuf> {
-        self.media.as_ref().or(self.wim.as_ref()).ok_or_else(|| {
-            nano_image::Error::recipe("no source is given")
-                .with_hint("name install media with --media PATH, or a WIM with --wim FILE")
+        self.disk.as_ref().or(self.media.as_ref()).or(self.wim.as_ref()).ok_or_else(|| {
+            nano_image::Error::recipe("no source is given").with_hint(
+                "name install media with --media PATH, a WIM with --wim FILE, or a disk image with --disk IMAGE",
+            )
         })
     }
 

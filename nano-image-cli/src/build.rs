@@ -228,7 +228,11 @@ fn seed(arguments: &Build) -> Result<Option<Seed>> {
 
 fn sources(arguments: &Build, outputs: &[Output]) -> Result<Sources> {
     let source = arguments.source()?;
-    let sources = if arguments.media.is_some() { Sources::media(source) } else { Sources::wim(source) };
+    let sources = match (&arguments.disk, &arguments.media) {
+        (Some(disk), media) => media.iter().fold(Sources::disk(disk), Sources::package_media),
+        (None, Some(media)) => Sources::media(media),
+        (None, None) => Sources::wim(source),
+    };
     Ok(arguments.swm.iter().fold(sources, Sources::part).scratch(scratch(arguments, outputs)))
 }
 

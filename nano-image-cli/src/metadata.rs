@@ -69,8 +69,9 @@ impl Input {
 /// Role, name and path of every file that the build reads, in the order of the flags.
 fn files(arguments: &Build, plan: &Plan) -> Result<Vec<(&'static str, String, PathBuf)>> {
     let machine = &arguments.machine;
-    let source = arguments.source()?;
+    let source = arguments.media.as_ref().map_or_else(|| arguments.source(), Ok)?;
     let mut files = source_files(source, arguments.media.is_some(), plan);
+    files.extend(plan.disk_files().iter().map(|path| ("disk", name(path), path.clone())));
     let mut add = |role, paths: &mut dyn Iterator<Item = &PathBuf>| {
         files.extend(paths.map(|path| (role, name(path), path.clone())));
     };

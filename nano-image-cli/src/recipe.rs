@@ -22,8 +22,9 @@ use crate::args::{Build, OutputArgument, WITH_BUILD_FLAGS, command};
 /// Larger files are no recipes, and no metadata.
 const MAX_LEN: u64 = 256 << 20;
 /// Keys that name files or the form of outputs: what a build is made of and makes is told with its digests.
-pub const FILES_AND_FORMS: [&str; 16] = [
+pub const FILES_AND_FORMS: [&str; 17] = [
     "wim",
+    "disk",
     "media",
     "swm",
     "servicing-package",
@@ -90,6 +91,7 @@ pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
     for (key, value) in [
         ("media", json!(arguments.media.as_ref().map(text))),
         ("wim", json!(arguments.wim.as_ref().map(text))),
+        ("disk", json!(arguments.disk.as_ref().map(text))),
         ("swm", json!(texts(&arguments.swm))),
         ("servicing-package", json!(texts(&packages.servicing_package))),
         ("driver", json!(texts(&packages.driver))),
@@ -347,7 +349,8 @@ mod tests {
         let command = lenient_command();
         let build = command.find_subcommand("build").unwrap();
         let rivals = |id| rivals(build, id).collect::<Vec<_>>();
-        assert_eq!((rivals("wim"), rivals("media")), (vec!["media"], vec!["wim"]));
+        assert_eq!((rivals("wim"), rivals("media")), (vec!["media", "disk"], vec!["wim"]));
+        assert_eq!(rivals("disk"), ["wim", "swm", "edition"]);
         assert_eq!((rivals("image"), rivals("edition")), (vec!["edition"], vec!["image"]));
         assert_eq!((rivals("metadata_file"), rivals("sbom")), (vec!["check"], vec!["check"]));
         assert!(rivals("size").is_empty());

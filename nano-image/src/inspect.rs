@@ -15,7 +15,7 @@ pub mod verify;
 pub use diff::{DiffText, diff};
 pub use extract::{ExtractOptions, Extracted, extract};
 pub use model::*;
-pub use read::files::{DirectoryEntry, FileId, Files, Stream, copy};
+pub use read::files::{DirectoryEntry, FileId, Files, copy};
 pub use read::image::Image;
 pub use read::listing::list_files;
 pub use read::locate::locate;
@@ -23,3 +23,5 @@ pub use read::open;
 pub use read::size::size;
 pub use read::stores::boot_details;
 pub use read::windows::registry_details;
+
+pub use crate::windows::contents::Stream;

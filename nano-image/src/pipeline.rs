@@ -1,5 +1,6 @@
 //! Recipe → plan → layout → image: the only room that joins the others.
 
+mod base;
 mod boot_chain;
 mod check;
 mod compact;

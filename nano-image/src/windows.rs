@@ -6,6 +6,8 @@ pub mod boot_chain;
 pub mod boot_code;
 pub mod compact;
 pub mod configure;
+pub mod contents;
+pub mod disk_source;
 pub mod driver;
 pub mod edit;
 pub mod host;

@@ -166,7 +166,7 @@ Examples:
   nano-image size --json nano.vhdx | jq '.components[:10]'
   nano-image size --media WS2016.iso --edition datacenter --package IIS --svg web.svg
 
-With --media, --wim or --recipe and other flags of `build` it tells of the image that they would give, which is made
+With --media, --wim, --disk or --recipe and other flags of `build` it tells of the image that they would give, which is made
 in the folder for scratch files (--scratch) and removed.
 
 All kinds of bytes together are the size of the file. A file with hard links counts once: for its name outside of the

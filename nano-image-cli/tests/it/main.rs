@@ -5,6 +5,7 @@ mod support;
 mod about;
 mod cli;
 mod compact;
+mod disk;
 mod errors;
 mod first_boot;
 mod hosts;

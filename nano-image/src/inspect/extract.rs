@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use self::names::{host_name, stream_name};
-use super::read::files::{FileId, Files, Stream, read_error};
-use super::read::{elsewhere, wof};
+use super::read::files::{FileId, Files, read_error};
 use crate::content::{Extent, ReadAt, allow_holes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::types::{ByteSize, FileTime, Utf16Name};
+use crate::windows::contents::{Stream, elsewhere, wof};
 
 /// What of the files is copied.
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,6 @@
 
 pub(super) mod boot;
 pub(super) mod disk_map;
-pub(super) mod elsewhere;
 pub(super) mod files;
 pub(super) mod hives;
 pub(super) mod image;
@@ -14,7 +13,6 @@ pub(super) mod size;
 pub(super) mod stores;
 pub(super) mod volume;
 pub(super) mod windows;
-pub(super) mod wof;
 
 use std::path::Path;
 

@@ -11,11 +11,11 @@ use std::path::Path;
 pub use super::model::Verification;
 use super::model::{Partition, Scheme};
 use super::read::image::Image;
-use super::read::volume;
 use crate::disk::{self, Format, gpt, mbr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Finding, Findings};
-use crate::volume::{fat, ntfs};
+use crate::volume::{fat, ntfs, signature};
+use crate::windows::contents::is_hibernated;
 pub use manifest::Manifest;
 
 /// What is checked besides the image's own structures.
@@ -156,7 +156,7 @@ impl Verify {
             findings.add(Finding::new("volume", "volume", message).at(0));
         }
         let kind = part.type_name.as_deref().unwrap_or(&part.partition_type);
-        let name = volume::signature(&sector);
+        let name = signature(&sector);
         let is_checked = matches!(name, Some("NTFS" | "FAT32"));
         match name {
             Some("NTFS") => findings.append(ntfs::check(bytes), |_| {}),
@@ -196,7 +196,7 @@ impl Verify {
             if count > 0 {
                 self.checked.push(format!("{count} registry hive{}", plural(count)));
             }
-            if files.ntfs().is_some_and(volume::is_hibernated) {
+            if files.ntfs().is_some_and(is_hibernated) {
                 self.notes.push(format!(
                     "the Windows of partition {} is hibernated (fast startup): what others change there it takes for \
                      damage, or overwrites",

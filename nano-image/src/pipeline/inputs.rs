@@ -13,6 +13,9 @@ impl Sources {
     pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
         let mut inputs = Vec::new();
         let mut add = |role: &str, path: &std::path::Path| inputs.push(UsedFile::new(role, path));
+        if let Some(disk) = self.disk_image() {
+            add("the disk", disk);
+        }
         match self.source() {
             Some((source, true)) => add("the WIM", source),
             Some((source, false)) if !source.is_dir() => add("the media", source),

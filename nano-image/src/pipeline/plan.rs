@@ -1,8 +1,9 @@
 //! What the disk contains.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::base::Base;
 use super::packages::Packages;
 use super::recipe::{BcdDevice, Firmware, Recipe};
 use super::scheme::Scheme;
@@ -14,13 +15,14 @@ use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::progress::{Observer, Phase};
 use crate::report::{BuildChange, CompactReport, DriverReport, InstallReport, InstalledPackage};
-use crate::source::wim::{Architecture, ImageInfo, Wim};
+use crate::source::wim::{Architecture, ImageInfo};
 use crate::tree::FileTree;
 use crate::types::FileTime;
 use crate::volume::ntfs;
 use crate::windows::boot::{self, BootFile, BootOptions, BootSettings};
 use crate::windows::compact::Compact;
 use crate::windows::configure::Prepared as Machine;
+use crate::windows::disk_source;
 use crate::windows::driver::Prepared as Drivers;
 use crate::windows::edit::ImageEdit;
 use crate::windows::media::Media;
@@ -52,6 +54,7 @@ pub struct Plan {
     /// What is compressed, if anything is asked to be.
     pub(super) compact: Option<CompactReport>,
     wim_files: Vec<PathBuf>,
+    disk_files: Vec<PathBuf>,
     cabinets: Vec<PathBuf>,
     pub(super) inputs: Vec<UsedFile>,
     pub(super) packages: Vec<InstalledPackage>,
@@ -72,9 +75,9 @@ impl Recipe {
         observer.begin(Phase::Read, None);
         // What the recipe says is checked before anything is read.
         ntfs::check_cluster_size(Scheme::new(self, &Seed::from_bytes([0; 32]))?.windows().1, self.cluster_size())?;
-        let (opened, additions) = Opened::new(self, sources, observer)?;
+        let (mut opened, additions) = Opened::new(self, sources, observer)?;
         let inputs = opened.used_files(self, sources, &additions);
-        let image = opened.wim.read_image(opened.info.index)?;
+        let (mut tree, warnings) = opened.base.read()?;
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
@@ -83,9 +86,9 @@ impl Recipe {
         let seed = self.seed().unwrap_or(derived);
         let scheme = Scheme::new(self, &seed)?;
 
-        let (mut tree, warnings) = (image.tree, image.warnings);
-        let edit = ImageEdit::new(&mut tree, opened.wim.store().clone(), opened.time);
+        let edit = ImageEdit::new(&mut tree, opened.base.store(), opened.time);
         let mut draft = Draft::new(self, sources, &opened, edit, warnings);
+        draft.leave_disk()?;
         // Packages first: what the recipe says of the machine has the last word in hives and files.
         let InstallReport { packages, build, .. } = draft.install_packages(observer)?;
         let secrets = additions.machine.secrets();
@@ -110,7 +113,8 @@ impl Recipe {
             scheme,
             time: opened.time,
             compact,
-            wim_files: opened.wim.files().into_iter().map(Path::to_owned).collect(),
+            wim_files: opened.base.wim_files(),
+            disk_files: opened.base.disk_files(),
             cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
             inputs,
             packages,
@@ -149,6 +153,11 @@ impl Plan {
         &self.wim_files
     }
 
+    /// The disk image that is the source, with those that it builds on; none if a WIM is.
+    pub fn disk_files(&self) -> &[PathBuf] {
+        &self.disk_files
+    }
+
     /// The cabinets that are installed, but for servicing packages: of the media (inside an ISO image, their paths begin
     /// with its), and of the answer file.
     pub fn cabinets(&self) -> &[PathBuf] {
@@ -173,9 +182,7 @@ impl Plan {
 /// What recipe and sources name, found, read and checked.
 struct Opened {
     media: Media,
-    wim: Wim,
-    /// Path of the WIM, for messages.
-    wim_path: PathBuf,
+    base: Base,
     info: ImageInfo,
     packages: Packages,
     /// The time of what the build makes.
@@ -193,22 +200,20 @@ impl Opened {
     fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Additions)> {
         let media = sources.open()?;
         let mut warnings = Vec::new();
-        let (wim, file, index) = media.find_image(recipe.choice(), sources.scratch.as_deref(), &mut warnings)?;
-        let mut info = wim.images().iter().find(|info| info.index == index).cloned().unwrap_or_default();
-        info.index = index;
+        let base = Base::open(recipe, sources, &media, observer, &mut warnings)?;
+        let info = base.info();
         // What the recipe names is checked before the image, which takes longer.
         let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
         let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref(), &architecture)?;
         let packages = Packages::find(recipe, sources, &media, &info, machine.take_packages())?;
         let time = recipe.time(info.creation_time);
         let drivers = drivers::prepare(&sources.drivers, &info, observer)?;
-        let wim_path = file.path.clone();
-        Ok((Self { media, wim, wim_path, info, packages, time, warnings }, Additions { machine, drivers }))
+        Ok((Self { media, base, info, packages, time, warnings }, Additions { machine, drivers }))
     }
 
     fn inputs(&self, additions: &Additions) -> Result<Inputs> {
         Ok(Inputs {
-            image: self.wim.image_digest(self.info.index)?.to_vec(),
+            image: self.base.digest()?,
             files: additions.machine.identity().to_vec(),
             packages: self.packages.identity()?,
             drivers: additions.drivers.as_ref().map(Drivers::identity).unwrap_or_default(),
@@ -218,7 +223,7 @@ impl Opened {
     /// Everything that is read.
     fn used_files(&self, recipe: &Recipe, sources: &Sources, additions: &Additions) -> Vec<UsedFile> {
         let mut used = sources.inputs(recipe.machine());
-        used.extend(self.wim.files().into_iter().map(|path| UsedFile::new("the WIM", path)));
+        used.extend(self.base.used_files());
         let cabinets = self.packages.install.cabinets.iter();
         used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
         let drivers = additions.drivers.iter().flat_map(Drivers::sources);
@@ -247,7 +252,7 @@ impl Opened {
         sources: &Sources,
         observer: &dyn Observer,
     ) -> Result<Option<CompactReport>> {
-        let apply = |choice| compact::apply(tree, blobs, choice, &self.info, &self.wim_path, sources, observer);
+        let apply = |choice| compact::apply(tree, blobs, choice, &self.info, self.base.path(), sources, observer);
         choice.map(apply).transpose()
     }
 }
@@ -278,6 +283,18 @@ impl<'a> Draft<'a> {
     ) -> Self {
         let warnings = [&opened.warnings[..], &of_image, &opened.packages.warnings].concat();
         Self { recipe, sources, opened, edit, warnings }
+    }
+
+    /// Takes from the Windows of a disk what binds it to that disk.
+    fn leave_disk(&mut self) -> Result<()> {
+        let Some(disk) = self.opened.base.disk() else { return Ok(()) };
+        disk_source::forget_disk(&mut self.edit)?;
+        let compact = disk.compact_files();
+        if compact > 0 && self.recipe.compact().is_none() {
+            self.warnings
+                .push(format!("{compact} compressed files of the disk are decompressed: --compact keeps them"));
+        }
+        Ok(())
     }
 
     fn install_packages(&mut self, observer: &dyn Observer) -> Result<InstallReport> {
@@ -326,7 +343,8 @@ impl<'a> Draft<'a> {
             time: self.opened.time,
             jobs: 1,
         };
-        let mut boot = boot::plan(&mut self.edit, &options).map_err(|error| error.with_path(&self.opened.wim_path))?;
+        let mut boot =
+            boot::plan(&mut self.edit, &options).map_err(|error| error.with_path(self.opened.base.path()))?;
         self.warnings.append(&mut boot.warnings);
         if settings != BootSettings::default() {
             boot::edit_template(&mut self.edit, &settings)?;

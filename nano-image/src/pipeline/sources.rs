@@ -23,6 +23,8 @@ use crate::windows::media::Media;
 #[derive(Clone, Debug)]
 pub struct Sources {
     media: Origin,
+    /// Media of packages, for a disk.
+    package_media: Option<PathBuf>,
     parts: Vec<PathBuf>,
     pub(super) scratch: Option<PathBuf>,
     pub(super) servicing_packages: Vec<PathBuf>,
@@ -34,6 +36,8 @@ enum Origin {
     Media(PathBuf),
     /// A WIM, whatever it looks like.
     Wim(PathBuf),
+    /// A disk image with Windows.
+    Disk(PathBuf),
     /// Bytes, and what messages call them.
     Data(Arc<dyn ReadAt>, PathBuf),
 }
@@ -68,8 +72,32 @@ impl Sources {
         Self::of(Origin::Data(data, name.into()))
     }
 
+    /// A disk image with Windows (VHDX, VHD, qcow2, VMDK, raw; whoever made it), which is only read: the files of its
+    /// volume become a new image, with everything that a recipe can change.
+    ///
+    /// ```no_run
+    /// # fn main() -> nano_image::Result<()> {
+    /// use nano_image::{ByteSize, Format, Recipe, Sources};
+    ///
+    /// let larger = Recipe::only_image().disk_size(ByteSize::gib(8)).build()?;
+    /// let plan = larger.plan(&Sources::disk("old.vhd"), &())?;
+    /// plan.layout(&())?.write_file("new.vhdx", Format::VHDX, &())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn disk(path: impl Into<PathBuf>) -> Self {
+        Self::of(Origin::Disk(path.into()))
+    }
+
     fn of(media: Origin) -> Self {
-        Self { media, parts: Vec::new(), scratch: None, servicing_packages: Vec::new(), drivers: Vec::new() }
+        let (package_media, parts, scratch) = (None, Vec::new(), None);
+        Self { media, package_media, parts, scratch, servicing_packages: Vec::new(), drivers: Vec::new() }
+    }
+
+    /// Media whose packages can be added to the Windows of a [disk](Self::disk); other sources have their own.
+    pub fn package_media(mut self, path: impl Into<PathBuf>) -> Self {
+        self.package_media = Some(path.into());
+        self
     }
 
     /// A further part of a split WIM that does not lie beside the first.
@@ -97,12 +125,21 @@ impl Sources {
         self
     }
 
-    /// The media or WIM, and whether it is a WIM, whatever it looks like; none if it is no file.
+    /// The media or WIM, and whether it is a WIM, whatever it looks like; none if there is no such file.
     pub(super) fn source(&self) -> Option<(&Path, bool)> {
         match &self.media {
             Origin::Media(path) => Some((path, false)),
             Origin::Wim(path) => Some((path, true)),
+            Origin::Disk(_) => self.package_media.as_deref().map(|path| (path, false)),
             Origin::Data(..) => None,
+        }
+    }
+
+    /// The disk image, if that is the source.
+    pub(super) fn disk_image(&self) -> Option<&Path> {
+        match &self.media {
+            Origin::Disk(path) => Some(path),
+            _ => None,
         }
     }
 
@@ -115,6 +152,10 @@ impl Sources {
         match &self.media {
             Origin::Media(path) => Media::open(path, &self.parts),
             Origin::Wim(path) => Media::wim(path, &self.parts),
+            Origin::Disk(path) => match &self.package_media {
+                Some(media) => Media::open(media, &[]),
+                None => Ok(Media::none(path)),
+            },
             Origin::Data(data, name) => Media::data(data.clone(), name),
         }
     }
@@ -125,6 +166,7 @@ impl fmt::Debug for Origin {
         let (kind, path) = match self {
             Self::Media(path) => ("Media", path),
             Self::Wim(path) => ("Wim", path),
+            Self::Disk(path) => ("Disk", path),
             Self::Data(_, path) => ("Data", path),
         };
         f.debug_tuple(kind).field(path).finish()

@@ -144,6 +144,13 @@ impl Media {
         Ok(Self { path, files: Files::Folder(folder), label: None, wims, parts, packages, has_packages })
     }
 
+    /// No media: neither images nor packages; errors name `path`.
+    pub fn none(path: impl AsRef<Path>) -> Self {
+        let (path, files) = (path.as_ref().to_owned(), Files::Folder(PathBuf::new()));
+        let (wims, parts, packages) = (Vec::new(), Vec::new(), Vec::new());
+        Self { path, files, label: None, wims, parts, packages, has_packages: false }
+    }
+
     /// Looks for images and packages.
     fn find(path: &Path, files: Files, label: Option<String>) -> Result<Self> {
         let root = files.root().map_err(|error| error.with_path(path))?;

@@ -28,6 +28,8 @@ mod containers;
 #[cfg(unix)]
 mod differencing;
 #[cfg(unix)]
+mod disk_source;
+#[cfg(unix)]
 mod driver;
 #[cfg(unix)]
 mod extract;

@@ -10,7 +10,7 @@ use crate::inspect::model::{Category, Difference, Volume};
 use crate::inspect::read::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
 use crate::inspect::read::image::Image;
 use crate::inspect::read::listing::reparse_target;
-use crate::inspect::read::{hives, volume, wof};
+use crate::inspect::read::{hives, volume};
 use crate::inspect::tell::value;
 use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::registry::Hive;
@@ -18,6 +18,7 @@ use crate::types::{FileTime, Utf16Name};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type, namespace};
 use crate::volume::ntfs::{NtfsDescriptors, NtfsFile};
 use crate::windows::boot::bcd::BcdStore;
+use crate::windows::contents::wof;
 
 /// Files whose contents are compared together, in the order in which they lie on the volume.
 const BATCH: usize = 8192;

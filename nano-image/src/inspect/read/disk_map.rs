@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use super::files::{Fat, FileId, Files, Kind, Place};
 use super::image::Image;
-use super::wof;
 use crate::content::Extent;
 use crate::error::{Error, Result};
 use crate::inspect::model::{Partition, Scheme};
 use crate::types::Utf16Name;
 use crate::volume::ntfs::NtfsReader;
 use crate::volume::ntfs::format::{attribute_type, namespace, record};
+use crate::windows::contents::wof;
 
 /// Folder of the component store; its folders carry the names (key forms) of components.
 const COMPONENT_STORE: &str = r"\Windows\WinSxS\";

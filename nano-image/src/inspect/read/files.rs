@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::elsewhere;
-use super::wof::{self, WofStream};
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Utf16Name};
 use crate::volume::fat::{FatEntry, FatReader};
 use crate::volume::ntfs::format::{FileReference, attribute_flag, attribute_type, record};
 use crate::volume::ntfs::{NtfsFile, NtfsReader};
+use crate::windows::contents::{self, Stream, wof};
 
 /// Bytes copied at a time.
 const PIECE: u64 = 1 << 20;
@@ -60,9 +59,6 @@ pub struct DirectoryEntry {
     pub file: FileId,
 }
 
-/// The bytes of a stream.
-pub type Stream<'a> = Box<dyn ReadAt + 'a>;
-
 impl FileId {
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
@@ -83,7 +79,7 @@ impl<'a> Files<'a> {
     pub(crate) fn open(volume: &'a dyn ReadAt, partition: u32) -> Result<Self> {
         let mut sector = [0; 512];
         volume.read_exact_at(&mut sector, 0).map_err(|error| read_error(error, "cannot read the partition"))?;
-        let kind = match super::volume::signature(&sector) {
+        let kind = match crate::volume::signature(&sector) {
             Some("NTFS") => Kind::Ntfs(Box::new(NtfsReader::open(volume)?)),
             Some("FAT32") => Kind::Fat(Box::new(Fat::open(volume)?)),
             Some(other) => return Err(Error::unsupported(format!("files of a volume of {other} are not handled"))),
@@ -245,23 +241,7 @@ impl<'a> Files<'a> {
     /// deduplicated, or a placeholder of a cloud.
     pub fn open_stream(&self, file: FileId, name: &str) -> Result<Option<Stream<'a>>> {
         match (&self.kind, file.place) {
-            (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
-                let file = reader.file(reference)?;
-                if name.is_empty()
-                    && let Some(error) = elsewhere::error(&file)
-                {
-                    return Err(error);
-                }
-                if name.is_empty()
-                    && let Some(algorithm) = wof::algorithm(&file)?
-                {
-                    return Ok(Some(Box::new(WofStream::open(reader, &file, algorithm)?)));
-                }
-                if let Some(stream) = reader.compressed_stream(&file, name)? {
-                    return Ok(Some(Box::new(stream)));
-                }
-                Ok(reader.stream(&file, name)?.map(|stream| Box::new(stream) as Stream<'a>))
-            }
+            (Kind::Ntfs(reader), Place::Ntfs(reference)) => contents::open(reader, &reader.file(reference)?, name),
             (Kind::Fat(fat), Place::Fat(Some(index))) if name.is_empty() && !file.is_directory => {
                 let entry = &fat.entries[index];
                 let extents = fat.reader.extents(entry)?;

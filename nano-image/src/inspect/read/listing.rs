@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::files::{FileId, Files, Kind, Place};
 use super::image::Image;
-use super::wof;
 use crate::error::{Error, Result};
 use crate::inspect::model::{FileRow, StreamRow};
 use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
+use crate::windows::contents::wof;
 
 /// Names of a file that is looked up anew for each of them.
 const FEW_LINKS: u32 = 8;

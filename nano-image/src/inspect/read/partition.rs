@@ -60,7 +60,7 @@ pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<Partiti
         return Ok(PartitionTable { scheme: Scheme::Gpt, disk_id, partitions: partitions.collect() });
     }
     let mut sector = [0; 512];
-    let volume = disk.read_exact_at(&mut sector, 0).is_ok() && super::volume::signature(&sector).is_some();
+    let volume = disk.read_exact_at(&mut sector, 0).is_ok() && crate::volume::signature(&sector).is_some();
     if !volume && let Some((table, numbers)) = mbr::read_numbered(disk, disk.logical_sector_size())? {
         let mut partitions = Vec::new();
         for (partition, number) in table.partitions.iter().zip(numbers) {

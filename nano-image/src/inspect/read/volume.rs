@@ -6,6 +6,8 @@ use crate::inspect::model::{FatVolume, NtfsVolume, OtherVolume, Volume};
 use crate::types::ByteSize;
 use crate::volume::fat::{FatEntry, FatReader};
 use crate::volume::ntfs::NtfsReader;
+use crate::volume::signature;
+use crate::windows::contents::is_hibernated;
 
 /// A volume whose files can be read.
 pub(crate) enum Contents<'a> {
@@ -102,34 +104,5 @@ pub(crate) fn read<'a>(
             Ok((facts, Some(Contents::Ntfs(reader))))
         }
         name => Ok((Some(Volume::Other(OtherVolume { name: name.to_owned() })), None)),
-    }
-}
-
-/// Whether a Windows on the volume is hibernated: its memory is in `hiberfil.sys`, which is zeros or says `wake` after
-/// it was resumed.
-pub(crate) fn is_hibernated(reader: &NtfsReader<'_>) -> bool {
-    let start = || {
-        let file = reader.file(reader.find("hiberfil.sys")?.ok_or_else(|| Error::not_found("no hiberfil.sys"))?)?;
-        let mut start = [0; 4];
-        match reader.stream(&file, "")? {
-            Some(stream) if stream.read_exact_at(&mut start, 0).is_ok() => Ok::<_, Error>(start),
-            _ => Ok([0; 4]),
-        }
-    };
-    start().is_ok_and(|start| start.eq_ignore_ascii_case(b"hibr"))
-}
-
-/// Name of the file system of a boot sector; `None`: it is none that is known.
-pub(crate) fn signature(sector: &[u8; 512]) -> Option<&'static str> {
-    let has = |at: usize, text: &[u8; 8]| sector[at..at + 8] == *text;
-    match () {
-        () if has(3, b"NTFS    ") => Some("NTFS"),
-        () if has(3, b"-FVE-FS-") => Some("BitLocker"),
-        () if has(3, b"ReFS\0\0\0\0") => Some("ReFS"),
-        () if has(3, b"EXFAT   ") => Some("exFAT"),
-        () if has(82, b"FAT32   ") => Some("FAT32"),
-        () if has(54, b"FAT16   ") => Some("FAT16"),
-        () if has(54, b"FAT12   ") => Some("FAT12"),
-        () => None,
     }
 }

@@ -5,13 +5,14 @@ use crate::content::ReadAt;
 use crate::error::Result;
 use crate::inspect::model::{Partition, PartitionTable, Scheme};
 use crate::inspect::read::files::Files;
+use crate::inspect::read::hives;
 use crate::inspect::read::image::Image;
-use crate::inspect::read::{hives, wof};
 use crate::registry::Hive;
 use crate::types::DiskOffset;
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 use crate::windows::boot::{BootDevice, Firmware};
 use crate::windows::boot_chain::{self, BootDisk, BootPartition, BootVolume, FileForm, VolumeFile};
+use crate::windows::contents::wof;
 
 /// Types of partitions that UEFI firmware starts from, GPT and MBR.
 const EFI_SYSTEM: [&str; 2] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef"];

@@ -89,7 +89,9 @@ impl Media {
             return Error::not_found(format!("no package `{name}`: there is no folder with packages"))
                 .with_missing([name.to_owned()])
                 .with_path(&self.path)
-                .with_hint("packages are in the folder NanoServer/Packages of the media of Nano Server");
+                .with_hint(
+                    "packages are in the folder NanoServer/Packages of the media of Nano Server: name it with --media",
+                );
         }
         let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
         let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);

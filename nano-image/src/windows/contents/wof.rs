@@ -12,9 +12,9 @@ use crate::volume::ntfs::format::{WofReparsePoint, attribute_type};
 use crate::volume::ntfs::{NtfsFile, NtfsReader, NtfsStream};
 
 /// `IO_REPARSE_TAG_WOF`
-pub(crate) const TAG: u32 = 0x8000_0017;
+pub const TAG: u32 = 0x8000_0017;
 /// Name of the stream with the compressed form.
-pub(crate) const STREAM: &str = "WofCompressedData";
+pub const STREAM: &str = "WofCompressedData";
 /// `WOF_PROVIDER_FILE`
 const PROVIDER_FILE: u32 = 2;
 
@@ -23,7 +23,7 @@ const PROVIDER_FILE: u32 = 2;
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for a file whose contents are in a WIM (WIMBoot) or that an unknown
 /// algorithm compresses.
-pub(crate) fn algorithm(file: &NtfsFile) -> Result<Option<WofAlgorithm>> {
+pub fn algorithm(file: &NtfsFile) -> Result<Option<WofAlgorithm>> {
     if file.reparse_tag() != Some(TAG) {
         return Ok(None);
     }
@@ -44,7 +44,7 @@ pub(crate) fn algorithm(file: &NtfsFile) -> Result<Option<WofAlgorithm>> {
 }
 
 /// Name of an algorithm, as compact.exe has it.
-pub(crate) fn name(algorithm: WofAlgorithm) -> &'static str {
+pub fn name(algorithm: WofAlgorithm) -> &'static str {
     match algorithm {
         WofAlgorithm::Xpress4k => "XPRESS4K",
         WofAlgorithm::Lzx => "LZX",
@@ -54,7 +54,7 @@ pub(crate) fn name(algorithm: WofAlgorithm) -> &'static str {
 }
 
 /// The contents of a compressed file. Memory: two chunks.
-pub(crate) struct WofStream<'a> {
+pub struct WofStream<'a> {
     stored: NtfsStream<'a>,
     size: u64,
     chunk_size: u64,

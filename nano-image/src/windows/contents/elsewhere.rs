@@ -21,12 +21,12 @@ const FILTERS: [(u32, &str); 8] = [
 const RECALLED: u32 = 0x1000 | 0x4_0000 | 0x40_0000;
 
 /// Whether a reparse point stands for another file or folder.
-pub(crate) fn is_surrogate(tag: u32) -> bool {
+pub fn is_surrogate(tag: u32) -> bool {
     tag & NAME_SURROGATE != 0
 }
 
 /// Why the contents of `file` cannot be read from its volume; what is there in their place reads as zeros.
-pub(crate) fn error(file: &NtfsFile) -> Option<Error> {
+pub fn error(file: &NtfsFile) -> Option<Error> {
     let data = file.attributes().find(|data| data.kind() == attribute_type::DATA && data.name().units().is_empty())?;
     let tag = file.reparse_tag();
     let is_hole = data.size() > 0 && data.resident().is_none() && data.first_lcn().is_none();

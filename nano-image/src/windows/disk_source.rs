@@ -1,0 +1,237 @@
+//! A Windows on a disk image as a source: the files of its volume become a [`FileTree`] and a [`VolumeStore`], and
+//! nothing is written into the old image.
+//!
+//! Only what is whole can be taken over: a volume that is dirty, hibernated or encrypted, and contents that lie
+//! elsewhere (deduplicated, in a cloud) are refused by name.
+
+mod facts;
+mod pump;
+mod store;
+mod tree;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use store::VolumeStore;
+pub use tree::{VolumeFiles, read_volume};
+
+use super::contents::is_hibernated;
+use super::edit::{HiveFile, ImageEdit};
+use crate::content::{BlobStore, Extent, ReadAt, Window};
+use crate::disk::{self, gpt, mbr};
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::source::wim::ImageInfo;
+use crate::tree::FileTree;
+use crate::volume::{ntfs::NtfsReader, signature};
+
+/// The hive without which there is no Windows.
+const SYSTEM_HIVE: &str = HiveFile::System.path();
+/// Where in the hive SYSTEM Windows keeps which drive letters volumes have.
+const MOUNTED_DEVICES: &str = "MountedDevices";
+
+/// A Windows of a disk image.
+pub struct DiskSource {
+    path: PathBuf,
+    store: Arc<VolumeStore>,
+    tree: FileTree,
+    info: ImageInfo,
+    digest: [u8; 32],
+    warnings: Vec<String>,
+}
+
+/// A partition that has a volume.
+struct Candidate {
+    number: u32,
+    volume: Arc<dyn ReadAt>,
+    kind: &'static str,
+}
+
+impl DiskSource {
+    /// Opens the disk image at `path` and reads the volume that has Windows, or that of `partition`. Its contents are
+    /// read once, for their digests.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no volume has Windows, [`Recipe`](crate::ErrorKind::Recipe) if several
+    /// do, [`Unsupported`](crate::ErrorKind::Unsupported) for a volume that cannot be taken over,
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for damage.
+    pub fn open(path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
+        Self::read(path, partition, observer).map_err(|error| match error.path() {
+            // A file of the volume: the image is to be named, too.
+            Some(inner) if inner != path => {
+                let inner = inner.display().to_string();
+                error.within(format_args!("`{inner}` of the disk {}", path.display()))
+            }
+            _ => error.with_path(path),
+        })
+    }
+
+    fn read(path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
+        let candidates = candidates(path)?;
+        let mut found = Vec::new();
+        for candidate in &candidates {
+            if candidate.kind != "NTFS" || partition.is_some_and(|number| number != candidate.number) {
+                continue;
+            }
+            let reader = match NtfsReader::open(&*candidate.volume) {
+                Ok(reader) => reader,
+                Err(_) if partition.is_none() && candidates.len() > 1 => continue,
+                Err(error) => return Err(error.within(format_args!("partition {}", candidate.number))),
+            };
+            if reader.find(SYSTEM_HIVE).is_ok_and(|file| file.is_some()) {
+                found.push(candidate);
+            }
+        }
+        let number = |candidate: &&Candidate| candidate.number.to_string();
+        let chosen = match &found[..] {
+            [only] => only,
+            [] => return Err(no_windows(&candidates, partition)),
+            several => {
+                let numbers: Vec<String> = several.iter().map(number).collect();
+                let message = format!("partitions {} have a Windows each", numbers.join(" and "));
+                return Err(Error::recipe(message).with_hint("choose one with --image PARTITION"));
+            }
+        };
+        let mut source = Self::of_volume(&chosen.volume, chosen.number, observer)
+            .map_err(|error| error.within(format_args!("partition {}", chosen.number)))?;
+        source.path = path.to_owned();
+        let others = candidates.iter().filter(|other| other.number != chosen.number && other.kind != "FAT32");
+        let others: Vec<String> = others.map(|other| format!("{} ({})", other.number, other.kind)).collect();
+        if !others.is_empty() {
+            source.warnings.push(format!("of the disk only Windows is taken, not partition {}", others.join(", ")));
+        }
+        Ok(source)
+    }
+
+    fn of_volume(volume: &Arc<dyn ReadAt>, number: u32, observer: &dyn Observer) -> Result<Self> {
+        let reader = NtfsReader::open(&**volume)?;
+        refuse_unclean(&reader)?;
+        let VolumeFiles { tree, store, mut warnings } = read_volume(volume)?;
+        let mut store = store;
+        store.digest(observer)?;
+        let digest = store.tree_digest(&tree);
+        let info = ImageInfo { index: number, ..facts::read(&reader, &tree, &mut warnings)? };
+        let path = PathBuf::new();
+        Ok(Self { path, store: Arc::new(store), tree, info, digest, warnings })
+    }
+
+    /// The image file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the registry says of Windows; the index is the partition's number.
+    pub fn info(&self) -> &ImageInfo {
+        &self.info
+    }
+
+    /// The contents of all files.
+    pub fn store(&self) -> Arc<dyn BlobStore> {
+        self.store.clone()
+    }
+
+    /// SHA-256 of all that the tree has, with the digests of contents.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// Names, attributes, descriptors and streams of all files, and what the user should know of them.
+    pub fn take_tree(&mut self) -> (FileTree, Vec<String>) {
+        let empty = FileTree::new(crate::tree::Node::directory(Default::default()));
+        (std::mem::replace(&mut self.tree, empty), std::mem::take(&mut self.warnings))
+    }
+
+    /// How many files are compressed by the overlay filter.
+    pub fn compact_files(&self) -> usize {
+        self.store.compact_files()
+    }
+}
+
+/// Takes from the image what it remembers of its old disk: drive letters are bound to identifiers of partitions, and
+/// Windows would give the new volume another letter than its own.
+///
+/// # Errors
+/// Those of reading the hive.
+pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<()> {
+    let has_letters =
+        |hive: &crate::registry::Hive| hive.find(MOUNTED_DEVICES).is_some_and(|key| !hive.value_names(key).is_empty());
+    if edit.hive(HiveFile::System)?.is_some_and(has_letters) {
+        let hive = edit.edit(HiveFile::System)?;
+        if let Some(key) = hive.find(MOUNTED_DEVICES) {
+            for name in hive.value_names(key) {
+                hive.delete_value(key, name)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The partitions of the disk image at `path` that have a volume of a known kind.
+fn candidates(path: &Path) -> Result<Vec<Candidate>> {
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(Error::not_found("a directory is no disk image"));
+    }
+    let disk = Arc::new(disk::open(Arc::new(file))?);
+    let sector_size = disk.logical_sector_size();
+    let whole = Extent { start: 0, len: disk.size().bytes() };
+    let parts: Vec<(u32, Extent)> = if kind_of(&*disk, 0).is_some() {
+        vec![(1, whole)]
+    } else if let Some((table, numbers)) = gpt::read_numbered(&*disk, sector_size)? {
+        let extents = table.partitions.iter().map(|part| Extent { start: part.start.0, len: part.len.bytes() });
+        numbers.into_iter().zip(extents).collect()
+    } else if let Some((table, numbers)) = mbr::read_numbered(&*disk, sector_size)? {
+        let extents = table.partitions.iter().map(|part| Extent { start: part.start.0, len: part.len.bytes() });
+        numbers.into_iter().zip(extents).collect()
+    } else {
+        return Err(Error::not_found("the disk has neither a partition table nor a known volume"));
+    };
+    let with_volume = parts.into_iter().filter_map(|(number, extent)| {
+        let kind = kind_of(&*disk, extent.start)?;
+        Some(Candidate { number, volume: Arc::new(Window::new(disk.clone(), extent)), kind })
+    });
+    Ok(with_volume.collect())
+}
+
+/// The file system whose boot sector is at byte `start` of the disk.
+fn kind_of(disk: &dyn ReadAt, start: u64) -> Option<&'static str> {
+    let mut sector = [0; 512];
+    disk.read_exact_at(&mut sector, start).ok()?;
+    signature(&sector)
+}
+
+fn no_windows(candidates: &[Candidate], partition: Option<u32>) -> Error {
+    let list = |candidate: &Candidate| format!("{} ({})", candidate.number, candidate.kind);
+    let list: Vec<String> = candidates.iter().map(list).collect();
+    let volumes = if list.is_empty() { "no partition has a known volume".into() } else { list.join(", ") };
+    let chosen = |candidate: &&Candidate| partition.is_none_or(|number| number == candidate.number);
+    if let Some(locked) = candidates.iter().filter(chosen).find(|candidate| candidate.kind == "BitLocker") {
+        let message = format!("partition {} is encrypted by BitLocker, which is not handled", locked.number);
+        return Error::unsupported(message).with_hint("turn BitLocker off in that Windows (manage-bde -off C:)");
+    }
+    let what = match partition {
+        Some(number) => format!("partition {number} has no Windows"),
+        None => "no partition has a Windows".into(),
+    };
+    Error::not_found(format!("{what}: there is no `{SYSTEM_HIVE}`")).with_hint(format!("partitions: {volumes}"))
+}
+
+/// Refuses a volume whose files may not be what Windows last saw.
+fn refuse_unclean(reader: &NtfsReader<'_>) -> Result<()> {
+    if reader.volume()?.dirty {
+        let hint = "start that Windows and shut it down, or run chkdsk, then take the disk";
+        return Err(Error::unsupported("the volume is dirty: Windows did not close it").with_hint(hint));
+    }
+    if is_hibernated(reader) {
+        let message = "Windows is hibernated (fast startup): part of the volume is in its memory image";
+        return Err(Error::unsupported(message).with_hint("shut that Windows down with `shutdown /s /t 0`"));
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for DiskSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskSource").field("path", &self.path).field("info", &self.info).finish_non_exhaustive()
+    }
+}
