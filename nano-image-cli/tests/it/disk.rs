@@ -26,7 +26,7 @@ fn an_old_machine_gets_another_name_size_format_and_firmware() {
     assert!(place.read("old.vhd") == before, "the source is only read");
     place.run(&["verify", "new.vhdx"]).ok();
     let told = place.run(&["inspect", "new.vhdx", "--json"]).ok().json();
-    assert_eq!(told["scheme"], "gpt");
+    assert_eq!(told["partition-table"]["scheme"], "gpt");
     assert_eq!(told["windows"][0]["computer-name"], "new-02", "{}", told["windows"]);
     let metadata: serde_json::Value = serde_json::from_slice(&place.read("new.json")).unwrap();
     assert_eq!(metadata["build"]["recipe"]["disk"], "old.vhd");

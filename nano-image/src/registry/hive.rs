@@ -55,6 +55,11 @@ impl Hive {
         self.time = time;
     }
 
+    /// The time that edits carry: without [`set_time`](Self::set_time) that at which the hive was last written.
+    pub fn time(&self) -> FileTime {
+        self.time
+    }
+
     /// The minor version, 3 to 6.
     pub fn minor_version(&self) -> u32 {
         self.minor

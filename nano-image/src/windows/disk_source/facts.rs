@@ -53,7 +53,7 @@ pub(super) fn read(reader: &NtfsReader<'_>, tree: &FileTree, warnings: &mut Vec<
     if info.architecture.is_none() {
         info.architecture = PROGRAMS.iter().find_map(|path| machine(reader, path));
     }
-    let times = [&system, &software].into_iter().flatten().map(|hive| hive.last_written().0);
+    let times = [&system, &software].into_iter().flatten().map(|hive| hive.time().0);
     info.creation_time = FileTime(times.max().unwrap_or(0));
     if info.name.is_empty() {
         info.name = "Windows".into();
