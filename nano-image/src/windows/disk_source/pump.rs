@@ -90,7 +90,7 @@ mod tests {
     fn the_first_error_in_order_is_told_and_an_error_of_the_sink_ends_all() {
         for jobs in [1, 2, 5] {
             let work = |index: usize, sink: &mut dyn FnMut(&[u8]) -> Result<()>| match index {
-                7 | 8 | 9 => Err(Error::corrupt(index.to_string())),
+                7..=9 => Err(Error::corrupt(index.to_string())),
                 _ => (0..20).try_for_each(|_| sink(&[0; 100])),
             };
             let error = pump(1000, jobs, &work, &mut |_, _| Ok(())).unwrap_err();
