@@ -1,6 +1,7 @@
 //! Flags and their texts.
 
 mod about;
+mod lint;
 mod machine;
 mod output;
 mod packages;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nano_image::Preset;
 use nano_image::{BcdDevice, ByteSize, Compact, Edition, Firmware, Host, Seed, SourceCheck, Subformat};
 
+pub use lint::Lint;
 pub use output::{OutputArgument, preset_names};
 use parse::{number, parsed};
 pub use verify::Verify;
@@ -46,6 +48,7 @@ pub enum Command {
     Size(Box<Size>),
     RunHint(RunHint),
     Verify(Verify),
+    Lint(Lint),
     Completions(about::Completions),
     Man(about::Man),
     Schema(about::Schema),

@@ -8,6 +8,7 @@ mod diff;
 mod images;
 mod inspect;
 mod launch;
+mod lint;
 mod manual;
 mod metadata;
 mod outputs;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let json_errors = matches!(&arguments.command, Command::Build(build) | Command::Plan(build) if build.json_errors());
     let result = match &arguments.command {
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Lint(arguments) => lint::run(arguments),
         Command::Build(arguments) => build::run(arguments),
         Command::Plan(arguments) => done(plan::run(arguments)),
         Command::Packages(arguments) => done(packages::run(arguments)),

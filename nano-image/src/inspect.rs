@@ -7,6 +7,7 @@
 
 mod diff;
 mod extract;
+mod lint;
 mod model;
 mod read;
 mod tell;
@@ -14,6 +15,7 @@ pub mod verify;
 
 pub use diff::{DiffText, diff};
 pub use extract::{ExtractOptions, Extracted, extract};
+pub use lint::lint;
 pub use model::*;
 pub use read::files::{DirectoryEntry, FileId, Files, copy};
 pub use read::image::Image;

@@ -87,9 +87,10 @@ pub mod windows;
 // What to build.
 pub use identity::Seed;
 pub use pipeline::{BcdDevice, Firmware, Recipe, RecipeBuilder};
+pub use windows::answer::{ImageRemark, Lint, Remark, Verdict};
 pub use windows::boot::{BootSetting, BootSettings, DebugTransport, Ems};
 pub use windows::compact::Compact;
-pub use windows::configure::{FileCopy, LocalUser, MachineConfig, RemoteManagement, Secret};
+pub use windows::configure::{FileCopy, LocalUser, MachineConfig, RegUser, RemoteManagement, Secret};
 pub use windows::host::Host;
 pub use windows::media::{Deployment, Edition, Role};
 

@@ -7,6 +7,7 @@ mod compact;
 mod drivers;
 mod inputs;
 mod layout;
+mod lint;
 mod packages;
 mod plan;
 mod recipe;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use clap::Args;
-use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig};
+use nano_image::{BootSetting, BootSettings, DebugTransport, Ems, MachineConfig, RegUser};
 use nano_image::{FileCopy, LocalUser, RemoteManagement};
 
 use super::parse::{address, parsed};
@@ -107,6 +107,10 @@ pub struct Machine {
     /// Registry file (.reg) whose edits are made last; may be repeated
     #[arg(long, value_name = "FILE")]
     pub reg: Vec<PathBuf>,
+
+    /// Whom HKEY_CURRENT_USER in registry files means: new users, or the account SYSTEM
+    #[arg(long, value_enum, value_name = "USER")]
+    pub reg_user: Option<RegUser>,
 }
 
 #[derive(Args, Debug)]
@@ -208,6 +212,7 @@ impl Machine {
             user_passwords: Default::default(),
             copy: self.copy.clone(),
             reg: self.reg.clone(),
+            reg_user: self.reg_user,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod support;
 
 mod about;
+mod cases;
 mod cli;
 mod compact;
 mod disk;
@@ -12,6 +13,7 @@ mod hosts;
 mod identifiers;
 #[cfg(unix)]
 mod launch;
+mod lint;
 mod machine;
 #[cfg(unix)]
 mod outputs;

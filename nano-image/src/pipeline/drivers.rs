@@ -11,6 +11,9 @@ use crate::windows::driver::{self, DriverOptions, Prepared};
 /// What is not done of one driver that a warning lists.
 const MAX_LISTED: usize = 3;
 
+/// What an image of Windows that is no server calls itself.
+const CLIENT: &str = "Client";
+
 /// Reads the drivers for `image`; none if none is named.
 pub(super) fn prepare(drivers: &[PathBuf], image: &ImageInfo, observer: &dyn Observer) -> Result<Option<Prepared>> {
     if drivers.is_empty() {
@@ -19,6 +22,7 @@ pub(super) fn prepare(drivers: &[PathBuf], image: &ImageInfo, observer: &dyn Obs
     let options = DriverOptions {
         architecture: image.architecture.unwrap_or(Architecture::Amd64).to_string(),
         version: image.version.map(|version| (version.major, version.minor, version.build)),
+        is_client: image.installation_type.eq_ignore_ascii_case(CLIENT),
         boot_critical: false,
     };
     driver::prepare(drivers, &options, observer).map(Some)

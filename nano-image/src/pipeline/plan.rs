@@ -321,6 +321,7 @@ impl<'a> Draft<'a> {
 
     fn add_drivers(&mut self, drivers: Option<Drivers>) -> Result<Vec<DriverReport>> {
         let Some(drivers) = drivers else { return Ok(Vec::new()) };
+        self.warnings.extend(drivers.warnings.iter().cloned());
         let added = drivers.apply(&mut self.edit)?;
         self.warnings.extend(drivers::warnings(&added, self.recipe.strict())?);
         Ok(added)

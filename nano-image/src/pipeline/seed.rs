@@ -16,7 +16,7 @@ use crate::report::LAYOUT_VERSION;
 use crate::tree::{CompactSource, FileTree, NodeId};
 use crate::types::{ByteSize, FileTime};
 use crate::windows::compact::Compact;
-use crate::windows::configure::RemoteManagement;
+use crate::windows::configure::{RegUser, RemoteManagement};
 use crate::windows::host::Host;
 
 /// Rounds of the digest of secrets: an identifier is public, and who guesses at a password with it pays for each guess.
@@ -159,6 +159,7 @@ fn add_machine(lines: &mut Lines, recipe: &Recipe) {
     lines.add_if("rdp", machine.rdp);
     lines.add_if("cloud-init", machine.cloud_init.is_some());
     machine.first_logon_command.iter().for_each(|command| lines.add("first-logon-command", command));
+    lines.add_some("reg-user", machine.reg_user.map(RegUser::name));
 }
 
 fn digest(bytes: &[u8]) -> Seed {

@@ -6,15 +6,19 @@
 //! learn.microsoft.com, and what Windows was seen to refuse.
 
 mod file;
+mod image;
 mod judge;
 pub mod known;
+mod lint;
 mod pass;
 mod place;
 mod remark;
 mod value;
 
 pub use file::{AnswerFile, MAX_LEN, ServicingPackage};
+pub use image::{ImageRemark, ImageSetup, PLACE};
 pub use judge::Target;
+pub use lint::Lint;
 pub use pass::Pass;
 pub use remark::{Remark, Verdict};
 pub use value::check_computer_name;

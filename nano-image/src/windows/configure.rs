@@ -18,6 +18,7 @@ mod locale;
 mod network;
 mod prepare;
 mod reg_file;
+mod reg_user;
 mod secret;
 mod setup_complete;
 mod ssh;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::windows::answer::ServicingPackage;
 pub use files::FileCopy;
 pub use prepare::Prepared;
+pub use reg_user::RegUser;
 pub use secret::Secret;
 pub use users::LocalUser;
 
@@ -154,6 +156,9 @@ pub struct MachineConfig {
     /// Registry files whose edits are made last.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub reg: Vec<PathBuf>,
+    /// Whom `HKEY_CURRENT_USER` in registry files means; without it such keys are refused.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub reg_user: Option<RegUser>,
 }
 
 /// How the firewall is opened for remote management.
@@ -198,7 +203,7 @@ pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
 /// What a .reg file says, for fuzzing.
 #[cfg(feature = "internals")]
 pub fn read_reg_file(bytes: &[u8]) -> Result<String> {
-    reg_file::RegFile::parse(bytes).map(|file| format!("{file:?}"))
+    reg_file::RegFile::parse(bytes, None).map(|file| format!("{file:?}"))
 }
 
 #[cfg(test)]

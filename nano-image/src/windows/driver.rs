@@ -21,6 +21,7 @@ mod place;
 mod reader;
 mod service;
 mod target;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct DriverOptions {
     pub architecture: String,
     /// Major, minor and build number of its Windows; `None` is Windows Server 2016.
     pub version: Option<(u32, u32, u32)>,
+    /// Whether its Windows is no server.
+    pub is_client: bool,
     /// Treat all drivers as needed to start Windows, not only those whose class or INF file says so.
     pub boot_critical: bool,
 }
@@ -53,6 +56,8 @@ pub struct Prepared {
     /// Reports of what is not added.
     skipped: Vec<DriverReport>,
     target: Target,
+    /// What the user should know, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Adds the drivers that `drivers` names, INF files or folders with INF files at any depth, to `image`. A report per INF
@@ -71,6 +76,7 @@ pub fn add(
 
 /// Reads all INF files and the files that they name.
 ///
+/// Of a folder that has folders for versions of Windows and processors, as virtio-win has, those for the image are taken.
 /// An INF file that is for other processors or versions of Windows is an error if it was named itself; in a folder it
 /// is passed over, as long as there is another one to add.
 ///
@@ -79,9 +85,10 @@ pub fn add(
 /// missing files, [`Unsupported`](crate::ErrorKind::Unsupported) for drivers that the image cannot use,
 /// [`Recipe`](crate::ErrorKind::Recipe) if two drivers bring different files of one name.
 pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Observer) -> Result<Prepared> {
-    let target = Target::new(&options.architecture, options.version)?;
+    let target = Target::new(&options.architecture, options.version)?.client(options.is_client);
+    let mut warnings = Vec::new();
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
-    for (path, name) in files::find_infs(drivers)? {
+    for (path, name) in files::find_infs(drivers, &target, &mut warnings)? {
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
@@ -111,7 +118,7 @@ pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Obse
     // Not by the folders that they are in, so that these do not decide the names in the image.
     packages.sort_by(|a, b| a.label.cmp(&b.label));
     check_conflicts(&packages)?;
-    Ok(Prepared { packages, skipped, target })
+    Ok(Prepared { packages, skipped, target, warnings })
 }
 
 impl Prepared {

@@ -18,6 +18,17 @@ pub fn machine(program: &[u8]) -> Option<u16> {
     word(program, header(program)? + 4)
 }
 
+/// The architecture of `program` in the words of component names.
+pub fn architecture(program: &[u8]) -> Option<&'static str> {
+    match machine(program)? {
+        AMD64 => Some("amd64"),
+        ARM64 => Some("arm64"),
+        I386 => Some("x86"),
+        ARM => Some("arm"),
+        _ => None,
+    }
+}
+
 /// Why `program` is none for `expected` that firmware starts.
 pub fn check(program: &[u8], expected: u16) -> Result<(), String> {
     let header = header(program).ok_or("is no program (PE)")?;

@@ -67,7 +67,12 @@ impl Volume {
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
         let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None, "amd64").unwrap();
         let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
-        let options = DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), boot_critical };
+        let options = DriverOptions {
+            architecture: "amd64".into(),
+            version: Some((10, 0, 14393)),
+            is_client: false,
+            boot_critical,
+        };
         let reports = driver::add(&mut image, drivers, &options, &()).unwrap();
         machine.apply(&mut image).unwrap();
         let store = image.finish().unwrap();

@@ -6,6 +6,7 @@ mod judge;
 mod support;
 
 // These need nothing but the library.
+mod answer;
 mod architecture;
 mod boot_code;
 mod build;

@@ -76,6 +76,11 @@ impl AnswerFile {
         self.architecture = Some(architecture.to_owned());
     }
 
+    /// The architecture of the image that it is for, if it was said.
+    pub fn architecture(&self) -> Option<&str> {
+        self.architecture.as_deref()
+    }
+
     /// Says what becomes of each setting, in the order of the file, whose bytes are `bytes`.
     pub fn judge(&self, bytes: &[u8], target: &Target<'_>) -> Vec<Remark> {
         judge(&self.document.root, bytes, target)
@@ -173,6 +178,21 @@ impl AnswerFile {
             settings.retain(|element| !is_it(element) || !element.is_empty());
         }
         root.retain(|settings| !is_pass(settings, pass) || !settings.is_empty());
+    }
+
+    /// Names of the passes that it has sections for, and of those that are marked as done.
+    pub fn passes(&self) -> (Vec<String>, Vec<String>) {
+        let sections =
+            self.document.root.elements().filter(|section| section.local() == "settings" && is_ours(section));
+        let (mut passes, mut processed) = (Vec::new(), Vec::new());
+        for section in sections {
+            let name = section.attribute("pass").unwrap_or_default().to_owned();
+            if section.attribute(PROCESSED).is_some() {
+                processed.push(name.clone());
+            }
+            passes.push(name);
+        }
+        (passes, processed)
     }
 
     /// Settings that `pass` has, as `component/setting`.

@@ -27,13 +27,25 @@ const OPENED: &str = "UserData";
 pub struct Target<'a> {
     /// Its architecture in the words of component names: `amd64`.
     pub architecture: Option<&'a str>,
+    /// Languages of Windows' own texts that it has; empty if that is not known.
+    pub languages: &'a [String],
+    /// Its time zones; empty if they are not known.
+    pub time_zones: &'a [String],
 }
 
 /// Says of a whole file what becomes of it, in the order of the file.
 pub(super) fn judge(root: &Element, bytes: &[u8], target: &Target<'_>) -> Vec<Remark> {
-    let mut judge = Judge { target, remarks: Vec::new(), components: BTreeMap::new(), foreign: BTreeMap::new() };
+    let mut judge = Judge {
+        target,
+        remarks: Vec::new(),
+        components: BTreeMap::new(),
+        foreign: BTreeMap::new(),
+        computer_names: Vec::new(),
+        accounts: Vec::new(),
+    };
     judge.root(root);
     judge.foreign_components();
+    judge.names();
     let mut remarks = judge.remarks;
     remarks.sort_by_key(|remark| remark.offset);
     let mut lines = Lines::new(bytes);
@@ -50,6 +62,9 @@ struct Judge<'a> {
     components: BTreeMap<(Pass, String, String), u64>,
     /// Components of architectures that are not the image's: the first's byte, and names.
     foreign: BTreeMap<String, (u64, Vec<String>)>,
+    /// Names for the computer, and accounts with their bytes.
+    computer_names: Vec<String>,
+    accounts: Vec<(String, u64)>,
 }
 
 /// Where in a file something is.
@@ -156,7 +171,7 @@ impl Judge<'_> {
     fn lost(&mut self, section: &Element, pass: Pass, lost: &[String]) {
         let (name, when) = (pass.name(), pass.runs_only());
         let message = format!(
-            "the pass {name} runs only {when}, so never in an image that is deployed ready made: {} is not set",
+            "the pass {name} runs only {when}, so never in an image that is deployed ready made. Lost with it: {}",
             lost.join(", ")
         );
         let hint = match pass {
@@ -223,11 +238,15 @@ impl Judge<'_> {
             }
             Some(_) => {}
         }
+        let mut lost_settings = Vec::new();
         for setting in component.elements().filter(|setting| setting.namespace == component.namespace) {
             match pass.comes_into_force() {
                 true => self.comes_into_force(setting, place),
-                false => lost.extend(lost_settings(name, setting)),
+                false => lost_settings.extend(lost_names(setting)),
             }
+        }
+        if !lost_settings.is_empty() {
+            lost.push(format!("{name} ({})", lost_settings.join(", ")));
         }
         self.component_settings(component, known, place);
     }
@@ -288,6 +307,17 @@ impl Judge<'_> {
         }
     }
 
+    /// Compares the names that must be different.
+    fn names(&mut self) {
+        for (account, offset) in std::mem::take(&mut self.accounts) {
+            if self.computer_names.iter().any(|name| name.eq_ignore_ascii_case(&account)) {
+                let message = format!("the account `{account}` has the name of the computer: Windows cannot make it");
+                self.say(Verdict::Told, "account-is-computer", offset, message).hint =
+                    Some("give one of them another name".into());
+            }
+        }
+    }
+
     /// Text where only elements are.
     fn stray_text(&mut self, element: &Element, what: &str) {
         let text = element.text();
@@ -341,11 +371,11 @@ impl Remark {
     }
 }
 
-/// What of a setting is lost with its pass.
-fn lost_settings(component: &str, setting: &Element) -> Vec<String> {
+/// Names of what is lost of a setting with its pass.
+fn lost_names(setting: &Element) -> Vec<String> {
     let name = setting.local();
     match name == OPENED {
-        true => setting.elements().map(|inner| format!("{component}/{name}/{}", inner.local())).collect(),
-        false => vec![format!("{component}/{name}")],
+        true => setting.elements().map(|inner| format!("{name}/{}", inner.local())).collect(),
+        false => vec![name.to_owned()],
     }
 }

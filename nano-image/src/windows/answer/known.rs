@@ -12,7 +12,10 @@ mod time_zones;
 use crate::types::nearest;
 
 pub use model::{Component, Key, Kind, Setting};
-pub use time_zones::{is_time_zone, nearest_time_zone};
+pub use time_zones::{is_time_zone, nearest_time_zone, without_daylight};
+
+/// What the names of most components begin with.
+const PREFIX: &str = "Microsoft-Windows-";
 
 /// The component of this name, in any case.
 pub fn component(name: &str) -> Option<&'static Component> {
@@ -21,7 +24,14 @@ pub fn component(name: &str) -> Option<&'static Component> {
 
 /// The name that a component's `name` may be meant to be.
 pub fn nearest_component(name: &str) -> Option<&'static str> {
-    nearest(name, all().map(|component| component.name))
+    // What all names begin with would make strangers alike.
+    let (wanted, prefix) = match name.strip_prefix(PREFIX) {
+        Some(rest) => (rest, PREFIX),
+        None => (name, ""),
+    };
+    let names = all().filter_map(|component| component.name.strip_prefix(prefix));
+    let near = nearest(wanted, names)?;
+    all().map(|component| component.name).find(|known| known.strip_prefix(prefix) == Some(near))
 }
 
 /// The component that has the setting `setting`.

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::place::Lines;
+use crate::error::Error;
+
 /// What becomes of a setting, or of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,6 +46,29 @@ pub struct Remark {
     pub hint: Option<String>,
     /// Microsoft's page about it, if it is known.
     pub page: Option<String>,
+}
+
+impl Remark {
+    /// What an error says of a file whose bytes are `bytes`.
+    pub(super) fn of_error(error: &Error, bytes: &[u8]) -> Self {
+        let offset = error.offset().unwrap_or(0);
+        let (line, column) = Lines::new(bytes).place(offset);
+        let place = format!("line {line}, column {column}: ");
+        let message = error.message();
+        Self {
+            verdict: Verdict::Refused,
+            code: "not-readable",
+            line,
+            column,
+            offset,
+            pass: None,
+            component: None,
+            setting: None,
+            message: message.strip_prefix(&place).unwrap_or(message).to_owned(),
+            hint: error.hint().map(str::to_owned),
+            page: None,
+        }
+    }
 }
 
 impl fmt::Display for Verdict {

@@ -23,7 +23,7 @@ fn component(name: &str, architecture: &str, settings: &str) -> String {
 }
 
 fn judge(text: &str) -> Vec<Remark> {
-    let target = Target { architecture: Some("amd64") };
+    let target = Target { architecture: Some("amd64"), ..Target::default() };
     AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target)
 }
 
@@ -141,7 +141,11 @@ fn what_windows_accepts_is_not_refused() {
 fn what_windows_ignores_is_told() {
     let setup = "<UserData><ProductKey><Key>x</Key></ProductKey></UserData><DiskConfiguration/>";
     let cases = [
-        (file("windowsPE", "Microsoft-Windows-Setup", setup), "pass-never-runs", "UserData/ProductKey, "),
+        (
+            file("windowsPE", "Microsoft-Windows-Setup", setup),
+            "pass-never-runs",
+            "(UserData/ProductKey, DiskConfiguration)",
+        ),
         (file("auditUser", DEPLOYMENT, "<Reseal/>"), "pass-never-runs", "Reseal"),
         (
             file("generalize", "Microsoft-Windows-PnpSysprep", "<PersistAllDeviceInstalls/>"),
@@ -239,7 +243,7 @@ fn settings_are_added_to_what_is_there_and_removed_with_what_held_them() {
         (items("Order"), items("CommandLine")),
         (vec!["1".into(), "2".into()], vec!["ver".into(), "dir".into()])
     );
-    let remarks = again.judge(&bytes, &Target { architecture: Some("amd64") });
+    let remarks = again.judge(&bytes, &Target { architecture: Some("amd64"), ..Target::default() });
     assert!(remarks.iter().all(|remark| remark.verdict == Verdict::Applied), "{remarks:#?}");
     assert_eq!(String::from_utf8(bytes).unwrap().matches("<component").count(), 2);
     file.remove("specialize", SHELL_SETUP, "ComputerName");
@@ -279,4 +283,29 @@ fn many_settings_of_one_name_cost_no_more_than_others() {
     let items = "<SynchronousCommand wcm:action=\"add\"><Order>1</Order></SynchronousCommand>".repeat(15_000);
     let text = file("oobeSystem", SHELL_SETUP, &format!("<FirstLogonCommands>{items}</FirstLogonCommands>"));
     assert_eq!(codes(&text).0.len(), 14_999);
+}
+
+#[test]
+fn what_the_image_has_decides() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (languages, time_zones) = (names(&["en-US"]), names(&["UTC", "Mars Standard Time"]));
+    let target = Target { architecture: Some("amd64"), languages: &languages, time_zones: &time_zones };
+    let codes = |text: &str| {
+        let remarks = AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target);
+        remarks.into_iter().filter(|r| r.verdict != Verdict::Applied).map(|r| (r.verdict, r.code)).collect::<Vec<_>>()
+    };
+    let zone = |zone: &str| file("specialize", SHELL_SETUP, &format!("<TimeZone>{zone}</TimeZone>"));
+    assert_eq!(codes(&zone("mars standard time_dstoff")), []);
+    assert_eq!(codes(&zone("Romance Standard Time")), [(Verdict::Refused, "not-in-image")]);
+    let language = |name: &str| {
+        let settings = format!("<UILanguage>{name}</UILanguage><UserLocale>fr-FR</UserLocale>");
+        file("oobeSystem", "Microsoft-Windows-International-Core", &settings)
+    };
+    assert_eq!(codes(&language("EN-us")), []);
+    assert_eq!(codes(&language("de-DE")), [(Verdict::Told, "not-in-image")]);
+    let account = "<UserAccounts><LocalAccounts><LocalAccount wcm:action=\"add\"><Name>Web</Name></LocalAccount>\
+        </LocalAccounts></UserAccounts>";
+    let named = section("specialize", &component(SHELL_SETUP, "amd64", "<ComputerName>WEB</ComputerName>"));
+    let both = whole(&(named + &section("oobeSystem", &component(SHELL_SETUP, "amd64", account))));
+    assert_eq!(codes(&both), [(Verdict::Told, "account-is-computer")]);
 }

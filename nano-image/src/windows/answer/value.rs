@@ -90,7 +90,7 @@ pub(super) fn check(kind: &Kind, whole: &str) -> Option<Fault> {
             };
             Fault::refused(format!("is `{}`, which no Windows knows", shown(text))).with_hint(hint)
         }),
-        Kind::Locale => locale(text),
+        Kind::Locale | Kind::Language => locale(text),
     }
 }
 

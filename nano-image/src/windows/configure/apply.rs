@@ -6,7 +6,7 @@ use super::unattend::{self, OFFLINE};
 use super::{Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone};
 use crate::error::{Error, Result};
 use crate::registry::Value;
-use crate::windows::answer::SHELL_SETUP;
+use crate::windows::answer::{self, AnswerFile, ImageSetup, SHELL_SETUP};
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// The name that images have before they get one.
@@ -22,6 +22,10 @@ impl Prepared {
     pub fn apply(mut self, image: &mut ImageEdit<'_>) -> Result<Applied> {
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
         self.copies.apply(image)?;
+        let setup = self.read_setup(image)?;
+        if let Some(error) = setup.refusal() {
+            return Err(error);
+        }
         let facts = Facts::read(image);
         self.write_name(image, &mut applied, facts.is_generalized())?;
         self.apply_offline_settings(image)?;
@@ -36,7 +40,7 @@ impl Prepared {
         let password = self.password.as_ref();
         accounts::apply(&mut self.answer, password, &mut applied.warnings)?;
         self.prepare_first_boot(image, &facts)?;
-        self.write_answer_file(image, &mut applied)?;
+        self.write_answer_file(image, &setup, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;
         // Last, so that they have the last word.
         self.reg.iter().try_for_each(|file| file.apply(image))?;
@@ -118,7 +122,21 @@ impl Prepared {
         Ok(())
     }
 
-    fn write_answer_file(&self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
+    /// What the image says of its first start. A hive that cannot be read is no reason to stop before it is edited.
+    fn read_setup(&self, image: &mut ImageEdit<'_>) -> Result<ImageSetup> {
+        let mut setup = ImageSetup::default();
+        if let Ok(Some(hive)) = image.hive(HiveFile::Software) {
+            setup.read_software(hive);
+        }
+        if let Ok(Some(hive)) = image.hive(HiveFile::System) {
+            setup.read_system(hive);
+        }
+        setup.read_files(|path, limit| image.read(path, limit))?;
+        setup.architecture = self.answer.architecture().map(str::to_owned);
+        Ok(setup)
+    }
+
+    fn write_answer_file(&self, image: &mut ImageEdit<'_>, setup: &ImageSetup, applied: &mut Applied) -> Result<()> {
         for package in &self.answer.packages {
             let (action, name) = (&package.action, &package.name);
             applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
@@ -128,22 +146,34 @@ impl Prepared {
                 "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"
             ));
         }
-        if self.answer.is_empty() {
+        let has_answer = !self.answer.is_empty();
+        for remark in setup.remarks(has_answer) {
+            let hint = remark.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            applied.warnings.push(remark.message + &hint);
+        }
+        if !has_answer {
             return Ok(());
         }
-        if self.copies.wrote(unattend::PATH) {
-            return Err(Error::recipe(format!("a copied file is in the way of the answer file: {}", unattend::PATH))
+        if self.copies.wrote(answer::PLACE) {
+            return Err(Error::recipe(format!("a copied file is in the way of the answer file: {}", answer::PLACE))
                 .with_hint("give it as the answer file instead of copying it, so that both are merged"));
         }
-        if image.tree.find(unattend::STRONGER_PATH).is_some() {
-            applied.warnings.push(format!(
-                "the image has {}, which Windows prefers: the answer file will not be used",
-                unattend::STRONGER_PATH
-            ));
-        }
-        if image.tree.find(unattend::PATH).is_some() {
-            applied.warnings.push(format!("the answer file replaces that of the image, {}", unattend::PATH));
-        }
-        image.write_private(unattend::PATH, self.answer.to_bytes())
+        let bytes = self.answer.to_bytes();
+        applied.warnings.extend(check_written(&bytes, setup).map_err(|error| match &self.config.unattend {
+            Some(path) => error.with_path(path),
+            None => error,
+        })?);
+        image.write_private(answer::PLACE, bytes)
     }
+}
+
+/// Reads the file that goes into the image again, and judges it by what the image has; returns what that tells.
+fn check_written(bytes: &[u8], setup: &ImageSetup) -> Result<Vec<String>> {
+    const WHICH: &str = "the answer file as it would go into the image";
+    let remarks = AnswerFile::parse(bytes).map_err(|error| error.within(WHICH))?.judge(bytes, &setup.target());
+    if let Some(error) = AnswerFile::refusal(&remarks) {
+        return Err(error.within(WHICH));
+    }
+    let of_image = remarks.iter().filter(|remark| remark.code == "not-in-image");
+    Ok(of_image.map(|remark| format!("the answer file: {}", remark.message)).collect())
 }

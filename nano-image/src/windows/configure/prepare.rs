@@ -96,7 +96,7 @@ impl MachineConfig {
         for path in &self.reg {
             let bytes = read_file(path, reg_file::MAX_LEN, "a .reg file")?;
             identity.extend(Sha256::digest(&bytes));
-            reg.push(RegFile::parse(&bytes).map_err(|error| error.with_path(path))?);
+            reg.push(RegFile::parse(&bytes, self.reg_user).map_err(|error| error.with_path(path))?);
         }
         let mut ssh_keys = Vec::new();
         for path in &self.ssh_key {
@@ -194,7 +194,7 @@ impl MachineConfig {
 fn read_answer(bytes: &[u8], architecture: &str, warnings: &mut Vec<String>) -> Result<AnswerFile> {
     let mut file = AnswerFile::parse(bytes)?;
     file.is_for(architecture);
-    let remarks = file.judge(bytes, &Target { architecture: Some(architecture) });
+    let remarks = file.judge(bytes, &Target { architecture: Some(architecture), ..Target::default() });
     if let Some(error) = AnswerFile::refusal(&remarks) {
         return Err(error);
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: "How to add, modify, or delete registry subkeys and values by using a .reg file" on learn.microsoft.com.
 
+use super::RegUser;
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::types::text::{Text, Unmarked};
@@ -32,8 +33,10 @@ impl RegFile {
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line, [`Unsupported`](crate::ErrorKind::Unsupported) for keys
     /// that are in no hive of an image.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = Text::decode(bytes, ".reg file", Unmarked::Utf8)?.text;
+    pub fn parse(bytes: &[u8], user: Option<RegUser>) -> Result<Self> {
+        // UTF-16 is told by its zeros too, as its byte order mark is lost easily.
+        let unmarked = if bytes.get(1) == Some(&0) { Unmarked::Ansi } else { Unmarked::Utf8 };
+        let text = Text::decode(bytes, ".reg file", unmarked)?.text;
         let mut lines = Lines { lines: text.lines().enumerate() };
         let wide = match lines.next().map(|(number, line)| (number, line.trim().to_owned())) {
             Some((_, line)) if line == "Windows Registry Editor Version 5.00" => true,
@@ -47,13 +50,14 @@ impl RegFile {
         while let Some((number, line)) = lines.next() {
             let bad = |what: &str| Error::corrupt(format!("bad .reg file: line {number}: {what}"));
             let line = line.trim();
-            if line.is_empty() || line.starts_with(';') {
+            if is_comment(line) {
                 continue;
             }
             if let Some(key) = line.strip_prefix('[') {
-                let key = key.strip_suffix(']').ok_or_else(|| bad("a key without `]` at the end"))?;
+                // What follows the last bracket is ignored, as Registry Editor does.
+                let (key, _) = key.rsplit_once(']').ok_or_else(|| bad("a key without `]` at the end"))?;
                 let (key, delete) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
-                let place = locate(key).map_err(|error| in_line(error, number))?;
+                let place = locate(key, user).map_err(|error| in_line(error, number))?;
                 if delete && place.path.is_empty() {
                     return Err(bad("a whole hive cannot be deleted"));
                 }
@@ -97,15 +101,28 @@ fn edit(hive: &mut Hive, key: KeyId, name: &str, value: Option<&Value>) -> Resul
     }
 }
 
-/// Where a key is. There is no current user before Windows runs: whether SYSTEM or new users are meant, the file must
-/// say.
-fn locate(key: &str) -> Result<Place> {
-    let upper = key.to_ascii_uppercase();
-    let is_current_user = ["HKEY_CURRENT_USER", "HKCU"].iter().any(|root| upper.split('\\').next() == Some(root));
-    Place::find(key).filter(|_| !is_current_user).ok_or_else(|| {
+/// Whether a line says nothing.
+fn is_comment(line: &str) -> bool {
+    line.is_empty() || line.starts_with([';', '#'])
+}
+
+/// Where a key is. There is no current user before Windows runs: whether SYSTEM or new users are meant, must be said.
+fn locate(key: &str, user: Option<RegUser>) -> Result<Place> {
+    let root = key.split('\\').next().unwrap_or_default();
+    let is_current_user = ["HKEY_CURRENT_USER", "HKCU"].iter().any(|name| root.eq_ignore_ascii_case(name));
+    let place = match (is_current_user, user) {
+        (true, Some(user)) => Place::find(&format!("{}{}", user.root(), &key[root.len()..])),
+        (true, None) => None,
+        (false, _) => Place::find(key),
+    };
+    place.ok_or_else(|| {
         let error = Error::unsupported(format!("`{key}` is in no registry hive of the image"));
         error.with_hint(match is_current_user {
-            true => "write HKEY_USERS\\Default for what new users get, or HKEY_USERS\\.DEFAULT for the account SYSTEM",
+            true => {
+                "there is no current user before Windows runs: with `--reg-user default` such keys are what new users get, \
+                 with `--reg-user system` those of the account SYSTEM; or write HKEY_USERS\\Default or \
+                 HKEY_USERS\\.DEFAULT, which is SYSTEM's in spite of its name"
+            }
             false => {
                 "only HKEY_LOCAL_MACHINE (SYSTEM, SOFTWARE, SAM, SECURITY, COMPONENTS, DRIVERS), HKEY_CLASSES_ROOT, \
                  HKEY_USERS\\Default (new users) and HKEY_USERS\\.DEFAULT (the account SYSTEM) exist before Windows \
@@ -209,7 +226,12 @@ impl<'t> Lines<'t> {
             if !goes_on {
                 break;
             }
-            line = self.next().ok_or("`hex` goes on after the last line")?.1.to_owned();
+            line = loop {
+                let next = self.next().ok_or("`hex` goes on after the last line")?.1;
+                if !is_comment(next.trim()) {
+                    break next.to_owned();
+                }
+            };
         }
         // Version 4 has texts in bytes, version 5 in UTF-16LE.
         if !wide && matches!(kind, ValueKind::SZ | ValueKind::EXPAND_SZ | ValueKind::MULTI_SZ) {
@@ -241,7 +263,7 @@ mod tests {
 
     fn apply(text: &[u8]) -> Result<(Hive, Hive)> {
         let mut tree = image();
-        let file = RegFile::parse(text)?;
+        let file = RegFile::parse(text, None)?;
         edit_image(&mut tree, TIME, |image| file.apply(image))?;
         Ok((hive(&tree, HiveFile::System), hive(&tree, HiveFile::Software)))
     }
@@ -268,6 +290,28 @@ mod tests {
     }
 
     #[test]
+    fn what_registry_editor_passes_over_is_passed_over() {
+        let text = "Windows Registry Editor Version 5.00\r\n# a\r\n[HKLM\\SYSTEM\\A] ; b\r\n\"x\"=hex:01,\\\r\n\r\n; c\r\n\
+            #02,\\\r\n  03\r\n[HKLM\\SYSTEM\\A[1]] text\r\n";
+        // UTF-16 that has lost its byte order mark.
+        for bytes in [text.as_bytes().to_vec(), crate::types::text::to_utf16(text)] {
+            let (system, _) = apply(&bytes).unwrap();
+            assert_eq!(system.value(system.find("A").unwrap(), "x").unwrap(), Value::binary([1, 3]));
+            assert!(system.find("A[1]").is_some());
+        }
+    }
+
+    #[test]
+    fn the_current_user_is_whom_the_recipe_says() {
+        let text = b"REGEDIT4\n[HKEY_CURRENT_USER\\A]\n[hkcu\\B]\n";
+        for (user, file) in [(RegUser::Default, HiveFile::NewUser), (RegUser::System, HiveFile::Default)] {
+            let file_of = |section: &Section| (section.place.file, section.place.path.clone());
+            let places: Vec<_> = RegFile::parse(text, Some(user)).unwrap().sections.iter().map(file_of).collect();
+            assert_eq!(places, [(file, "A".into()), (file, "B".into())]);
+        }
+    }
+
+    #[test]
     fn version_4_has_texts_in_bytes() {
         let (system, _) = apply(b"REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"x\"=hex(2):61,62,00\n").unwrap();
         assert_eq!(system.value(system.find("A").unwrap(), "x").unwrap(), Value::expand_sz("ab"));
@@ -279,7 +323,7 @@ mod tests {
         let of_new_users = apply(b"REGEDIT4\n[HKEY_USERS\\Default\\A]\n").err().unwrap();
         assert_eq!(of_new_users.path(), Some(std::path::Path::new(HiveFile::NewUser.path())), "the image has none");
         for key in [r"HKEY_CURRENT_USER\X", r"HKLM\HARDWARE", r"HKLM\SYSTEMX", "HKLM", "", r"HKU\S-1-5-19"] {
-            assert!(locate(key).unwrap_err().hint().is_some(), "{key}");
+            assert!(locate(key, None).unwrap_err().hint().is_some(), "{key}");
         }
     }
 
@@ -301,10 +345,10 @@ mod tests {
             ("[HKLM\\SYSTEM\\A]\n\"a\"=hex(z):1", 3),
             ("[-HKLM\\SYSTEM\\A]\n\"a\"=\"b\"", 3),
         ] {
-            let error = RegFile::parse(format!("REGEDIT4\n{lines}").as_bytes()).unwrap_err();
+            let error = RegFile::parse(format!("REGEDIT4\n{lines}").as_bytes(), None).unwrap_err();
             assert!(error.message().contains(&format!("line {number}:")), "{lines}: {error}");
         }
-        assert!(RegFile::parse(b"[HKLM\\SYSTEM]").unwrap_err().hint().is_some());
-        assert!(RegFile::parse(b"").is_err() && RegFile::parse(&[0xFF, 0xFE, 0]).is_err());
+        assert!(RegFile::parse(b"[HKLM\\SYSTEM]", None).unwrap_err().hint().is_some());
+        assert!(RegFile::parse(b"", None).is_err() && RegFile::parse(&[0xFF, 0xFE, 0], None).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! `SetupComplete.cmd`, which Windows runs once as SYSTEM when its setup is complete.
 
 use crate::error::{Error, Result};
+use crate::types::text::{Text, Unmarked};
 use crate::windows::edit::ImageEdit;
 
 /// Path in the image.
@@ -35,17 +36,63 @@ pub(super) fn check(command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Adds `commands` to the script of the image; nothing without commands.
+/// Adds `commands` to the script of the image, which is made readable for Windows if it is not.
+///
+/// # Errors
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for a script that Windows cannot read.
 pub(super) fn add(image: &mut ImageEdit<'_>, commands: &[String], warnings: &mut Vec<String>) -> Result<()> {
+    let existing = image.read(PATH, MAX_LEN).map_err(|error| error.within("the first-boot script of the image"))?;
+    let Some(existing) = existing else {
+        return match commands.is_empty() {
+            true => Ok(()),
+            false => write(image, Vec::new(), commands, warnings),
+        };
+    };
+    let (script, word) = readable(existing).map_err(|error| error.with_path(PATH))?;
+    let is_changed = word.is_some();
+    warnings.extend(word);
+    match (commands.is_empty(), is_changed) {
+        (true, false) => Ok(()),
+        _ => write(image, script, commands, warnings),
+    }
+}
+
+fn write(image: &mut ImageEdit<'_>, script: Vec<u8>, commands: &[String], warnings: &mut Vec<String>) -> Result<()> {
     if commands.is_empty() {
+        image.write(PATH, script)?;
         return Ok(());
     }
-    let existing = image.read(PATH, MAX_LEN)?.unwrap_or_default();
-    if ends_early(&existing) {
+    if ends_early(&script) {
         warnings.push(format!("{PATH} of the image has an `exit`: the commands after it may never run"));
     }
-    image.write(PATH, append(existing, commands))?;
+    let before_last = &commands[..commands.len() - 1];
+    if let Some(command) = before_last.iter().find(|command| ends_early(command.as_bytes())) {
+        warnings.push(format!("the first-boot command `{command}` ends the script: the commands after it never run"));
+    }
+    image.write(PATH, append(script, commands))?;
     Ok(())
+}
+
+/// The script in the form that the command processor reads: bytes without a mark of their encoding. Says if it was in
+/// another.
+fn readable(script: Vec<u8>) -> Result<(Vec<u8>, Option<String>)> {
+    const UTF8: [u8; 3] = [0xEF, 0xBB, 0xBF];
+    let is_utf16 = matches!(script.get(..2), Some([0xFF, 0xFE] | [0xFE, 0xFF])) || script.get(1) == Some(&0);
+    let what = match (is_utf16, script.strip_prefix(&UTF8)) {
+        (false, None) => return Ok((script, None)),
+        (true, _) => "is UTF-16, which the command processor does not read",
+        (false, Some(rest)) => {
+            let word =
+                format!("{PATH} began with a byte order mark, by which its first line would fail: it is removed");
+            return Ok((rest.to_vec(), Some(word)));
+        }
+    };
+    let text = Text::decode(&script, "script", Unmarked::Ansi)?.text;
+    if !text.is_ascii() {
+        return Err(Error::unsupported(format!("the first-boot script {what}, and not all of it is ASCII"))
+            .with_hint("save it as ASCII, or in the code page of the machine"));
+    }
+    Ok((text.as_bytes().to_vec(), Some(format!("{PATH} {what}: it is converted to ASCII"))))
 }
 
 /// The script `existing` with `commands` at its end.
@@ -59,10 +106,23 @@ fn append(existing: Vec<u8>, commands: &[String]) -> Vec<u8> {
     script.extend(b"set SCLOG=%SystemRoot%\\setup\\scripts\\setupcomplete.log\r\n");
     for command in commands {
         let log = if command.contains('>') { "" } else { " >> %SCLOG%" };
+        // Without it, a script does not come back to this one.
+        let call = if is_script(command) { "call " } else { "" };
         script.extend(format!("echo Executing '{}' >> %SCLOG%\r\n", shown(command)).bytes());
-        script.extend(format!("{command}{log}\r\n").bytes());
+        script.extend(format!("{call}{command}{log}\r\n").bytes());
     }
     script
+}
+
+/// Whether the first word of a command is a batch file.
+fn is_script(command: &str) -> bool {
+    let command = command.trim_start_matches([' ', '\t', '@', '(']);
+    let program = match command.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => command.split([' ', '\t', ',', ';', '=', '&', '|', '<', '>', '/']).next(),
+    };
+    let program = program.unwrap_or_default().to_ascii_lowercase();
+    [".cmd", ".bat"].iter().any(|extension| program.ends_with(extension))
 }
 
 /// A command as an argument of `echo`: double quotes become single ones, as Microsoft's tool has it, and what would
@@ -105,6 +165,34 @@ mod tests {
                 r"ver > c:\v.txt",
             ]
         );
+    }
+
+    #[test]
+    fn batch_files_are_called_so_that_they_come_back() {
+        for (command, is_one) in [
+            (r"C:\a\first.cmd /x", true),
+            (r#""C:\a b\first.BAT" x"#, true),
+            ("first.cmd>nul", true),
+            ("@first.cmd", true),
+            ("call first.cmd", false),
+            ("cmd /c first.cmd", false),
+            ("copy a.cmd b.bat", false),
+            (r"powershell -File a.ps1", false),
+        ] {
+            let script = String::from_utf8(append(Vec::new(), &[command.to_owned()])).unwrap();
+            assert_eq!(script.contains(&format!("\r\ncall {command}")), is_one, "{script}");
+        }
+    }
+
+    #[test]
+    fn scripts_in_other_encodings_are_converted_or_refused() {
+        let utf16 = |text: &str, mark: &[u8]| [mark, &crate::types::text::to_utf16(text)].concat();
+        for bytes in [utf16("ver\r\n", &[0xFF, 0xFE]), utf16("ver\r\n", &[]), b"\xEF\xBB\xBFver\r\n".to_vec()] {
+            let (script, word) = readable(bytes).unwrap();
+            assert!(script == b"ver\r\n" && word.is_some());
+        }
+        assert_eq!(readable(b"ver \xFC".to_vec()).unwrap(), (b"ver \xFC".to_vec(), None));
+        assert!(readable(utf16("ü", &[0xFF, 0xFE])).unwrap_err().hint().is_some());
     }
 
     #[test]

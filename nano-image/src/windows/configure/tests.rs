@@ -45,8 +45,12 @@ pub(super) fn bytes(tree: &FileTree, path: &str) -> Option<Vec<u8>> {
     }
 }
 
+fn answer_place() -> &'static str {
+    crate::windows::answer::PLACE
+}
+
 fn answer(tree: &FileTree) -> Option<String> {
-    bytes(tree, unattend::PATH).map(|bytes| String::from_utf8(bytes).unwrap())
+    bytes(tree, answer_place()).map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 fn named(name: &str) -> MachineConfig {
@@ -176,7 +180,7 @@ fn the_answer_file_is_closed_to_users_and_shows_no_password() {
     let mut tree = image();
     let config = named("web-01");
     let applied = configure(&config, Some("hunter2"), &mut tree).unwrap();
-    let node = tree.find(unattend::PATH).unwrap();
+    let node = tree.find(answer_place()).unwrap();
     let descriptor = &tree.descriptors()[tree[node].security.unwrap().0 as usize];
     assert_eq!((descriptor.len(), descriptor[3] & 0x90), (0x64, 0x90));
     assert!(!answer(&tree).unwrap().contains("hunter2"));
@@ -274,7 +278,7 @@ proptest::proptest! {
                 let written = file.to_bytes();
                 proptest::prop_assert_eq!(AnswerFile::parse(&written).unwrap().to_bytes(), written);
             }
-            if let Ok(file) = reg_file::RegFile::parse(&bytes) {
+            if let Ok(file) = reg_file::RegFile::parse(&bytes, None) {
                 let mut tree = image();
                 let _ = edit(&mut tree, TIME, |image| file.apply(image));
             }

@@ -3,10 +3,6 @@
 use crate::error::{Error, Result};
 use crate::windows::answer::{AnswerFile, Pass};
 
-/// Where Windows looks for an answer file at first boot.
-pub(super) const PATH: &str = r"Windows\Panther\Unattend.xml";
-/// Where Windows looks first.
-pub(super) const STRONGER_PATH: &str = r"Windows\Panther\Unattend\Unattend.xml";
 /// The pass that is applied to an image that does not run.
 pub(super) const OFFLINE: &str = Pass::OfflineServicing.name();
 

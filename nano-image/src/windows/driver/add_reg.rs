@@ -14,8 +14,12 @@ const DELETE: u32 = 0x4;
 const APPEND: u32 = 0x8;
 const KEY_ONLY: u32 = 0x10;
 const OVERWRITE_ONLY: u32 = 0x20;
+/// As `KEY_ONLY`, for keys of several versions of Windows.
+const KEY_ONLY_COMMON: u32 = 0x2000;
 /// For programs of 32 bits.
 const KEY_32_BIT: u32 = 0x4000;
+/// A number of 64 bits, or its bytes.
+const QWORD: u32 = 0xB_0001;
 /// Bits that say how data are written.
 const TYPE: u32 = 0xFFFF_0001;
 
@@ -93,7 +97,7 @@ fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
     if flags & KEY_32_BIT != 0 {
         return Ok(Err("it is for programs of 32 bits, which the image does not run".into()));
     }
-    if flags & KEY_ONLY != 0 {
+    if flags & (KEY_ONLY | KEY_ONLY_COMMON) != 0 {
         return Ok(Ok(Edit { root, key, name: String::new(), action: Action::Key }));
     }
     if flags & DELETE != 0 {
@@ -114,6 +118,10 @@ fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
             let text = text(4, Style::Absolute)?;
             let value = if text.is_empty() { Some(0) } else { number(&text) };
             Value::dword(value.ok_or_else(|| bad_line(line.number, "the value is no number"))?)
+        }
+        QWORD if fields.len() == 1 => {
+            let text = text(4, Style::Absolute)?;
+            Value::qword(long_number(&text).ok_or_else(|| bad_line(line.number, "the value is no number"))?)
         }
         binary if binary & BINARY != 0 => {
             let kind = match binary >> 16 {
@@ -140,6 +148,15 @@ fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
         _ => Action::SetOld(value),
     };
     Ok(Ok(Edit { root, key, name, action }))
+}
+
+/// As [`number`], of 64 bits.
+fn long_number(text: &str) -> Option<u64> {
+    let text = text.trim();
+    match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok().or_else(|| text.parse::<i64>().ok().map(i64::cast_unsigned)),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +193,8 @@ mod tests {
         assert_eq!(set("HKR,,a,1,00, 1F,0xff"), Value::binary([0, 0x1F, 0xFF]));
         assert_eq!(set("HKR,,a,0x20001"), Value::new(ValueKind::NONE, []));
         assert_eq!(set("HKR,,a,0xB0001,1,0,0,0,0,0,0,0"), Value::qword(1));
+        assert_eq!(set("HKR,,a,0x000B0001,0x70000040003"), Value::qword(0x700_0004_0003));
+        assert_eq!(set("HKR,,a,0xB0001,-1"), Value::qword(u64::MAX));
         assert_eq!(set("HKR,,a,0x80001,5"), Value::new(ValueKind::RESOURCE_LIST, [5]));
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::inf::{Inf, bad_line};
 use super::place;
 use super::target::Target;
+use super::tree;
 use crate::content::{HostFile, stays_inside};
 use crate::error::{Error, Result};
 
@@ -136,7 +137,11 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) for what is missing and for folders without any.
-pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<String>)>> {
+pub(super) fn find_infs(
+    paths: &[PathBuf],
+    target: &Target,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(PathBuf, Option<String>)>> {
     let mut found = Vec::new();
     let mut known = std::collections::BTreeSet::new();
     for path in paths {
@@ -159,7 +164,7 @@ pub(super) fn find_infs(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Option<String
                 .with_path(path)
                 .with_hint("name the folder of a driver; drivers inside an archive must be extracted first"));
         }
-        for inf in below {
+        for inf in tree::choose(path, below, target, warnings)? {
             if known.insert(fs::canonicalize(&inf).map_err(|error| Error::io("read", &inf, error))?) {
                 let name = inf.strip_prefix(path).unwrap_or(&inf).to_string_lossy().replace('\\', "/");
                 found.push((inf, Some(name)));

@@ -60,6 +60,7 @@ impl Inf {
         let text = Text::decode(bytes, "INF file", Unmarked::Ansi)?.text;
         let mut inf = Self { sections: BTreeMap::new(), strings: BTreeMap::new(), budget: Cell::new(BUDGET) };
         let mut section: Option<String> = None;
+        let mut stray = None;
         let mut lines = text.lines().zip(1_u32..);
         while let Some((text, number)) = lines.next() {
             let mut scan = Scan::default();
@@ -73,12 +74,17 @@ impl Inf {
                 section = Some(name);
             } else if let Some(line) = scan.finish(number) {
                 let Some(section) = section.as_ref().and_then(|name| inf.sections.get_mut(name)) else {
-                    return Err(bad_line(number, "it stands before the first section")
-                        .with_hint("only comments may do so: is this an INF file?"));
+                    stray.get_or_insert(number);
+                    continue;
                 };
                 section.len += 16 + line.fields.iter().chain(&line.key).map(|text| text.len() as u64 + 1).sum::<u64>();
                 section.lines.push(line);
             }
+        }
+        // Windows minds such text only in old files, which have no strings.
+        if let Some(number) = stray.filter(|_| !inf.has("Strings")) {
+            return Err(bad_line(number, "it stands before the first section")
+                .with_hint("only comments may do so: is this an INF file?"));
         }
         // A language's strings count where the neutral ones have none; images speak English before they get others.
         for name in ["strings", "strings.0409"] {

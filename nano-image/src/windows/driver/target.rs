@@ -7,7 +7,8 @@ use std::fmt;
 use super::inf::number;
 use crate::error::{Error, Result};
 
-/// Product type of a server.
+/// Product types.
+const VER_NT_WORKSTATION: u32 = 1;
 const VER_NT_SERVER: u32 = 3;
 /// Version of an image that does not say it: Windows Server 2016.
 const DEFAULT_VERSION: (u32, u32, u32) = (10, 0, 14393);
@@ -20,6 +21,8 @@ pub(super) struct Target {
     pub number: u16,
     /// Major, minor, build.
     version: (u32, u32, u32),
+    /// Whether it is no server.
+    is_client: bool,
 }
 
 impl Target {
@@ -33,7 +36,27 @@ impl Target {
             "arm64" => 12,
             _ => return Err(Error::unsupported(format!("drivers for {architecture} are not known"))),
         };
-        Ok(Self { architecture: architecture.into(), number, version: version.unwrap_or(DEFAULT_VERSION) })
+        Ok(Self {
+            architecture: architecture.into(),
+            number,
+            version: version.unwrap_or(DEFAULT_VERSION),
+            is_client: false,
+        })
+    }
+
+    /// The same, of a Windows that is no server if `is_client`.
+    pub fn client(self, is_client: bool) -> Self {
+        Self { is_client, ..self }
+    }
+
+    /// Whether it is no server.
+    pub fn is_client(&self) -> bool {
+        self.is_client
+    }
+
+    /// Number of its build.
+    pub fn build(&self) -> u32 {
+        self.version.2
     }
 
     /// As in the names of driver packages: `amd64`.
@@ -66,7 +89,8 @@ impl Target {
         };
         let (major, minor, product, suite, build) = (next()?, next()?, next()?, next()?, next()?);
         // Which suites a server belongs to is not known before it runs.
-        if product.is_some_and(|product| product != VER_NT_SERVER) || suite.is_some() {
+        let own = if self.is_client { VER_NT_WORKSTATION } else { VER_NT_SERVER };
+        if product.is_some_and(|product| product != own) || suite.is_some() {
             return None;
         }
         let wanted = (major.unwrap_or(0), minor.unwrap_or(0), build.unwrap_or(0));

@@ -161,7 +161,12 @@ fn image() -> FileTree {
 }
 
 pub fn options() -> DriverOptions {
-    DriverOptions { architecture: "amd64".into(), version: Some((10, 0, 14393)), boot_critical: false }
+    DriverOptions {
+        architecture: "amd64".into(),
+        version: Some((10, 0, 14393)),
+        is_client: false,
+        boot_critical: false,
+    }
 }
 
 fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Overlay)> {

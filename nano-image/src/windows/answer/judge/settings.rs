@@ -112,14 +112,53 @@ impl Judge<'_> {
             }
             Kind::Password => self.password(element, setting.name, place),
             kind if element.is_empty() => {
-                if let Some(fault) = check(kind, &element.whole_text()) {
+                let text = element.whole_text();
+                self.note_name(kind, text.trim(), place);
+                let is_listed = matches!(kind, Kind::TimeZone) && !self.target.time_zones.is_empty();
+                if let Some(fault) = check(kind, &text).filter(|_| !is_listed) {
                     self.fault("bad-value", place, fault);
+                } else if let Some(fault) = self.check_with_image(kind, text.trim()) {
+                    self.fault("not-in-image", place, fault);
                 }
             }
             _ => {
                 let fault = Fault::refused("holds elements, where a value is expected");
                 self.fault("bad-value", place, fault.with_hint("put the value directly into the element"));
             }
+        }
+    }
+
+    /// Keeps names that are compared when all is read.
+    fn note_name(&mut self, kind: &Kind, name: &str, place: Place<'_>) {
+        match kind {
+            Kind::ComputerName if place.pass.comes_into_force() => self.computer_names.push(name.to_owned()),
+            Kind::AccountName if place.pass.comes_into_force() => self.accounts.push((name.to_owned(), place.offset)),
+            _ => {}
+        }
+    }
+
+    /// Checks a value with what the image has.
+    fn check_with_image(&self, kind: &Kind, text: &str) -> Option<Fault> {
+        let is_in = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
+        match kind {
+            Kind::TimeZone if !text.is_empty() && !self.target.time_zones.is_empty() => {
+                let zone = known::without_daylight(text);
+                let zones = self.target.time_zones;
+                let hint = match nearest(zone, zones.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "use the names of Windows, e.g. `UTC` or `W. Europe Standard Time`".into(),
+                };
+                let is_known = zones.iter().any(|name| name.eq_ignore_ascii_case(zone));
+                let what = format!("is `{}`, which the image does not know", shown(text));
+                (!is_known).then(|| Fault::refused(what).with_hint(hint))
+            }
+            Kind::Language
+                if !text.is_empty() && !self.target.languages.is_empty() && !is_in(self.target.languages) =>
+            {
+                let what = format!("is `{}`, which is not installed in the image", shown(text));
+                Some(Fault::told(what).with_hint(format!("the image has {}", self.target.languages.join(", "))))
+            }
+            _ => None,
         }
     }
 

@@ -53,6 +53,7 @@ pub(super) const COMPONENTS: &[Component] = &[
     named("Microsoft-Windows-Store-Client-UI"),
     named("Microsoft-Windows-SystemMaintenanceService"),
     named("Microsoft-Windows-SystemRestore-Main"),
+    named("Microsoft-Windows-SystemSettingsThreshold"),
     named("Microsoft-Windows-TPM-Tasks"),
     named("Microsoft-Windows-TabletPC-Platform-Input-Core"),
     named("Microsoft-Windows-TapiSetup"),

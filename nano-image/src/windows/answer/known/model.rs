@@ -53,6 +53,8 @@ pub enum Kind {
     TimeZone,
     /// Languages and keyboards: `en-US`, `0409:00000409`, several with `;` between them.
     Locale,
+    /// The language of Windows' own texts, which must be installed.
+    Language,
     /// `Value` and `PlainText`.
     Password,
     /// Other settings.

@@ -19,7 +19,7 @@ pub(super) const COMPONENTS: &[Component] = &[
         &[
             locale("InputLocale"),
             locale("SystemLocale"),
-            locale("UILanguage"),
+            setting("UILanguage", Kind::Language),
             locale("UILanguageFallback"),
             locale("UserLocale"),
         ],

@@ -155,12 +155,16 @@ const WITHOUT_DAYLIGHT: &str = "_dstoff";
 
 /// Whether some Windows knows the zone by this name, in any case.
 pub fn is_time_zone(name: &str) -> bool {
+    ZONES.iter().any(|zone| zone.eq_ignore_ascii_case(without_daylight(name)))
+}
+
+/// The name of the zone, without what says that it shall have no daylight saving time.
+pub fn without_daylight(name: &str) -> &str {
     let start = name.len().saturating_sub(WITHOUT_DAYLIGHT.len());
-    let plain = match name.split_at_checked(start) {
+    match name.split_at_checked(start) {
         Some((plain, end)) if end.eq_ignore_ascii_case(WITHOUT_DAYLIGHT) => plain,
         _ => name,
-    };
-    ZONES.iter().any(|zone| zone.eq_ignore_ascii_case(plain))
+    }
 }
 
 /// The zone that `name` may mean.

@@ -1,0 +1,293 @@
+//! What an image says of its own first start: how far its setup is, which answer files it has, what it knows.
+//!
+//! Sources: "Windows Setup States" and "Methods for Running Windows Setup" on learn.microsoft.com.
+
+use serde::Serialize;
+
+use super::{AnswerFile, MAX_LEN, Target, Verdict};
+use crate::error::{Error, Result};
+use crate::registry::Hive;
+use crate::windows::edit::control_set;
+
+/// Where Windows looks for an answer file at first boot, behind what `SYSTEM\Setup` names: the first that has settings for
+/// a pass is used for that pass.
+pub const PLACES: [&str; 7] = [
+    r"Windows\Panther\Unattend\Unattend.xml",
+    r"Windows\Panther\Unattend\Autounattend.xml",
+    PLACE,
+    r"Windows\System32\Sysprep\Unattend.xml",
+    r"Windows\System32\Sysprep\Autounattend.xml",
+    "Unattend.xml",
+    "Autounattend.xml",
+];
+/// The one that a build writes.
+pub const PLACE: &str = r"Windows\Panther\Unattend.xml";
+
+const STATE: &str = r"Microsoft\Windows\CurrentVersion\Setup\State";
+const ZONES: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
+const ENVIRONMENT: &str = r"Control\Session Manager\Environment";
+const LANGUAGES: &str = r"Control\MUI\UILanguages";
+/// State of an image whose setup is done, and of one in which it failed.
+const COMPLETE: &str = "IMAGE_STATE_COMPLETE";
+const UNDEPLOYABLE: &str = "IMAGE_STATE_UNDEPLOYABLE";
+
+/// What an image says of its own first start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageSetup {
+    /// `ImageState`, e.g. `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE`.
+    pub state: Option<String>,
+    /// `SetupType`: whether a program runs in the place of Windows' logon.
+    pub setup_type: Option<u32>,
+    /// `CmdLine`: that program.
+    pub command: Option<String>,
+    /// `UnattendFile`: the answer file that Windows prefers to all others.
+    pub named_file: Option<String>,
+    /// Answer files that it has, as Windows looks for them, and their passes.
+    pub files: Vec<FoundFile>,
+    /// Architecture in the words of component names, if it says so.
+    pub architecture: Option<String>,
+    /// Installed languages of Windows' own texts, if they are listed.
+    pub languages: Vec<String>,
+    /// Names of its time zones, if they are listed.
+    pub time_zones: Vec<String>,
+}
+
+/// An answer file in an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its path.
+    pub path: String,
+    /// Passes that it has settings for; empty if it cannot be read.
+    pub passes: Vec<String>,
+    /// Those of them that are marked as done.
+    pub processed: Vec<String>,
+}
+
+/// Something that is said of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ImageRemark {
+    /// What becomes of the answer file by it.
+    pub verdict: Verdict,
+    /// Kind of remark, the same in every version: `image-complete` …
+    pub code: &'static str,
+    /// What is there, and what follows.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl ImageSetup {
+    /// What an answer file for it is judged by.
+    pub fn target(&self) -> Target<'_> {
+        let Self { architecture, languages, time_zones, .. } = self;
+        Target { architecture: architecture.as_deref(), languages, time_zones }
+    }
+
+    /// Reads what the hive SOFTWARE says.
+    pub fn read_software(&mut self, hive: &Hive) {
+        let key = hive.find(STATE);
+        self.state = key.and_then(|key| hive.value(key, "ImageState")?.text()).map(|state| state.trim().to_uppercase());
+        let zones = hive.find(ZONES).map(|key| hive.subkeys(key)).unwrap_or_default();
+        self.time_zones = zones.into_iter().map(|key| hive.name(key).to_string()).collect();
+    }
+
+    /// Reads what the hive SYSTEM says.
+    pub fn read_system(&mut self, hive: &Hive) {
+        if let Some(key) = hive.find("Setup") {
+            let text = |name| hive.value(key, name)?.text().filter(|text: &String| !text.trim().is_empty());
+            self.setup_type = hive.value(key, "SetupType").and_then(|value| value.as_dword());
+            (self.command, self.named_file) = (text("CmdLine"), text("UnattendFile"));
+        }
+        let Some(set) = hive.find(&control_set(hive)) else { return };
+        let key = hive.find_from(set, ENVIRONMENT);
+        let architecture = key.and_then(|key| hive.value(key, "PROCESSOR_ARCHITECTURE")?.text());
+        self.architecture = architecture.map(|name| name.to_lowercase());
+        let languages = hive.find_from(set, LANGUAGES).map(|key| hive.subkeys(key)).unwrap_or_default();
+        self.languages = languages.into_iter().map(|key| hive.name(key).to_string()).collect();
+    }
+
+    /// Reads the answer files that the image has; `read` gives a file of at most so many bytes.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read_files(&mut self, mut read: impl FnMut(&str, u64) -> Result<Option<Vec<u8>>>) -> Result<()> {
+        for path in PLACES {
+            let Some(bytes) = read(path, MAX_LEN)? else { continue };
+            let (passes, processed) = AnswerFile::parse(&bytes).map(|file| file.passes()).unwrap_or_default();
+            self.files.push(FoundFile { path: path.into(), passes, processed });
+        }
+        Ok(())
+    }
+
+    /// Whether its setup is done, so that Windows reads no answer file.
+    pub fn is_complete(&self) -> bool {
+        match self.state.as_deref() {
+            Some(state) => state == COMPLETE,
+            None => self.setup_type == Some(0) && self.command.is_none(),
+        }
+    }
+
+    /// Whether sysprep has generalized it, so that the first start sets names anew.
+    pub fn is_generalized(&self) -> bool {
+        self.state.as_deref().is_some_and(|state| state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL"))
+    }
+
+    /// What is to be said of the image, for which there is an answer file if it `has_answer`.
+    pub fn remarks(&self, has_answer: bool) -> Vec<ImageRemark> {
+        let mut remarks = Vec::new();
+        let mut say = |verdict, code, message: String, hint: &str| {
+            let hint = (!hint.is_empty()).then(|| hint.to_owned());
+            remarks.push(ImageRemark { verdict, code, message, hint });
+        };
+        let state = self.state.as_deref();
+        if state == Some(UNDEPLOYABLE) {
+            let message =
+                format!("the image is {UNDEPLOYABLE}: a phase of its setup did not end, and it can never be deployed");
+            say(
+                Verdict::Refused,
+                "image-undeployable",
+                message,
+                "capture the image anew, after `sysprep /generalize` has ended without an error",
+            );
+        } else if self.is_complete() && has_answer {
+            let why = match state {
+                Some(state) => format!("the image is {state}"),
+                None => "the image has no setup pending (SetupType 0, no CmdLine)".into(),
+            };
+            let message = format!(
+                "{why}: Windows has been set up in it, and will ignore the answer file, with name and password in it"
+            );
+            say(Verdict::Told, "image-complete", message, "use an image that `sysprep /generalize /oobe` was run on");
+        } else if self.setup_type == Some(0) && self.command.is_none() && has_answer {
+            let message = format!(
+                "the image is {}, but no setup is pending in its SYSTEM hive (SetupType 0, no CmdLine): Windows will ignore the \
+                 answer file",
+                state.unwrap_or_default()
+            );
+            say(Verdict::Told, "image-no-setup", message, "use an image that `sysprep /generalize /oobe` was run on");
+        }
+        if has_answer && state.is_some_and(|state| state.starts_with("IMAGE_STATE_SPECIALIZE_RESEAL")) {
+            let message = format!(
+                "the image is {}: Windows has run the pass specialize, and will not again",
+                state.unwrap_or_default()
+            );
+            say(Verdict::Told, "image-specialized", message, "use an image that `sysprep /generalize` was run on");
+        }
+        if let Some(file) = &self.named_file {
+            let message = format!(
+                r"the image's SYSTEM\Setup names the answer file `{file}` (UnattendFile), which Windows prefers to all others"
+            );
+            say(
+                Verdict::Told,
+                "image-names-answer-file",
+                message,
+                "delete the value, with --reg, if that file is not meant",
+            );
+        }
+        let place = PLACES.iter().position(|path| *path == PLACE).unwrap_or_default();
+        for file in &self.files {
+            let order = PLACES.iter().position(|path| *path == file.path).unwrap_or_default();
+            let passes = match &file.passes[..] {
+                [] => "no settings that can be read".to_owned(),
+                passes => passes.join(", "),
+            };
+            let done = match &file.processed[..] {
+                [] => String::new(),
+                processed => format!("; marked as done, so that Windows skips them: {}", processed.join(", ")),
+            };
+            let path = &file.path;
+            let message = match (has_answer, order.cmp(&place)) {
+                (false, _) => format!(
+                    "the image has an answer file, {path} ({passes}{done}): Windows uses it, and prefers it to those of other \
+                     disks, such as a hypervisor's"
+                ),
+                (true, std::cmp::Ordering::Less) => format!(
+                    "the image has {path}, which Windows prefers: the answer file will not be used for {passes}{done}"
+                ),
+                (true, std::cmp::Ordering::Equal) => {
+                    format!("the answer file replaces that of the image, {path} ({passes}{done})")
+                }
+                (true, std::cmp::Ordering::Greater) => format!(
+                    "the image has {path} ({passes}{done}), which Windows uses for the passes that the answer file has no \
+                     settings for"
+                ),
+            };
+            say(Verdict::Told, "image-has-answer-file", message, "");
+        }
+        remarks
+    }
+
+    /// The error for an image that cannot be deployed.
+    pub fn refusal(&self) -> Option<Error> {
+        let remarks = self.remarks(false);
+        let remark = remarks.into_iter().find(|remark| remark.verdict == Verdict::Refused)?;
+        Some(Error::unsupported(remark.message).with_hint(remark.hint.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{HiveOptions, Value};
+    use crate::types::FileTime;
+
+    fn setup(state: &str, setup_type: Option<u32>, command: &str) -> ImageSetup {
+        let mut software = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+        let key = software.create_key(software.root(), STATE).unwrap();
+        if !state.is_empty() {
+            software.set_value(key, "ImageState", Value::sz(state)).unwrap();
+        }
+        software.create_key(software.root(), &format!(r"{ZONES}\UTC")).unwrap();
+        let mut system = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
+        let key = system.create_key(system.root(), "Setup").unwrap();
+        if let Some(setup_type) = setup_type {
+            system.set_value(key, "SetupType", Value::dword(setup_type)).unwrap();
+        }
+        system.set_value(key, "CmdLine", Value::sz(command)).unwrap();
+        let mut setup = ImageSetup::default();
+        setup.read_software(&software);
+        setup.read_system(&system);
+        setup
+    }
+
+    fn codes(setup: &ImageSetup, has_answer: bool) -> Vec<&'static str> {
+        setup.remarks(has_answer).iter().map(|remark| remark.code).collect()
+    }
+
+    #[test]
+    fn the_state_of_an_image_decides_whether_an_answer_file_is_read() {
+        let resealed = setup("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", Some(1), r"oobe\windeploy.exe");
+        assert!(resealed.is_generalized() && resealed.time_zones == ["UTC"]);
+        assert_eq!(codes(&resealed, true), Vec::<&str>::new());
+        assert_eq!(codes(&setup("", None, ""), true), Vec::<&str>::new());
+        let complete = setup("IMAGE_STATE_COMPLETE", Some(0), "");
+        assert_eq!((codes(&complete, true), codes(&complete, false)), (vec!["image-complete"], vec![]));
+        assert_eq!(codes(&setup("", Some(0), ""), true), ["image-complete"]);
+        assert_eq!(codes(&setup("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", Some(0), ""), true), ["image-no-setup"]);
+        assert_eq!(codes(&setup("image_state_specialize_reseal_to_oobe", Some(1), "a"), true), ["image-specialized"]);
+        assert!(resealed.refusal().is_none() && complete.refusal().is_none());
+        let error = setup(UNDEPLOYABLE, Some(1), "a").refusal().unwrap();
+        assert!(error.message().contains(UNDEPLOYABLE) && error.hint().is_some());
+    }
+
+    #[test]
+    fn files_are_told_in_the_order_in_which_windows_looks() {
+        let text = "<unattend xmlns='urn:schemas-microsoft-com:unattend'><settings pass='specialize' \
+            wasPassProcessed='true'/><settings pass='oobeSystem'/></unattend>";
+        let told = |at: &[&str], has_answer| {
+            let mut setup = ImageSetup::default();
+            setup.read_files(|path, _| Ok(at.contains(&path).then(|| text.as_bytes().to_vec()))).unwrap();
+            setup.remarks(has_answer).into_iter().map(|remark| remark.message).collect::<Vec<_>>()
+        };
+        let all = told(&[PLACE, PLACES[1], PLACES[5]], true);
+        assert!(all[0].contains("prefers") && all[0].contains("specialize, oobeSystem"), "{all:?}");
+        assert!(all[1].contains("replaces") && all[2].contains("has no settings for"), "{all:?}");
+        let alone = told(&[PLACE], false);
+        assert!(alone[0].contains("other") && alone[0].contains("skips them: specialize"), "{alone:?}");
+        let mut setup = ImageSetup::default();
+        setup.read_files(|path, _| Ok((path == PLACE).then(|| b"x".to_vec()))).unwrap();
+        assert!(setup.files[0].passes.is_empty() && setup.remarks(true)[0].message.contains("no settings"));
+    }
+}

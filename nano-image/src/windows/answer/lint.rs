@@ -1,0 +1,102 @@
+//! All that is said of one answer file, to be shown.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{AnswerFile, ImageRemark, ImageSetup, MAX_LEN, Remark, Verdict};
+use crate::content::read_file;
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::printable;
+
+/// What becomes of an answer file, setting by setting.
+///
+/// ```no_run
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{Lint, Verdict};
+///
+/// let lint = Lint::file("unattend.xml", Some("amd64"))?;
+/// for remark in lint.remarks.iter().filter(|remark| remark.verdict != Verdict::Applied) {
+///     println!("{remark}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Lint {
+    /// The file.
+    pub path: String,
+    /// The architecture that it is judged for; without one, components for all count.
+    pub architecture: Option<String>,
+    /// What is said of the file, in its order.
+    pub remarks: Vec<Remark>,
+    /// What is said of the image that it is for.
+    pub image: Vec<ImageRemark>,
+}
+
+impl Lint {
+    /// Judges the file at `path`, for an image of `architecture` in the words of component names (`amd64`), if that is
+    /// known.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io) if it cannot be read. What is wrong with
+    /// it is a remark.
+    pub fn file(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
+        let image = ImageSetup { architecture: architecture.map(str::to_owned), ..ImageSetup::default() };
+        Self::with_image(path.as_ref(), &image)
+    }
+
+    /// Judges it for an image.
+    pub(crate) fn with_image(path: &Path, image: &ImageSetup) -> Result<Self> {
+        let bytes = read_file(path, MAX_LEN, "an answer file")?;
+        let target = image.target();
+        let remarks = match AnswerFile::parse(&bytes) {
+            Ok(file) => file.judge(&bytes, &target),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                vec![Remark::of_error(&error, &bytes)]
+            }
+            Err(error) => return Err(Error::with_path(error, path)),
+        };
+        let architecture = image.architecture.clone();
+        Ok(Self { path: path.display().to_string(), architecture, remarks, image: image.remarks(true) })
+    }
+
+    /// How much there is of a verdict, of the file and of the image.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        let of_file = self.remarks.iter().filter(|remark| remark.verdict == verdict).count();
+        of_file + self.image.iter().filter(|remark| remark.verdict == verdict).count()
+    }
+
+    /// Whether nothing is refused.
+    pub fn is_accepted(&self) -> bool {
+        self.count(Verdict::Refused) == 0
+    }
+}
+
+impl fmt::Display for Lint {
+    /// A line for what is refused and told, as compilers write them, with hints; with `{:#}` also for what is applied.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &printable(&self.path);
+        let hint = |f: &mut fmt::Formatter<'_>, hint: &Option<String>| match hint {
+            Some(hint) => writeln!(f, "  hint: {}", printable(hint)),
+            None => Ok(()),
+        };
+        let all = f.alternate();
+        for remark in self.remarks.iter().filter(|remark| all || remark.verdict != Verdict::Applied) {
+            let Remark { verdict, line, column, message, .. } = remark;
+            writeln!(f, "{path}:{line}:{column}: {verdict}: {}", printable(message))?;
+            hint(f, &remark.hint)?;
+        }
+        for remark in &self.image {
+            writeln!(f, "image: {}: {}", remark.verdict, printable(&remark.message))?;
+            hint(f, &remark.hint)?;
+        }
+        let of = |verdict| format!("{} {verdict}", self.count(verdict));
+        let all = [Verdict::Refused, Verdict::Told, Verdict::Applied].map(of).join(", ");
+        let end = if self.is_accepted() { "" } else { "; Windows would stop at it, and so does a build" };
+        writeln!(f, "{path}: {all}{end}")
+    }
+}
