@@ -130,6 +130,25 @@ fn every_host_builds_and_its_settings_are_there() {
 }
 
 #[test]
+fn hosts_take_clients_and_arm64_too() {
+    let hosts = ["hyper-v", "azure", "vmware", "virtualbox"];
+    for (windows, hosts) in [("windows-11", &hosts[..]), ("windows-11-arm64", &["hyper-v"])] {
+        let place = place(windows);
+        for host in hosts {
+            build(&place, "a.raw", &["--for", host, "--firmware", "uefi"]).ok();
+            place.run(&["verify", "a.raw"]).ok();
+        }
+        build(&place, "a.raw", &["--for", "cloud-hypervisor"]).fails(3, &[r"PCI\VEN_1AF4&DEV_1042", "--driver"]);
+        // Without its loader an image is for no host.
+        let delete = ["update", "install.wim", "1", "--command=delete /Windows/System32/winload.efi"];
+        let output = Command::new("wimlib-imagex").args(delete).current_dir(place.path("")).output();
+        assert!(output.expect("wimlib-imagex is installed").status.success());
+        build(&place, "b.vhdx", &["--for", "hyper-v"]).fails(3, &["winload.efi", "--allow-unbootable"]);
+        assert!(!place.path("b.vhdx").exists());
+    }
+}
+
+#[test]
 fn explicit_flags_win() {
     let place = place("server-2022");
     drivers(&place);
