@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     targets::volumes::FAT,
     targets::sources::WIM,
     targets::sources::CABINET,
+    targets::sources::LZX,
     targets::sources::ISO,
     targets::sources::DELTA,
     targets::texts::MANIFEST,

@@ -3,5 +3,6 @@
 pub mod cab;
 pub mod delta;
 pub mod iso;
+mod lzx;
 pub mod update;
 pub mod wim;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use fixtures::cab::Method;
 use fixtures::{CabBuilder, Data};
-use nano_image::content::{BlobId, BlobStore, Content, ReadAt};
+use nano_image::content::{BlobId, BlobStore, Content, ReadAt, WofAlgorithm};
 use nano_image::source::cab::Cabinet;
 use nano_image::source::delta;
 use nano_image::source::iso::Iso;
-use nano_image::source::wim::Wim;
+use nano_image::source::wim::{Wim, WofCompressor, WofDecompressor};
 use nano_image::{Error, Result};
 
 use super::{MAX_READ, read_all};
@@ -18,6 +18,7 @@ use crate::Target;
 
 pub const WIM: Target = Target { name: "wim", run: wim, seeds: wim_seeds, rounds: 1000 };
 pub const CABINET: Target = Target { name: "cabinet", run: cabinet, seeds: cabinet_seeds, rounds: 6000 };
+pub const LZX: Target = Target { name: "lzx", run: lzx, seeds: lzx_seeds, rounds: 20_000 };
 pub const ISO: Target = Target { name: "iso", run: iso, seeds: iso_seeds, rounds: 2000 };
 pub const DELTA: Target = Target { name: "delta", run: delta, seeds: delta_seeds, rounds: 20_000 };
 
@@ -106,6 +107,33 @@ fn cabinet_seeds() -> Vec<Vec<u8>> {
     [Method::Stored, Method::Mszip, Method::Lzx(16)]
         .map(|method| CabBuilder::new().folder(method, files()).to_bytes())
         .to_vec()
+}
+
+/// A chunk of LZX, behind two bytes for the length of what it holds, is what libwim makes of it.
+fn lzx(input: &[u8]) -> bool {
+    let Some((len, chunk)) = input.split_first_chunk() else { return false };
+    let mut ours = vec![0; usize::from(u16::from_le_bytes(*len)).clamp(1, 1 << 15)];
+    let mut decompressor = WofDecompressor::new(WofAlgorithm::Lzx).expect("memory");
+    if !decompressor.decompress(chunk, &mut ours) {
+        return false;
+    }
+    let mut theirs = vec![0; ours.len()];
+    let mut libwim = WofDecompressor::libwim(WofAlgorithm::Lzx).expect("memory");
+    assert!(libwim.decompress(chunk, &mut theirs), "libwim refuses it");
+    assert!(ours == theirs, "libwim makes something else of it");
+    true
+}
+
+fn lzx_seeds() -> Vec<Vec<u8>> {
+    let mut compressor = WofCompressor::new(WofAlgorithm::Lzx).expect("memory");
+    let mut seeds = Vec::new();
+    for data in [Data::text(1, 1 << 15), Data::text(2, 3000), Data::text(3, 300)] {
+        let bytes = data.to_vec();
+        let mut seed = (bytes.len() as u16).to_le_bytes().to_vec();
+        compressor.compress(&bytes, &mut seed);
+        seeds.push(seed);
+    }
+    seeds
 }
 
 /// Every file of the lists can be opened and read, or the error says why.

@@ -3,13 +3,12 @@
 //! The container is read here because the crate `cab` decompresses a folder from its start for each file, which makes
 //! a package of n files cost n² (21 s against 0.04 s for 1,500 files), has no sets of cabinets, and panics on bad
 //! input. Here each folder is decompressed once and its files are streamed in order. MSZIP is left to the crate
-//! `flate2`; why LZX is not left to one, `lzx` says.
+//! `flate2`; why LZX is not left to one, `source::lzx` says.
 
 mod codec;
 mod find;
 mod format;
 mod input;
-mod lzx;
 mod open;
 mod read;
 

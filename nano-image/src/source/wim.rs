@@ -1,7 +1,7 @@
 //! Windows Imaging Format: a WIM image becomes a [`FileTree`](crate::tree::FileTree), its contents a [`WimStore`].
 //!
-//! libwim opens the file, lists its blobs and decompresses chunks. Three things are ours, because libwim's interface
-//! has no call for them:
+//! libwim opens the file, lists its blobs and decompresses chunks that are not LZX. Three things are ours, because
+//! libwim's interface has no call for them:
 //!
 //! - handing the data of blobs to the caller ([`WimStore`]);
 //! - the directory tree: `wimlib_iterate_dir_tree` leaves out extended attributes, tagged items but the object id,
@@ -11,6 +11,7 @@
 //! - the XML data, of which libwim gives single texts.
 
 mod blob_store;
+mod codec;
 mod compress;
 mod ffi;
 mod format;

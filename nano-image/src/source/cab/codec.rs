@@ -4,14 +4,14 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Method;
 use super::format::{MAX_BLOCK, MSZIP_MAGIC};
-use super::lzx::Lzx;
 use crate::error::{Error, Result};
+use crate::source::lzx::FolderDecoder;
 
 /// State that goes on from block to block of a folder.
 pub(super) enum Codec {
     Stored(Vec<u8>),
     Mszip(Mszip),
-    Lzx(Box<Lzx>),
+    Lzx(Box<FolderDecoder>),
 }
 
 impl Codec {
@@ -19,7 +19,7 @@ impl Codec {
         Ok(match method {
             Method::Stored => Self::Stored(Vec::new()),
             Method::Mszip => Self::Mszip(Mszip::new()),
-            Method::Lzx { window_bits } => Self::Lzx(Box::new(Lzx::new(window_bits))),
+            Method::Lzx { window_bits } => Self::Lzx(Box::new(FolderDecoder::new(window_bits))),
             Method::Quantum => return Err(Error::unsupported("a folder compressed with Quantum")),
         })
     }

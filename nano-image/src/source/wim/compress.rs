@@ -1,6 +1,7 @@
-//! Makes and undoes the compressed form of a WOF file, which is that of a WIM resource, with libwim's codecs.
+//! Makes and undoes the compressed form of a WOF file, which is that of a WIM resource.
 
-use super::ffi::{Compressor, Decompressor};
+use super::codec::Codec;
+use super::ffi::Compressor;
 use super::format::Compression;
 use crate::content::WofAlgorithm;
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ impl WofCompressor {
 }
 
 /// Decompresses the chunks of files; one per thread.
-pub struct WofDecompressor(Decompressor);
+pub struct WofDecompressor(Codec);
 
 impl WofDecompressor {
     /// A decompressor for `algorithm`.
@@ -50,10 +51,21 @@ impl WofDecompressor {
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) if memory is short.
     pub fn new(algorithm: WofAlgorithm) -> Result<Self> {
-        let decompressor = Decompressor::new(compression(algorithm), algorithm.chunk_size());
+        let decompressor = Codec::new(compression(algorithm), algorithm.chunk_size());
         let error =
             || Error::new(crate::error::ErrorKind::Io, format!("not enough memory to decompress {algorithm:?}"));
         decompressor.map(Self).ok_or_else(error)
+    }
+
+    /// The decompressor of libwim, also for LZX: to compare with.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) if memory is short.
+    #[cfg(feature = "internals")]
+    pub fn libwim(algorithm: WofAlgorithm) -> Result<Self> {
+        let decompressor = super::ffi::Decompressor::new(compression(algorithm), algorithm.chunk_size());
+        let error = || Error::new(crate::error::ErrorKind::Io, "not enough memory to decompress");
+        decompressor.map(|decompressor| Self(Codec::Libwim(decompressor))).ok_or_else(error)
     }
 
     /// Fills `output` with what `chunk` holds; one that is as long is the contents themselves. `false`: it is damaged.

@@ -13,7 +13,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use sha1::{Digest, Sha1};
 
-use super::ffi::Decompressor;
+use super::codec::Codec;
 use super::format::Compression;
 use super::resource::{Chunk, ChunkTable, Mark, Resource};
 use super::store::WimStore;
@@ -314,7 +314,7 @@ impl<'a> Plan<'a> {
 #[derive(Default)]
 struct Worker {
     input: Vec<u8>,
-    decompressor: Option<((Compression, u32), Decompressor)>,
+    decompressor: Option<((Compression, u32), Codec)>,
 }
 
 impl Worker {
@@ -339,7 +339,7 @@ impl Worker {
         part.read(&mut self.input[..input_len], item.read_start)?;
         if self.decompressor.as_ref().map(|(codec, _)| *codec) != item.codec && item.codec.is_some() {
             self.decompressor = None;
-            self.decompressor = item.codec.and_then(|codec| Some((codec, Decompressor::new(codec.0, codec.1)?)));
+            self.decompressor = item.codec.and_then(|codec| Some((codec, Codec::new(codec.0, codec.1)?)));
         }
         let mut at = 0;
         for chunk in &item.chunks {

@@ -1,0 +1,95 @@
+//! Bits of little-endian 16-bit words, the highest first.
+
+/// Zero bytes behind the swapped words, so that a refill never looks beyond the end.
+pub const PADDING: usize = 64;
+
+/// Copies the whole words of `bytes` to `swapped`, the bytes of each swapped, which makes them a plain row of bits, and
+/// zeros behind them.
+pub fn swap_words(bytes: &[u8], swapped: &mut [u8]) {
+    let end = bytes.len() / 2 * 2;
+    let swap = |word: &[u8; 8]| {
+        let (word, low) = (u64::from_le_bytes(*word), 0x00FF_00FF_00FF_00FF);
+        (word >> 8 & low | (word & low) << 8).to_le_bytes()
+    };
+    let (words, rest) = bytes[..end].as_chunks();
+    let (targets, behind) = swapped.split_at_mut(8 * words.len());
+    for (target, word) in targets.as_chunks_mut().0.iter_mut().zip(words) {
+        *target = swap(word);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    behind[..8].copy_from_slice(&swap(&last));
+    swapped[end..end + PADDING].fill(0);
+}
+
+/// What is read of swapped words.
+#[derive(Clone, Copy)]
+pub struct Bits<'a> {
+    /// With [`PADDING`].
+    bytes: &'a [u8],
+    /// Next byte that is not in `word`.
+    at: usize,
+    /// The next bits, from the highest on; behind those that count there are the same as in `bytes`.
+    word: u64,
+    /// How many count: the lowest 6 bits.
+    count: u32,
+}
+
+/// The input ends within a code.
+pub const CUT: &str = "LZX: a block ends within a code";
+
+impl<'a> Bits<'a> {
+    /// Bits from byte `at` of swapped words on.
+    pub fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, word: 0, count: 0 }
+    }
+
+    /// Bits from bit `position` on.
+    pub fn at_bit(bytes: &'a [u8], position: usize) -> Result<Self, &'static str> {
+        let mut bits = Self::new(bytes, position / 8);
+        bits.refill()?;
+        bits.skip((position % 8) as u32);
+        Ok(bits)
+    }
+
+    /// Makes [`next`](Self::next) hold at least 56 bits that count.
+    #[inline(always)]
+    pub fn refill(&mut self) -> Result<(), &'static str> {
+        let next = self.bytes.get(self.at..).and_then(|bytes| bytes.first_chunk()).ok_or(CUT)?;
+        self.word |= u64::from_be_bytes(*next) >> (self.count & 63);
+        self.at += (!self.count & 63) as usize / 8;
+        self.count |= 56;
+        Ok(())
+    }
+
+    /// The next bits, from the highest on.
+    #[inline(always)]
+    pub fn next(&self) -> u64 {
+        self.word
+    }
+
+    /// Skips as many bits as the lowest 6 of `count` say; the others are of no interest here.
+    #[inline(always)]
+    pub fn skip(&mut self, count: u32) {
+        self.word <<= count & 63;
+        self.count = self.count.wrapping_sub(count);
+    }
+
+    /// Takes `count` bits, 1 to 32.
+    pub fn take(&mut self, count: u32) -> Result<u32, &'static str> {
+        self.refill()?;
+        let value = (self.word >> (64 - count)) as u32;
+        self.skip(count);
+        Ok(value)
+    }
+
+    /// How many bits are taken.
+    pub fn position(&self) -> usize {
+        8 * self.at - (self.count & 63) as usize
+    }
+
+    /// Whether more bits are taken than there are.
+    pub fn is_behind_end(&self) -> bool {
+        self.position() > 8 * (self.bytes.len() - PADDING)
+    }
+}

@@ -1,0 +1,47 @@
+//! E8 translation.
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 32;
+const CALL: u8 = 0xE8;
+
+/// Makes the operands of x86 calls (E8) relative again, in `bytes` that begin at `position` of a file of `size` bytes;
+/// `position` and `bytes` together end below 2^31.
+pub fn restore(bytes: &mut [u8], position: usize, size: i32) {
+    // Calls in the last 10 bytes are left alone.
+    let end = bytes.len().saturating_sub(10);
+    // Where the next call may begin: not among the operands of the one before.
+    let mut free = 0;
+    for base in (0..end).step_by(BLOCK) {
+        // The processor compares all of them at once.
+        let block = bytes[base..].first_chunk::<BLOCK>();
+        if block.is_some_and(|block| !block.iter().fold(false, |found, byte| found | (*byte == CALL))) {
+            continue;
+        }
+        for base in (base..end.min(base + BLOCK)).step_by(8) {
+            let mut calls = bytes[base..].first_chunk().map_or(0, |word| calls_in(*word));
+            while calls != 0 {
+                let at = base + calls.trailing_zeros() as usize / 8;
+                calls &= calls - 1;
+                if (free..end).contains(&at) {
+                    free = at + 5;
+                    let operand = bytes[at + 1..].first_chunk_mut().expect("10 bytes follow");
+                    *operand = relative(*operand, (position + at) as i32, size);
+                }
+            }
+        }
+    }
+}
+
+/// The highest bit of each byte that is E8.
+fn calls_in(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word) ^ u64::from_le_bytes([CALL; 8]);
+    let low = u64::from_le_bytes([0x7F; 8]);
+    !(((word & low) + low) | word | low)
+}
+
+fn relative(operand: [u8; 4], here: i32, size: i32) -> [u8; 4] {
+    let absolute = i32::from_le_bytes(operand);
+    let is_inside = absolute >= -here && absolute < size;
+    let relative = if absolute >= 0 { absolute - here } else { absolute.wrapping_add(size) };
+    if is_inside { relative.to_le_bytes() } else { operand }
+}
