@@ -6,6 +6,7 @@
 mod child;
 mod deltas;
 mod generate;
+mod lzx;
 mod machine;
 mod markdown;
 mod plot;
@@ -62,6 +63,14 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
+    /// Measure how fast the LZX chunks of a WIM decompress, on one core, beside libwim
+    Lzx {
+        /// WIM with chunks of 32 KiB
+        wim: PathBuf,
+        /// Rounds that count; one more warms up
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Make Markdown and a plot of results again
     Report {
         /// JSON that `run` or `scale` wrote
@@ -115,6 +124,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Scale(scale) => scale.results().and_then(|results| scale.output.write(&results)),
         Command::Deltas { updates, rounds } => deltas::run(&updates, rounds),
+        Command::Lzx { wim, rounds } => lzx::run(&wim, rounds),
         Command::Report { results, output } => std::fs::read(results)
             .map_err(Failure::from)
             .and_then(|text| Ok(serde_json::from_slice(&text)?))

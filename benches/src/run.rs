@@ -14,12 +14,13 @@ use crate::results::{Kind, Measurement, Results, Row};
 use crate::{Failure, Output};
 
 /// What is built: name, flags.
-const SCENARIOS: [(&str, &[&str]); 6] = [
+const SCENARIOS: [(&str, &[&str]); 7] = [
     ("plain", &[]),
     ("one thread", &["-j", "1"]),
     ("computer name", &["--computer-name", "NANO01"]),
     ("metadata and SBOM", &["--metadata-file", "{dir}/metadata.json", "--sbom", "{dir}/sbom.json"]),
     ("compact", &["--compact"]),
+    ("compact, LZX", &["--compact=lzx"]),
     ("compact, unchecked", &["--compact", "--source-check", "none"]),
 ];
 /// Into what: name, file, flags.

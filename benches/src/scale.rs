@@ -118,8 +118,12 @@ fn growth(rows: &[Row], unit: &str, amount: &dyn Fn(&Row) -> f64) -> Vec<String>
     let pairs = rows.windows(2).map(|pair| {
         let cost = |row: &Row| row.spread(|run| run.wall).median / amount(row);
         let cpu = |row: &Row| row.spread(|run| run.cpu()).median / amount(row);
+        let memory = |row: &Row| row.spread(|run| run.peak_memory as f64).median;
+        let more = (memory(pair[1]) - memory(pair[0])) / (amount(pair[1]) - amount(pair[0]));
+        let each =
+            if unit == "files" { format!(", and each further file {more:.0} bytes of memory") } else { String::new() };
         format!(
-            "of {} a file and byte takes {:.2} times the wall time and {:.2} times the processor time of {}",
+            "of {} a file and byte takes {:.2} times the wall time and {:.2} times the processor time of {}{each}",
             pair[1].name,
             cost(pair[1]) / cost(pair[0]),
             cpu(pair[1]) / cpu(pair[0]),
