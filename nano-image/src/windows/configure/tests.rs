@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::content::Content;
+use crate::error::Result;
 use crate::registry::{Hive, HiveOptions, Value};
 use crate::tree::{FileTree, Node, Times};
 use crate::types::FileTime;

@@ -106,6 +106,7 @@ impl BlobStore for Counted {
 
 /// Packages, configuration, drivers and boot files want the same hives. The tree has the old ones until all is done, so
 /// who would read one again would be counted.
+#[cfg(feature = "internals")]
 #[test]
 fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {
     use crate::windows::boot::{BootOptions, edit_template, plan, tests as boot};
