@@ -15,6 +15,10 @@ const PROCESSORS: u32 = 2;
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
+/// The same for ARM64: of Debian's package `qemu-efi-aarch64`.
+const AAVMF_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
+const AAVMF_VARS: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
+
 /// Prints the commands that start the disk image at `path`.
 pub fn run(path: &Path, as_json: bool) -> Result<()> {
     let inspection = inspect::open(path)?;
@@ -47,6 +51,7 @@ struct Machine {
     file_name: String,
     format: Format,
     uefi: bool,
+    is_arm64: bool,
     secure_boot: bool,
     windows: bool,
 }
@@ -67,6 +72,7 @@ impl Machine {
             file_name: text(&file_name)?,
             format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
+            is_arm64: inspection.boot.removable_program.as_deref() == Some("bootaa64.efi"),
             secure_boot: uefi && windows,
             windows,
         })
@@ -113,6 +119,9 @@ impl Machine {
 
     /// Disk and network of kinds that Windows has drivers for.
     fn qemu(&self) -> String {
+        if self.is_arm64 {
+            return self.qemu_arm64();
+        }
         let mut script = String::new();
         let mut arguments = vec![format!(
             "-machine {} -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {MEMORY_MIB}M",
@@ -134,6 +143,21 @@ impl Machine {
         script + &format!("qemu-system-x86_64 {}\n", arguments.join(" \\\n  "))
     }
 
+    /// A board without a PC's devices: what Windows has drivers for are NVMe, USB, and the firmware's frame buffer.
+    fn qemu_arm64(&self) -> String {
+        let vars = format!("{}.vars.fd", self.path);
+        let pflash = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
+        let disk = format!("if=none,id=disk,format={},file={}", self.format.qemu_name(), self.path.replace(',', ",,"));
+        let arguments = [
+            format!("-machine virt -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {}M", 2 * MEMORY_MIB),
+            format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={AAVMF_CODE}"),
+            format!("-drive {}", sh(&pflash)),
+            format!("-drive {} -device nvme,drive=disk,serial=1", sh(&disk)),
+            "-device ramfb -device qemu-xhci -device usb-kbd -device usb-tablet".into(),
+        ];
+        format!("cp -n {AAVMF_VARS} {}\nqemu-system-aarch64 {}\n", sh(&vars), arguments.join(" \\\n  "))
+    }
+
     fn libvirt(&self) -> String {
         let (mut script, mut path) = (String::new(), self.path.clone());
         let format = self.format.libvirt_name().unwrap_or_else(|| {
@@ -144,8 +168,11 @@ impl Machine {
         });
         // virt-install splits its options as a shell splits words, with commas between.
         let path = format!("\"{}\"", path.replace('\\', r"\\").replace('"', "\\\""));
-        let (machine, boot, bus, model) =
-            if self.uefi { ("q35", " --boot uefi", "sata", "e1000e") } else { ("pc", "", "ide", "e1000") };
+        let (machine, boot, bus, model) = match (self.is_arm64, self.uefi) {
+            (true, _) => ("virt", " --arch aarch64 --boot uefi", "nvme", "e1000e"),
+            (false, true) => ("q35", " --boot uefi", "sata", "e1000e"),
+            (false, false) => ("pc", "", "ide", "e1000"),
+        };
         let system = if self.windows { "win2k16" } else { "detect=off,require=off" };
         let disk = format!("path={path},format={format},bus={bus}");
         script
@@ -202,6 +229,7 @@ mod tests {
             file_name,
             format: Format::named(format).unwrap(),
             uefi,
+            is_arm64: false,
             secure_boot: uefi,
             windows: true,
         }
@@ -217,6 +245,16 @@ mod tests {
         for bad in ["a\nb", "a\u{1b}[2J", "a\u{202e}b"] {
             assert!(text(Path::new(bad)).is_err());
         }
+    }
+
+    #[test]
+    fn arm64_has_a_board_of_its_own() {
+        let arm = Machine { is_arm64: true, ..machine("qcow2", true) };
+        for part in ["qemu-system-aarch64 -machine virt", AAVMF_CODE, "-device nvme", "-device ramfb"] {
+            assert!(arm.qemu().contains(part), "{part}: {}", arm.qemu());
+        }
+        assert!(arm.libvirt().contains("--machine virt --arch aarch64 --boot uefi"), "{}", arm.libvirt());
+        assert!(machine("qcow2", true).qemu().contains("qemu-system-x86_64"));
     }
 
     #[test]

@@ -53,10 +53,15 @@ impl Output {
     /// What to say of formats that the host does not take.
     pub fn doubts(outputs: &[Self], host: Option<Host>) -> Vec<String> {
         let Some(host) = host else { return Vec::new() };
-        let other = outputs.iter().filter(|output| !host.formats().contains(&Preset::from(output.format).name()));
-        let doubt = |output: &Self| {
-            format!("{}: {} takes no such images, but {}", output.label(), host.name(), host.formats().join(", "))
+        let known = host.formats().iter().filter_map(|name| Preset::named(name)?.format(None, None).ok());
+        let known: Vec<Format> = known.collect();
+        let is_taken = |format: Format| match host {
+            Host::Azure => known.contains(&format),
+            _ => known.iter().any(|known| known.name() == format.name()),
         };
+        let other = outputs.iter().filter(|output| !is_taken(output.format));
+        let taken = if host == Host::Azure { "VHD of fixed size".into() } else { host.formats().join(", ") };
+        let doubt = |output: &Self| format!("{}: {} takes no such images, but {taken}", output.label(), host.name());
         other.map(doubt).collect()
     }
 

@@ -102,6 +102,7 @@ fn every_host_builds_and_its_settings_are_there() {
         let more: &[&str] = if needs_drivers { &["--driver", "virtio"] } else { &[] };
         let run = build(&place, output, &[&["--for", host, "--json"], more].concat()).ok();
         let report = run.json();
+        assert_eq!(run.stderr.contains("takes no such images"), host == "vmware", "{}", run.stderr);
         assert_eq!(report["partitions"].as_array().unwrap().len(), if uefi { 3 } else { 1 }, "{host}");
         let format = if host == "azure" { "fixed" } else { "dynamic" };
         if output == "a.vhd" {
@@ -283,5 +284,7 @@ fn arm64_starts_by_its_own_boot_program() {
     assert_eq!(place.read("boot.efi"), scenes::pe_stand_in_for(0xAA64).to_vec());
     place.run(&["cat", "a.vhdx", "-p", "1", r"EFI\Boot\bootx64.efi"]).fails(3, &["no such file"]);
     place.run(&["verify", "a.vhdx"]).ok();
+    let hint = String::from_utf8(place.run(&["run-hint", "a.vhdx"]).ok().stdout).unwrap();
+    assert!(hint.contains("qemu-system-aarch64"), "{hint}");
     build(&place, "b.vhd", &[]).fails(3, &["BIOS", "UEFI"]);
 }

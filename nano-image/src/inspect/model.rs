@@ -184,8 +184,10 @@ pub struct OtherVolume {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Boot {
-    /// Number of the partition with `EFI\Boot\bootx64.efi`, which firmware without settings starts.
+    /// Number of the partition with the program in `EFI\Boot` that firmware without settings starts.
     pub removable_path: Option<u32>,
+    /// Its name, which tells the processor: `bootx64.efi`, `bootaa64.efi`.
+    pub removable_program: Option<String>,
     /// Boot configuration stores.
     pub stores: Vec<BootStore>,
 }

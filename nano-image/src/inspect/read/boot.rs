@@ -8,8 +8,8 @@ use crate::types::Guid;
 use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 
-/// What firmware without settings starts on a 64-bit PC (UEFI 2.10 §3.5.1.1).
-const REMOVABLE_PATH: &str = r"EFI\Boot\bootx64.efi";
+/// What firmware without settings starts, on a 64-bit PC first (UEFI 2.10 §3.5.1.1).
+const REMOVABLE: [&str; 3] = ["bootx64.efi", "bootaa64.efi", "bootia32.efi"];
 const UEFI_STORE: &str = r"EFI\Microsoft\Boot\BCD";
 const BIOS_STORE: &str = r"Boot\BCD";
 /// Stores have some 30 KiB.
@@ -25,11 +25,15 @@ pub(crate) fn inspect(
 ) {
     let bios = partition.active || table.scheme == Scheme::None;
     let uefi = matches!(contents, Contents::Fat { .. });
-    if uefi && boot.removable_path.is_none() {
-        match contents.has_file(REMOVABLE_PATH) {
-            Ok(true) => boot.removable_path = Some(partition.number),
+    for name in REMOVABLE.into_iter().filter(|_| uefi) {
+        if boot.removable_path.is_some() {
+            break;
+        }
+        let path = format!(r"EFI\Boot\{name}");
+        match contents.has_file(&path) {
+            Ok(true) => (boot.removable_path, boot.removable_program) = (Some(partition.number), Some(name.to_owned())),
             Ok(false) => {}
-            Err(error) => note(REMOVABLE_PATH, error),
+            Err(error) => note(&path, error),
         }
     }
     for (path, firmware, _) in [(UEFI_STORE, "uefi", uefi), (BIOS_STORE, "bios", bios)].iter().filter(|place| place.2) {

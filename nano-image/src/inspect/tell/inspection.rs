@@ -15,9 +15,9 @@ impl fmt::Display for Inspection {
         table(f, &self.partition_table)?;
         volumes(f, &self.partition_table)?;
         writeln!(f, "\nBoot")?;
-        match self.boot.removable_path {
-            Some(number) => writeln!(f, "  EFI\\Boot\\bootx64.efi on partition {number}")?,
-            None => writeln!(f, "  no EFI\\Boot\\bootx64.efi")?,
+        match (&self.boot.removable_program, self.boot.removable_path) {
+            (Some(name), Some(number)) => writeln!(f, "  EFI\\Boot\\{name} on partition {number}")?,
+            _ => writeln!(f, "  no EFI\\Boot\\bootx64.efi")?,
         }
         if self.boot.stores.is_empty() {
             writeln!(f, "  no boot configuration")?;

@@ -3,7 +3,9 @@
 use super::computer_name::{self, NameChoice};
 use super::first_boot::Facts;
 use super::unattend::{self, OFFLINE};
-use super::{Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone};
+use super::{
+    Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone, users,
+};
 use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::windows::answer::{self, AnswerFile, ImageSetup, SHELL_SETUP};
@@ -37,9 +39,13 @@ impl Prepared {
             firewall::allow_remote_management(image, &mut applied.warnings)?;
         }
         domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()));
-        let password = self.password.as_ref();
-        accounts::apply(&mut self.answer, password, &mut applied.warnings)?;
         self.prepare_first_boot(image, &facts)?;
+        let (password, mut doubts) = (self.password.as_ref(), Vec::new());
+        accounts::apply(&mut self.answer, password, &mut doubts)?;
+        // Where others log on, nobody needs that account.
+        if users::named(&self.answer).is_empty() && !facts.is_client() {
+            applied.warnings.extend(doubts);
+        }
         self.write_answer_file(image, &setup, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;
         // Last, so that they have the last word.

@@ -71,7 +71,7 @@ impl Facts {
         self.installation.eq_ignore_ascii_case("Nano Server") || self.edition.to_lowercase().ends_with("nano")
     }
 
-    fn is_client(&self) -> bool {
+    pub fn is_client(&self) -> bool {
         self.installation.eq_ignore_ascii_case("Client")
     }
 
