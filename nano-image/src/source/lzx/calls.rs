@@ -45,3 +45,49 @@ fn relative(operand: [u8; 4], here: i32, size: i32) -> [u8; 4] {
     let relative = if absolute >= 0 { absolute - here } else { absolute.wrapping_add(size) };
     if is_inside { relative.to_le_bytes() } else { operand }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Byte by byte, as the format is described.
+    fn restore_plainly(bytes: &mut [u8], position: usize, size: i32) {
+        let mut at = 0;
+        while at + 10 < bytes.len() {
+            if bytes[at] != CALL {
+                at += 1;
+                continue;
+            }
+            let operand = bytes[at + 1..].first_chunk_mut().unwrap();
+            *operand = relative(*operand, (position + at) as i32, size);
+            at += 5;
+        }
+    }
+
+    #[test]
+    fn all_calls_and_nothing_else_are_found() {
+        let mut state = 1u32;
+        for len in (0..150).chain([1000, 5000]) {
+            // Many calls, calls within operands, and operands that are small enough to be translated.
+            let mut bytes = vec![0; len];
+            for byte in &mut bytes {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte = [CALL, 0, 0, 0xE7, 0xE9, 0x68, 0, 1][(state >> 29) as usize];
+            }
+            let mut expected = bytes.clone();
+            restore_plainly(&mut expected, 70_000, 12_000_000);
+            assert!(len < 1000 || expected != bytes, "{len}");
+            restore(&mut bytes, 70_000, 12_000_000);
+            assert_eq!(bytes, expected, "{len}");
+        }
+    }
+
+    #[test]
+    fn operands_outside_the_file_stay() {
+        for (absolute, expected) in
+            [(100, 0), (0, -100), (-1, 999), (-100, 900), (-101, -101), (999, 899), (1000, 1000)]
+        {
+            assert_eq!(i32::from_le_bytes(relative(i32::to_le_bytes(absolute), 100, 1000)), expected, "{absolute}");
+        }
+    }
+}
