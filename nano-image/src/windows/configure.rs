@@ -194,10 +194,12 @@ pub struct Applied {
     pub warnings: Vec<String>,
 }
 
-/// Reads an answer file and writes it again, for fuzzing.
+/// Reads and judges an answer file and writes it again, for fuzzing.
 #[cfg(feature = "internals")]
 pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
-    crate::windows::answer::AnswerFile::parse(bytes).map(|file| file.to_bytes())
+    let file = crate::windows::answer::AnswerFile::parse(bytes)?;
+    file.judge(bytes, &crate::windows::answer::Target::default());
+    Ok(file.to_bytes())
 }
 
 /// What a .reg file says, for fuzzing.

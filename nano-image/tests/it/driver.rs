@@ -239,9 +239,10 @@ fn a_storage_driver_is_bound_at_boot() {
 }
 
 /// The INF files of virtio-win, with stand-ins for what they name.
-fn virtio() -> Option<PathBuf> {
+#[track_caller]
+fn virtio(name: &str) -> Option<PathBuf> {
     let source = shared("data/drivers/virtio-win-0.1.240-2k16")?;
-    let folder = scratch("driver-virtio-source");
+    let folder = scratch(&format!("{name}-source"));
     let _ = fs::remove_dir_all(&folder);
     let mut folders = vec![source.clone()];
     while let Some(next) = folders.pop() {
@@ -269,8 +270,34 @@ fn virtio() -> Option<PathBuf> {
 }
 
 #[test]
+fn of_a_tree_for_many_versions_the_drivers_for_the_image_are_added() {
+    let Some(folder) = virtio("driver-versions") else { return };
+    let prepare = |build: u32| {
+        let version = Some((10, 0, build));
+        let options = DriverOptions { architecture: "amd64".into(), version, is_client: false, boot_critical: false };
+        driver::prepare(std::slice::from_ref(&folder), &options, &()).unwrap()
+    };
+    let alone = prepare(14393).identity();
+    let own = folder.join("viostor/2k16/amd64");
+    for other in ["viostor/2k22/amd64", "viostor/2k16/ARM64", "viostor/w10/amd64", "amd64/2k16"] {
+        fs::create_dir_all(folder.join(other)).unwrap();
+        for entry in fs::read_dir(&own).unwrap() {
+            let path = entry.unwrap().path();
+            let more = if path.extension().is_some_and(|end| end == "sys") { other } else { "" };
+            let bytes = [fs::read(&path).unwrap(), more.into()].concat();
+            fs::write(folder.join(other).join(path.file_name().unwrap()), bytes).unwrap();
+        }
+    }
+    let prepared = prepare(14393);
+    assert!(prepared.warnings.is_empty() && prepared.identity() == alone, "{:?}", prepared.warnings);
+    let newer = prepare(20348);
+    let sources: Vec<&Path> = newer.sources().collect();
+    assert!(!sources.is_empty() && sources.iter().all(|path| path.starts_with(folder.join("viostor/2k22"))));
+}
+
+#[test]
 fn virtio_drivers_are_bound_at_boot() {
-    let Some(folder) = virtio() else { return };
+    let Some(folder) = virtio("driver-virtio") else { return };
     let volume = Volume::new("driver-virtio", &[folder], false);
     assert_eq!(volume.reports.len(), 16);
     for report in &volume.reports {
@@ -309,7 +336,7 @@ fn keys_have_the_shape_that_windows_gives_them() {
         name.contains("dual_netvg63a.inf") && name.ends_with(".xml")
     });
     let manifest = fs::read_to_string(manifest.expect("the manifest of a driver")).unwrap();
-    let Some(virtio) = virtio() else { return };
+    let Some(virtio) = virtio("driver-shape") else { return };
     let volume = Volume::new("driver-shape", &[virtio.join("NetKVM")], true);
     let (system, report) = (volume.hive("SYSTEM"), &volume.reports[0]);
     let mut keys = export(&system, r"\DriverDatabase");

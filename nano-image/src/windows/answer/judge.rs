@@ -233,7 +233,9 @@ impl Judge<'_> {
             Some(known) if !known.passes.is_empty() && !known.passes.contains(&pass) => {
                 let passes: Vec<&str> = known.passes.iter().map(|pass| pass.name()).collect();
                 let what = format!("has no settings for the pass {}", pass.name());
-                let fault = if known.is_complete { Fault::refused(what) } else { Fault::told(what) };
+                // Those of Setup are in no image; others may have settings for more passes than are documented.
+                let is_setup = known.passes == [Pass::WindowsPe];
+                let fault = if is_setup { Fault::refused(what) } else { Fault::told(what) };
                 self.fault("wrong-pass", place, fault.with_hint(format!("it belongs to {}", passes.join(" or "))));
             }
             Some(_) => {}

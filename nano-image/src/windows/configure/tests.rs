@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::registry::{Hive, HiveOptions, Value};
 use crate::tree::{FileTree, Node, Times};
 use crate::types::FileTime;
-use crate::windows::answer::AnswerFile;
+use crate::windows::answer::{AnswerFile, Target};
 use crate::windows::edit::HiveFile;
 pub(super) use crate::windows::edit::testing::{edit, hive};
 
@@ -276,6 +276,7 @@ proptest::proptest! {
             }
             bytes.truncate(bytes.len().saturating_sub(cut % 40));
             if let Ok(file) = AnswerFile::parse(&bytes) {
+                file.judge(&bytes, &Target::default());
                 let written = file.to_bytes();
                 proptest::prop_assert_eq!(AnswerFile::parse(&written).unwrap().to_bytes(), written);
             }
