@@ -1,6 +1,7 @@
 //! Flags and their texts.
 
 mod about;
+pub mod clone;
 mod lint;
 mod machine;
 mod output;
@@ -39,6 +40,7 @@ pub enum Command {
     /// Tell what `build` would make of the same flags: partitions, files, packages, exact sizes; writes nothing
     #[command(long_about = None, after_long_help = PLAN_EXAMPLES)]
     Plan(Box<Build>),
+    Clone(Box<clone::Clone>),
     Packages(PackagesOf),
     Images(Images),
     Inspect(Inspect),
@@ -333,12 +335,15 @@ pub enum SeedArgument {
 }
 
 /// The commands that take the flags of `build`.
-pub const WITH_BUILD_FLAGS: [&str; 3] = ["build", "plan", "size"];
+pub const WITH_BUILD_FLAGS: [&str; 4] = ["build", "plan", "size", "clone"];
 
 /// The command line. `plan` and `size` take the flags of `build` and need no output.
 pub fn command() -> clap::Command {
     let lenient = |command: clap::Command| command.mut_arg("output", |output| output.required(false));
+    // What `build` compares is an image that it made; a clone has a golden image for that.
+    let other_check = |clone: clap::Command| clone.mut_arg("check", |check| check.long("check-image").hide(true));
     let command = Arguments::command().mut_subcommand("plan", lenient).mut_subcommand("size", lenient);
+    let command = command.mut_subcommand("clone", other_check);
     // Values are names of a few things: their case tells nothing.
     let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
     let any_case = |inner: clap::Command| {

@@ -4,11 +4,13 @@ mod about;
 mod args;
 mod build;
 mod check;
+mod clone;
 mod diff;
 mod images;
 mod inspect;
 mod launch;
 mod lint;
+mod machines;
 mod manual;
 mod metadata;
 mod outputs;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Lint(arguments) => lint::run(arguments),
         Command::Build(arguments) => build::run(arguments),
+        Command::Clone(arguments) => clone::run(arguments),
         Command::Plan(arguments) => done(plan::run(arguments)),
         Command::Packages(arguments) => done(packages::run(arguments)),
         Command::Images(arguments) => done(images::run(arguments)),

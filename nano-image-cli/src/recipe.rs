@@ -198,7 +198,7 @@ fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Pat
 }
 
 /// The same in JSON. What it has no form for becomes what no flag takes.
-fn json_of(value: &DeValue<'_>) -> Value {
+pub fn json_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
@@ -215,7 +215,7 @@ fn json_of(value: &DeValue<'_>) -> Value {
 }
 
 /// The flags for one key.
-fn values(arg: &Arg, value: &Value, folder: &Path) -> Result<Vec<OsString>, String> {
+pub fn values(arg: &Arg, value: &Value, folder: &Path) -> Result<Vec<OsString>, String> {
     let name = arg.get_long().unwrap_or_default();
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let may_lack_value = is_switch || arg.get_num_args().is_some_and(|count| count.min_values() == 0);
@@ -264,7 +264,7 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
 }
 
 /// What clap says, on one line.
-fn message(error: &clap::Error) -> String {
+pub fn message(error: &clap::Error) -> String {
     let text = error.to_string();
     let end = ["\n\nUsage", "\n\nFor more"].iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
     let words: Vec<&str> = text[..end].split_whitespace().collect();

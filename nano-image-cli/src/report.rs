@@ -149,7 +149,7 @@ fn add(sums: &mut [u64; 3], more: [u64; 3]) {
     sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-fn exit_code(kind: ErrorKind) -> ExitCode {
+pub fn exit_code(kind: ErrorKind) -> ExitCode {
     ExitCode::from(match kind {
         ErrorKind::Recipe => 2,
         ErrorKind::NotFound | ErrorKind::Unsatisfied => 3,

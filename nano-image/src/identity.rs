@@ -62,7 +62,8 @@ impl Seed {
         u32::from_le_bytes(self.derive(purpose)[..4].try_into().expect("4 of 32 bytes")).max(1)
     }
 
-    fn derive(&self, purpose: &str) -> [u8; 32] {
+    /// 32 bytes for `purpose`.
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         Sha256::new().chain_update(self.0).chain_update(purpose).finalize().into()
     }
 }

@@ -4,6 +4,7 @@
 //! NTFS index; a file with several entries has hard links. Names, attributes and descriptors are kept as Windows
 //! stores them; nothing here knows sectors or clusters.
 
+mod keep;
 mod path;
 
 use std::collections::BTreeMap;
@@ -158,19 +159,29 @@ pub struct Entry {
     pub node: NodeId,
 }
 
+pub use keep::Kept;
+
 /// A volume's files, directories and security descriptors.
 #[derive(Clone, Debug)]
 pub struct FileTree {
     nodes: Vec<Node>,
     descriptors: Vec<Arc<[u8]>>,
     descriptor_ids: BTreeMap<Arc<[u8]>, SecurityId>,
+    kept: Vec<Kept>,
+    settled: keep::Settled,
 }
 
 impl FileTree {
     /// A tree that holds only `root`, which must be a directory.
     pub fn new(root: Node) -> Self {
         debug_assert!(root.is_directory());
-        Self { nodes: vec![root], descriptors: Vec::new(), descriptor_ids: BTreeMap::new() }
+        Self {
+            nodes: vec![root],
+            descriptors: Vec::new(),
+            descriptor_ids: BTreeMap::new(),
+            kept: Vec::new(),
+            settled: keep::Settled::default(),
+        }
     }
 
     /// Adds a node that no directory names yet.

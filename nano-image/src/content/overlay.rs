@@ -12,6 +12,7 @@ const PIECE: u64 = 1 << 20;
 
 /// A store with contents beside its blobs. They get the numbers after those of the store, in the order in which they
 /// are added: so a pass over all blobs reads the store first.
+#[derive(Clone)]
 pub struct Overlay {
     base: Arc<dyn BlobStore>,
     /// Number of the first content that is added.
@@ -34,6 +35,11 @@ impl Overlay {
     /// The store `base`; its blobs from `first` on are not used.
     pub fn new(base: Arc<dyn BlobStore>, first: BlobId) -> Self {
         Self { base, first: first.0, added: Vec::new() }
+    }
+
+    /// The number of the next content that is added.
+    pub fn next(&self) -> BlobId {
+        BlobId(self.first.saturating_add(self.added.len() as u32))
     }
 
     /// Adds a content.

@@ -5,11 +5,11 @@ use sha2::{Digest, Sha256};
 use super::blocks::joined;
 use super::formats::Format;
 use super::parent::{GRAIN, Parent};
-use super::parts::Parts;
+use super::parts::{Parts, Structure};
 use super::row::Request;
 use super::sink::Output;
 use super::subformat::Subformat;
-use crate::content::Extent;
+use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime};
@@ -86,6 +86,40 @@ impl Container {
     /// The parts of the disk that may hold other bytes than zero, ascending, neither touching nor overlapping.
     pub fn used(&self) -> &[Extent] {
         &self.used
+    }
+
+    /// Whether `file`, of this format, says that it has the data that this layout is for, and no other. A file without
+    /// such identifiers does.
+    ///
+    /// # Errors
+    /// As [`open`](super::open).
+    pub fn has_identifier(&self, file: &dyn ReadAt) -> Result<bool> {
+        match self.format.name() {
+            "vhdx" => Ok(super::vhdx::data_write_guid(file)? == super::vhdx::data_write_guid(&self.head_bytes())?),
+            "vhd" => {
+                let id = |file: &dyn ReadAt| -> Result<[u8; 16]> {
+                    let mut id = [0; 16];
+                    let end = file.len().map_err(super::map::read_error)?;
+                    file.read_exact_at(&mut id, end.saturating_sub(512 - 68)).map_err(super::map::read_error)?;
+                    Ok(id)
+                };
+                let footer = self.parts.tail.last().map_or(&[][..], |(_, bytes)| bytes).to_vec();
+                Ok(id(file)? == id(&footer)?)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// The first structures of the file.
+    fn head_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (offset, structure) in &self.parts.head {
+            if let (Structure::Bytes(part), 0..HEAD) = (structure, *offset) {
+                bytes.resize((*offset as usize + part.len()).max(bytes.len()), 0);
+                bytes[*offset as usize..*offset as usize + part.len()].copy_from_slice(part);
+            }
+        }
+        bytes
     }
 
     /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format.
@@ -229,6 +263,9 @@ impl Writer<'_> {
         Ok(())
     }
 }
+
+/// The identifiers of a file lie before this byte.
+const HEAD: u64 = 192 << 10;
 
 fn digest_zeros(digest: &mut Sha256, mut count: u64) {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 /// Bytes are gathered until one write has at least this size.
 const WRITE_SIZE: usize = 1 << 20;
 
-/// Zeros up to this length are written rather than skipped: a hole would cost a seek and split the write.
-const MIN_HOLE: u64 = 64 << 10;
+/// Zeros below this length are written rather than skipped: a hole would cost a seek and split the write.
+const MIN_HOLE: u64 = (64 << 10) + 1;
 
 /// Receives a file from its first byte to its last.
 pub trait Output {
@@ -34,6 +34,8 @@ pub struct FileOutput {
     buffer: Vec<u8>,
     /// File offset of the first byte in `buffer`.
     position: u64,
+    /// Longer runs of zeros become holes.
+    min_hole: u64,
 }
 
 impl FileOutput {
@@ -42,7 +44,13 @@ impl FileOutput {
         let path = path.into();
         // Holes are zero only in a file that had no bytes there.
         file.set_len(0).map_err(|e| Error::io("empty", &path, e))?;
-        Ok(Self { file, path, buffer: Vec::with_capacity(WRITE_SIZE), position: 0 })
+        Ok(Self { file, path, buffer: Vec::with_capacity(WRITE_SIZE), position: 0, min_hole: MIN_HOLE })
+    }
+
+    /// Leaves runs of `len` zeros and more out, for files that hold little else.
+    pub fn min_hole(mut self, len: u64) -> Self {
+        self.min_hole = len;
+        self
     }
 
     /// Creates or empties the file at `path`.
@@ -83,7 +91,7 @@ impl Output for FileOutput {
     }
 
     fn skip(&mut self, zeros: u64) -> Result<()> {
-        if zeros <= MIN_HOLE && !self.buffer.is_empty() {
+        if zeros < self.min_hole && !self.buffer.is_empty() {
             self.buffer.resize(self.buffer.len() + zeros as usize, 0);
             return Ok(());
         }

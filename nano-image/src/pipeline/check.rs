@@ -76,7 +76,7 @@ impl Layout<'_> {
     }
 
     /// Says in a few words what is at `offset` of the disk.
-    fn describe(&self, offset: DiskOffset, container: &Container) -> String {
+    pub(super) fn describe(&self, offset: DiskOffset, container: &Container) -> String {
         let (start, size) = self.plan.scheme.windows();
         if let Some(inside) = offset.0.checked_sub(start.0).filter(|inside| *inside < size.bytes()) {
             return format!("Windows volume, {}", self.ntfs.describe(VolumeOffset(inside)));

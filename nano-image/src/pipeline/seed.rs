@@ -23,7 +23,7 @@ use crate::windows::host::Host;
 const SECRET_ROUNDS: u32 = 20_000;
 
 /// Digests of what an image is made of; empty for nothing.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Inputs {
     /// Of the metadata of the source image, which name the contents of every file by their digests.
     pub image: Vec<u8>,

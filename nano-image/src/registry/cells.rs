@@ -18,6 +18,10 @@ pub(super) struct Cells {
     /// Length of all bins.
     pub bins_len: u32,
     free: FreeCells,
+    /// New cells lie here or behind, if they fit.
+    spare: Option<Cell>,
+    /// Bytes of a new bin, at least.
+    growth: u32,
 }
 
 /// Free runs of bytes; a run may consist of several free cells and lies in one bin.
@@ -44,7 +48,7 @@ impl Cells {
     /// Takes the bins of `bytes`, the first `bins_len` bytes behind the base block, and checks that bins and cells
     /// tile them. `allocated` is told of every used cell.
     pub fn parse(bytes: Vec<u8>, bins_len: u32, mut allocated: impl FnMut(Cell)) -> Result<Self> {
-        let mut cells = Self { bytes, bins_len, free: FreeCells::default() };
+        let mut cells = Self { bytes, bins_len, free: FreeCells::default(), spare: None, growth: BIN_ALIGNMENT };
         let mut bin = 0;
         while bin < bins_len {
             let header = BinHeader::ref_from_prefix(&cells.bytes[file_index(bin)..]).expect("bins lie in the file").0;
@@ -133,7 +137,9 @@ impl Cells {
     /// bin.
     pub fn allocate(&mut self, len: usize) -> Result<Cell> {
         let need = cell_len(len)?;
-        let found = self.free.by_len.range((need, 0)..).next().copied();
+        let spare = self.spare.and_then(|spare| self.free.by_offset.range(spare..).find(|(_, len)| **len >= need));
+        let spare = spare.map(|(cell, len)| (*len, *cell));
+        let found = spare.or_else(|| self.free.by_len.range((need, 0)..).next().copied());
         let (run, cell) = match found {
             Some(found) => found,
             None => self.add_bin(need)?,
@@ -196,9 +202,17 @@ impl Cells {
         }
     }
 
+    /// Adds an empty bin of `len` bytes, a multiple of [`BIN_ALIGNMENT`], for the cells that are made from now on. If
+    /// it does not suffice, more of its size are added.
+    pub fn reserve(&mut self, len: u32) -> Result<()> {
+        self.growth = len;
+        self.spare = Some(self.add_bin(1)?.1);
+        Ok(())
+    }
+
     fn add_bin(&mut self, need: u32) -> Result<(u32, Cell)> {
         let (bin, header) = (self.bins_len, size_of::<BinHeader>());
-        let len = (need + header as u32).next_multiple_of(BIN_ALIGNMENT);
+        let len = (need + header as u32).next_multiple_of(self.growth);
         if len > MAX_BINS_LEN - bin {
             return Err(Error::unsupported("the hive would grow past 2 GiB"));
         }
@@ -253,7 +267,13 @@ mod tests {
     use super::*;
 
     fn empty() -> Cells {
-        Cells { bytes: vec![0; BASE_BLOCK_LEN], bins_len: 0, free: FreeCells::default() }
+        Cells {
+            bytes: vec![0; BASE_BLOCK_LEN],
+            bins_len: 0,
+            free: FreeCells::default(),
+            spare: None,
+            growth: BIN_ALIGNMENT,
+        }
     }
 
     #[test]

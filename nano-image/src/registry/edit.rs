@@ -159,6 +159,16 @@ impl Hive {
         Ok(true)
     }
 
+    /// Adds room for later edits behind all else, and makes them there as far as they need room. So hives that differ in
+    /// such edits have the same length, and differ in few pages. `len` is a multiple of 4 KiB.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the hive would be too large.
+    pub fn reserve(&mut self, len: u32) -> Result<()> {
+        self.edited = true;
+        self.cells.reserve(len)
+    }
+
     /// Marks a key changed.
     pub(super) fn touch(&mut self, key: Cell) -> Result<&mut KeyNode> {
         self.edited = true;

@@ -17,7 +17,9 @@ pub mod format;
 mod index;
 mod lay_out;
 mod locate;
+mod order;
 mod pack;
+mod pieces;
 mod read;
 mod record;
 mod secure;
@@ -27,6 +29,7 @@ mod write;
 
 pub use check::check;
 pub use lay_out::{NtfsLayout, NtfsOptions, check_cluster_size, lay_out};
+pub use pieces::{Piece, Resident, stand_in};
 pub use read::{
     NtfsAttribute, NtfsCompressedStream, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun,
     NtfsStream, NtfsVolume,

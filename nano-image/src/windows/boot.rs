@@ -22,6 +22,7 @@ mod template;
 pub(super) mod tests;
 
 pub use device::BootDevice;
+pub use files::{Collected, collect};
 pub use options::{BootFile, BootOptions};
 pub use setting::BootSetting;
 pub use settings::{BootSettings, DebugTransport, Ems, edit_template};
@@ -52,8 +53,16 @@ pub struct BootPlan {
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the image has no boot manager,
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when its BCD template or boot manager is damaged.
 pub fn plan(image: &mut ImageEdit<'_>, options: &BootOptions) -> Result<BootPlan> {
+    let collected = collect(image, options)?;
+    plan_with(collected, image, options)
+}
+
+/// [`plan`] with the boot files of the image that were [collected](collect) before.
+///
+/// # Errors
+/// As `plan`.
+pub fn plan_with(mut collected: Collected, image: &mut ImageEdit<'_>, options: &BootOptions) -> Result<BootPlan> {
     let mut warnings = Vec::new();
-    let mut collected = files::collect(image, options)?;
     let (store, loader) = template::store(image, &collected, options, &mut warnings)?;
     let bytes = store.to_bytes(options.firmware, options.time)?;
     collected.add_generated(options, bytes);

@@ -77,6 +77,9 @@ const ANY_FORM_BUILD: u32 = 18362;
 const PLAIN: &[(Place, &str)] = &[
     (Under(r"windows\system32\config"), "*"),
     (Under(r"windows\system32\smi\store"), "*"),
+    // Settings of one machine have their places on the volume.
+    (In(r"windows\panther"), "unattend.xml"),
+    (In(r"windows\setup\scripts"), "setupcomplete.cmd"),
     (Anywhere, "ntuser.dat*"),
     (Anywhere, "usrclass.dat*"),
     (Anywhere, "bootstat.dat"),
@@ -122,7 +125,8 @@ const BOOT: &[(Place, &str)] = &[
 
 /// Marks the files of `tree` that the volume is to keep compressed: those that `choice` and the rules for Windows
 /// `build` allow and that save a cluster of `cluster_size` bytes. Returns the files that must be compressed for that,
-/// in the order of their blobs; there are none for [`Compact::Copy`].
+/// in the order of their blobs; there are none for [`Compact::Copy`]. Nodes that are settled stay as
+/// they are.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for a Windows without Compact OS, or one that is not known.
@@ -135,6 +139,9 @@ pub fn mark(
 ) -> Result<Vec<Pending>> {
     let mut pending: Vec<(Option<BlobId>, Pending)> = Vec::new();
     for (node, limit) in limits(tree, build)? {
+        if tree.is_settled(node) {
+            continue;
+        }
         let Some(data) = &tree[node].data else { continue };
         let (id, len) = match data {
             Content::Blob { id, len } => (Some(*id), *len),

@@ -6,6 +6,7 @@
 mod control_set;
 mod files;
 mod hive_file;
+mod reserve;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -30,6 +31,12 @@ pub struct ImageEdit<'a> {
     pub blobs: Overlay,
     /// Time of everything that is changed.
     pub time: FileTime,
+    registry: Registry,
+}
+
+/// What is known of the registry of an image, between two edits of it.
+#[derive(Clone, Default)]
+pub struct Registry {
     /// By their numbers.
     hives: [Slot; HiveFile::ALL.len()],
     /// Name of the control set in use, once it is known.
@@ -37,7 +44,7 @@ pub struct ImageEdit<'a> {
 }
 
 /// What is known of a hive.
-#[derive(Default)]
+#[derive(Clone, Default)]
 enum Slot {
     #[default]
     Unread,
@@ -54,7 +61,17 @@ impl<'a> ImageEdit<'a> {
     /// The image `tree`, whose blobs `store` has. Everything that changes gets `time`.
     pub fn new(tree: &'a mut FileTree, store: Arc<dyn BlobStore>, time: FileTime) -> Self {
         let blobs = Overlay::new(store, tree.next_blob());
-        Self { tree, blobs, time, hives: Default::default(), control_set: None }
+        Self::resume(tree, blobs, time, Registry::default())
+    }
+
+    /// Goes on with an image that was [left](Self::suspend).
+    pub fn resume(tree: &'a mut FileTree, blobs: Overlay, time: FileTime, registry: Registry) -> Self {
+        Self { tree, blobs, time, registry }
+    }
+
+    /// Leaves the image as it is, its hives not yet put back.
+    pub fn suspend(self) -> (Overlay, Registry) {
+        (self.blobs, self.registry)
     }
 
     /// A hive to read; `None` if the image has none.
@@ -63,7 +80,7 @@ impl<'a> ImageEdit<'a> {
     /// As [`Hive::open`].
     pub fn hive(&mut self, file: HiveFile) -> Result<Option<&Hive>> {
         self.load(file)?;
-        Ok(match &self.hives[file as usize] {
+        Ok(match &self.registry.hives[file as usize] {
             Slot::Open { hive, .. } => Some(hive),
             _ => None,
         })
@@ -91,7 +108,7 @@ impl<'a> ImageEdit<'a> {
     /// As [`Hive::open`].
     pub fn edit_if_there(&mut self, file: HiveFile) -> Result<Option<&mut Hive>> {
         self.load(file)?;
-        Ok(self.hives[file as usize].get_mut())
+        Ok(self.registry.hives[file as usize].get_mut())
     }
 
     /// Two hives to edit at once; `None` for those that the image lacks.
@@ -101,7 +118,7 @@ impl<'a> ImageEdit<'a> {
     pub fn edit_both(&mut self, one: HiveFile, other: HiveFile) -> Result<(Option<&mut Hive>, Option<&mut Hive>)> {
         self.load(one)?;
         self.load(other)?;
-        let slots = self.hives.get_disjoint_mut([one as usize, other as usize]);
+        let slots = self.registry.hives.get_disjoint_mut([one as usize, other as usize]);
         let [one, other] = slots.expect("two different hives");
         Ok((one.get_mut(), other.get_mut()))
     }
@@ -130,10 +147,10 @@ impl<'a> ImageEdit<'a> {
     /// # Errors
     /// As [`edit`](Self::edit).
     pub fn control_set(&mut self) -> Result<&str> {
-        if self.control_set.is_none() {
-            self.control_set = Some(control_set(self.needed(HiveFile::System)?));
+        if self.registry.control_set.is_none() {
+            self.registry.control_set = Some(control_set(self.needed(HiveFile::System)?));
         }
-        Ok(self.control_set.as_deref().unwrap_or_default())
+        Ok(self.registry.control_set.as_deref().unwrap_or_default())
     }
 
     /// The path in its hive of the key at `place`: `CurrentControlSet`, which exists only while Windows runs, is
@@ -157,7 +174,7 @@ impl<'a> ImageEdit<'a> {
     /// [`Recipe`](crate::ErrorKind::Recipe) if a directory has taken the place of a file.
     pub fn finish(mut self) -> Result<Overlay> {
         let times = Times::all(self.time);
-        for (file, slot) in HiveFile::ALL.into_iter().zip(std::mem::take(&mut self.hives)) {
+        for (file, slot) in HiveFile::ALL.into_iter().zip(std::mem::take(&mut self.registry.hives)) {
             let Slot::Open { hive, to_edit: true } = slot else { continue };
             if !hive.is_edited() {
                 continue;
@@ -174,11 +191,11 @@ impl<'a> ImageEdit<'a> {
     }
 
     fn load(&mut self, file: HiveFile) -> Result<()> {
-        if !matches!(self.hives[file as usize], Slot::Unread) {
+        if !matches!(self.registry.hives[file as usize], Slot::Unread) {
             return Ok(());
         }
         let hive = Hive::open(file.path(), |path, limit| self.read(path, limit))?;
-        self.hives[file as usize] = match hive {
+        self.registry.hives[file as usize] = match hive {
             Some(mut hive) => {
                 hive.set_time(self.time);
                 Slot::Open { hive: hive.into(), to_edit: false }
@@ -193,9 +210,9 @@ impl<'a> ImageEdit<'a> {
         for file in HiveFile::ALL {
             let is_it = |other: &str| path.eq_ignore_ascii_case(other);
             if is_it(file.path()) || Hive::logs(file.path()).iter().any(|log| is_it(log)) {
-                self.hives[file as usize] = Slot::Unread;
+                self.registry.hives[file as usize] = Slot::Unread;
                 if file == HiveFile::System {
-                    self.control_set = None;
+                    self.registry.control_set = None;
                 }
             }
         }

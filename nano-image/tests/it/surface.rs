@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 /// Where the façade, the four steps and the keys of a recipe are.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "lib.rs",
     "pipeline/recipe.rs",
     "pipeline/recipe/builder.rs",
     "pipeline/sources.rs",
     "pipeline/plan.rs",
+    "pipeline/golden.rs",
     "pipeline/layout.rs",
     "pipeline/summary.rs",
     "pipeline/write.rs",

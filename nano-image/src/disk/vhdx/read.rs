@@ -76,6 +76,11 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     })
 }
 
+/// What says which data the disk has: a differencing disk knows its parent by it.
+pub(crate) fn data_write_guid(file: &dyn ReadAt) -> Result<Guid> {
+    Ok(Guid::from_bytes(header(file)?.data_write_guid))
+}
+
 /// The valid header with the higher sequence number.
 fn header(file: &dyn ReadAt) -> Result<Header> {
     let mut newest: Option<Header> = None;

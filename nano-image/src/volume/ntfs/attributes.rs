@@ -43,6 +43,16 @@ impl Files {
             let named = node.streams.iter().map(|stream| (stream.name.units(), &stream.content));
             let streams = unnamed.chain(named);
             attributes.extend(streams.map(|(name, data)| Attribute::stream(attribute_type::DATA, name, data)));
+            if file.room > 0 {
+                let unnamed = |attribute: &&mut Attribute<'_>| {
+                    attribute.kind == attribute_type::DATA && attribute.name.is_empty()
+                };
+                attributes
+                    .iter_mut()
+                    .find(unnamed)
+                    .into_iter()
+                    .for_each(|data| data.keep_room(file.room, self.cluster_size));
+            }
         }
         attributes.extend(self.index_attributes(file));
         if let Some(reparse) = &node.reparse {

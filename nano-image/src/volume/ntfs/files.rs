@@ -1,6 +1,6 @@
 //! The tree's files and directories as MFT records: their names, attributes and indexes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,12 +11,13 @@ use super::record::*;
 use super::secure::SecurityTable;
 use super::wof;
 use crate::error::{Error, Result};
-use crate::security::{ObjectClass, inherited};
 use crate::tree::{FileTree, NodeId};
 use crate::types::Utf16Name;
 
 /// Windows gives a file at most so many names.
 const MAX_NAMES: usize = 1024;
+/// Bytes of a page: what differs between images is told in whole ones.
+const PAGE: u64 = 4096;
 /// Largest `$ATTRIBUTE_LIST`, bytes.
 const MAX_LIST_LEN: usize = 0x4_0000;
 
@@ -50,6 +51,21 @@ pub(super) struct File {
     pub index: DirectoryIndex,
     /// Its runs: a range of [`Files::runs`] that begins here.
     pub first_run: u32,
+    /// Where its clusters are.
+    pub zone: Zone,
+    /// Bytes that its contents have clusters for, however long they are; 0 leaves that to their length.
+    pub room: u64,
+}
+
+/// A part of the volume, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Zone {
+    /// What is the same for all machines of a recipe.
+    Settled,
+    /// Before the MFT, whose first records are theirs: what has a place whether it is there or not.
+    Kept,
+    /// Behind the MFT: what only this machine has.
+    Late,
 }
 
 /// How far a directory's index is made.
@@ -78,12 +94,16 @@ pub(super) struct Files {
     /// Indexes of `links`, file by file.
     by_file: Vec<u32>,
     /// Per node: its place in `files`.
-    places: Vec<u32>,
+    pub(super) places: Vec<u32>,
     /// Runs of all non-resident attributes, file by file.
     pub runs: Vec<Run>,
     pub cluster_size: u64,
     /// The number after the last record.
     pub next_record: u64,
+    /// Places of what the tree [keeps](FileTree::kept); `None` for what is not there.
+    pub kept: Vec<Option<usize>>,
+    /// Records before the last that no file has.
+    pub free_records: Vec<u64>,
     pub warnings: Vec<String>,
 }
 
@@ -104,12 +124,16 @@ impl Files {
             runs: Vec::new(),
             cluster_size,
             next_record: record::FIRST_USER,
+            kept: Vec::new(),
+            free_records: Vec::new(),
             warnings: Vec::new(),
             tree,
         };
         files.walk()?;
         files.group_names()?;
+        files.find_kept();
         files.assign_descriptors(security)?;
+        files.order();
         files.size_records(system_len)?;
         Ok(files)
     }
@@ -219,6 +243,8 @@ impl Files {
     }
 
     fn push_file(&mut self, node: NodeId) {
+        let data = self.tree[node].data.as_ref();
+        let is_late = self.tree.is_late(node) || data.is_some_and(|data| self.tree.is_late_content(data));
         self.places[node.0 as usize] = self.files.len() as u32;
         self.files.push(File {
             node,
@@ -230,6 +256,8 @@ impl Files {
             entries: 0..0,
             index: DirectoryIndex::None,
             first_run: 0,
+            zone: if is_late { Zone::Late } else { Zone::Settled },
+            room: 0,
         });
     }
 
@@ -266,77 +294,59 @@ impl Files {
         Ok(())
     }
 
-    fn assign_descriptors(&mut self, security: &mut SecurityTable) -> Result<()> {
-        let tree = self.tree.clone();
-        let mut inherited_ids = BTreeMap::new();
-        let mut ids = vec![None; tree.descriptors().len()];
-        for place in 0..self.files.len() {
-            let file = &self.files[place];
-            let node = &tree[file.node];
-            let link = self.names(file).next().expect("every file has a name");
-            let id = match node.security {
-                Some(id) => match ids[id.0 as usize] {
-                    Some(known) => known,
-                    None => {
-                        let descriptor = &tree.descriptors()[id.0 as usize];
-                        let owner = |error: Error| error.with_hint(format!("it belongs to `{}`", link.name));
-                        *ids[id.0 as usize].insert(security.add(descriptor).map_err(owner)?)
-                    }
-                },
-                None => {
-                    // Directories come before what is in them; the root has nothing to inherit from.
-                    let parent = self.places[link.parent.0 as usize] as usize;
-                    let parent_id = (parent < place).then(|| self.files[parent].security_id);
-                    let key = (parent_id, node.is_directory());
-                    match inherited_ids.get(&key) {
-                        Some(known) => *known,
-                        None => {
-                            let class = if node.is_directory() { ObjectClass::Directory } else { ObjectClass::File };
-                            let descriptor = inherited(parent_id.map(|id| security.get(id)), class);
-                            let id = security.add(&descriptor)?;
-                            inherited_ids.insert(key, id);
-                            id
-                        }
-                    }
-                }
-            };
-            self.files[place].security_id = id;
-        }
-        Ok(())
-    }
-
     /// Gives every file its records and the sizes that directories show.
     fn size_records(&mut self, system_len: usize) -> Result<()> {
-        for place in 0..self.files.len() {
-            if self.tree[self.files[place].node].is_directory() {
-                self.files[place].index = self.index_shape(place, if place == 0 { system_len } else { 0 });
+        self.size_file(0, system_len)?;
+        let mut next = 1;
+        for is_there in self.kept.iter().map(Option::is_some).collect::<Vec<_>>() {
+            if is_there {
+                self.size_file(next, 0)?;
+                next += 1;
+            } else {
+                self.skip_record();
             }
-            let file = &self.files[place];
-            let name = &self.names(file).next().expect("every file has a name").name;
-            wof::check(&self.tree[file.node], name)?;
-            let mut attributes = self.attributes(file);
-            let packing = Packing::of(&mut attributes, self.cluster_size);
-            let list_len = packing.attribute_list(&attributes, 0).len();
-            let record_count = packing.record_count() as u64;
-            if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
-                return Err(Error::unsupported(format!("`{name}` has more streams than NTFS can list")));
-            }
-            let unnamed = attributes
-                .iter()
-                .find(|attribute| attribute.kind == attribute_type::DATA && attribute.name.is_empty())
-                .filter(|_| !self.tree[file.node].is_directory())
-                .map_or((0, 0), |attribute| match (&attribute.form, attribute.resident_len()) {
-                    (_, Some(len)) => (len.next_multiple_of(8), len),
-                    (Form::NonResident(run, Source::Hole), _) => (0, run.size),
-                    (Form::NonResident(run, _), _) => (run.allocated(), run.size),
-                    _ => (0, 0),
-                });
-            let record = if place == 0 { record::ROOT } else { self.next_record };
-            self.next_record += if place == 0 { 0 } else { record_count };
-            let file = &mut self.files[place];
-            file.record = record;
-            (file.allocated_size, file.data_size) = unnamed;
         }
+        // No page has records of what is kept and others, so that what is kept can be made without them.
+        while !self.kept.is_empty() && !self.next_record.is_multiple_of(PAGE / RECORD_SIZE as u64) {
+            self.skip_record();
+        }
+        (next..self.files.len()).try_for_each(|place| self.size_file(place, 0))
+    }
+
+    fn skip_record(&mut self) {
+        self.free_records.push(self.next_record);
+        self.next_record += 1;
+    }
+
+    fn size_file(&mut self, place: usize, system_len: usize) -> Result<()> {
+        if self.tree[self.files[place].node].is_directory() {
+            self.files[place].index = self.index_shape(place, system_len);
+        }
+        let file = &self.files[place];
+        let name = &self.names(file).next().expect("every file has a name").name;
+        wof::check(&self.tree[file.node], name)?;
+        let mut attributes = self.attributes(file);
+        let packing = Packing::of(&mut attributes, self.cluster_size);
+        let list_len = packing.attribute_list(&attributes, 0).len();
+        let record_count = packing.record_count() as u64;
+        if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
+            return Err(Error::unsupported(format!("`{name}` has more streams than NTFS can list")));
+        }
+        let unnamed = attributes
+            .iter()
+            .find(|attribute| attribute.kind == attribute_type::DATA && attribute.name.is_empty())
+            .filter(|_| !self.tree[file.node].is_directory())
+            .map_or((0, 0), |attribute| match (&attribute.form, attribute.resident_len()) {
+                (_, Some(len)) => (len.next_multiple_of(8), len),
+                (Form::NonResident(run, Source::Hole), _) => (0, run.size),
+                (Form::NonResident(run, _), _) => (run.allocated(), run.size),
+                _ => (0, 0),
+            });
+        let record = if place == 0 { record::ROOT } else { self.next_record };
+        self.next_record += if place == 0 { 0 } else { record_count };
+        let file = &mut self.files[place];
+        file.record = record;
+        (file.allocated_size, file.data_size) = unnamed;
         Ok(())
     }
 

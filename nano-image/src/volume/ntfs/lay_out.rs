@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 
 use super::attributes::I30;
-use super::files::{DirectoryIndex, Files};
+use super::files::{DirectoryIndex, Files, Zone};
 use super::format::*;
 use super::index::IndexEntry;
 use super::pack::Packing;
@@ -45,12 +45,16 @@ pub struct NtfsLayout {
     pub(super) options: NtfsOptions,
     pub(super) sizes: SystemSizes,
     pub(super) segments: Vec<Segment>,
+    /// What is written before the MFT, or is in it.
     pub(super) requests: Vec<Request>,
+    /// What is written behind it.
+    pub(super) late_requests: Vec<Request>,
     pub(super) mft: Run,
     pub(super) mft_mirr: Run,
     /// First cluster behind everything that is in use; all before it are.
     pub(super) first_free_cluster: u64,
-    data: Extent,
+    /// Clusters of blobs, before and behind the MFT.
+    data: [Extent; 2],
 }
 
 /// Bytes that are known before the first blob is read.
@@ -71,7 +75,11 @@ pub(super) enum SegmentBytes {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub blob: BlobRequest,
+    /// Bytes.
+    pub len: u64,
     pub place: Place,
+    /// The first record of its file.
+    pub record: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,8 +100,9 @@ const SPARE_RECORDS: u64 = 256;
 
 /// Lays out `tree` as an NTFS 3.1 volume.
 ///
-/// Everything has one run. In ascending order: boot file, system files, generated and edited files, indexes, then the
-/// blobs in the order in which their store reads best, then the MFT, then free space, and the backup boot sector.
+/// Everything has one run. In ascending order: boot file, system files; the blobs in the order in which their store reads
+/// best; generated files and indexes; what the tree [keeps](FileTree::kept); the MFT, which begins with the records of
+/// that; what only this machine has; free space, and the backup boot sector.
 ///
 /// # Errors
 /// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
@@ -124,7 +133,12 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     if is_mirror_early {
         space.place(run_of(&mut system, record::MFT_MIRR));
     }
-    for file in system.iter_mut().filter(|file| !matches!(file.record, record::MFT | record::MFT_MIRR | record::BOOT)) {
+    // The log is large: what depends on the machine lies before it, near the boot file.
+    let (log, others): (Vec<_>, Vec<_>) = system
+        .iter_mut()
+        .filter(|file| !matches!(file.record, record::MFT | record::MFT_MIRR | record::BOOT))
+        .partition(|file| file.record == record::LOG_FILE);
+    for file in others.into_iter().chain(log) {
         for attribute in &mut file.attributes {
             if let Form::NonResident(run, source) = &mut attribute.form
                 && run.lcn.is_some()
@@ -144,26 +158,22 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     root_entries.push((".".into(), root_entry(&files)));
     reject_system_names(&files)?;
 
-    let mut requests = place_files(&mut files, &mut space, root_entries);
-    let data_start = space.next * cluster_size;
-    // Blobs of one file that is there twice stay together, so sorting keeps the order of records.
-    requests.sort_by_key(|request| request.request.blob);
-    for pending in &mut requests {
-        if let Some(run) = pending.run {
-            let run = &mut files.runs[run];
-            space.place(run);
-            pending.request.place = Place::Clusters(VolumeOffset(run.lcn.unwrap_or(0) * cluster_size));
-        }
-    }
-    let data = Extent { start: data_start, len: space.next * cluster_size - data_start };
+    let mut parts = Parts::of(&mut files, root_entries);
+    let mut requests = std::mem::take(&mut parts.resident);
+    let early = space.place_blobs(&mut files, &mut requests, parts.blobs(Zone::Settled));
+    space.place_bytes(&mut files, parts.bytes(Zone::Settled));
 
     let mft_bitmap = space.place(bitmap_run(&mut system));
-    space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, files.next_record)));
+    space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, &files)));
+    let unused = space.place_kept(&mut files, parts.bytes(Zone::Kept));
     let mft = space.place(run_of(&mut system, record::MFT));
     if !is_mirror_early {
         space.place(run_of(&mut system, record::MFT_MIRR));
     }
     let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
+    let mut late_requests = Vec::new();
+    let late = space.place_blobs(&mut files, &mut late_requests, parts.blobs(Zone::Late));
+    space.place_bytes(&mut files, parts.bytes(Zone::Late));
     if space.next > clusters {
         let needed = ByteSize::new(((space.next + 1) * cluster_size).next_multiple_of(1 << 20));
         return Err(Error::too_small(format!(
@@ -174,18 +184,19 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     }
     let bitmap = *run_of(&mut system, record::BITMAP);
     let first_free_cluster = space.next;
-    space.segments.extend(cluster_bitmap(&bitmap, clusters, first_free_cluster));
+    space.segments.extend(cluster_bitmap(&bitmap, clusters, first_free_cluster, &unused));
 
     let mut layout = NtfsLayout {
         files,
         system,
         sizes,
-        requests: requests.into_iter().map(|pending| pending.request).collect(),
+        requests,
+        late_requests,
         segments: space.segments,
         mft,
         mft_mirr,
         first_free_cluster,
-        data,
+        data: [early, late],
         options,
     };
     layout.add_boot_sectors(sectors);
@@ -220,7 +231,8 @@ impl NtfsLayout {
             .segments
             .iter()
             .map(|segment| Extent { start: segment.offset.0, len: segment.bytes.len() })
-            .chain([self.data, self.records_extent(self.mft), self.records_extent(self.mft_mirr)])
+            .chain(self.data)
+            .chain([self.records_extent(self.mft), self.records_extent(self.mft_mirr)])
             .filter(|extent| extent.len > 0)
             .collect();
         extents.sort();
@@ -236,7 +248,7 @@ impl NtfsLayout {
 
     /// Bytes of blobs that [`write`](Self::write) reads.
     pub fn blob_bytes(&self) -> ByteSize {
-        ByteSize::new(self.data.len)
+        ByteSize::new(self.data.iter().map(|data| data.len).sum())
     }
 
     /// Bytes of a cluster.
@@ -247,6 +259,11 @@ impl NtfsLayout {
     /// Clusters in use, and in all.
     pub fn clusters(&self) -> (u64, u64) {
         (self.first_free_cluster, self.sizes.clusters)
+    }
+
+    /// Where the MFT is.
+    pub fn mft_extent(&self) -> Extent {
+        Extent { start: self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size, len: self.mft.size }
     }
 
     fn records_extent(&self, run: Run) -> Extent {
@@ -325,69 +342,132 @@ impl Allocator {
     }
 }
 
-/// A request whose run, if it has one, is not placed yet.
-struct Pending {
-    request: Request,
-    run: Option<usize>,
+/// What has clusters, and the number of its run, which is not placed yet.
+struct Unplaced<T> {
+    zone: Zone,
+    run: usize,
+    what: T,
 }
 
-/// Builds the indexes, places all runs but those of blobs, and lists the blobs.
-fn place_files(files: &mut Files, space: &mut Allocator, mut root: Vec<(Utf16Name, IndexEntry)>) -> Vec<Pending> {
-    let mut pending = Vec::new();
-    let mut resident = 0;
-    for place in 0..files.files.len() {
-        let mut blocks = Vec::new();
-        if !matches!(files.files[place].index, DirectoryIndex::None) {
-            blocks = files.build_index(place, std::mem::take(&mut root));
-        }
-        let first_run = files.runs.len();
-        files.files[place].first_run = first_run as u32;
-        let mut runs = Vec::new();
-        let file = &files.files[place];
-        let mut attributes = files.attributes(file);
-        let packing = Packing::of(&mut attributes, files.cluster_size);
-        for attribute in &attributes {
-            match &attribute.form {
-                Form::NonResident(run, source) => {
-                    let mut run = *run;
-                    match source {
-                        Source::Hole => {}
-                        Source::Stream(stream) => {
-                            let request = Request { blob: stream.request, place: Place::Record(0) };
-                            pending.push(Pending { request, run: Some(first_run + runs.len()) });
-                        }
-                        Source::Value(bytes) => {
-                            space.place(&mut run);
-                            space.segment(&run, SegmentBytes::Owned(bytes.to_vec()));
-                        }
-                        Source::Generated => {
-                            let bytes = if attribute.kind == attribute_type::ATTRIBUTE_LIST {
-                                packing.attribute_list(&attributes, file.record)
-                            } else {
+/// All that is to be placed, in the order of records.
+struct Parts {
+    /// Blobs that lie in records.
+    resident: Vec<Request>,
+    blobs: Vec<Unplaced<Request>>,
+    bytes: Vec<Unplaced<Vec<u8>>>,
+}
+
+impl Parts {
+    /// Builds the indexes, and lists what all files have.
+    fn of(files: &mut Files, mut root: Vec<(Utf16Name, IndexEntry)>) -> Self {
+        let mut parts = Self { resident: Vec::new(), blobs: Vec::new(), bytes: Vec::new() };
+        for place in 0..files.files.len() {
+            let mut blocks = Vec::new();
+            if !matches!(files.files[place].index, DirectoryIndex::None) {
+                blocks = files.build_index(place, std::mem::take(&mut root));
+            }
+            let first_run = files.runs.len();
+            files.files[place].first_run = first_run as u32;
+            let mut runs = Vec::new();
+            let file = &files.files[place];
+            let zone = file.zone;
+            let record = file.record;
+            let request = |stream: &BlobStream, place| Request { blob: stream.request, len: stream.len, place, record };
+            let mut attributes = files.attributes(file);
+            let packing = Packing::of(&mut attributes, files.cluster_size);
+            for attribute in &attributes {
+                match &attribute.form {
+                    Form::NonResident(run, source) => {
+                        let number = first_run + runs.len();
+                        let mut add = |what| parts.bytes.push(Unplaced { zone, run: number, what });
+                        match source {
+                            Source::Hole => {}
+                            Source::Stream(stream) => {
+                                let what = request(stream, Place::Record(0));
+                                parts.blobs.push(Unplaced { zone, run: number, what });
+                            }
+                            Source::Value(bytes) => add(bytes.to_vec()),
+                            Source::Generated if attribute.kind == attribute_type::ATTRIBUTE_LIST => {
+                                add(packing.attribute_list(&attributes, file.record));
+                            }
+                            Source::Generated => {
                                 debug_assert_eq!(
                                     (attribute.kind, &*attribute.name),
                                     (attribute_type::INDEX_ALLOCATION, &I30[..])
                                 );
-                                std::mem::take(&mut blocks)
-                            };
-                            space.place(&mut run);
-                            space.segment(&run, SegmentBytes::Owned(bytes));
+                                add(std::mem::take(&mut blocks));
+                            }
                         }
+                        runs.push(*run);
                     }
-                    runs.push(run);
+                    Form::ResidentStream(stream) => {
+                        let place = Place::Record(parts.resident.len() as u32);
+                        parts.resident.push(request(stream, place));
+                    }
+                    Form::Resident(_) => {}
                 }
-                Form::ResidentStream(stream) => {
-                    let request = Request { blob: stream.request, place: Place::Record(resident) };
-                    pending.push(Pending { request, run: None });
-                    resident += 1;
-                }
-                Form::Resident(_) => {}
             }
+            drop(attributes);
+            files.runs.extend(runs);
         }
-        drop(attributes);
-        files.runs.extend(runs);
+        parts
     }
-    pending
+
+    fn blobs(&self, zone: Zone) -> impl Iterator<Item = &Unplaced<Request>> {
+        self.blobs.iter().filter(move |part| part.zone == zone || (part.zone == Zone::Kept && zone == Zone::Settled))
+    }
+
+    fn bytes(&mut self, zone: Zone) -> Vec<Unplaced<Vec<u8>>> {
+        self.bytes.extract_if(.., |part| part.zone == zone).collect()
+    }
+}
+
+impl Allocator {
+    /// Places blobs in their order and adds them to `requests`, which may have some that need no place. Returns where
+    /// they are.
+    fn place_blobs<'a>(
+        &mut self,
+        files: &mut Files,
+        requests: &mut Vec<Request>,
+        blobs: impl Iterator<Item = &'a Unplaced<Request>>,
+    ) -> Extent {
+        let mut blobs: Vec<&Unplaced<Request>> = blobs.collect();
+        // Blobs of one file that is there twice stay together: sorting keeps the order of records.
+        blobs.sort_by_key(|blob| blob.what.blob);
+        let start = self.next * self.cluster_size;
+        for Unplaced { run, what, .. } in blobs {
+            let run = self.place(&mut files.runs[*run]);
+            let place = Place::Clusters(VolumeOffset(run.lcn.unwrap_or(0) * self.cluster_size));
+            requests.push(Request { place, ..*what });
+        }
+        requests.sort_by_key(|request| request.blob);
+        Extent { start, len: self.next * self.cluster_size - start }
+    }
+
+    fn place_bytes(&mut self, files: &mut Files, all: Vec<Unplaced<Vec<u8>>>) {
+        for Unplaced { run, what, .. } in all {
+            let run = self.place(&mut files.runs[run]);
+            self.segment(&run, SegmentBytes::Owned(what));
+        }
+    }
+
+    /// Places what is kept, with room for what is not there: returns that, as first clusters and numbers of clusters.
+    fn place_kept(&mut self, files: &mut Files, all: Vec<Unplaced<Vec<u8>>>) -> Vec<(u64, u64)> {
+        let (tree, mut all, mut unused) = (files.tree.clone(), all.into_iter().peekable(), Vec::new());
+        for (number, kept) in tree.kept().iter().enumerate() {
+            let own: Vec<_> = files.kept[number].map_or_else(Vec::new, |place| {
+                let end = files.files.get(place + 1).map_or(files.runs.len(), |file| file.first_run as usize);
+                std::iter::from_fn(|| all.next_if(|part| part.run < end)).collect()
+            });
+            if own.is_empty() {
+                let clusters = kept.room.div_ceil(self.cluster_size);
+                unused.extend((clusters > 0).then_some((self.next, clusters)));
+                self.next += clusters;
+            }
+            self.place_bytes(files, own);
+        }
+        unused
+    }
 }
 
 /// Where the unnamed stream of a system file is.
@@ -470,16 +550,17 @@ fn log_file_size(volume: ByteSize) -> u64 {
 }
 
 /// `$MFT:$BITMAP`: records 0–15, and from 24 on all that have been given out.
-fn record_bitmap(sizes: &SystemSizes, next_record: u64) -> Vec<u8> {
+fn record_bitmap(sizes: &SystemSizes, files: &Files) -> Vec<u8> {
     let mut bitmap = vec![0; (sizes.records.div_ceil(64) * 8) as usize];
-    for record in (0..record::FIRST_FREE).chain(record::QUOTA..next_record) {
+    let used = (0..record::FIRST_FREE).chain(record::QUOTA..files.next_record);
+    for record in used.filter(|record| files.free_records.binary_search(record).is_err()) {
         bitmap[(record / 8) as usize] |= 1 << (record % 8);
     }
     bitmap
 }
 
-/// `$Bitmap`: everything before `first_free`, and the bits behind the last cluster.
-fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64) -> Vec<Segment> {
+/// `$Bitmap`: everything before `first_free` but what is `unused`, and the bits behind the last cluster.
+fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64, unused: &[(u64, u64)]) -> Vec<Segment> {
     let start = run.lcn.unwrap_or(0) * run.cluster_size;
     // The bits of a 64-bit word that are set because they lie before `first_free` or behind `clusters`.
     let word = |index: u64| -> u64 {
@@ -487,12 +568,15 @@ fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64) -> Vec<Segment> {
             count @ 0..64 => (1 << count) - 1,
             _ => u64::MAX,
         };
-        below(first_free) | !below(clusters)
+        let free = unused.iter().fold(0, |bits, (first, count)| bits | (below(first + count) & !below(*first)));
+        below(first_free) & !free | !below(clusters)
     };
     let at = |index: u64| VolumeOffset(start + index * 8);
     let (split, last) = (first_free / 64, clusters.div_ceil(64) - 1);
-    let mut segments = vec![Segment { offset: at(0), bytes: SegmentBytes::Ones(split * 8) }];
+    let from = unused.iter().map(|(first, _)| first / 64).min().unwrap_or(split).min(split);
+    let mut segments = vec![Segment { offset: at(0), bytes: SegmentBytes::Ones(from * 8) }];
     let single = |index| Segment { offset: at(index), bytes: SegmentBytes::Owned(word(index).to_le_bytes().to_vec()) };
+    segments.extend((from..split.min(last)).map(single));
     segments.push(single(split.min(last)));
     segments.extend((last > split).then(|| single(last)));
     segments

@@ -37,7 +37,7 @@ impl NtfsLayout {
         let (root, others) = (&self.files.files[0], &self.files.files[1..]);
         let owner = match others.partition_point(|file| file.record <= number) {
             _ if number == root.record => Some(root),
-            _ if number >= self.files.next_record => None,
+            _ if number >= self.files.next_record || self.files.free_records.binary_search(&number).is_ok() => None,
             0 => None,
             next => Some(&others[next - 1]),
         };

@@ -132,6 +132,16 @@ impl Attribute<'_> {
         clusters > 0 && non_resident_size(self.name.len()) < self.max_record_size()
     }
 
+    /// Puts the value into clusters with room for a multiple of `room` bytes. An empty value has none.
+    pub fn keep_room(&mut self, room: u64, cluster_size: u64) {
+        if self.resident_len().is_some_and(|len| len > 0) {
+            self.make_non_resident(cluster_size);
+            if let Form::NonResident(run, _) = &mut self.form {
+                run.clusters = run.size.next_multiple_of(room).div_ceil(cluster_size);
+            }
+        }
+    }
+
     fn make_non_resident(&mut self, cluster_size: u64) {
         let run = Run::unplaced(self.resident_len().expect("a resident attribute"), cluster_size);
         self.form = match std::mem::replace(&mut self.form, Form::Resident(Cow::Borrowed(&[]))) {

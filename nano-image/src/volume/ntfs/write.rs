@@ -1,7 +1,7 @@
 //! Extents to bytes, in one ascending pass.
 
 use super::format::*;
-use super::lay_out::{NtfsLayout, Place, Segment, SegmentBytes};
+use super::lay_out::{NtfsLayout, Place, Request, Segment, SegmentBytes};
 use super::system;
 use crate::content::{BlobRequest, BlobStore, ReadOptions};
 use crate::error::Result;
@@ -32,27 +32,30 @@ impl NtfsLayout {
         let split = self.segments.partition_point(|segment| segment.offset < before_data);
         let before_mft = self.segments.partition_point(|segment| segment.offset < mft_start);
         write_segments(&self.segments[..split], sink)?;
-        let resident = self.write_blobs(store, options.into(), sink)?;
+        let options = options.into();
+        let resident = self.write_blobs(&self.requests, store, options, sink)?;
         write_segments(&self.segments[split..before_mft], sink)?;
         self.write_records(&resident, mft_start, sink)?;
+        self.write_blobs(&self.late_requests, store, options, sink)?;
         write_segments(&self.segments[before_mft..], sink)
     }
 
     /// Writes the blobs that have clusters and returns those that lie in records.
     fn write_blobs(
         &self,
+        all: &[Request],
         store: &dyn BlobStore,
         options: ReadOptions,
         sink: &mut VolumeSink<'_>,
     ) -> Result<ResidentBlobs> {
-        let requests: Vec<BlobRequest> = self.requests.iter().map(|request| request.blob).collect();
+        let requests: Vec<BlobRequest> = all.iter().map(|request| request.blob).collect();
         let mut resident = ResidentBlobs::default();
         let (mut current, mut done) = (usize::MAX, 0);
         store.read_forms(&requests, options, &mut |index, bytes| {
             if index != current {
                 (current, done) = (index, 0);
             }
-            match self.requests[index].place {
+            match all[index].place {
                 Place::Clusters(start) => sink(VolumeOffset(start.0 + done), bytes)?,
                 Place::Record(number) => resident.append(number, bytes, done == 0),
             }
@@ -60,6 +63,25 @@ impl NtfsLayout {
             Ok(())
         })?;
         Ok(resident)
+    }
+
+    /// The blobs that lie in records, which `read` gives.
+    pub(super) fn resident_blobs(
+        &self,
+        read: &mut dyn FnMut(BlobRequest, u64) -> Result<Vec<u8>>,
+    ) -> Result<ResidentBlobs> {
+        let mut resident = ResidentBlobs::default();
+        for request in &self.requests {
+            if let Place::Record(number) = request.place {
+                resident.append(number, &read(request.blob, request.len)?, true);
+            }
+        }
+        Ok(resident)
+    }
+
+    /// Writes the MFT, and its mirror if that lies behind it.
+    pub(super) fn write_all_records(&self, resident: &ResidentBlobs, sink: &mut VolumeSink<'_>) -> Result<()> {
+        self.write_records(resident, VolumeOffset(self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size), sink)
     }
 
     fn write_records(&self, resident: &ResidentBlobs, start: VolumeOffset, sink: &mut VolumeSink<'_>) -> Result<()> {
@@ -83,9 +105,14 @@ impl NtfsLayout {
             };
             out.push(&bytes, mirror_len)?;
         }
+        let mut next = record::FIRST_USER;
         for file in &self.files.files[1..] {
+            // Records that no file has.
+            (next..file.record).try_for_each(|_| out.push(&[0; RECORD_SIZE], mirror_len))?;
+            next = file.record;
             for bytes in self.files.records(file, &mut late) {
                 out.push(&bytes, mirror_len)?;
+                next += 1;
             }
         }
         out.flush()?;
@@ -127,7 +154,7 @@ impl Records<'_, '_> {
 
 /// Blobs small enough for a record, kept until the MFT is written.
 #[derive(Default)]
-struct ResidentBlobs {
+pub(super) struct ResidentBlobs {
     bytes: Vec<u8>,
     /// By number: where the blob is in `bytes`.
     ranges: Vec<(u32, u32)>,

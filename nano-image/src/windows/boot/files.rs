@@ -27,15 +27,19 @@ struct Copy {
 }
 
 /// Files of the system partition by their upper-case paths.
-pub(super) struct Collected {
+#[derive(Clone)]
+pub struct Collected {
     files: BTreeMap<Vec<u16>, BootFile>,
     directories: Vec<(String, u32)>,
     /// Languages of the boot manager.
-    pub locales: BTreeSet<String>,
+    pub(super) locales: BTreeSet<String>,
 }
 
 /// Copies the boot files of the image.
-pub(super) fn collect(image: &ImageEdit<'_>, options: &BootOptions) -> Result<Collected> {
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound) when the image has no boot manager.
+pub fn collect(image: &ImageEdit<'_>, options: &BootOptions) -> Result<Collected> {
     let mut copies = Vec::new();
     let mut copy = |from: &str, to: &str| copy_folder(image.tree, from, to, &mut copies);
     match options.firmware {

@@ -8,7 +8,7 @@ use crate::tree::{Entry, Node, NodeId, Times, attribute};
 use crate::types::Utf16Name;
 
 /// Full access for SYSTEM and Administrators and for nobody else; nothing is inherited.
-const PRIVATE: &str = "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)";
+pub(super) const PRIVATE: &str = "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)";
 
 impl ImageEdit<'_> {
     /// The whole file at `path` of at most `limit` bytes; `None` if there is none.

@@ -1,0 +1,241 @@
+//! Lists of machines: CSV, JSON lines or TOML. A column is a flag of `build` for one machine, by its long name.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::{Arg, FromArgMatches};
+use nano_image::{Error, MachineConfig, Result, nearest};
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+use crate::args::{Arguments, Build, Command};
+use crate::recipe;
+
+/// Larger files are no lists.
+const MAX_LEN: u64 = 256 << 20;
+/// Headings of the flags for one machine.
+const HEADINGS: [&str; 2] = ["Machine", "Network"];
+
+/// A machine of the list.
+pub struct Row {
+    pub name: String,
+    /// Its flags alone.
+    pub build: Build,
+    /// Which they are.
+    keys: Vec<String>,
+}
+
+/// Reads a list and checks all of it.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
+        0..=MAX_LEN => std::fs::read_to_string(path),
+        _ => Err(std::io::Error::other("more than 256 MiB: this is no list of machines")),
+    });
+    let text = text.map_err(|error| Error::io("read", path, error))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let folder = path.parent().unwrap_or(Path::new(""));
+    rows(text, folder).map_err(|error| error.with_path(path))
+}
+
+fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
+    let is_toml = text.lines().any(|line| line.trim() == "[[machine]]");
+    let objects = match text.trim_start().starts_with('{') {
+        true => json_lines(text)?,
+        false if is_toml => toml_tables(text)?,
+        false => csv(text)?,
+    };
+    if objects.is_empty() {
+        return Err(Error::recipe("there is no machine in the list"));
+    }
+    let command = recipe::lenient_command();
+    let build = command.find_subcommand("build").expect("a subcommand");
+    let is_of_machine = |arg: &&Arg| {
+        arg.get_id() == "seed" || arg.get_help_heading().is_some_and(|heading| HEADINGS.contains(&heading))
+    };
+    let known: Vec<&Arg> = build.get_arguments().filter(is_of_machine).collect();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for (place, object) in objects {
+        let row = row(object, folder, &known).map_err(|error| error.within(&place))?;
+        if let Some(other) = names.insert(row.name.to_lowercase(), place.clone()) {
+            let error = Error::recipe(format!("{place}: the name `{}` is that of {other} too", row.name));
+            return Err(error.with_hint("each machine needs a name of its own"));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn row(mut object: Map<String, Value>, folder: &Path, known: &[&Arg]) -> Result<Row> {
+    object.retain(|_, value| !value.is_null() && value != "" && value != &Value::Array(Vec::new()));
+    let name = object.remove("name").or_else(|| object.get("computer-name").cloned());
+    let Some(Value::String(name)) = name else {
+        return Err(Error::recipe("the machine has no `name`").with_hint("name it: the files are called by it"));
+    };
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':', '*', '\0']) {
+        return Err(Error::recipe(format!("`{name}` cannot be the name of a file")));
+    }
+    let mut flags: Vec<OsString> = ["nano-image", "build"].map(OsString::from).into();
+    for (key, value) in &object {
+        let Some(arg) = known.iter().find(|arg| arg.get_long() == Some(key)) else {
+            let names = known.iter().filter_map(|arg| arg.get_long()).chain(["name"]);
+            let hint = match nearest(key, names) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "columns are the flags of `build` for one machine: see `nano-image build --help`".into(),
+            };
+            return Err(Error::recipe(format!("there is no column `{key}`")).with_hint(hint));
+        };
+        if key == "secret" && value.to_string().contains("=stdin") {
+            return Err(Error::recipe("a list cannot take passwords from standard input")
+                .with_hint("name a file or a variable: admin=file:PATH, admin=env:VARIABLE"));
+        }
+        let said = recipe::values(arg, value, folder);
+        flags.extend(said.map_err(|message| Error::recipe(format!("`{key}` {message}")))?);
+    }
+    let matches = recipe::lenient_command().try_get_matches_from(flags);
+    let matches = matches.map_err(|error| Error::recipe(recipe::message(&error)))?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Error::recipe(recipe::message(&error)))?;
+    let Command::Build(build) = arguments.command else { return Err(Error::recipe("not flags of `build`")) };
+    Ok(Row { name, build: *build, keys: object.into_iter().map(|(key, _)| key).collect() })
+}
+
+impl Row {
+    /// The settings of this machine: those of the recipe, and over them its own.
+    pub fn config(&self, base: &MachineConfig) -> Result<MachineConfig> {
+        let value = |config: &MachineConfig| {
+            serde_json::to_value(config).map_err(|error| Error::unsupported(format!("settings of a machine: {error}")))
+        };
+        let own = self.build.machine.config(&self.build.network);
+        let (mut all, row) = (value(base)?, value(&own)?);
+        let object = all.as_object_mut().expect("settings are an object");
+        for key in self.keys.iter().filter(|key| !["secret", "seed"].contains(&key.as_str())) {
+            object.remove(key);
+            object.extend(row.get(key).map(|value| (key.clone(), value.clone())));
+        }
+        let is_named = self.keys.iter().any(|key| key == "computer-name");
+        if object.contains_key("domain-blob") && !is_named {
+            object.remove("computer-name");
+        } else if !is_named {
+            object.insert("computer-name".into(), self.name.clone().into());
+        }
+        let bad = |error: serde_json::Error| Error::recipe(error.to_string());
+        let mut config: MachineConfig = serde_json::from_value(all).map_err(bad)?;
+        config.user_passwords = base.user_passwords.clone();
+        Ok(config)
+    }
+}
+
+type Objects = Vec<(String, Map<String, Value>)>;
+
+fn json_lines(text: &str) -> Result<Objects> {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            let object = serde_json::from_str(line)
+                .map_err(|error| Error::recipe(format!("line {number}: no JSON object: {error}")))?;
+            Ok((format!("line {number}"), object))
+        })
+        .collect()
+}
+
+fn toml_tables(text: &str) -> Result<Objects> {
+    let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+    let table = DeTable::parse(text).map_err(|error| {
+        let place = line(error.span().map_or(0, |span| span.start));
+        Error::recipe(format!("line {place}: {}", error.message()))
+    })?;
+    let mut objects = Vec::new();
+    for (key, value) in table.get_ref() {
+        let (DeValue::Array(tables), "machine") = (value.get_ref(), &**key.get_ref()) else {
+            let (place, key) = (line(key.span().start), key.get_ref());
+            return Err(Error::recipe(format!("line {place}: there is no key `{key}` beside [[machine]]")));
+        };
+        for table in tables {
+            let place = format!("line {}", line(table.span().start));
+            let DeValue::Table(table) = table.get_ref() else {
+                return Err(Error::recipe(format!("{place}: a machine is a table")));
+            };
+            let pair = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
+                let key: &std::borrow::Cow<'_, str> = key.get_ref();
+                (key.to_string(), recipe::json_of(value.get_ref()))
+            };
+            objects.push((place, table.iter().map(pair).collect()));
+        }
+    }
+    Ok(objects)
+}
+
+fn csv(text: &str) -> Result<Objects> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let bad = |error: csv::Error| Error::recipe(error.to_string());
+    let headers = reader.headers().map_err(bad)?.clone();
+    let mut objects = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(bad)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let mut object: Map<String, Value> = Map::new();
+        for (header, cell) in headers.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
+            let cell = match cell {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                cell => cell.into(),
+            };
+            match object.get_mut(header) {
+                Some(Value::Array(list)) => list.push(cell),
+                Some(one) => *one = Value::Array(vec![one.take(), cell]),
+                None => drop(object.insert(header.into(), cell)),
+            }
+        }
+        objects.push((format!("line {line}"), object));
+    }
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_say_the_same() {
+        let csv = "name,ipv4-address,ipv4-dns,secret,setup-command,setup-command\n\
+                   web-1,10.0.0.5/24,\"10.0.0.1,10.0.0.2\",admin=file:pw,ver,dir\n";
+        let json = r#"{"name": "web-1", "ipv4-address": "10.0.0.5/24", "ipv4-dns": ["10.0.0.1", "10.0.0.2"],
+            "secret": "admin=file:pw", "setup-command": ["ver", "dir"]}"#
+            .replace('\n', " ");
+        let toml = "[[machine]]\nname = 'web-1'\nipv4-address = '10.0.0.5/24'\nipv4-dns = ['10.0.0.1', '10.0.0.2']\n\
+                    secret = 'admin=file:pw'\nsetup-command = ['ver', 'dir']\n";
+        let base = MachineConfig { locale: Some("de-DE".into()), ..MachineConfig::default() };
+        let configs: Vec<MachineConfig> = [csv, &json, toml]
+            .map(|text| {
+                let rows = rows(text, Path::new("folder")).unwrap();
+                assert_eq!(rows[0].build.machine.secret, ["admin=file:folder/pw"]);
+                rows[0].config(&base).unwrap()
+            })
+            .into();
+        assert!(configs.iter().all(|config| *config == configs[0]));
+        assert_eq!(configs[0].computer_name.as_deref(), Some("web-1"));
+        assert_eq!((configs[0].ipv4_dns.len(), configs[0].setup_command.len()), (2, 2));
+        assert_eq!(configs[0].locale.as_deref(), Some("de-DE"), "what a row does not say is the recipe's");
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        for (text, part) in [
+            ("name,nmae\na,b\n", "no column `nmae`"),
+            ("name\na\nA\n", "line 3: the name `A` is that of line 2 too"),
+            ("name,ipv4-mask\na,x\n", "line 2"),
+            ("locale\nde-DE\n", "no `name`"),
+            ("name\n../a\n", "name of a file"),
+            ("name,secret\na,admin=stdin\n", "standard input"),
+            ("name,size\na,4G\n", "no column `size`"),
+            ("name\n", "no machine"),
+            ("{\"name\": 1}", "no `name`"),
+            ("{\"name\": ", "line 1: no JSON object"),
+            ("[[machine]]\nname = ", "line 2"),
+        ] {
+            let Err(error) = rows(text, Path::new("")) else { panic!("{text}") };
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! What all machines of a recipe have alike, and the plan of one of them.
+
+use std::sync::Arc;
+
+use super::base::Base;
+use super::packages::Packages;
+use super::plan::Plan;
+use super::recipe::{BcdDevice, Firmware, Recipe};
+use super::scheme::Scheme;
+use super::seed::{self, Decisive, Inputs};
+use super::sources::Sources;
+use super::{compact, drivers};
+use crate::content::{Overlay, UsedFile};
+use crate::error::{Error, Result};
+use crate::identity::Seed;
+use crate::progress::{Observer, Phase};
+use crate::report::{BuildChange, CompactReport, DriverReport, InstalledPackage};
+use crate::source::wim::{Architecture, ImageInfo};
+use crate::tree::FileTree;
+use crate::types::FileTime;
+use crate::volume::ntfs;
+use crate::windows::boot::{self, BootOptions, BootSettings, Collected};
+use crate::windows::compact::Compact;
+use crate::windows::configure::{Prepared as Machine, ServicingPackage};
+use crate::windows::disk_source;
+use crate::windows::driver::Prepared as Drivers;
+use crate::windows::edit::{ImageEdit, Registry};
+use crate::windows::media::Media;
+use crate::windows::package::InstallOptions;
+use crate::windows::recovery;
+
+/// The image with its packages and drivers, before it is any machine.
+#[derive(Clone)]
+pub(super) struct Shared {
+    opened: Arc<Opened>,
+    sources: Sources,
+    tree: FileTree,
+    blobs: Overlay,
+    registry: Registry,
+    inputs: Inputs,
+    used: Vec<UsedFile>,
+    /// What the answer file wants installed.
+    servicing: Vec<ServicingPackage>,
+    packages: Vec<InstalledPackage>,
+    build: Option<BuildChange>,
+    drivers: Vec<DriverReport>,
+    warnings: Vec<String>,
+    /// The boot files, once they are read.
+    boot: Option<Collected>,
+}
+
+impl Shared {
+    /// Reads what `recipe` and `sources` name, and does all that is not for one machine.
+    pub fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Machine)> {
+        observer.begin(Phase::Read, None);
+        // What the recipe says is checked before anything is read.
+        let scheme = Scheme::new(recipe, &Seed::from_bytes([0; 32]))?;
+        ntfs::check_cluster_size(scheme.windows().1, recipe.cluster_size())?;
+        let (mut opened, additions) = Opened::new(recipe, sources, observer)?;
+        let (inputs, used) = (opened.inputs(&additions)?, opened.used_files(&additions));
+        let Additions { machine, servicing, drivers } = additions;
+        let (mut tree, of_image) = opened.base.read()?;
+        if observer.cancelled() {
+            return Err(Error::cancelled());
+        }
+        observer.begin(Phase::Plan, None);
+        let mut warnings = [&opened.warnings[..], &of_image, &opened.packages.warnings].concat();
+        let mut edit = ImageEdit::new(&mut tree, opened.base.store(), opened.time);
+        if let Some(disk) = opened.base.disk() {
+            // What binds the Windows of a disk to that disk.
+            disk_source::forget_disk(&mut edit)?;
+            let compact = disk.compact_files();
+            if compact > 0 && recipe.compact().is_none() {
+                warnings.push(format!("{compact} compressed files of the disk are decompressed: --compact keeps them"));
+            }
+        }
+        let options = InstallOptions {
+            architecture: &opened.architecture(),
+            scratch: sources.scratch.as_deref(),
+            strict: recipe.strict(),
+        };
+        let installed = opened.packages.install(&mut edit, &options, &opened.media, observer, &mut warnings)?;
+        // Before drivers and machine, which have the last word.
+        recipe.host().map_or(Ok(()), |host| host.prepare(&mut edit, &mut warnings))?;
+        let drivers = match drivers {
+            Some(drivers) => {
+                warnings.extend(drivers.warnings.iter().cloned());
+                let added = drivers.apply(&mut edit)?;
+                warnings.extend(drivers::warnings(&added, recipe.strict())?);
+                added
+            }
+            None => Vec::new(),
+        };
+        edit.reserve()?;
+        let (mut blobs, registry) = edit.suspend();
+        opened.compress(recipe.compact(), &mut tree, &mut blobs, sources, observer)?;
+        tree.settle(blobs.next());
+        let (packages, build) = (installed.packages, installed.build);
+        let (opened, sources, boot) = (Arc::new(opened), sources.clone(), None);
+        let shared = Self {
+            opened,
+            sources,
+            tree,
+            blobs,
+            registry,
+            inputs,
+            used,
+            servicing,
+            packages,
+            build,
+            drivers,
+            warnings,
+            boot,
+        };
+        Ok((shared, machine))
+    }
+
+    /// Reads what every plan needs of the sources, so that none reads it again.
+    pub fn read_ahead(&mut self, recipe: &Recipe) -> Result<()> {
+        let scheme = Scheme::new(recipe, &Seed::from_bytes([0; 32]))?;
+        let options = self.boot_options(recipe, &scheme, Seed::from_bytes([0; 32]));
+        let (blobs, registry) = (self.blobs.clone(), self.registry.clone());
+        let mut edit = ImageEdit::resume(&mut self.tree, blobs, self.opened.time, registry);
+        self.boot = Some(boot::collect(&edit, &options)?);
+        // The store's template is a hive, too.
+        boot::plan(&mut edit, &options)?;
+        (self.blobs, self.registry) = edit.suspend();
+        Ok(())
+    }
+
+    /// In the words of component names: `amd64`.
+    pub fn architecture(&self) -> String {
+        self.opened.architecture()
+    }
+
+    /// What the answer file wants installed, which is here for all machines.
+    pub fn servicing(&self) -> &[ServicingPackage] {
+        &self.servicing
+    }
+
+    /// The seed that `recipe` and `machine`, which is prepared of it, give.
+    pub fn seed(&self, recipe: &Recipe, machine: &Machine) -> Seed {
+        seed::derive(recipe, &Inputs { files: machine.identity().to_vec(), ..self.inputs.clone() })
+    }
+
+    /// The plan of one machine: `recipe`, but for the machine that of this base, and what was prepared of it.
+    pub fn plan(mut self, recipe: &Recipe, machine: Machine, observer: &dyn Observer) -> Result<Plan> {
+        let derived = self.seed(recipe, &machine);
+        let seed = recipe.seed().unwrap_or(derived);
+        let scheme = Scheme::new(recipe, &seed)?;
+        let (opened, mut warnings) = (self.opened.clone(), std::mem::take(&mut self.warnings));
+        let options = self.boot_options(recipe, &scheme, seed);
+        // Files that are copied may be boot files.
+        let collected = self.boot.take().filter(|_| recipe.machine().copy.is_empty());
+        let secrets = machine.secrets();
+        let mut edit = ImageEdit::resume(&mut self.tree, self.blobs, opened.time, self.registry);
+        let applied = machine.apply(&mut edit)?;
+        warnings.extend(applied.warnings);
+        warnings.extend(recipe.host().and_then(|host| host.doubts(edit.tree)));
+        let place = scheme.recovery_place(&seed);
+        let recovery = place.map(|(_, place)| recovery::take(&mut edit, &place)).transpose()?;
+        let collected = match collected {
+            Some(collected) => collected,
+            None => boot::collect(&edit, &options).map_err(|error| error.with_path(opened.base.path()))?,
+        };
+        let planned = boot::plan_with(collected, &mut edit, &options);
+        let mut boot = planned.map_err(|error| error.with_path(opened.base.path()))?;
+        warnings.append(&mut boot.warnings);
+        if options.settings != BootSettings::default() {
+            boot::edit_template(&mut edit, &options.settings)?;
+        }
+        if recipe.firmware() == Firmware::Bios {
+            boot.add_to(edit.tree)?;
+        }
+        let mut blobs = edit.finish()?;
+        let mut tree = self.tree;
+        let compact = opened.compress(recipe.compact(), &mut tree, &mut blobs, &self.sources, observer)?;
+        warnings.extend(compact.and_then(|report| nothing_compressed(recipe.compact(), &report)));
+
+        let mut inputs = self.sources.inputs(recipe.machine());
+        inputs.extend(self.used);
+        let decisive = Decisive { time: opened.time, windows: &opened.windows(), secrets, tree: &tree };
+        Ok(Plan {
+            recipe: recipe.clone(),
+            identity: seed::identity(seed, derived, &decisive),
+            tree: Arc::new(tree),
+            recovery: recovery.map(Arc::new),
+            store: Arc::new(blobs),
+            boot_files: boot.files,
+            scheme,
+            time: opened.time,
+            compact,
+            wim_files: opened.base.wim_files(),
+            disk_files: opened.base.disk_files(),
+            cabinets: opened.packages.install.cabinets.iter().map(|cabinet| cabinet.path.clone()).collect(),
+            inputs,
+            packages: self.packages,
+            build: self.build,
+            drivers: self.drivers,
+            notes: applied.notes,
+            warnings,
+            image: opened.info.clone(),
+        })
+    }
+
+    fn boot_options(&self, recipe: &Recipe, scheme: &Scheme, seed: Seed) -> BootOptions {
+        BootOptions {
+            firmware: recipe.firmware().into(),
+            device: match recipe.bcd_device() {
+                BcdDevice::Partition => boot::BcdDevice::Partition(scheme.ids()),
+                BcdDevice::Locate => boot::BcdDevice::Locate,
+            },
+            recovery: scheme.recovery_place(&seed).map(|(device, _)| device),
+            locale: self.opened.info.default_language.clone(),
+            description: None,
+            settings: recipe.all_boot_settings(),
+            seed,
+            time: self.opened.time,
+            jobs: 1,
+        }
+    }
+}
+
+/// What recipe and sources name, found, read and checked.
+struct Opened {
+    media: Media,
+    base: Base,
+    info: ImageInfo,
+    packages: Packages,
+    /// The time of what the build makes.
+    time: FileTime,
+    warnings: Vec<String>,
+}
+
+/// What goes into the image beside packages.
+struct Additions {
+    machine: Machine,
+    /// What the answer file wants installed.
+    servicing: Vec<ServicingPackage>,
+    drivers: Option<Drivers>,
+}
+
+impl Opened {
+    fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Additions)> {
+        let media = sources.open()?;
+        let mut warnings = Vec::new();
+        let base = Base::open(recipe, sources, &media, observer, &mut warnings)?;
+        let info = base.info();
+        // What the recipe names is checked before the image, which takes longer.
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
+        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref(), &architecture)?;
+        let servicing = machine.take_packages();
+        let packages = Packages::find(recipe, sources, &media, &info, servicing.clone())?;
+        let time = recipe.time(info.creation_time);
+        let drivers = drivers::prepare(&sources.drivers, &info, observer)?;
+        Ok((Self { media, base, info, packages, time, warnings }, Additions { machine, servicing, drivers }))
+    }
+
+    /// Digests of it, but for one machine.
+    fn inputs(&self, additions: &Additions) -> Result<Inputs> {
+        Ok(Inputs {
+            image: self.base.digest()?,
+            files: Vec::new(),
+            packages: self.packages.identity()?,
+            drivers: additions.drivers.as_ref().map(Drivers::identity).unwrap_or_default(),
+        })
+    }
+
+    /// Everything that is read, but for one machine.
+    fn used_files(&self, additions: &Additions) -> Vec<UsedFile> {
+        let mut used: Vec<UsedFile> = self.base.used_files().collect();
+        let cabinets = self.packages.install.cabinets.iter();
+        used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
+        let drivers = additions.drivers.iter().flat_map(Drivers::sources);
+        used.extend(drivers.map(|path| UsedFile::new("a file of a driver", path)));
+        used
+    }
+
+    /// In the words of component names: `amd64`.
+    fn architecture(&self) -> String {
+        self.info.architecture.unwrap_or(Architecture::Amd64).to_string()
+    }
+
+    /// What of the image's description decides bytes.
+    fn windows(&self) -> String {
+        let build = self.info.version.map(|version| version.build.to_string()).unwrap_or_default();
+        let language = self.info.default_language.as_deref().unwrap_or_default();
+        format!("{} {build} {language}", self.architecture())
+    }
+
+    /// Compresses what `choice` wants, once all else is in `tree`.
+    fn compress(
+        &self,
+        choice: Option<Compact>,
+        tree: &mut FileTree,
+        blobs: &mut Overlay,
+        sources: &Sources,
+        observer: &dyn Observer,
+    ) -> Result<Option<CompactReport>> {
+        let apply = |choice| compact::apply(tree, blobs, choice, &self.info, self.base.path(), sources, observer);
+        choice.map(apply).transpose()
+    }
+}
+
+/// What the user should know if files were to be copied in compressed form and none was.
+fn nothing_compressed(choice: Option<Compact>, report: &CompactReport) -> Option<String> {
+    let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
+    let is_nothing = choice == Some(Compact::Copy) && report.files == 0;
+    is_nothing.then(|| format!("{message} (LZX in chunks of 32 KiB, XPRESS in chunks of 4, 8 or 16 KiB)"))
+}

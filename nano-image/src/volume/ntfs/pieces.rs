@@ -1,0 +1,95 @@
+//! What lies where on a volume, without reading any blob: two layouts of one recipe are compared by it.
+
+use std::borrow::Cow;
+
+use super::format::RECORD_SIZE;
+use super::lay_out::{NtfsLayout, Place, Request, SegmentBytes};
+use crate::content::{BlobForm, BlobRequest};
+use crate::error::Result;
+use crate::types::VolumeOffset;
+
+/// What lies in one place.
+#[derive(Clone, Debug)]
+pub enum Piece<'a> {
+    /// These bytes.
+    Bytes(Cow<'a, [u8]>),
+    /// So many bytes 0xFF.
+    Ones(u64),
+    /// A blob of so many bytes.
+    Blob(BlobRequest, u64),
+}
+
+/// The bytes of a blob that lies in a record.
+pub type Resident<'r> = dyn FnMut(BlobRequest, u64) -> Result<Vec<u8>> + 'r;
+
+impl NtfsLayout {
+    /// All that the volume has, ascending; what lies between is zero. `resident` gives blobs that lie in records.
+    ///
+    /// # Errors
+    /// Those of `resident`.
+    pub fn pieces(&self, resident: &mut Resident<'_>) -> Result<Vec<(VolumeOffset, Piece<'_>)>> {
+        let mut pieces: Vec<(VolumeOffset, Piece<'_>)> = Vec::new();
+        for segment in &self.segments {
+            let piece = match &segment.bytes {
+                SegmentBytes::Owned(bytes) => Piece::Bytes(Cow::Borrowed(bytes)),
+                SegmentBytes::Ones(len) => Piece::Ones(*len),
+            };
+            pieces.push((segment.offset, piece));
+        }
+        for request in self.requests.iter().chain(&self.late_requests) {
+            if let Place::Clusters(offset) = request.place {
+                pieces.push((offset, Piece::Blob(request.blob, request.len)));
+            }
+        }
+        let blobs = self.resident_blobs(resident)?;
+        self.write_all_records(&blobs, &mut |offset, bytes| {
+            pieces.push((offset, Piece::Bytes(Cow::Owned(bytes.to_vec()))));
+            Ok(())
+        })?;
+        pieces.retain(|(_, piece)| piece.size() > 0);
+        pieces.sort_by_key(|(offset, _)| *offset);
+        Ok(pieces)
+    }
+
+    /// The blobs in records that may reach into one of `wanted`, ascending and apart, as bytes of the volume.
+    pub fn residents_in(&self, wanted: &[(u64, u64)]) -> Vec<BlobRequest> {
+        let start = self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size;
+        let is_wanted = |request: &&Request| {
+            // Extension records lie behind the first.
+            let first = start + request.record * RECORD_SIZE as u64;
+            let end = first + MAX_RECORDS * RECORD_SIZE as u64;
+            let next = wanted.partition_point(|(_, wanted_end)| *wanted_end <= first);
+            matches!(request.place, Place::Record(_)) && wanted.get(next).is_some_and(|(start, _)| *start < end)
+        };
+        self.requests.iter().filter(is_wanted).map(|request| request.blob).collect()
+    }
+}
+
+/// Records of a file that are looked at for its blobs.
+const MAX_RECORDS: u64 = 64;
+
+impl Piece<'_> {
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Ones(len) | Self::Blob(_, len) => *len,
+        }
+    }
+
+    /// The same, of its own.
+    pub fn into_owned(self) -> Piece<'static> {
+        match self {
+            Self::Bytes(bytes) => Piece::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Ones(len) => Piece::Ones(len),
+            Self::Blob(blob, len) => Piece::Blob(blob, len),
+        }
+    }
+}
+
+/// What stands for a blob that is not read: other blobs have other bytes.
+pub fn stand_in(blob: BlobRequest, len: u64, mark: u32) -> Vec<u8> {
+    let form = u32::from(blob.form == BlobForm::Stored);
+    let unit = [blob.id.0, form, mark].map(u32::to_le_bytes).concat();
+    unit.iter().copied().cycle().take(len as usize).collect()
+}

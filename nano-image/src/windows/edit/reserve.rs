@@ -1,0 +1,57 @@
+//! Places for what differs between the machines of one recipe.
+//!
+//! Windows reads a machine's settings from few files. Each has its place on the volume whether it is there or not, and
+//! hives have room for more values: so two images that differ in such settings differ in few blocks.
+
+use super::files::PRIVATE;
+use super::{HiveFile, ImageEdit, Slot};
+use crate::error::Result;
+use crate::security::{ObjectClass, constant};
+use crate::tree::Kept;
+
+/// The answer file and the script of the first start, with their directories.
+const ANSWER_FILE: &str = r"Windows\Panther\Unattend.xml";
+const SCRIPT: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
+const DIRECTORIES: [&str; 2] = [r"Windows\Panther", r"Windows\Setup\Scripts"];
+/// Hives that settings of a machine are in.
+const HIVES: [HiveFile; 4] = [HiveFile::System, HiveFile::Software, HiveFile::Default, HiveFile::NewUser];
+/// Room for an answer file, a script, and what a hive gets: more than all settings need, but for answer files with
+/// much in them and long lists of registry edits.
+const ROOM: u32 = 64 << 10;
+
+impl ImageEdit<'_> {
+    /// Gives what the settings of a machine touch its place. Everything that all machines have alike has been done.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if a file is in the way of a directory.
+    pub fn reserve(&mut self) -> Result<()> {
+        let is_windows = self.tree.find("Windows").is_some_and(|node| self.tree[node].is_directory());
+        if is_windows {
+            for path in DIRECTORIES {
+                // A file in the way is none of this.
+                let (parent, _) = path.rsplit_once('\\').unwrap_or_default();
+                let is_free = |path: &str| self.tree.find(path).is_none_or(|node| self.tree[node].is_directory());
+                if is_free(path) && is_free(parent) {
+                    self.create_directories(path)?;
+                }
+            }
+        }
+        let private = self.tree.add_descriptor(&constant(PRIVATE, ObjectClass::File));
+        let kept = |path: &str, room, security| Kept { path: path.into(), room, security };
+        for file in HIVES {
+            // A hive that cannot be read is an error of what wants to edit it; who edits nothing keeps it as it is.
+            if self.load(file).is_ok()
+                && let Slot::Open { hive, to_edit } = &mut self.registry.hives[file as usize]
+            {
+                hive.reserve(ROOM)?;
+                *to_edit = true;
+            }
+            self.tree.keep(kept(file.path(), 0, None));
+        }
+        self.tree.keep(kept(DIRECTORIES[0], 0, None));
+        self.tree.keep(kept(ANSWER_FILE, ROOM.into(), Some(private)));
+        self.tree.keep(kept(DIRECTORIES[1], 0, None));
+        self.tree.keep(kept(SCRIPT, ROOM.into(), None));
+        Ok(())
+    }
+}
