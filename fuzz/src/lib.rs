@@ -24,6 +24,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     targets::disks::VHDX,
     targets::disks::VHD,
+    targets::disks::QCOW2,
     targets::disks::GPT,
     targets::disks::MBR,
     targets::volumes::NTFS,
@@ -33,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     targets::sources::LZX,
     targets::sources::ISO,
     targets::sources::DELTA,
+    targets::updates::UPDATE,
+    targets::updates::PSF,
     targets::texts::MANIFEST,
     targets::texts::MUM,
     targets::texts::INF,

@@ -5,6 +5,7 @@ pub mod image;
 pub mod registry;
 pub mod sources;
 pub mod texts;
+pub mod updates;
 pub mod volumes;
 
 use std::io;

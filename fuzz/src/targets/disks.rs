@@ -13,6 +13,8 @@ use crate::Target;
 
 pub const VHDX: Target = Target { name: "vhdx", run: container, seeds: || seeds(Format::VHDX), rounds: 4000 };
 pub const VHD: Target = Target { name: "vhd", run: container, seeds: || seeds(Format::VHD), rounds: 4000 };
+pub const QCOW2: Target =
+    Target { name: "qcow2", run: container, seeds: || seeds(Format::named("qcow2").expect("a format")), rounds: 4000 };
 pub const GPT: Target = Target { name: "gpt", run: gpt, seeds: gpt_seeds, rounds: 20_000 };
 pub const MBR: Target = Target { name: "mbr", run: mbr, seeds: mbr_seeds, rounds: 20_000 };
 

@@ -41,6 +41,7 @@ impl HostFile {
     }
 
     /// Whether there are no bytes.
+    #[cfg(any(test, feature = "internals"))]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -109,6 +109,7 @@ pub fn build(table: &Table, disk_size: ByteSize, sector_size: u32) -> Result<Vec
     Ok(vec![(DiskOffset(0), device.head), (tail_start, device.tail)])
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// Reads the table of a disk; the backup if the primary is damaged. `None`: the disk has neither.
 ///
 /// # Errors

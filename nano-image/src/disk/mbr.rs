@@ -72,6 +72,7 @@ pub fn build(mbr: &Mbr) -> Result<[u8; 512]> {
     Ok(record.to_bytes())
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// Reads the record of a disk with sectors of `sector_size` bytes; `None` if the disk has none.
 pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<Mbr>> {
     Ok(read_numbered(disk, sector_size)?.map(|(mbr, _)| mbr))

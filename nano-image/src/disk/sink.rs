@@ -54,6 +54,7 @@ impl FileOutput {
     }
 
     /// Creates or empties the file at `path`.
+    #[cfg(any(test, feature = "internals"))]
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let file = File::create(&path).map_err(|e| Error::io("create", &path, e))?;

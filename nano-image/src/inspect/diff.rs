@@ -13,7 +13,6 @@ use self::report::{Place, Report, first_difference};
 use super::model::{Category, Compared, Container, Difference, Partition};
 use super::read::container;
 use super::read::image::Image;
-use super::tell::value;
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
@@ -150,7 +149,7 @@ fn boot_code(
     let Some(at) = old.iter().zip(&new).position(|(old, new)| old != new) else { return Ok(()) };
     let shown = |code: &[u8]| match code.iter().all(|&byte| byte == 0) {
         true => "none".to_owned(),
-        false => format!("{} at byte {}", value::hex(&code[at..code.len().min(at + 16)]), range.start + at),
+        false => format!("{} at byte {}", hex::encode(&code[at..code.len().min(at + 16)]), range.start + at),
     };
     report.values(Category::Boot, place, "boot code", Some(shown(&old)), Some(shown(&new)))
 }

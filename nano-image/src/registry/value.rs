@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::types::text::{to_utf16, units};
+
 /// The `REG_*` type of a value; any number is legal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ValueKind(pub u32);
@@ -110,16 +112,16 @@ impl Value {
     /// Text of REG_SZ, REG_EXPAND_SZ and REG_LINK up to the first NUL; what is not UTF-16 becomes U+FFFD.
     pub fn text(&self) -> Option<String> {
         matches!(self.kind, ValueKind::SZ | ValueKind::EXPAND_SZ | ValueKind::LINK).then(|| {
-            let units: Vec<u16> = self.units().take_while(|unit| *unit != 0).collect();
-            String::from_utf16_lossy(&units)
+            let text: Vec<u16> = units(&self.data).take_while(|unit| *unit != 0).collect();
+            String::from_utf16_lossy(&text)
         })
     }
 
     /// Strings of REG_MULTI_SZ up to the empty one.
     pub fn texts(&self) -> Option<Vec<String>> {
         (self.kind == ValueKind::MULTI_SZ).then(|| {
-            let units: Vec<u16> = self.units().collect();
-            let strings = units.split(|unit| *unit == 0).take_while(|text| !text.is_empty());
+            let all: Vec<u16> = units(&self.data).collect();
+            let strings = all.split(|unit| *unit == 0).take_while(|text| !text.is_empty());
             strings.map(String::from_utf16_lossy).collect()
         })
     }
@@ -139,14 +141,10 @@ impl Value {
         let bytes = self.data.as_slice().try_into().ok()?;
         (self.kind == ValueKind::QWORD).then(|| u64::from_le_bytes(bytes))
     }
-
-    fn units(&self) -> impl Iterator<Item = u16> {
-        self.data.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-    }
 }
 
 fn text_bytes(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    [to_utf16(text), vec![0; 2]].concat()
 }
 
 #[cfg(test)]

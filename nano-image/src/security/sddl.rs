@@ -89,8 +89,7 @@ fn entry_text(entry: &Entry) -> String {
     let account = entry.account().filter(|account| account.len() == entry.rest.len()).and_then(sid::text);
     let (Some((_, kind)), Some(account)) = (kind, account) else {
         let header = [&[entry.kind, entry.flags][..], &entry.mask.to_be_bytes()].concat();
-        let hex: String = header.iter().chain(&entry.rest).map(|byte| format!("{byte:02x}")).collect();
-        return format!("({hex})");
+        return format!("({}{})", hex::encode(header), hex::encode(&entry.rest));
     };
     let flags: String = FLAGS.iter().filter(|(bit, _)| entry.flags & bit != 0).map(|(_, name)| *name).collect();
     let mut shown = RIGHTS.iter().filter(|(name, _)| entry.kind != MANDATORY_LABEL && SHOWN.contains(name));

@@ -62,6 +62,7 @@ pub fn expand_manifest<'a>(file: &'a [u8], dictionary: &[u8]) -> Result<Cow<'a, 
     apply_at(dictionary, delta, magic.len() as u64, MAX_MANIFEST).map(Cow::Owned)
 }
 
+#[cfg(any(test, feature = "internals"))]
 /// What the header of `delta` says.
 ///
 /// # Errors

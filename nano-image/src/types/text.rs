@@ -95,6 +95,11 @@ impl Places<'_> {
     }
 }
 
+/// The units of UTF-16LE; an odd byte at the end is left out.
+pub fn units(bytes: &[u8]) -> impl Iterator<Item = u16> + Clone {
+    bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+}
+
 /// UTF-16LE that must be whole; `None` for an odd byte or an unpaired surrogate.
 pub fn utf16(bytes: &[u8]) -> Option<String> {
     strict(bytes, u16::from_le_bytes).ok()
@@ -102,7 +107,7 @@ pub fn utf16(bytes: &[u8]) -> Option<String> {
 
 /// UTF-16LE up to its end; what is not UTF-16 becomes U+FFFD.
 pub fn utf16_lossy(bytes: &[u8]) -> String {
-    char::decode_utf16(units(bytes, u16::from_le_bytes)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    char::decode_utf16(units(bytes)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// `text` as UTF-16LE.
@@ -113,16 +118,12 @@ pub fn to_utf16(text: &str) -> Vec<u8> {
 /// The text, or the offset of the first unit that is not UTF-16.
 fn strict(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, usize> {
     let (mut text, mut at) = (String::with_capacity(bytes.len() / 2), 0);
-    for c in char::decode_utf16(units(bytes, unit)) {
+    for c in char::decode_utf16(bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]))) {
         let c = c.map_err(|_| at)?;
         text.push(c);
         at += 2 * c.len_utf16();
     }
     if at == bytes.len() { Ok(text) } else { Err(at) }
-}
-
-fn units(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> impl Iterator<Item = u16> {
-    bytes.chunks_exact(2).map(move |pair| unit([pair[0], pair[1]]))
 }
 
 fn windows_1252(bytes: &[u8]) -> String {

@@ -60,20 +60,6 @@ pub struct Prepared {
     pub warnings: Vec<String>,
 }
 
-/// Adds the drivers that `drivers` names, INF files or folders with INF files at any depth, to `image`. A report per INF
-/// file comes back.
-///
-/// # Errors
-/// Those of [`prepare`] and [`Prepared::apply`].
-pub fn add(
-    image: &mut ImageEdit<'_>,
-    drivers: &[PathBuf],
-    options: &DriverOptions,
-    observer: &dyn Observer,
-) -> Result<Vec<DriverReport>> {
-    prepare(drivers, options, observer)?.apply(image)
-}
-
 /// Reads all INF files and the files that they name.
 ///
 /// Of a folder that has folders for versions of Windows and processors, as virtio-win has, those for the image are taken.

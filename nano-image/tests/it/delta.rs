@@ -79,7 +79,7 @@ fn generated_programs() {
         // Only programs for i386 have the filter.
         let last = if machine == Machine::I386 { delta().e8() } else { delta() };
         for delta in [delta(), delta().pa31(), delta().plain(), last].map(DeltaBuilder::to_bytes) {
-            assert!(header(&delta).unwrap().needs_basis());
+            assert!(header(&delta).unwrap().is_pe());
             let made = apply(&basis, &delta, LIMIT).unwrap_or_else(|error| panic!("{machine:?} {options:?}: {error}"));
             assert!(made == target);
         }

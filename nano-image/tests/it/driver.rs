@@ -73,7 +73,7 @@ impl Volume {
             is_client: false,
             boot_critical,
         };
-        let reports = driver::add(&mut image, drivers, &options, &()).unwrap();
+        let reports = driver::prepare(drivers, &options, &()).unwrap().apply(&mut image).unwrap();
         machine.apply(&mut image).unwrap();
         let store = image.finish().unwrap();
 

@@ -15,6 +15,7 @@ use crate::disk::row::Request;
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+use crate::types::text::to_utf16;
 use crate::types::{ByteSize, FileTime};
 
 const HEADER_OFFSET: u64 = size_of::<Footer>() as u64;
@@ -138,7 +139,7 @@ fn unique_id(identity: &Identity) -> [u8; 16] {
 
 /// The parent's path. The absolute one is left out: a wrong one makes Windows take the file for damaged.
 fn path_of(parent: &Parent<'_>) -> Vec<u8> {
-    parent.windows_path().encode_utf16().flat_map(u16::to_le_bytes).collect()
+    to_utf16(&parent.windows_path())
 }
 
 fn dynamic_header(entries: u64, block_size: u64, parent: Option<&Parent<'_>>, path: u64, path_len: usize) -> Vec<u8> {

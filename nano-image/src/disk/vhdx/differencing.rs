@@ -10,6 +10,7 @@ use crate::content::Extent;
 use crate::disk::blocks::BlockMap;
 use crate::disk::parent::{GRAIN, Parent};
 use crate::disk::parts::Structure;
+use crate::types::text::to_utf16;
 
 /// Purpose of the identifier by which a differencing disk knows its parent.
 pub(super) const DATA_WRITE: &str = "vhdx data write";
@@ -30,7 +31,7 @@ pub(super) fn parent_locator(parent: &Parent<'_>) -> Vec<u8> {
     for (key, value) in &pairs {
         let mut add = |text: &str| {
             let at = start + texts.len();
-            texts.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+            texts.extend(to_utf16(text));
             (at as u32, (start + texts.len() - at) as u16)
         };
         let ((key_offset, key_length), (value_offset, value_length)) = (add(key), add(value));

@@ -297,11 +297,11 @@ impl Comparison<'_> {
             let (mut old, mut new) = (text(a), text(b));
             if old == new {
                 // The same rights in another order of bytes.
-                [old, new] = [a, b].map(|facts| facts.security.as_deref().map(value::hex));
+                [old, new] = [a, b].map(|facts| facts.security.as_deref().map(hex::encode));
             }
             self.push(Category::Security, path, "security", old, new);
         }
-        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(value::hex);
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(hex::encode);
         if a.reparse != b.reparse {
             let text = |facts: &Facts| facts.reparse.as_deref().map(reparse_text);
             let (mut old, mut new) = (text(a), text(b));

@@ -48,7 +48,7 @@ fn key((a, old): (&Hive, KeyId), (b, new): (&Hive, KeyId), place: &Place, report
         };
         report.values(Category::Registry, place, &value_name(&name), texts.0, texts.1)?;
     }
-    let class = |class: Option<&[u8]>| class.map(value::hex);
+    let class = |class: Option<&[u8]>| class.map(hex::encode);
     report.values(Category::Registry, place, "class", class(a.class(old)), class(b.class(new)))?;
     if a.security(old) != b.security(new) {
         let text = |descriptor: Option<&[u8]>| descriptor.map(value::descriptor);

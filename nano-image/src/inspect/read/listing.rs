@@ -7,6 +7,7 @@ use super::image::Image;
 use crate::error::{Error, Result};
 use crate::inspect::model::{FileRow, StreamRow};
 use crate::inspect::tell::words::{attribute_text, fat_time_text, time_text};
+use crate::types::text::utf16_lossy;
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 use crate::windows::contents::wof;
 
@@ -26,9 +27,8 @@ pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
     };
     // The name that is followed, not the one that is shown.
     let (offset, len) = (word(8)?, word(10)?);
-    let units = data.get(names + offset..names + offset + len)?.chunks_exact(2);
-    let units: Vec<u16> = units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-    Some(format!("{name} to {}", String::from_utf16_lossy(&units)))
+    let target = utf16_lossy(data.get(names + offset..names + offset + len)?);
+    Some(format!("{name} to {target}"))
 }
 
 /// Calls `visit` with all files and directories of `image`, or of partition `partition`; gives notes about what cannot

@@ -1,6 +1,7 @@
 //! Registry values as text for people.
 
 use crate::registry::{Value, ValueKind};
+use crate::types::text::utf16_lossy;
 
 /// Bytes of data that are shown.
 const SHOWN: usize = 64;
@@ -42,10 +43,9 @@ fn excerpt(value: &Value, at: usize) -> String {
     match text {
         Some(text) if text.chars().count() <= SHOWN_TEXT => text,
         Some(_) => {
-            let units = value.data[at.min(value.data.len())..].chunks_exact(2);
-            let units: Vec<u16> =
-                units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).take(SHOWN_TEXT / 2).collect();
-            format!("… {} … ({} bytes)", quoted(&String::from_utf16_lossy(&units)), value.data.len())
+            let rest = &value.data[at.min(value.data.len())..];
+            let shown = utf16_lossy(&rest[..rest.len().min(SHOWN_TEXT)]);
+            format!("… {} … ({} bytes)", quoted(&shown), value.data.len())
         }
         None => bytes(&value.data, at, kind),
     }
@@ -57,21 +57,16 @@ fn bytes(data: &[u8], at: usize, kind: ValueKind) -> String {
         return format!("empty{kind}");
     }
     if data.len() <= SHOWN {
-        return format!("{}{kind}", hex(data));
+        return format!("{}{kind}", hex::encode(data));
     }
     let from = at.min(data.len());
-    let shown = hex(&data[from..data.len().min(from + SHOWN / 2)]);
+    let shown = hex::encode(&data[from..data.len().min(from + SHOWN / 2)]);
     format!("… {shown} … from byte {from} of {}{kind}", data.len())
 }
 
 /// A self-relative security descriptor as text (SDDL); as hexadecimal digits if it is damaged.
 pub(crate) fn descriptor(bytes: &[u8]) -> String {
-    crate::security::text(bytes).unwrap_or_else(|| hex(bytes))
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::security::text(bytes).unwrap_or_else(|| hex::encode(bytes))
 }
 
 fn quoted(text: &str) -> String {

@@ -40,7 +40,7 @@ impl Manifest {
             let mut parts = line.splitn(3, ' ');
             let mut part = || parts.next().ok_or_else(bad);
             let (digest, size, path) = (part()?, part()?, part()?);
-            let digest = hex(digest).filter(|digest| [20, 32].contains(&digest.len())).ok_or_else(bad)?;
+            let digest = hex::decode(digest).ok().filter(|digest| [20, 32].contains(&digest.len())).ok_or_else(bad)?;
             let size = size.parse().map_err(|_| bad())?;
             let path = path.strip_suffix('\r').unwrap_or(path);
             if !path.starts_with('/') {
@@ -99,7 +99,7 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
             Ok((size, _)) if *size != line.size => Some(format!("has {size} bytes, not {}", line.size)),
             Ok((_, digest)) if *digest != line.digest => {
                 let kind = if digest.len() == 32 { "SHA-256" } else { "SHA-1" };
-                Some(format!("has the {kind} {}, not {}", text(digest), text(&line.digest)))
+                Some(format!("has the {kind} {}, not {}", hex::encode(digest), hex::encode(&line.digest)))
             }
             Ok(_) => None,
             Err(message) => Some(message.clone()),
@@ -177,18 +177,6 @@ fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Place<'m>>, Opt
         }
     }
     (found, walk.err())
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit))
-        .then(|| digits.chunks_exact(2).map(byte).collect())
-        .flatten()
-}
-
-fn text(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -55,11 +55,6 @@ impl Hash {
         Ok(Some(Self { algorithm, bytes: bytes.to_vec() }))
     }
 
-    /// The hash itself.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// Whether this is the hash of `data`.
     pub fn is_of(&self, data: &[u8]) -> bool {
         self.bytes == Self::of(self.algorithm, data).bytes
@@ -77,7 +72,6 @@ impl Hash {
 
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ", self.algorithm)?;
-        self.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:?} {}", self.algorithm, hex::encode(&self.bytes))
     }
 }

@@ -6,14 +6,12 @@ use super::bits::{Bits, Buffer};
 use super::format::{self, FILE_TYPE_RAW, FILE_TYPES, PA19_MAGIC, PA30_MAGIC, PA31_MAGIC, Preamble, REVERSE};
 use super::hash::Hash;
 use crate::error::{Error, Result};
-use crate::types::{ByteSize, FileTime};
+use crate::types::ByteSize;
 
 /// What a delta says of its result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Header {
-    /// When the result was last written.
-    pub time: FileTime,
     /// Length of the result.
     pub target_size: ByteSize,
     /// Hash of the result. Deltas of manifests have none.
@@ -33,12 +31,6 @@ impl Header {
     /// Whether the basis is a program whose addresses are changed before it is copied from.
     pub fn is_pe(&self) -> bool {
         self.file_type != FILE_TYPE_RAW
-    }
-
-    /// Whether it cannot do without a basis. A delta of plain bytes may need one without saying so: then applying it
-    /// to nothing fails.
-    pub fn needs_basis(&self) -> bool {
-        self.is_pe() || self.source_hash.is_some()
     }
 }
 
@@ -62,12 +54,11 @@ impl<'a> Parts<'a> {
             PA30_MAGIC | PA31_MAGIC => Bits::new(rest, offset + size_of::<Preamble>() as u64)?,
             _ => return Err(corrupt("not a PA30 delta")),
         };
-        let time = FileTime(preamble.time.get());
         let header = if preamble.magic == PA30_MAGIC {
-            read_numbers(&mut bits, time)?.0
+            read_numbers(&mut bits)?.0
         } else {
             let mut inner = bits.buffer()?.bits()?;
-            let (mut header, algorithm) = read_numbers(&mut inner, time)?;
+            let (mut header, algorithm) = read_numbers(&mut inner)?;
             let _info_size = inner.number()?;
             let _is_pa31 = inner.number()?;
             let _client_version = inner.number()?;
@@ -88,7 +79,7 @@ impl<'a> Parts<'a> {
 }
 
 /// The five numbers and the hash of the result; and the number of the hash's algorithm.
-fn read_numbers(bits: &mut Bits<'_>, time: FileTime) -> Result<(Header, i64)> {
+fn read_numbers(bits: &mut Bits<'_>) -> Result<(Header, i64)> {
     let file_type_set = bits.size()?;
     let place = bits.place();
     let file_type = bits.size()?;
@@ -99,6 +90,6 @@ fn read_numbers(bits: &mut Bits<'_>, time: FileTime) -> Result<(Header, i64)> {
     let target_size = ByteSize::new(bits.size()?);
     let algorithm = bits.number()?;
     let target_hash = Hash::read(algorithm, bits.buffer()?, false)?;
-    let header = Header { time, target_size, target_hash, source_hash: None, file_type_set, file_type, flags };
+    let header = Header { target_size, target_hash, source_hash: None, file_type_set, file_type, flags };
     Ok((header, algorithm))
 }

@@ -117,6 +117,7 @@ impl Index {
     }
 
     /// Whether there are none.
+    #[cfg(any(test, feature = "internals"))]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }

@@ -8,7 +8,7 @@ use super::format::{
 };
 use crate::error::{Error, Result};
 use crate::tree::{Times, attribute};
-use crate::types::{FileTime, Utf16Name};
+use crate::types::{FileTime, Utf16Name, text};
 
 /// SHA-1 of contents; zero for an empty stream.
 pub(super) type Digest = [u8; 20];
@@ -80,8 +80,7 @@ impl<'a> Cursor<'a> {
         // The zero unit says nothing: a writer that leaves it out at the very end does no harm.
         self.bytes = self.bytes.get(2..).unwrap_or_default();
         self.base += 2;
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        Ok(Some(Utf16Name::from_units(units)))
+        Ok(Some(Utf16Name::from_units(text::units(bytes).collect::<Vec<u16>>())))
     }
 
     /// Skips to the next multiple of 8 of the resource.

@@ -9,7 +9,6 @@ use zerocopy::FromBytes;
 use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::types::ByteSize;
 pub use check::check;
 
 /// Bytes of the FAT read at a time.
@@ -147,11 +146,6 @@ impl<'a> FatReader<'a> {
         let clusters = u64::from(self.clusters) * self.cluster_size;
         regions.push((Extent { start: self.data, len: clusters }, "clusters"));
         regions
-    }
-
-    /// Bytes of a cluster.
-    pub fn cluster_size(&self) -> ByteSize {
-        ByteSize::new(self.cluster_size)
     }
 
     /// The clusters of a chain as runs of the volume's bytes, until there are `enough` bytes.

@@ -51,6 +51,7 @@ pub mod element {
     /// In a template: path below the system root.
     pub const TEMPLATE_PATH: u32 = 0x4200_0002;
     /// In a template: 1 the system partition, 2 the partition of Windows.
+    #[cfg(test)]
     pub const TEMPLATE_DEVICE: u32 = 0x4500_0001;
     /// Class of elements that only templates have.
     pub const CLASS_TEMPLATE: u32 = 4;

@@ -170,7 +170,7 @@ pub fn options() -> DriverOptions {
 }
 
 fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Overlay)> {
-    edit(tree, TIME, |image| add(image, drivers, &options(), &()))
+    edit(tree, TIME, |image| prepare(drivers, &options(), &())?.apply(image))
 }
 
 fn value(hive: &Hive, key: &str, name: &str) -> Option<Value> {
@@ -339,7 +339,8 @@ fn others_wait_in_the_driver_store() {
     // Treated as if Windows needed it to start.
     let mut tree = image();
     let options = DriverOptions { boot_critical: true, ..options() };
-    let (reports, _) = edit(&mut tree, TIME, |image| add(image, std::slice::from_ref(&path), &options, &())).unwrap();
+    let (reports, _) =
+        edit(&mut tree, TIME, |image| prepare(std::slice::from_ref(&path), &options, &())?.apply(image)).unwrap();
     let system = hive(&tree, HiveFile::System);
     let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
     assert_eq!(text(&system, &section, "Characteristics"), "132");

@@ -304,6 +304,7 @@ impl<'a> PackageCabinet<'a> {
     }
 
     /// Names of all manifests without ending, which are key forms of components.
+    #[cfg(test)]
     pub fn manifest_names(&self) -> impl Iterator<Item = &str> {
         self.opened.stems.iter().map(String::as_str)
     }

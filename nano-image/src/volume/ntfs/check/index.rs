@@ -10,7 +10,7 @@ use super::file::{File, NAME_INDEX};
 use super::mft::{record_text, unseal};
 use super::stream::{Bits, Stream};
 use crate::report::{Finding, Findings};
-use crate::types::Utf16Name;
+use crate::types::{Utf16Name, text};
 use crate::volume::ntfs::format::*;
 
 /// A tree of more levels is taken for damage.
@@ -221,10 +221,7 @@ impl Walk<'_, '_> {
             return None;
         }
         let (a, b) = (super::names::parse(a)?.1, super::names::parse(b)?.1);
-        let fold = |name: &[u8]| {
-            let units = name.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-            units.map(|unit| self.upcase[usize::from(unit)]).collect::<Vec<u16>>()
-        };
+        let fold = |name: &[u8]| text::units(name).map(|unit| self.upcase[usize::from(unit)]).collect::<Vec<u16>>();
         let same = a.len() == b.len() && a != b && fold(a) == fold(b);
         same.then(|| (super::mft::name_of(a), super::mft::name_of(b)))
     }
@@ -316,9 +313,7 @@ fn compare(collation: u32, is_names: bool, upcase: &[u16], a: &[u8], b: &[u8]) -
     match collation {
         collation::FILE_NAME if is_names => {
             let [a, b] = [a, b].map(|key| super::names::parse(key).map(|(_, name)| name));
-            let units = |name: &[u8]| -> Vec<u16> {
-                name.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect()
-            };
+            let units = |name: &[u8]| -> Vec<u16> { text::units(name).collect() };
             let (a, b) = (units(a?), units(b?));
             let fold = |unit: &u16| upcase[usize::from(*unit)];
             Some(a.iter().map(fold).cmp(b.iter().map(fold)).then_with(|| a.cmp(&b)))

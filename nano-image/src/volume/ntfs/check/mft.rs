@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 
 use super::boot::Geometry;
 use crate::report::{Finding, Findings};
-use crate::types::Utf16Name;
+use crate::types::{Utf16Name, text};
 use crate::volume::ntfs::format::*;
 
 /// The only compression that an attribute's flags name.
@@ -352,8 +352,7 @@ pub(super) fn unseal(bytes: &mut [u8], usa_offset: u16, usa_count: u16) -> Resul
 
 /// A name from its stored bytes.
 pub(super) fn name_of(bytes: &[u8]) -> Utf16Name {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    Utf16Name::from_units(units)
+    Utf16Name::from_units(text::units(bytes).collect::<Vec<u16>>())
 }
 
 pub(super) fn record_text(number: u64) -> String {

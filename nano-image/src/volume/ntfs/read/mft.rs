@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use super::runs::Runs;
 use crate::error::{Error, Result};
-use crate::types::{Utf16Name, Vcn};
+use crate::types::{Utf16Name, Vcn, text};
 use crate::volume::ntfs::format::*;
 
 /// What decoding an attribute needs to know of the volume.
@@ -215,6 +215,5 @@ pub(super) fn unseal(bytes: &mut [u8], usa_offset: u16, usa_count: u16) -> Optio
 
 /// A name from its stored bytes.
 pub(super) fn name_of(bytes: &[u8]) -> Utf16Name {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    Utf16Name::from_units(units)
+    Utf16Name::from_units(text::units(bytes).collect::<Vec<u16>>())
 }
