@@ -82,6 +82,9 @@ pub struct Report {
 pub struct InstallReport {
     /// Packages in the order of their installation.
     pub packages: Vec<InstalledPackage>,
+    /// Features that were turned on, with those that they need and that come with them.
+    #[serde(default)]
+    pub features: Vec<String>,
     /// Windows' build before and after updates; none without any.
     #[serde(default)]
     pub build: Option<BuildChange>,
@@ -121,8 +124,40 @@ pub struct InstalledPackage {
     /// What the package asks for and was not done.
     #[serde(default)]
     pub not_applied: Vec<NotApplied>,
-    /// 1: everything is in place; 2: and Windows lists the package as installed.
-    pub tier: u8,
+    /// How far it is installed.
+    pub tier: Tier,
+}
+
+/// How far a package is installed. In JSON it is the number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Tier {
+    /// 1: everything is in place.
+    #[default]
+    InPlace,
+    /// 2: and Windows lists the package as installed.
+    Recorded,
+}
+
+impl From<Tier> for u8 {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::InPlace => 1,
+            Tier::Recorded => 2,
+        }
+    }
+}
+
+impl TryFrom<u8> for Tier {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::InPlace),
+            2 => Ok(Self::Recorded),
+            _ => Err("a package is installed to tier 1 or 2"),
+        }
+    }
 }
 
 /// Something that a component asks for and that was not done.

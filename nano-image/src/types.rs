@@ -1,5 +1,6 @@
 //! Values whose unit or encoding is in the type.
 
+mod architecture;
 pub(crate) mod form;
 mod guid;
 mod name;
@@ -13,6 +14,7 @@ mod time;
 pub mod upcase;
 mod windows_name;
 
+pub use architecture::Architecture;
 pub use guid::Guid;
 pub use name::Utf16Name;
 pub use nearest::nearest;

@@ -42,7 +42,7 @@ pub struct Packages {
     #[arg(long, value_name = "NAME")]
     pub package: Vec<String>,
 
-    /// Feature to turn on that the packages leave off; may be repeated
+    /// Feature to turn on that is off in the image or in the packages, with those that it needs; may be repeated
     #[arg(long, value_name = "NAME")]
     pub feature: Vec<String>,
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
-use crate::source::wim::{Architecture, ImageInfo};
+use crate::source::wim::ImageInfo;
+use crate::types::Architecture;
 use crate::windows::driver::{self, DriverOptions, Prepared};
 
 /// What is not done of one driver that a warning lists.

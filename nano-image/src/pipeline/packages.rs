@@ -58,6 +58,11 @@ impl Packages {
         for file in &selection.cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
+        if !packages.install.features.is_empty() {
+            for file in media.on_demand() {
+                packages.install.sources.push(media.cabinet(file)?);
+            }
+        }
         for path in &sources.servicing_packages {
             packages.install.servicing.push(open(path)?);
         }
@@ -167,6 +172,11 @@ impl Packages {
                 digests.dedup();
             }
             digests.iter().for_each(|digest| hash.update(digest));
+        }
+        // What features may be taken from decides bytes, too.
+        for cabinet in &self.install.sources {
+            hash.update("sources\0");
+            hash.update(digest(cabinet)?);
         }
         hash.update("features\0");
         for feature in &self.install.features {

@@ -75,7 +75,7 @@ impl Shared {
             }
         }
         let options = InstallOptions {
-            architecture: &opened.architecture(),
+            architecture: opened.info.architecture.unwrap_or(Architecture::Amd64),
             scratch: sources.scratch.as_deref(),
             strict: recipe.strict(),
         };
@@ -269,7 +269,8 @@ impl Opened {
     /// Everything that is read, but for one machine.
     fn used_files(&self, additions: &Additions) -> Vec<UsedFile> {
         let mut used: Vec<UsedFile> = self.base.used_files().collect();
-        let cabinets = self.packages.install.cabinets.iter();
+        let install = &self.packages.install;
+        let cabinets = install.cabinets.iter().chain(&install.sources);
         used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
         let drivers = additions.drivers.iter().flat_map(Drivers::sources);
         used.extend(drivers.map(|path| UsedFile::new("a file of a driver", path)));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
-use crate::source::wim::{Architecture, Wim};
-use crate::types::FileTime;
+use crate::source::wim::Wim;
+use crate::types::{Architecture, FileTime};
 use crate::windows::edit::ImageEdit;
 use crate::windows::package::{Applicability, CabinetSource, Install, UpdateDetails, applicability, describe};
 
@@ -58,10 +58,10 @@ impl Update {
     pub fn applies(&self, wim: &Wim, index: u32, scratch: Option<&Path>) -> Result<Applicability> {
         let info = wim.images().iter().find(|info| info.index == index);
         let info = info.ok_or_else(|| Error::not_found(format!("no image {index}")))?;
-        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64);
         let mut tree = wim.read_image(index)?.tree;
         let mut image = ImageEdit::new(&mut tree, wim.store().clone(), FileTime(0));
         let what = Install { servicing: vec![self.0.clone()], ..Install::default() };
-        applicability(&mut image, &what, &architecture, scratch)
+        applicability(&mut image, &what, architecture, scratch)
     }
 }

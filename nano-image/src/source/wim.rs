@@ -27,13 +27,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use crate::types::Architecture;
 pub use compress::{WofCompressor, WofDecompressor};
 pub use format::Compression;
 pub use open::parts_beside;
 pub use resource::{Resource, ResourceForm};
 pub use store::WimStore;
 pub use tree::Image;
-pub use xml::{Architecture, ImageInfo, Version};
+pub use xml::{ImageInfo, Version};
 
 use crate::content::{BlobId, BlobStore};
 use crate::error::{Error, Result};

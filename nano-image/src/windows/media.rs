@@ -41,6 +41,8 @@ const NANO: &str = "NanoServer";
 const SOURCES: &str = "sources";
 const WIMS: [&str; 4] = ["NanoServer.wim", "install.wim", "install.esd", "install.swm"];
 const PACKAGES: &str = "Packages";
+/// Directory in [`SOURCES`] with the files of features that images do not have.
+const ON_DEMAND: &str = "sxs";
 /// What a WIM begins with; the second is a pipable one.
 const WIM_MAGICS: [&[u8; 8]; 2] = [b"MSWIM\0\0\0", b"WLPWM\0\0\0"];
 /// Names that an error lists.
@@ -68,6 +70,8 @@ pub struct Media {
     packages: Vec<MediaPackage>,
     /// Directory of the packages, if there is one.
     has_packages: bool,
+    /// Cabinets with files of features that images do not have.
+    on_demand: Vec<MediaFile>,
 }
 
 impl fmt::Debug for Media {
@@ -108,7 +112,16 @@ impl Media {
         }
         let wims = vec![MediaFile::of_data(path, data.len().map_err(io)?)];
         let (path, files) = (path.to_owned(), Files::Data(data));
-        Ok(Self { path, files, label: None, wims, parts: Vec::new(), packages: Vec::new(), has_packages: false })
+        Ok(Self {
+            path,
+            files,
+            label: None,
+            wims,
+            parts: Vec::new(),
+            packages: Vec::new(),
+            has_packages: false,
+            on_demand: Vec::new(),
+        })
     }
 
     fn iso(data: Arc<dyn ReadAt>, path: &Path) -> Result<Self> {
@@ -141,14 +154,16 @@ impl Media {
             packages = package::list(&files, &files.root()?)?;
         }
         let (path, parts) = (path.to_owned(), parts.to_vec());
-        Ok(Self { path, files: Files::Folder(folder), label: None, wims, parts, packages, has_packages })
+        let files = Files::Folder(folder);
+        let on_demand = on_demand(&files, &files.root()?)?;
+        Ok(Self { path, files, label: None, wims, parts, packages, has_packages, on_demand })
     }
 
     /// No media: neither images nor packages; errors name `path`.
     pub fn none(path: impl AsRef<Path>) -> Self {
         let (path, files) = (path.as_ref().to_owned(), Files::Folder(PathBuf::new()));
         let (wims, parts, packages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { path, files, label: None, wims, parts, packages, has_packages: false }
+        Self { path, files, label: None, wims, parts, packages, has_packages: false, on_demand: Vec::new() }
     }
 
     /// Looks for images and packages.
@@ -172,7 +187,12 @@ impl Media {
         }
         let has_packages = packages.is_some();
         let packages = packages.map(|directory| package::list(&files, &directory)).transpose()?.unwrap_or_default();
-        Ok(Self { path: path.to_owned(), files, label, wims, parts: Vec::new(), packages, has_packages })
+        let mut found = Vec::new();
+        for place in [sources.as_ref(), Some(&root)].into_iter().flatten() {
+            found.extend(on_demand(&files, place)?);
+        }
+        let (path, parts) = (path.to_owned(), Vec::new());
+        Ok(Self { path, files, label, wims, parts, packages, has_packages, on_demand: found })
     }
 
     /// Path of the media.
@@ -193,6 +213,11 @@ impl Media {
     /// The packages, sorted by name.
     pub fn packages(&self) -> &[MediaPackage] {
         &self.packages
+    }
+
+    /// The cabinets in `sources/sxs`: files of features that images do not have.
+    pub fn on_demand(&self) -> &[MediaFile] {
+        &self.on_demand
     }
 
     /// Opens a file of the media.
@@ -227,6 +252,15 @@ impl Media {
         let data = self.read(wim)?;
         Wim::open_within(data, &wim.path, folder)
     }
+}
+
+/// The cabinets in the directory of features below `place`, if it has one, sorted.
+fn on_demand(files: &Files, place: &Directory) -> Result<Vec<MediaFile>> {
+    let directory = files.directory(place, ON_DEMAND)?;
+    let all = directory.into_iter().flat_map(|directory| directory.files);
+    let mut cabinets: Vec<MediaFile> = all.filter(|file| file.has_extension("cab")).collect();
+    cabinets.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(cabinets)
 }
 
 /// Whether `data` begins like a WIM.

@@ -7,7 +7,10 @@
 pub mod apply;
 mod base;
 pub mod cabinet;
+pub mod contents;
 mod describe;
+#[cfg(all(test, feature = "internals"))]
+mod feature_tests;
 mod files;
 pub mod identity;
 pub mod installed;
@@ -21,6 +24,8 @@ pub mod payload;
 pub mod record;
 pub mod resolve;
 mod spool;
+pub mod state;
+mod store;
 #[cfg(all(test, feature = "internals"))]
 mod testing;
 #[cfg(all(test, feature = "internals"))]
@@ -33,17 +38,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::progress::Observer;
-use crate::report::{BuildChange, InstallReport};
+use crate::report::{BuildChange, InstallReport, Tier};
 use crate::windows::edit::ImageEdit;
 use apply::apply;
 use base::Bases;
-use cabinet::{Dictionary, Opened, PackageCabinet};
+use cabinet::{Opened, PackageCabinet};
+use contents::{Dictionary, PackageSource};
 use files::Unpacked;
 use installed::Installed;
 use options::MEMORY;
 use payload::Produced;
 use record::{Recorded, record};
-use resolve::{Given, Resolution, resolve};
+use resolve::{Given, Purpose, Request, Resolution, resolve};
 use spool::Spool;
 
 pub use cabinet::CabinetSource;
@@ -69,13 +75,13 @@ pub fn install(
     let before = if what.servicing.is_empty() { None } else { installed::build(image)? };
     let spool = Arc::new(Spool::new(options.scratch, MEMORY));
     let cabinets = open(what, &spool, observer)?;
-    let is_stack = |(cabinet, is_servicing): &(Opened, bool)| *is_servicing && cabinet.is_stack();
+    let is_stack = |(cabinet, purpose): &(Opened, Purpose)| *purpose == Purpose::Update && cabinet.contents.is_stack();
     let (first, then): (Vec<_>, Vec<_>) = match cabinets.iter().any(is_stack) {
         // What comes after a new servicing stack is read with it.
-        true => cabinets.into_iter().partition(|one| !one.1 || is_stack(one)),
+        true => cabinets.into_iter().partition(|one| one.1 != Purpose::Update || is_stack(one)),
         false => (cabinets, Vec::new()),
     };
-    let stage = Stage { options, observer };
+    let stage = Stage { options, spool, observer };
     let mut report = stage.install(image, first, &what.features)?;
     if !then.is_empty() {
         let more = stage.install(image, then, &[])?;
@@ -91,14 +97,17 @@ pub fn install(
 }
 
 /// Opens all cabinets, several at a time: those of packages as given, then those of updates in the order of their
-/// names, so that the image does not depend on the order in which they are given. Beside each is whether it is one of
-/// an update.
-fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<Vec<(Opened, bool)>> {
-    let mut cabinets: Vec<(Unpacked, bool)> = Vec::new();
-    for (sources, is_servicing) in [(&what.cabinets, false), (&what.servicing, true)] {
-        cabinets.extend(cabinet::unpack(sources, spool)?.into_iter().map(|cabinet| (cabinet, is_servicing)));
+/// names, so that the image does not depend on the order in which they are given; those that are looked into last.
+/// Beside each is what it is for.
+fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<Vec<(Opened, Purpose)>> {
+    let sources = if what.features.is_empty() { &[] } else { &what.sources[..] };
+    let mut cabinets: Vec<(Unpacked, Purpose)> = Vec::new();
+    for (sources, purpose) in
+        [(&what.cabinets[..], Purpose::Package), (&what.servicing, Purpose::Update), (sources, Purpose::Source)]
+    {
+        cabinets.extend(cabinet::unpack(sources, spool)?.into_iter().map(|cabinet| (cabinet, purpose)));
     }
-    let is_servicing: Vec<bool> = cabinets.iter().map(|(_, is_servicing)| *is_servicing).collect();
+    let purposes: Vec<Purpose> = cabinets.iter().map(|(_, purpose)| *purpose).collect();
     let waiting: Vec<_> = cabinets.into_iter().map(|cabinet| Mutex::new((Some(cabinet), None))).collect();
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(waiting.len());
@@ -107,26 +116,27 @@ fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<V
             scope.spawn(|| {
                 while let Some(one) = waiting.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut one = one.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some((cabinet, is_servicing)) = one.0.take().filter(|_| !observer.cancelled()) {
-                        one.1 = Some(Opened::read(cabinet, spool.clone(), !is_servicing));
+                    if let Some((cabinet, purpose)) = one.0.take().filter(|_| !observer.cancelled()) {
+                        one.1 = Some(Opened::read(cabinet, spool.clone(), purpose == Purpose::Package));
                     }
                 }
             });
         }
     });
     let mut opened = Vec::new();
-    for (one, is_servicing) in waiting.into_iter().zip(is_servicing) {
+    for (one, purpose) in waiting.into_iter().zip(purposes) {
         let result = one.into_inner().unwrap_or_else(PoisonError::into_inner).1;
-        opened.push((result.unwrap_or_else(|| Err(Error::cancelled()))?, is_servicing));
+        opened.push((result.unwrap_or_else(|| Err(Error::cancelled()))?, purpose));
     }
-    let first = opened.iter().filter(|(_, is_servicing)| !is_servicing).count();
-    opened[first..].sort_by_key(|(cabinet, _)| cabinet.id());
+    let first = opened.iter().filter(|(_, purpose)| *purpose == Purpose::Package).count();
+    opened[first..].sort_by_key(|(cabinet, purpose)| (*purpose == Purpose::Source, cabinet.id()));
     Ok(opened)
 }
 
 /// What is installed at once: with what the image has before.
 struct Stage<'a> {
     options: &'a InstallOptions<'a>,
+    spool: Arc<Spool>,
     observer: &'a dyn Observer,
 }
 
@@ -134,7 +144,7 @@ impl Stage<'_> {
     fn install(
         &self,
         image: &mut ImageEdit<'_>,
-        cabinets: Vec<(Opened, bool)>,
+        cabinets: Vec<(Opened, Purpose)>,
         features: &[String],
     ) -> Result<InstallReport> {
         let (resolution, files) = self.prepare(image, cabinets, features)?;
@@ -145,11 +155,24 @@ impl Stage<'_> {
             done.replaced = package.components.iter().filter(|component| component.replaces).count() as u64;
         }
         report.warnings.extend(resolution.notes.iter().cloned());
+        report.features = resolution.features.clone();
         if resolution.packages.is_empty() {
             return Ok(report);
         }
         match record(image, &resolution)? {
-            Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = 2),
+            Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = Tier::Recorded),
+            Recorded::Except(why) if self.options.strict => {
+                let what = format!("not everything about the packages can be noted for the servicing stack: {why}");
+                let hint = "without the strict mode DISM lists the packages as installed all the same";
+                return Err(Error::unsupported(what).with_hint(hint));
+            }
+            Recorded::Except(why) => {
+                report.packages.iter_mut().for_each(|package| package.tier = Tier::Recorded);
+                report.warnings.push(format!(
+                    "what the packages wait for is not noted for the servicing stack: {why}; later updates may be offered \
+                     where they do not apply"
+                ));
+            }
             Recorded::NotAtAll(why) if self.options.strict => {
                 let what = format!("the packages cannot be noted in the image's component store: {why}");
                 let hint = "without the strict mode they are installed all the same, and DISM does not list them";
@@ -167,24 +190,31 @@ impl Stage<'_> {
     fn prepare(
         &self,
         image: &mut ImageEdit<'_>,
-        cabinets: Vec<(Opened, bool)>,
+        cabinets: Vec<(Opened, Purpose)>,
         features: &[String],
     ) -> Result<(Resolution, Produced)> {
         let installed = Installed::read(image)?;
         let image = &*image;
         let dictionary = Dictionary::new(|| installed::dictionary(image));
-        let servicing: Vec<bool> = cabinets.iter().map(|(_, is_servicing)| *is_servicing).collect();
+        let purposes: Vec<Purpose> = cabinets.iter().map(|(_, purpose)| *purpose).collect();
         let cabinets: Vec<PackageCabinet<'_>> =
             cabinets.into_iter().map(|(opened, _)| PackageCabinet::new(opened, &dictionary)).collect();
-        let given = cabinets.iter().zip(servicing);
-        let given: Vec<Given<'_>> = given.map(|(cabinet, servicing)| Given { cabinet, servicing }).collect();
-        let mut resolution = resolve(&given, features, &installed, self.options.architecture)?;
-        resolution.past = past::read(image, &installed, &resolution, &dictionary)?;
+        let given = cabinets.iter().zip(purposes);
+        let given: Vec<Given<'_>> = given.map(|(cabinet, purpose)| Given { cabinet, purpose }).collect();
+        let store = match features {
+            [] => None,
+            _ => Some(PackageSource::new(store::contents(image, self.spool.clone())?, &dictionary)),
+        };
+        let (installed, architecture) = (&installed, self.options.architecture);
+        let mut resolution =
+            resolve(&Request { given: &given, store: store.as_ref(), features, installed, architecture })?;
+        resolution.past = past::read(image, installed, &resolution, &dictionary)?;
         if self.observer.cancelled() {
             return Err(Error::cancelled());
         }
         let bases = Bases::new(image.tree, &image.blobs);
-        let files = Produced::make(&cabinets, &resolution, &bases, self.observer)?;
+        let sources: Vec<&PackageSource<'_>> = cabinets.iter().map(|cabinet| &cabinet.source).chain(&store).collect();
+        let files = Produced::make(&sources, &resolution, &bases, self.observer)?;
         Ok((resolution, files))
     }
 }

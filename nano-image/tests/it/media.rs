@@ -416,7 +416,7 @@ fn real_media() {
         };
         let report = plan.layout(&()).unwrap().preview(&[]).unwrap();
         for installed in &report.packages {
-            println!("  {}: {} bytes, tier {}", installed.id, installed.bytes_added, installed.tier);
+            println!("  {}: {} bytes, tier {}", installed.id, installed.bytes_added, u8::from(installed.tier));
             for not in &installed.not_applied {
                 println!("    {} <{}>: {}", not.component, not.element, not.why);
             }

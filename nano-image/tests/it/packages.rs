@@ -15,7 +15,7 @@ use nano_image::content::{BlobStore, Overlay};
 use nano_image::report::InstallReport;
 use nano_image::source::wim::Wim;
 use nano_image::tree::{FileTree, Times};
-use nano_image::types::{ByteSize, FileTime, Lba};
+use nano_image::types::{Architecture, ByteSize, FileTime, Lba};
 use nano_image::volume::ntfs::{NtfsOptions, lay_out};
 use nano_image::windows::edit::ImageEdit;
 use nano_image::windows::package::{CabinetSource, Install, InstallOptions, install};
@@ -31,7 +31,7 @@ fn installed(folder: &Path, what: &Install) -> (FileTree, Overlay, InstallReport
     let wim = Wim::open(&source, &[]).unwrap();
     let mut tree = wim.read_image(2).unwrap().tree;
     let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
-    let options = InstallOptions { architecture: "amd64", scratch: Some(folder), strict: false };
+    let options = InstallOptions { architecture: Architecture::Amd64, scratch: Some(folder), strict: false };
     let report = install(&mut image, what, &options, &()).unwrap();
     let store = image.finish().unwrap();
     (tree, store, report)
@@ -84,7 +84,7 @@ fn all_packages_are_found_by_other_programs() {
     let what = Install {
         cabinets: cabinets.iter().enumerate().map(|(index, cabinet)| source(index, cabinet)).collect(),
         servicing: vec![source(0, &servicing)],
-        features: Vec::new(),
+        ..Install::default()
     };
     let (tree, store, report) = installed(&folder, &what);
     cabinets.push(&servicing);

@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 
 use crate::error::{Error, Result};
 use crate::types::text;
-use crate::types::{ByteSize, FileTime, nearest};
+use crate::types::{Architecture, ByteSize, FileTime, nearest};
 
 /// Elements nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
@@ -75,38 +75,6 @@ pub struct Version {
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}.{}", self.major, self.minor, self.build, self.service_pack_build)
-    }
-}
-
-/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Architecture {
-    /// 0.
-    X86,
-    /// 5.
-    Arm,
-    /// 6.
-    Ia64,
-    /// 9.
-    Amd64,
-    /// 12.
-    Arm64,
-    /// Any other value.
-    Other(u32),
-}
-
-impl fmt::Display for Architecture {
-    /// As in the names of Windows components: `amd64`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::X86 => f.write_str("x86"),
-            Self::Arm => f.write_str("arm"),
-            Self::Ia64 => f.write_str("ia64"),
-            Self::Amd64 => f.write_str("amd64"),
-            Self::Arm64 => f.write_str("arm64"),
-            Self::Other(value) => write!(f, "architecture {value}"),
-        }
     }
 }
 

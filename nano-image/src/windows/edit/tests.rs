@@ -5,6 +5,7 @@ use super::testing::{NoBlobs, edit, hive};
 use super::*;
 use crate::content::{BlobId, BlobSink};
 use crate::registry::{HiveOptions, Value};
+use crate::report::Tier;
 use crate::tree::Node;
 
 const TIME: FileTime = FileTime(9);
@@ -130,7 +131,7 @@ fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {
     let mut image = ImageEdit::new(&mut tree, store.clone(), TIME);
 
     let report = package::install_guest(&mut image).unwrap();
-    assert!(report.packages.iter().all(|package| package.tier == 2), "{:?}", report.warnings);
+    assert!(report.packages.iter().all(|package| package.tier == Tier::Recorded), "{:?}", report.warnings);
     let config = MachineConfig { computer_name: Some("web-01".into()), ..MachineConfig::default() };
     config.prepare(None, "amd64").unwrap().apply(&mut image).unwrap();
     let folder = driver_tests::Folder::new();

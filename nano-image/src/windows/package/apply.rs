@@ -17,16 +17,16 @@ use super::manifest::Manifest;
 use super::options::InstallOptions;
 use super::payload::{Payload, PayloadFile};
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage};
+use super::store::PACKAGES;
 use crate::content::{Content, Overlay};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::{InstallReport, InstalledPackage, NotApplied};
 use crate::security::{ObjectClass, compile};
+use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
 use target::Target;
 
-/// Where packages and their catalogs are.
-const PACKAGES: &str = r"Windows\servicing\Packages";
 /// Catalogs that vouch for files; the name is that of the subsystem that asks for them (DRIVER_ACTION_VERIFY).
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
 
@@ -56,8 +56,8 @@ pub fn apply(
     // What another component has now is put there again.
     resolution.past.iter().try_for_each(|past| past::remove(past, &mut target))?;
     for (package, parts) in resolution.packages.iter().zip(&checked) {
-        let mut done = InstalledPackage { id: package.identity().package_id(), tier: 1, ..Default::default() };
-        for part in parts {
+        let mut done = InstalledPackage { id: package.identity().package_id(), ..Default::default() };
+        for part in parts.iter().filter(|part| !part.component.is_present) {
             if observer.cancelled() {
                 return Err(Error::cancelled());
             }
@@ -88,8 +88,8 @@ struct Part<'a> {
     component: &'a ResolvedComponent,
     manifest: &'a Manifest,
     key_form: String,
-    /// The contents of its files, in their order.
-    files: Vec<&'a PayloadFile>,
+    /// The contents of its files, in their order; `None` for those that the store has.
+    files: Vec<Option<&'a PayloadFile>>,
     macros: Macros<'a>,
     /// Whether it is for programs that the image cannot run.
     is_foreign: bool,
@@ -104,9 +104,9 @@ impl<'a> Part<'a> {
         options: &InstallOptions<'_>,
     ) -> Result<Self> {
         let manifest = &component.manifest.manifest;
-        let architecture = manifest.identity.architecture.to_ascii_lowercase();
-        let is_foreign = ["x86", "wow64", "amd64", "arm", "arm64"].contains(&architecture.as_str())
-            && architecture != options.architecture.to_ascii_lowercase();
+        let name = &manifest.identity.architecture;
+        let is_other = |named: Architecture| named != options.architecture;
+        let is_foreign = name.eq_ignore_ascii_case("wow64") || Architecture::named(name).is_some_and(is_other);
         let mut part = Self {
             component,
             manifest,
@@ -116,6 +116,10 @@ impl<'a> Part<'a> {
             is_foreign,
             cabinet: payload.path(component.cabinet),
         };
+        if component.in_store {
+            part.files = vec![None; manifest.files.len()];
+            return Ok(part);
+        }
         for file in &manifest.files {
             let Some(found) = payload.find(component.cabinet, &component.manifest.stem, file) else {
                 let error = Error::not_found(format!("the file `{}` is missing", file.name));
@@ -128,7 +132,7 @@ impl<'a> Part<'a> {
                     Error::corrupt(format!("the file `{}` has another digest than its manifest says", file.name));
                 return Err(part.explain(error).with_hint("the cabinet is damaged or was changed: copy it again"));
             }
-            part.files.push(found);
+            part.files.push(Some(found));
         }
         Ok(part)
     }
@@ -185,7 +189,7 @@ impl<'a> Part<'a> {
             self.make_directories(target, done)?;
         }
         for (file, payload) in self.manifest.files.iter().zip(&self.files) {
-            self.install_file(target, file, payload, is_installed, done)?;
+            self.install_file(target, file, *payload, is_installed, done)?;
         }
         Ok(())
     }
@@ -214,6 +218,9 @@ fn add_package_files(
     package: &ResolvedPackage,
     done: &mut InstalledPackage,
 ) -> Result<()> {
+    if package.in_image {
+        return Ok(());
+    }
     let id = &done.id;
     let mut added = target.add(&format!(r"{PACKAGES}\{id}.mum"), Content::Bytes(package.mum.bytes.clone()))?;
     match &package.mum.catalog {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::cabinet::{CabinetSource, Dictionary, Opened, PackageCabinet, unpack};
+use super::cabinet::{CabinetSource, Opened, PackageCabinet, unpack};
+use super::contents::Dictionary;
 use super::installed::{self, Installed};
-use super::resolve::{Given, Resolution, resolve};
+use super::resolve::{Given, Purpose, Request, Resolution, resolve};
 use super::spool::Spool;
 use super::{Install, MEMORY};
 use crate::error::Result;
+use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
 
 /// One package of an update file.
@@ -97,7 +99,7 @@ pub fn describe(source: &CabinetSource, scratch: Option<&Path>) -> Result<Vec<Up
 pub fn applicability(
     image: &mut ImageEdit<'_>,
     what: &Install,
-    architecture: &str,
+    architecture: Architecture,
     scratch: Option<&Path>,
 ) -> Result<Applicability> {
     let spool = Arc::new(Spool::new(scratch, MEMORY));
@@ -105,11 +107,12 @@ pub fn applicability(
     let image = &*image;
     let dictionary = Dictionary::new(|| installed::dictionary(image));
     let opened = super::open(what, &spool, &())?;
-    let cabinets: Vec<(PackageCabinet<'_>, bool)> =
-        opened.into_iter().map(|(opened, is_update)| (PackageCabinet::new(opened, &dictionary), is_update)).collect();
+    let cabinets: Vec<(PackageCabinet<'_>, Purpose)> =
+        opened.into_iter().map(|(opened, purpose)| (PackageCabinet::new(opened, &dictionary), purpose)).collect();
     let given: Vec<Given<'_>> =
-        cabinets.iter().map(|(cabinet, servicing)| Given { cabinet, servicing: *servicing }).collect();
-    let resolution = resolve(&given, &what.features, &installed, architecture)?;
+        cabinets.iter().map(|(cabinet, purpose)| Given { cabinet, purpose: *purpose }).collect();
+    let (installed, features) = (&installed, &what.features[..]);
+    let resolution = resolve(&Request { given: &given, store: None, features, installed, architecture })?;
     Ok(summary(&resolution))
 }
 
@@ -128,8 +131,8 @@ fn summary(resolution: &Resolution) -> Applicability {
 fn details(opened: &Opened) -> UpdateDetails {
     let package = &opened.root().package;
     let identity = &package.identity;
-    let (files, unpacked) = opened.files.payload_len();
-    let path = opened.files.path();
+    let (files, unpacked) = opened.contents.files.payload_len();
+    let path = opened.contents.files.path();
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let parents = package.parents.iter().flat_map(|parent| &parent.identities);
     let [build, revision, ..] = identity.version.0;
@@ -139,10 +142,10 @@ fn details(opened: &Opened) -> UpdateDetails {
         build: is_cumulative.then(|| format!("{build}.{revision}")),
         identity: identity.package_id(),
         release_type: package.release_type.clone(),
-        form: opened.form(),
-        is_stack: opened.is_stack(),
-        parts: opened.package_count() - 1,
-        components: opened.manifest_count(),
+        form: opened.contents.form(),
+        is_stack: opened.contents.is_stack(),
+        parts: opened.contents.package_count() - 1,
+        components: opened.contents.manifest_count(),
         files,
         unpacked,
         parents: parents.map(|parent| parent.identity.package_id()).collect(),
@@ -181,7 +184,8 @@ mod tests {
         assert_eq!(details.parents, [nano::foundation_identity().package_id()]);
         let mut tree = image(&nano_cbs_state("ServerDatacenterNano"));
         let what = Install { servicing: vec![source], ..Install::default() };
-        let (applies, _) = edit(&mut tree, FileTime(0), |image| applicability(image, &what, "amd64", None)).unwrap();
+        let (applies, _) =
+            edit(&mut tree, FileTime(0), |image| applicability(image, &what, Architecture::Amd64, None)).unwrap();
         assert_eq!((applies.packages.len(), applies.components, applies.replaced), (3, 12, 0));
         assert!(applies.notes[0].contains("8 of 10 parts"), "{:?}", applies.notes);
     }

@@ -15,7 +15,6 @@ use crate::content::{Added, BlobId, BlobStore, Content, ReadAt};
 use crate::error::{Error, Result};
 use crate::source::cab::Cabinet;
 use crate::source::update::{self, FileId, Index, Parts, Place, Source};
-use crate::source::wim::WimStore;
 use crate::source::{cab, delta};
 use crate::types::ByteSize;
 
@@ -30,8 +29,8 @@ const MAX_INDEX: u64 = 1 << 30;
 pub(super) enum Carrier {
     /// A cabinet.
     Cabinet(Cabinet),
-    /// An image of a WIM: paths and contents.
-    Image { store: Arc<WimStore>, files: Vec<(String, Content)> },
+    /// An image of a WIM, or that which is built: paths and contents.
+    Image { store: Arc<dyn BlobStore>, files: Vec<(String, Content)> },
 }
 
 /// A package as it was found: what holds its files.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::{AssemblyIdentity, Version};
 use super::mum::Parent;
+use super::state::State;
 use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Hive, KeyId};
 use crate::source::delta;
@@ -20,9 +21,6 @@ pub(super) const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\W
 /// What the servicing stack leaves for the next start.
 const PENDING: &str = r"Windows\WinSxS\pending.xml";
 
-/// The state from which on a package counts as installed: UninstallRequested; then InstallRequested, Installed and
-/// Permanent.
-const UNINSTALL_REQUESTED: u32 = 0x50;
 /// No servicing stack has a larger `wcp.dll`.
 const MAX_WCP: u64 = 64 << 20;
 
@@ -32,6 +30,9 @@ pub struct Installed {
     packages: Vec<InstalledPackage>,
     /// Numbers of packages by name in lower case.
     by_name: BTreeMap<String, Vec<usize>>,
+    /// Packages that are in the component store only, and their numbers.
+    staged: Vec<InstalledPackage>,
+    staged_by_name: BTreeMap<String, Vec<usize>>,
     /// Names of manifests in the component store, without ending, in lower case.
     components: BTreeSet<String>,
     /// Winning versions by versionless key form, in lower case.
@@ -43,10 +44,18 @@ pub struct Installed {
 pub struct InstalledPackage {
     /// What it is called.
     pub identity: AssemblyIdentity,
-    /// Its state, e.g. 0x70 for installed and 0x80 for permanent.
-    pub state: u32,
+    /// Its state.
+    pub state: State,
     /// Names of its updates with their states.
-    pub updates: Vec<(String, u32)>,
+    pub updates: Vec<(String, State)>,
+}
+
+impl InstalledPackage {
+    /// The state of its update `name`.
+    pub fn update(&self, name: &str) -> Option<State> {
+        let found = self.updates.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, state)| *state)
+    }
 }
 
 impl Installed {
@@ -79,17 +88,28 @@ impl Installed {
     /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
     pub(super) fn listed(software: &Hive, servicing: KeyId) -> Self {
         let packages = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
-        let packages: Vec<_> = packages.into_iter().filter_map(|key| package(software, key)).collect();
-        let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (number, package) in packages.iter().enumerate() {
-            by_name.entry(package.identity.name.to_ascii_lowercase()).or_default().push(number);
-        }
-        Self { packages, by_name, ..Self::default() }
+        let packages = packages.into_iter().filter_map(|key| package(software, key));
+        let (packages, others): (Vec<_>, Vec<_>) = packages.partition(|package| package.state.is_installed());
+        let staged: Vec<_> = others.into_iter().filter(|package| package.state == State::Staged).collect();
+        let (by_name, staged_by_name) = (numbers(&packages), numbers(&staged));
+        Self { packages, by_name, staged, staged_by_name, ..Self::default() }
     }
 
     /// The packages, in the order of their names.
     pub fn packages(&self) -> &[InstalledPackage] {
         &self.packages
+    }
+
+    /// The packages that are in the component store only, in the order of their names.
+    pub fn staged(&self) -> &[InstalledPackage] {
+        &self.staged
+    }
+
+    /// The package `identity`, in exactly this version, installed or staged.
+    pub fn known(&self, identity: &AssemblyIdentity) -> Option<&InstalledPackage> {
+        let numbers = self.staged_by_name.get(&identity.name.to_ascii_lowercase()).into_iter().flatten();
+        let mut staged = numbers.map(|number| &self.staged[*number]);
+        self.package(identity).or_else(|| staged.find(|package| package.identity.is(identity)))
     }
 
     /// The package `identity`, in exactly this version.
@@ -150,12 +170,17 @@ impl Installed {
             names.flat_map(|name| self.called(name)).filter(|package| parent.fits(&package.identity))
         });
         let mut updates = packages.flat_map(|package| &package.updates);
-        updates.any(|(update, state)| update.eq_ignore_ascii_case(name) && *state > UNINSTALL_REQUESTED)
+        updates.any(|(update, state)| update.eq_ignore_ascii_case(name) && state.is_on())
     }
 
     /// Whether a version of the component is in use, and not only in the store for a feature that is off.
     pub fn is_in_use(&self, identity: &AssemblyIdentity) -> bool {
         self.winners.is_empty() || self.winners.contains_key(&identity.versionless_key_form())
+    }
+
+    /// Whether exactly this version of the component, or a later one, is in use.
+    pub fn uses(&self, identity: &AssemblyIdentity) -> bool {
+        self.winners.get(&identity.versionless_key_form()).is_some_and(|version| *version >= identity.version)
     }
 
     /// Whether the component store has the component, in this or a later version.
@@ -248,14 +273,21 @@ pub(super) fn is_pending(what: &str) -> Error {
     Error::new(ErrorKind::Unsatisfied, what).with_hint("boot it once, or take an image without pending operations")
 }
 
+/// Numbers of packages by name in lower case.
+fn numbers(packages: &[InstalledPackage]) -> BTreeMap<String, Vec<usize>> {
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (number, package) in packages.iter().enumerate() {
+        by_name.entry(package.identity.name.to_ascii_lowercase()).or_default().push(number);
+    }
+    by_name
+}
+
 fn package(hive: &Hive, key: KeyId) -> Option<InstalledPackage> {
     let identity = AssemblyIdentity::from_package_id(&hive.name(key).to_string())?;
-    let state = hive.value(key, "CurrentState")?.as_dword()?;
-    if state < UNINSTALL_REQUESTED {
-        return None;
-    }
+    let state = State::of(hive.value(key, "CurrentState")?.as_dword()?);
     let updates = hive.find_from(key, "Updates").map(|key| hive.values(key)).unwrap_or_default();
-    let updates = updates.into_iter().filter_map(|(name, value)| Some((name.to_string(), value.as_dword()?)));
+    let updates =
+        updates.into_iter().filter_map(|(name, value)| Some((name.to_string(), State::of(value.as_dword()?))));
     Some(InstalledPackage { identity, state, updates: updates.collect() })
 }
 

@@ -113,7 +113,7 @@ pub struct Selectable {
 pub enum Condition {
     /// An update of an installed package is installed.
     Update {
-        /// The package.
+        /// The package; none for the one that has the condition.
         parents: Vec<Parent>,
         /// Name of the update.
         name: String,
@@ -128,14 +128,18 @@ pub enum Condition {
 }
 
 /// Which version of a component an update is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Elevate {
     /// None: the component may be new.
     Install,
     /// A lower one of the same branch.
     Revision,
-    /// A lower one of any branch (`distribution`), service pack (`serviceLevel`) or build (`build`).
-    Any,
+    /// A lower one of any branch.
+    Distribution,
+    /// A lower one of any service pack.
+    ServiceLevel,
+    /// A lower one of any build.
+    Build,
 }
 
 /// What an update installs.
@@ -318,7 +322,9 @@ impl Elevate {
         Ok(match element.attribute("elevate").unwrap_or_default().to_ascii_lowercase().as_str() {
             "install" => Self::Install,
             "" | "revision" => Self::Revision,
-            "distribution" | "servicelevel" | "build" => Self::Any,
+            "distribution" => Self::Distribution,
+            "servicelevel" => Self::ServiceLevel,
+            "build" => Self::Build,
             other => {
                 let what = format!("an update that elevates a component by `{other}`");
                 return Err(Error::unsupported(what).at(element.offset));
@@ -472,9 +478,12 @@ mod tests {
         let released = Some(version("6.1.7601.17514"));
         let (gdr, ldr) = (version("6.1.7601.18246"), version("6.1.7601.22435"));
         assert!(Elevate::Revision.applies(released, gdr) && !Elevate::Revision.applies(released, ldr));
-        assert!(Elevate::Any.applies(released, ldr) && Elevate::Revision.applies(Some(version("6.1.7601.21000")), ldr));
-        assert!(!Elevate::Any.applies(None, gdr) && Elevate::Install.applies(None, gdr));
-        for elevate in [Elevate::Install, Elevate::Revision, Elevate::Any] {
+        assert!(
+            Elevate::Distribution.applies(released, ldr)
+                && Elevate::Revision.applies(Some(version("6.1.7601.21000")), ldr)
+        );
+        assert!(!Elevate::Build.applies(None, gdr) && Elevate::Install.applies(None, gdr));
+        for elevate in [Elevate::Install, Elevate::Revision, Elevate::ServiceLevel] {
             assert!(!elevate.applies(Some(gdr), gdr) && !elevate.applies(Some(ldr), gdr));
         }
         assert!(Elevate::Revision.applies(Some(version("10.0.14393.0")), version("10.0.14393.22435")));

@@ -142,7 +142,12 @@ fn is_plain(c: char) -> bool {
 /// Name of the value that says that an update of a package has planned (`p`), staged (`s`) or installed (`i`) a
 /// deployment: `i!CBS_…`.
 pub fn truncated_update(prefix: char, package_id: &str, update: &str) -> String {
-    let id = format!("{package_id}.{update}").to_ascii_lowercase();
+    truncated_id(prefix, &format!("{package_id}.{update}"))
+}
+
+/// The same of the identifier of package and update, `Name~token~arch~lang~version.update`.
+pub fn truncated_id(prefix: char, id: &str) -> String {
+    let id = id.to_ascii_lowercase();
     match id.char_indices().nth(MAX_UPDATE) {
         Some((end, _)) => format!("{prefix}!CBS_{}_{:016x}", &id[..end], hash(id.as_bytes())),
         None => format!("{prefix}!CBS_{id}"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::cabinet::CabinetSource;
+use crate::types::Architecture;
 
 /// Bytes of packages that stay in memory.
 pub(super) const MEMORY: u64 = 64 << 20;
@@ -14,15 +15,17 @@ pub struct Install {
     pub cabinets: Vec<CabinetSource>,
     /// Updates, which come last.
     pub servicing: Vec<CabinetSource>,
-    /// Names of features to turn on.
+    /// Names of features to turn on, in these or in the image.
     pub features: Vec<String>,
+    /// Cabinets in which features, and files that the image lacks for them, are looked for.
+    pub sources: Vec<CabinetSource>,
 }
 
 /// How packages are installed.
 #[derive(Clone, Copy, Debug)]
 pub struct InstallOptions<'a> {
-    /// The image's processor architecture, as component names have it: `amd64`.
-    pub architecture: &'a str,
+    /// The image's processor architecture.
+    pub architecture: Architecture,
     /// Folder for what does not fit into memory.
     pub scratch: Option<&'a Path>,
     /// Whether it is an error if something that a package asks for is not done, or cannot be noted.

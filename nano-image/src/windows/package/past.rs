@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::cabinet::Dictionary;
+use super::contents::Dictionary;
 use super::identity::AssemblyIdentity;
 use super::installed::{Installed, STORE};
 use super::manifest::{Manifest, ManifestFile};

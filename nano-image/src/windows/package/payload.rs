@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::base::Bases;
-use super::cabinet::PackageCabinet;
+use super::contents::PackageSource;
 use super::files::{Files, Kept, apply_delta};
 use super::manifest::{Digest, DigestAlgorithm, ManifestFile};
 use super::resolve::Resolution;
@@ -69,21 +69,22 @@ impl Produced {
     /// Those of [`Files::obtain`]; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for a delta of a file that the image
     /// does not have.
     pub fn make(
-        cabinets: &[PackageCabinet<'_>],
+        cabinets: &[&PackageSource<'_>],
         resolution: &Resolution,
         bases: &Bases<'_>,
         observer: &dyn Observer,
     ) -> Result<Self> {
         let mut wanted: Vec<Vec<Wanted<'_>>> = cabinets.iter().map(|_| Vec::new()).collect();
         let express: Vec<bool> = cabinets.iter().map(|cabinet| cabinet.is_express()).collect();
-        for component in resolution.packages.iter().flat_map(|package| &package.components) {
+        let components = resolution.packages.iter().flat_map(|package| &package.components);
+        for component in components.filter(|component| !component.in_store) {
             let files = component.manifest.manifest.files.iter();
             let cabinet = component.cabinet;
             let found = files
                 .filter_map(|file| want(cabinets[cabinet].files(), &component.manifest.stem, file, express[cabinet]));
             wanted[cabinet].extend(found);
         }
-        let make = |(cabinet, wanted)| make_all(cabinet, wanted, bases, observer);
+        let make = |(cabinet, wanted): (&&PackageSource<'_>, _)| make_all(cabinet, wanted, bases, observer);
         let paths = cabinets.iter().map(|cabinet| cabinet.path().to_owned()).collect();
         Ok(Self { cabinets: cabinets.iter().zip(wanted).map(make).collect::<Result<_>>()?, paths })
     }
@@ -147,7 +148,7 @@ fn want<'a>(files: &Files, folder: &str, file: &'a ManifestFile, is_express: boo
 
 /// Makes the files of a cabinet, in the order of the cabinet.
 fn make_all(
-    cabinet: &PackageCabinet<'_>,
+    cabinet: &PackageSource<'_>,
     wanted: Vec<Wanted<'_>>,
     bases: &Bases<'_>,
     observer: &dyn Observer,

@@ -5,12 +5,14 @@
 //! checked first. The [`gate`]: the names that are computed here must reproduce every name that the image has. The
 //! [`Shape`]: values are written as the image's own packages have them, since their form differs between builds.
 
+mod detect;
 mod gate;
+mod manifests;
 mod shape;
 #[cfg(all(test, feature = "internals"))]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -19,22 +21,26 @@ use super::installed::{SERVICING, WINNERS, is_pending};
 use super::mum::Parent;
 use super::name;
 use super::resolve::{Resolution, ResolvedComponent, ResolvedPackage, UpdateState};
+use super::state::State;
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::types::FileTime;
 use crate::windows::edit::{HiveFile, ImageEdit};
-use shape::{INSTALLED, Shape, any_version};
+use detect::{Forms, Wait};
+use shape::{Shape, any_version};
 
-/// CBS's state of what is in the store only.
-const STAGED: u32 = 0x40;
 /// What tools that register components give to deployments (`CF`).
 const DEPLOYMENT_FLAGS: u32 = 0x40;
+/// Where programs look up which features are on.
+const NOTIFICATIONS: &str = r"Notifications\OptionalFeatures";
 
 /// How much of an installation is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// Everything: DISM lists the packages as installed.
     Completely,
+    /// The same, but for what this says.
+    Except(String),
     /// Nothing, for this reason: files and settings are in place, and the servicing stack does not know of it.
     NotAtAll(String),
 }
@@ -46,45 +52,65 @@ pub enum Recorded {
 /// store has still to finish another installation.
 pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution) -> Result<Recorded> {
     let time = image.time;
-    let (components, software) = image.edit_both(HiveFile::Components, HiveFile::Software)?;
-    let Some(components) = components else {
+    let Some(components) = image.hive(HiveFile::Components)? else {
         return Ok(Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
     };
     let marker = "PendingXmlIdentifier";
     if components.value(components.root(), marker).is_some_and(|value| !value.data.is_empty()) {
         return Err(is_pending(marker));
     }
-    let Some(software) = software else {
+    let listed = gate::components(components);
+    let manifests = manifests::read(image, &listed)?;
+    let waits = |package: &ResolvedPackage| !package.in_image && !detect::waits(&package.mum.package).is_empty();
+    let forms = match resolution.packages.iter().any(waits) {
+        true => match Forms::learn(image)? {
+            Ok(forms) => forms,
+            Err(why) => return Ok(Recorded::NotAtAll(why)),
+        },
+        false => Forms::default(),
+    };
+    let (Some(components), Some(software)) = image.edit_both(HiveFile::Components, HiveFile::Software)? else {
         return Ok(Recorded::NotAtAll("the image has no SOFTWARE hive".into()));
     };
-    if let Err(why) = gate::check(components) {
+    if let Err(why) = gate::check(components, software, &manifests) {
         return Ok(Recorded::NotAtAll(why));
     }
     let shape = match Shape::of(software, components) {
         Ok(shape) => shape,
         Err(why) => return Ok(Recorded::NotAtAll(why)),
     };
-    let mut record = Record { components, software, shape: &shape, time };
+    let mut record = Record { components, software, shape: &shape, forms, time, unknown: BTreeSet::new() };
     record.packages(resolution)?;
     for component in resolution.packages.iter().flat_map(|package| &package.components) {
         record.component(component)?;
     }
+    record.features(&resolution.features)?;
     record.forget_index()?;
-    Ok(Recorded::Completely)
+    let unknown: Vec<&str> = record.unknown.into_iter().collect();
+    Ok(match &unknown[..] {
+        [] => Recorded::Completely,
+        keys => Recorded::Except(format!("the image has no example of {}", keys.join(" and "))),
+    })
 }
 
 struct Record<'a> {
     components: &'a mut Hive,
     software: &'a mut Hive,
     shape: &'a Shape,
+    forms: Forms,
     time: FileTime,
+    /// Keys whose form the image does not show.
+    unknown: BTreeSet<&'static str>,
 }
 
 impl Record<'_> {
     fn packages(&mut self, resolution: &Resolution) -> Result<()> {
         for package in &resolution.packages {
             let owner = package.owner.map_or(package, |owner| &resolution.packages[owner]).identity().package_id();
-            self.package(package, &owner)?;
+            match package.in_image {
+                true => self.known_package(package)?,
+                false => self.package(package, &owner)?,
+            }
             let catalog = package.mum.catalog.as_ref().map(|catalog| hex::encode(Sha256::digest(catalog)));
             for update in &package.updates {
                 for deployment in &update.deployments {
@@ -103,8 +129,9 @@ impl Record<'_> {
         let servicing = self.software.create_key(self.software.root(), SERVICING)?;
         let packages = self.software.create_key(servicing, "Packages")?;
         let key = self.software.create_child(packages, id.as_str())?;
+        let state = if package.staged { State::Staged } else { State::Installed };
         for (name, own) in [
-            ("CurrentState", Value::dword(INSTALLED)),
+            ("CurrentState", Value::dword(state.number())),
             ("InstallClient", Value::sz("DISM Package Manager Provider")),
             ("InstallLocation", Value::sz(r"\\?\C:\Windows\servicing\Packages")),
             ("InstallName", Value::sz(&if is_root { "update.mum".to_owned() } else { format!("{id}.mum") })),
@@ -119,21 +146,11 @@ impl Record<'_> {
                 self.software.set_value(key, name, own)?;
             }
         }
-        if let Some(value) = if is_root { &self.shape.owner } else { &self.shape.owner_of_part } {
+        if let Some(value) = self.shape.owner(is_root, state) {
             let owners = self.software.create_child(key, "Owners")?;
-            self.software.set_value(owners, owner, value.clone())?;
+            self.software.set_value(owners, owner, value)?;
         }
-        if let Some(installed) = self.shape.installed_update {
-            let updates = self.software.create_child(key, "Updates")?;
-            for update in &package.updates {
-                let state = match update.state {
-                    UpdateState::Installed => installed,
-                    UpdateState::Staged => STAGED,
-                    UpdateState::NotApplicable => 0,
-                };
-                self.software.set_value(updates, update.name.as_str(), Value::dword(state))?;
-            }
-        }
+        self.updates(key, package)?;
         let versionless = any_version(identity);
         if let Some(value) = &self.shape.index {
             let index = self.software.create_key(servicing, "PackageIndex")?;
@@ -147,12 +164,87 @@ impl Record<'_> {
                 self.software.set_value(parent, id.as_str(), value.clone())?;
             }
         }
-        // What was found out about the package before does not hold any more.
-        if let Some(cache) = self.software.find_from(servicing, "ApplicabilityEvaluationCache") {
-            for name in [id.as_str(), versionless.as_str()] {
-                if let Some(key) = self.software.child(cache, name) {
-                    self.software.delete_key(key)?;
+        for (update, wait) in detect::waits(&package.mum.package) {
+            match self.forms.value(&id, update, &wait) {
+                Some((detect, name, value)) => {
+                    let detect = self.software.create_key(servicing, detect)?;
+                    let key = self.software.create_child(detect, wait.key().as_str())?;
+                    self.software.set_value(key, name.as_str(), value)?;
                 }
+                None => drop(self.unknown.insert(match wait {
+                    Wait::Component { .. } => detect::COMPONENTS,
+                    Wait::Update { .. } => detect::UPDATES,
+                })),
+            }
+        }
+        self.forget_cache(servicing, identity)
+    }
+
+    /// What is noted of a package of the image, of which more is installed now.
+    fn known_package(&mut self, package: &ResolvedPackage) -> Result<()> {
+        let identity = package.identity();
+        let id = identity.package_id();
+        let servicing = self.software.create_key(self.software.root(), SERVICING)?;
+        let Some(key) = self.software.find_from(servicing, &format!(r"Packages\{id}")) else { return Ok(()) };
+        let state = self.software.value(key, "CurrentState").and_then(|value| value.as_dword()).map(State::of);
+        if state == Some(State::Staged) {
+            for (name, value) in [
+                ("CurrentState", State::Installed.number()),
+                ("InstallTimeHigh", (self.time.0 >> 32) as u32),
+                ("InstallTimeLow", self.time.0 as u32),
+            ] {
+                if self.software.value(key, name).is_some() {
+                    self.software.set_value(key, name, Value::dword(value))?;
+                }
+            }
+            // The flags of owners go with the state.
+            if let Some(owners) = self.software.child(key, "Owners") {
+                for owner in self.software.value_names(owners) {
+                    let is_own = owner.eq_ignore_case(&id.as_str().into());
+                    if let Some(value) = self.shape.owner(is_own, State::Installed) {
+                        self.software.set_value(owners, owner, value)?;
+                    }
+                }
+            }
+        }
+        self.updates(key, package)?;
+        self.forget_cache(servicing, identity)
+    }
+
+    /// The states of a package's updates.
+    fn updates(&mut self, key: KeyId, package: &ResolvedPackage) -> Result<()> {
+        if !self.shape.has_updates {
+            return Ok(());
+        }
+        let updates = self.software.create_child(key, "Updates")?;
+        for update in &package.updates {
+            let state = match update.state {
+                UpdateState::Installed => State::Installed,
+                UpdateState::Staged => State::Staged,
+                UpdateState::NotApplicable => State::Absent,
+            };
+            self.software.set_value(updates, update.name.as_str(), Value::dword(state.number()))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was found out about the package before: it does not hold any more.
+    fn forget_cache(&mut self, servicing: KeyId, identity: &AssemblyIdentity) -> Result<()> {
+        let Some(cache) = self.software.find_from(servicing, "ApplicabilityEvaluationCache") else { return Ok(()) };
+        for name in [identity.package_id(), any_version(identity)] {
+            if let Some(key) = self.software.child(cache, name.as_str()) {
+                self.software.delete_key(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where programs look up features, those that are listed there are on.
+    fn features(&mut self, names: &[String]) -> Result<()> {
+        let Some(listed) = self.software.find(&format!(r"{SERVICING}\{NOTIFICATIONS}")) else { return Ok(()) };
+        for name in names {
+            if let Some(key) = self.software.child(listed, name.as_str()) {
+                self.software.set_value(key, "Selection", Value::dword(1))?;
             }
         }
         Ok(())
@@ -203,12 +295,15 @@ impl Record<'_> {
         let root = self.components.root();
         let components = self.components.create_key(root, r"DerivedData\Components")?;
         let key = self.components.create_child(components, manifest.identity.key_form().as_str())?;
-        self.components.set_value(key, "identity", Value::binary(manifest.identity.identity_text()))?;
-        self.components.set_value(key, "S256H", Value::binary(component.manifest.digest))?;
         for deployment in &component.deployments {
             let name = format!("c!{}", deployment.deployment_key());
             self.components.set_value(key, name.as_str(), Value::binary([]))?;
         }
+        if component.is_present {
+            return Ok(());
+        }
+        self.components.set_value(key, "identity", Value::binary(manifest.identity.identity_text()))?;
+        self.components.set_value(key, "S256H", Value::binary(component.manifest.digest))?;
         for file in &manifest.files {
             self.components.set_value(key, name::truncated_file(&file.name).as_str(), Value::dword(1))?;
         }

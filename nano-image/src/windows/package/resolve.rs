@@ -4,6 +4,7 @@
 
 mod applicable;
 mod closure;
+mod features;
 mod model;
 #[cfg(all(test, feature = "internals"))]
 mod tests;
@@ -12,46 +13,48 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::cabinet::{Mum, lower_id};
+use super::contents::{Mum, PackageSource, lower_id};
 use super::identity::{AssemblyIdentity, Version};
 use super::installed::Installed;
-use super::mum::{Condition, Elevate, Item, Parent, Update};
+use super::mum::{Condition, Elevate, Item, Package, Parent, Update};
+use super::state::State;
 use crate::error::Result;
-use crate::types::nearest;
 use closure::Closure;
-pub use model::{Given, Past, Resolution, ResolvedComponent, ResolvedPackage, ResolvedUpdate, UpdateState};
-use model::{INVALID_PACKAGE, MAX_LISTED, Missing, NOT_APPLICABLE, SOURCE_MISSING, UNKNOWN_UPDATE};
+use features::Features;
+pub use model::{
+    Given, Past, Purpose, Request, Resolution, ResolvedComponent, ResolvedPackage, ResolvedUpdate, UpdateState,
+};
+use model::{INVALID_PACKAGE, Missing, NOT_APPLICABLE, SOURCE_MISSING};
 
-/// Decides what `given` installs into an image with `installed`, with these optional `features`.
+/// Decides what is installed.
 ///
 /// # Errors
 /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing; those of descriptions and manifests
 /// that are read.
-pub fn resolve(
-    given: &[Given<'_>],
-    features: &[String],
-    installed: &Installed,
-    architecture: &str,
-) -> Result<Resolution> {
-    let mut missing = Missing::default();
-    let mut notes = Vec::new();
-    let roots = applicable::order(given, installed, architecture, &mut missing, &mut notes);
+pub fn resolve(request: &Request<'_>) -> Result<Resolution> {
+    let Request { given, store, installed, architecture, .. } = *request;
+    let (mut missing, mut notes) = (Missing::default(), Vec::new());
+    let features = Features::choose(request.features, given, store, installed, &mut missing, &mut notes)?;
+    let chosen = features.cabinets();
+    let roots = applicable::order(given, installed, &chosen, architecture, &mut missing, &mut notes);
     let mut by_id: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, given) in given.iter().enumerate() {
-        for identity in given.cabinet.identities() {
+        for identity in given.cabinet.source.identities() {
             by_id.entry(lower_id(identity)).or_default().push(index);
         }
     }
+    let sources: Vec<&PackageSource<'_>> = given.iter().map(|given| &given.cabinet.source).chain(store).collect();
     let mut resolver = Resolver {
         given,
+        store: store.map(|_| given.len()),
+        sources: sources.clone(),
         installed,
         features,
-        known_features: BTreeSet::new(),
         packages: Vec::new(),
         by_id,
         resolved: BTreeMap::new(),
         by_name: BTreeMap::new(),
-        closure: Closure::new(given, installed),
+        closure: Closure::new(sources, store.map(|_| given.len()), installed),
         missing,
         notes,
         left_out: LeftOut::default(),
@@ -59,6 +62,7 @@ pub fn resolve(
     for root in roots {
         resolver.package(root, given[root].cabinet.root().clone())?;
     }
+    resolver.turn_on()?;
     resolver.finish()
 }
 
@@ -80,10 +84,12 @@ impl Verdict {
 
 struct Resolver<'a> {
     given: &'a [Given<'a>],
+    /// Index of the image's own store among the sources.
+    store: Option<usize>,
+    /// The cabinets, and behind them the store.
+    sources: Vec<&'a PackageSource<'a>>,
     installed: &'a Installed,
-    features: &'a [String],
-    /// In lower case, as they are written.
-    known_features: BTreeSet<String>,
+    features: Features,
     packages: Vec<ResolvedPackage>,
     /// Cabinets with a package, by its identifier in lower case.
     by_id: BTreeMap<String, Vec<usize>>,
@@ -113,6 +119,8 @@ struct LeftOut {
 struct Frame {
     cabinet: usize,
     mum: Arc<Mum>,
+    /// Whether it is a part of a feature that is off.
+    staged: bool,
     updates: Vec<ResolvedUpdate>,
     /// Indexes of the update and of the item in it that come next.
     next: (usize, usize),
@@ -121,20 +129,38 @@ struct Frame {
 }
 
 impl Resolver<'_> {
+    /// Resolves what is turned on in the image, and what of the image updates that.
+    fn turn_on(&mut self) -> Result<()> {
+        let Some(store) = self.store else { return Ok(()) };
+        let mut packages = self.features.of_image();
+        while !packages.is_empty() {
+            for mum in packages {
+                self.package(store, mum)?;
+            }
+            packages = self.features.follow(&self.closure.take_turned_on(), self.installed);
+            packages.retain(|mum| !self.resolved.contains_key(&lower_id(&mum.package.identity)));
+        }
+        Ok(())
+    }
+
     /// Resolves a package with all inside of it.
     fn package(&mut self, cabinet: usize, mum: Arc<Mum>) -> Result<()> {
         self.left_out = LeftOut::default();
         let mut stack = Vec::new();
-        self.push(&mut stack, cabinet, mum);
+        self.push(&mut stack, cabinet, mum, false);
         while let Some(frame) = stack.last_mut() {
-            let mum = frame.mum.clone();
+            let (cabinet, mum, staged) = (frame.cabinet, frame.mum.clone(), frame.staged);
             let Some(update) = mum.package.updates.get(frame.next.0) else {
                 let frame = stack.pop().expect("it is there");
                 self.complete(frame, stack.is_empty());
                 continue;
             };
             if frame.next.1 == 0 {
-                let state = self.state(update);
+                let Some(state) = self.state(update, &mum.package, cabinet) else {
+                    frame.next.0 += 1;
+                    continue;
+                };
+                let state = if staged { state.min(UpdateState::Staged) } else { state };
                 frame.updates.push(ResolvedUpdate { name: update.name.clone(), state, deployments: Vec::new() });
             }
             let state = frame.updates.last().expect("just pushed").state;
@@ -144,26 +170,25 @@ impl Resolver<'_> {
                 continue;
             };
             frame.next.1 += 1;
-            let cabinet = frame.cabinet;
+            let staged = state == UpdateState::Staged;
             match item {
                 Item::Component(identity) | Item::Driver { identity, .. } => {
                     frame.updates.last_mut().expect("just pushed").deployments.push(identity.clone());
-                    let staged = state == UpdateState::Staged;
                     self.closure.add(identity, cabinet, staged, &mum.package.identity, &mut self.missing)?;
                 }
-                Item::Package(identity) => self.child(&mut stack, identity, cabinet, &mum)?,
+                Item::Package(identity) => self.child(&mut stack, identity, cabinet, &mum, staged)?,
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>) {
+    fn push(&mut self, stack: &mut Vec<Frame>, cabinet: usize, mum: Arc<Mum>, staged: bool) {
         let identity = &mum.package.identity;
         if let Entry::Vacant(new) = self.resolved.entry(lower_id(identity)) {
             new.insert(false);
             self.by_name.entry(identity.name.to_ascii_lowercase()).or_default().push(identity.clone());
             let first_part = self.packages.len();
-            stack.push(Frame { cabinet, mum, updates: Vec::new(), next: (0, 0), first_part });
+            stack.push(Frame { cabinet, mum, staged, updates: Vec::new(), next: (0, 0), first_part });
         }
     }
 
@@ -174,19 +199,25 @@ impl Resolver<'_> {
         identity: &AssemblyIdentity,
         cabinet: usize,
         owner: &Mum,
+        staged: bool,
     ) -> Result<()> {
         let (id, lower) = (identity.package_id(), lower_id(identity));
+        let is_image = self.store == Some(cabinet);
+        if is_image && self.installed.package(identity).is_some() {
+            return Ok(());
+        }
         let found = self.by_id.get(&lower).and_then(|found| {
             let here = found.iter().find(|index| **index == cabinet);
             here.or(found.first()).copied()
         });
-        let found = match found {
-            Some(index) => self.given[index].cabinet.package(&lower)?.map(|mum| (index, mum)),
+        let in_store = is_image && self.installed.known(identity).is_some();
+        let found = match found.filter(|_| !in_store).or(self.store.filter(|_| is_image)) {
+            Some(index) => self.sources[index].package(&lower)?.map(|mum| (index, mum)),
             None => None,
         };
         let Some((index, mum)) = found else {
             if self.installed.package(identity).is_none() {
-                let path = self.given[cabinet].cabinet.path().display();
+                let path = self.sources[cabinet].path().display();
                 let owner = owner.package.identity.package_id();
                 let text = format!("the package `{id}`, a part of `{owner}`, is not in {path} ({SOURCE_MISSING})");
                 self.missing.add(text, [identity.name.clone()]);
@@ -200,7 +231,7 @@ impl Resolver<'_> {
         self.left_out.parts += 1;
         let parents = &mum.package.parents;
         if parents.is_empty() || parents.iter().any(|parent| self.has_parent(parent)) {
-            self.push(stack, index, mum);
+            self.push(stack, index, mum, staged);
         } else {
             self.left_out.without_parent.push(mum);
         }
@@ -225,9 +256,10 @@ impl Resolver<'_> {
         let index = self.packages.len();
         let parts = index - frame.first_part;
         let has_components = frame.updates.iter().any(|update| !update.deployments.is_empty());
-        let is_empty = !frame.updates.is_empty() && parts == 0 && !has_components;
+        let is_image = self.store == Some(frame.cabinet);
+        let is_empty = !is_image && !frame.updates.is_empty() && parts == 0 && !has_components;
         self.resolved.insert(id.to_ascii_lowercase(), true);
-        if is_root {
+        if is_root && !is_image {
             self.note_left_out(&frame.mum, &id, is_empty);
         }
         if is_empty {
@@ -237,8 +269,16 @@ impl Resolver<'_> {
             part.owner.get_or_insert(index);
         }
         let components = self.closure.take();
-        let Frame { cabinet, mum, updates, .. } = frame;
-        self.packages.push(ResolvedPackage { mum, cabinet, owner: None, updates, components });
+        let Frame { cabinet, mum, staged, updates, .. } = frame;
+        self.packages.push(ResolvedPackage {
+            mum,
+            cabinet,
+            in_image: is_image,
+            staged,
+            owner: None,
+            updates,
+            components,
+        });
     }
 
     /// Says what of the package that was asked for is not installed. That nothing is, is an error, unless the image is
@@ -248,7 +288,7 @@ impl Resolver<'_> {
         if is_empty && superseded > 0 {
             self.notes
                 .push(format!("`{id}` is superseded: the image has all that it updates in these versions or later"));
-        } else if is_empty && self.missing.texts.is_empty() {
+        } else if is_empty && self.missing.is_empty() {
             let (text, names) = match &without_parent[..] {
                 [] => (format!("`{id}` does not apply: it has nothing for this image ({NOT_APPLICABLE})"), Vec::new()),
                 [part, ..] => {
@@ -271,36 +311,50 @@ impl Resolver<'_> {
         }
     }
 
-    fn state(&mut self, update: &Update) -> UpdateState {
+    /// What becomes of an update of `package`; `None` if it stays as it is in the image.
+    fn state(&mut self, update: &Update, package: &Package, cabinet: usize) -> Option<UpdateState> {
+        let id = lower_id(&package.identity);
+        let is_chosen = self.features.has(&id, &update.name);
+        if self.store == Some(cabinet) && !is_chosen {
+            return None;
+        }
         let mut is_staged = false;
         if !update.applicable.is_empty() {
-            let mut verdicts: Vec<Verdict> = update.applicable.iter().map(|condition| self.judge(condition)).collect();
-            verdicts.sort();
-            match verdicts.first() {
-                Some(Verdict::Applies) => {}
-                Some(Verdict::AppliesStaged) => is_staged = true,
-                Some(Verdict::Superseded) => {
+            match self.applies(update, package, &mut BTreeSet::new()) {
+                Verdict::Applies => {}
+                Verdict::AppliesStaged => is_staged = true,
+                Verdict::Superseded => {
                     self.left_out.superseded += 1;
-                    return UpdateState::NotApplicable;
+                    return Some(UpdateState::NotApplicable);
                 }
-                _ => return UpdateState::NotApplicable,
+                Verdict::DoesNot => return Some(UpdateState::NotApplicable),
             }
         }
-        let state = if is_staged { UpdateState::Staged } else { UpdateState::Installed };
-        let Some(selectable) = &update.selectable else { return state };
-        let is_on = selectable.default || selectable.conditions.iter().any(|condition| self.judge(condition).applies());
-        self.known_features.insert(update.name.clone());
-        let is_named = self.features.iter().any(|feature| feature.eq_ignore_ascii_case(&update.name));
-        if is_on || is_named { state } else { UpdateState::Staged }
+        let is_on = is_chosen || self.is_selected(update, package, &mut BTreeSet::new());
+        Some(if is_on && !is_staged { UpdateState::Installed } else { UpdateState::Staged })
     }
 
-    /// What the condition says of the image with what is installed before.
-    fn judge(&self, condition: &Condition) -> Verdict {
-        match condition {
+    /// What the conditions of an update say together. `seen` are the updates of the package that ask.
+    fn applies<'m>(&self, update: &Update, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> Verdict {
+        let verdicts = update.applicable.iter().map(|condition| self.judge(condition, package, seen));
+        verdicts.min().unwrap_or(Verdict::Applies)
+    }
+
+    /// Whether an update that can be chosen is on without being chosen.
+    fn is_selected<'m>(&self, update: &Update, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> bool {
+        let Some(selectable) = &update.selectable else { return true };
+        selectable.default
+            || selectable.conditions.iter().any(|condition| self.judge(condition, package, seen).applies())
+    }
+
+    /// What the condition of an update of `package` says of the image with what is installed before.
+    fn judge<'m>(&self, condition: &Condition, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> Verdict {
+        let is_met = match condition {
             Condition::Component { identities, elevate } => {
                 let verdicts = identities.iter().map(|identity| self.judge_component(identity, *elevate));
-                verdicts.min().unwrap_or(Verdict::DoesNot)
+                return verdicts.min().unwrap_or(Verdict::DoesNot);
             }
+            Condition::Update { parents, name } if parents.is_empty() => self.has_own(name, package, seen),
             Condition::Update { parents, name } => {
                 let is_parent =
                     |package: &&ResolvedPackage| parents.iter().any(|parent| parent.fits(package.identity()));
@@ -308,12 +362,27 @@ impl Resolver<'_> {
                 let is_installed = |update: &ResolvedUpdate| {
                     update.name.eq_ignore_ascii_case(name) && update.state == UpdateState::Installed
                 };
-                match self.installed.has_update(parents, name) || updates.any(is_installed) {
-                    true => Verdict::Applies,
-                    false => Verdict::DoesNot,
-                }
+                self.installed.has_update(parents, name)
+                    || self.features.has_update(parents, name)
+                    || updates.any(is_installed)
             }
+        };
+        if is_met { Verdict::Applies } else { Verdict::DoesNot }
+    }
+
+    /// Whether `package` has the update `name` on.
+    fn has_own<'m>(&self, name: &str, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> bool {
+        let in_image = self.installed.package(&package.identity).and_then(|package| package.update(name));
+        if in_image.is_some_and(State::is_on) || self.features.has(&lower_id(&package.identity), name) {
+            return true;
         }
+        let Some(update) = package.updates.iter().find(|update| update.name.eq_ignore_ascii_case(name)) else {
+            return false;
+        };
+        // Updates that need each other in a circle are off.
+        seen.insert(&update.name)
+            && self.applies(update, package, seen) == Verdict::Applies
+            && self.is_selected(update, package, seen)
     }
 
     fn judge_component(&self, identity: &AssemblyIdentity, elevate: Elevate) -> Verdict {
@@ -331,18 +400,6 @@ impl Resolver<'_> {
     }
 
     fn finish(mut self) -> Result<Resolution> {
-        for feature in self.features {
-            if !self.known_features.iter().any(|known| known.eq_ignore_ascii_case(feature)) {
-                let known: Vec<&str> = self.known_features.iter().map(String::as_str).take(MAX_LISTED).collect();
-                let known = match nearest(feature, self.known_features.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => "the packages have none".into(),
-                    None => format!("there are: {}", known.join(", ")),
-                };
-                let text = format!("no package has the feature `{feature}` ({UNKNOWN_UPDATE}); {known}");
-                self.missing.add(text, [feature.clone()]);
-            }
-        }
         self.closure.finish(&mut self.packages, &mut self.notes);
         self.note_languages();
         for mum in self.packages.iter().map(|package| &package.mum.package).filter(|mum| !mum.unknown.is_empty()) {
@@ -351,7 +408,12 @@ impl Resolver<'_> {
         }
         match self.missing.into_error() {
             Some(error) => Err(error),
-            None => Ok(Resolution { packages: self.packages, past: Vec::new(), notes: self.notes }),
+            None => Ok(Resolution {
+                packages: self.packages,
+                features: self.features.names,
+                past: Vec::new(),
+                notes: self.notes,
+            }),
         }
     }
 
@@ -360,7 +422,8 @@ impl Resolver<'_> {
         let languages = self.installed.languages();
         let roots: Vec<_> = self.packages.iter().filter(|package| package.owner.is_none()).collect();
         for root in &roots {
-            let is_update = self.given[root.cabinet].servicing;
+            let Some(given) = self.given.get(root.cabinet) else { continue };
+            let is_update = given.purpose == Purpose::Update;
             let id = root.identity().package_id();
             let known = |language: &str| languages.iter().any(|known| known.eq_ignore_ascii_case(language));
             match root.identity().language.as_deref() {

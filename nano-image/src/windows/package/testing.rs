@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fixtures::packages::State;
 
-use super::cabinet::{CabinetSource, Dictionary, Opened, PackageCabinet, unpack};
+use super::cabinet::{CabinetSource, Opened, PackageCabinet, unpack};
+use super::contents::Dictionary;
 use super::files::Unpacked;
 use super::installed::{SERVICING, WINNERS};
 use super::spool::Spool;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::testing::compare_notes;
 use super::*;
 use crate::tree::FileTree;
+use crate::types::Architecture;
 use crate::types::FileTime;
 use crate::windows::edit::HiveFile;
 use crate::windows::edit::testing::edit;
 
-const OPTIONS: InstallOptions<'_> = InstallOptions { architecture: "amd64", scratch: None, strict: false };
+const OPTIONS: InstallOptions<'_> = InstallOptions { architecture: Architecture::Amd64, scratch: None, strict: false };
 const TIME: FileTime = FileTime(131_000_000_000_000_000);
 
 fn source(name: &str, bytes: Vec<u8>) -> CabinetSource {
@@ -62,7 +63,7 @@ fn all_packages_with_languages_and_an_update() {
     let form = Form { method: Method::Mszip, manifests: Manifests::Plain };
     what.servicing.push(source("KB4000001.cab", servicing.to_bytes(form)));
     let (tree, report) = run(&what, &OPTIONS).unwrap();
-    assert!(report.packages.iter().all(|package| package.tier == 2), "{:?}", report.warnings);
+    assert!(report.packages.iter().all(|package| package.tier == Tier::Recorded), "{:?}", report.warnings);
     let ids: Vec<&str> = report.packages.iter().map(|package| &*package.id).collect();
     assert_eq!(ids.last(), Some(&&*servicing.root.identity.package_id()), "updates are last");
     let root = report.packages.iter().find(|package| package.id.starts_with("Microsoft-NanoServer-Guest-Package~"));
@@ -129,7 +130,7 @@ fn what_cannot_be_noted_is_told_and_strict_refuses_it() {
         tree
     };
     let report = run_on(&mut image(), &what, &OPTIONS).unwrap();
-    assert!(report.packages.iter().all(|package| package.tier == 1));
+    assert!(report.packages.iter().all(|package| package.tier == Tier::InPlace));
     assert!(report.warnings.iter().any(|warning| warning.contains("DISM will not list them")), "{:?}", report.warnings);
     let error = run_on(&mut image(), &what, &InstallOptions { strict: true, ..OPTIONS }).unwrap_err();
     assert!(error.message().contains("no COMPONENTS hive") && error.hint().is_some(), "{error}");

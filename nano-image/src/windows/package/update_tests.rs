@@ -12,6 +12,7 @@ use super::*;
 use crate::content::{BlobStore, Content, Overlay};
 use crate::source::cab;
 use crate::tree::FileTree;
+use crate::types::Architecture;
 use crate::types::FileTime;
 use crate::windows::edit::HiveFile;
 use crate::windows::edit::testing::edit;
@@ -31,7 +32,7 @@ struct Done {
 
 fn update(tree: FileTree, servicing: &[CabinetSource]) -> Result<Done> {
     let folder = tempfile::tempdir().unwrap();
-    let options = InstallOptions { architecture: "amd64", scratch: Some(folder.path()), strict: false };
+    let options = InstallOptions { architecture: Architecture::Amd64, scratch: Some(folder.path()), strict: false };
     let what = Install { servicing: servicing.to_vec(), ..Install::default() };
     let mut tree = tree;
     let (report, store) = edit(&mut tree, TIME, |image| install(image, &what, &options, &()))?;
@@ -216,7 +217,7 @@ fn the_order_and_number_of_updates_do_not_matter() {
     let one = package("Package_for_KB1", vec![component("Some", "10.0.14393.100", &[("a.dll", text(1, 900))])]);
     let mut other = package("Package_for_KB2", vec![component("Some", "10.0.14393.200", &[("a.dll", text(2, 900))])]);
     other.components[1].identity = Identity::component("Other-Deployment").version(nano::SERVICED);
-    other.root.updates[0].what = What::Component(other.components[1].identity.clone());
+    other.root.updates[0].what = vec![What::Component(other.components[1].identity.clone())];
     let [one, other] = [one, other].map(|cabinet| source("u.cab", update::to_cabinet(&update::intra(&cabinet))));
     let run = |sources: &[&CabinetSource]| {
         let sources: Vec<CabinetSource> = sources.iter().map(|source| (*source).clone()).collect();
@@ -318,7 +319,7 @@ fn a_collected_update_is_installed() {
     let done = update(image(&edition()), &[source("u.msu", msu)]).unwrap();
     let packages = &done.report.packages;
     assert_eq!(packages.len(), 4);
-    assert!(packages.iter().all(|package| package.tier == 2), "{:?}", done.report.warnings);
+    assert!(packages.iter().all(|package| package.tier == Tier::Recorded), "{:?}", done.report.warnings);
     assert_eq!(packages.iter().map(|package| package.files).sum::<u64>(), 32);
     assert_eq!(packages.iter().map(|package| package.components).sum::<u64>(), 5);
     // The image's own is newer and stays; the store has both.

@@ -41,7 +41,7 @@ impl Part<'_> {
         &self,
         target: &mut Target<'_, '_>,
         file: &ManifestFile,
-        payload: &PayloadFile,
+        payload: Option<&PayloadFile>,
         is_installed: bool,
         done: &mut InstalledPackage,
     ) -> Result<()> {
@@ -57,10 +57,12 @@ impl Part<'_> {
         let paths = destination.iter().chain(&links).filter(|_| is_installed);
         done.files += 1;
         let known = target.image.tree.find(&stored).filter(|node| !target.image.tree[*node].is_directory());
+        let in_store = known.and_then(|node| target.image.tree[node].data.clone());
+        let content = payload.map(|payload| payload.content.clone()).or(in_store).unwrap_or_else(Content::empty);
         let node = match known {
             Some(node) => node,
             None => {
-                let node = self.add_node(target, payload.content.clone(), file, spot, done);
+                let node = self.add_node(target, content.clone(), file, spot, done);
                 let parent =
                     destination.as_deref().unwrap_or(&stored).rsplit_once('\\').map_or("", |(parent, _)| parent);
                 self.protect(target, node, file.security.as_deref(), ObjectClass::File, parent, spot, done)?;
@@ -73,7 +75,7 @@ impl Part<'_> {
                 false => node,
                 // Windows changes it later, and the store's copy is to stay.
                 true => {
-                    let copy = self.add_node(target, payload.content.clone(), file, spot, done);
+                    let copy = self.add_node(target, content.clone(), file, spot, done);
                     target.image.tree[copy].security = target.image.tree[node].security;
                     copy
                 }

@@ -12,13 +12,14 @@ use super::*;
 use crate::content::BlobStore as _;
 use crate::registry::{Hive, ValueKind};
 use crate::tree::{FileTree, NodeId};
+use crate::types::Architecture;
 use crate::types::FileTime;
 use crate::windows::edit::testing::edit;
 use crate::windows::package::base::Bases;
 use crate::windows::package::cabinet::CabinetSource;
 use crate::windows::package::installed::Installed;
 use crate::windows::package::payload::Produced;
-use crate::windows::package::resolve::{Given, resolve};
+use crate::windows::package::resolve::{Given, Purpose, Request, resolve};
 use crate::windows::package::testing::{self, image};
 
 const TIME: FileTime = FileTime(132_000_000_000_000_000);
@@ -73,14 +74,17 @@ fn install_onto(mut tree: FileTree, cabinets: &[Vec<u8>], strict: bool) -> Resul
         .enumerate()
         .map(|(index, bytes)| CabinetSource { path: format!("{index}.cab").into(), data: Arc::new(bytes.clone()) })
         .collect();
-    let options = InstallOptions { architecture: "amd64", scratch: None, strict };
+    let options = InstallOptions { architecture: Architecture::Amd64, scratch: None, strict };
     let dictionary = testing::plain();
     let (report, store) = edit(&mut tree, TIME, |image| {
         let read = sources.iter().map(|source| testing::open(source, &dictionary));
         let read: Vec<_> = read.collect::<Result<_>>()?;
-        let given: Vec<Given<'_>> = read.iter().map(|cabinet| Given { cabinet, servicing: false }).collect();
-        let resolution = resolve(&given, &[], &Installed::read(image)?, "amd64")?;
-        let files = Produced::make(&read, &resolution, &Bases::new(image.tree, &image.blobs), &())?;
+        let given = read.iter().map(|cabinet| Given { cabinet, purpose: Purpose::Package });
+        let (given, installed): (Vec<Given<'_>>, _) = (given.collect(), &Installed::read(image)?);
+        let architecture = Architecture::Amd64;
+        let resolution = resolve(&Request { given: &given, store: None, features: &[], installed, architecture })?;
+        let sources: Vec<_> = read.iter().map(|cabinet| &cabinet.source).collect();
+        let files = Produced::make(&sources, &resolution, &Bases::new(image.tree, &image.blobs), &())?;
         let payload = files.add_to(&mut image.blobs)?;
         apply(image, &payload, &resolution, &options, &())
     })?;
@@ -316,7 +320,7 @@ fn what_does_not_fit_into_memory_goes_to_the_scratch_folder() {
     let what = crate::windows::package::Install { cabinets: sources, ..Default::default() };
     let run = |scratch| {
         let mut tree = image(&before());
-        let options = InstallOptions { architecture: "amd64", scratch, strict: false };
+        let options = InstallOptions { architecture: Architecture::Amd64, scratch, strict: false };
         let install = |image: &mut ImageEdit<'_>| crate::windows::package::install(image, &what, &options, &());
         let (report, store) = edit(&mut tree, TIME, install)?;
         Ok::<_, Error>(Done { tree, store, report })

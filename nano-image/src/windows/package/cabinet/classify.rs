@@ -19,41 +19,6 @@ pub(super) enum Kind {
     Refused(Error),
 }
 
-/// What a file in a package is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// `.mum` at the top.
-    Description,
-    /// `.cat` at the top.
-    Catalog,
-    /// `.manifest` at the top.
-    Manifest,
-    /// In a folder.
-    Payload,
-    /// Anything else at the top.
-    Other,
-}
-
-impl Part {
-    /// Of a path with `\` between names, in lower case.
-    pub fn of(path: &str) -> Self {
-        if path.contains('\\') {
-            return Self::Payload;
-        }
-        match path.rsplit_once('.').map(|(_, ending)| ending) {
-            Some("mum") => Self::Description,
-            Some("cat") => Self::Catalog,
-            Some("manifest") => Self::Manifest,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether it describes the package.
-    pub fn is_metadata(self) -> bool {
-        matches!(self, Self::Description | Self::Catalog | Self::Manifest)
-    }
-}
-
 impl Kind {
     /// Of paths with `\` between names, in lower case.
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
@@ -142,14 +107,5 @@ mod tests {
             assert!(text.contains(name) && text.contains("update catalog"), "{text}");
         }
         assert!(refusal(&["hotpatchcompdb.xml.cab"]).contains("cumulative update"));
-    }
-
-    #[test]
-    fn parts() {
-        assert_eq!(
-            ["a~b~~.mum", "a.cat", "a.manifest"].map(Part::of),
-            [Part::Description, Part::Catalog, Part::Manifest]
-        );
-        assert_eq!(["amd64_a\\a.manifest", "x.txt"].map(Part::of), [Part::Payload, Part::Other]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::msu::unpack;
 use super::{CabinetSource, Opened};
 use crate::error::{Error, Result};
+use crate::windows::package::contents::lower_id;
 use crate::windows::package::files::Unpacked;
 use crate::windows::package::mum::Package;
 use crate::windows::package::spool::Spool;
@@ -34,10 +35,11 @@ pub fn summary(source: &CabinetSource) -> Result<Summary> {
     let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?)
         .map_err(|_| Error::unsupported("an update of several packages").with_path(&source.path))?;
     let cabinet = Opened::read(package, spool, false)?;
-    let (files, payload_len) = cabinet.files.payload_len();
+    let contents = &cabinet.contents;
+    let (files, payload_len) = contents.files.payload_len();
     let (mut packages, root) = (Vec::new(), cabinet.root.package.clone());
-    for id in cabinet.packages.keys() {
-        packages.extend(cabinet.package(id)?.map(|mum| mum.package.clone()));
+    for identity in contents.identities() {
+        packages.extend(contents.package(&lower_id(identity))?.map(|mum| mum.package.clone()));
     }
     packages.retain(|package| *package != root);
     packages.insert(0, root);

@@ -1,7 +1,6 @@
 //! WIM files that updates are delivered in, since Windows 11 24H2 and Server 2025.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::content::{Content, Scratch};
 use crate::error::{Error, Result};
@@ -40,7 +39,7 @@ pub(super) fn open(path: &Path, name: &Path, scratch: Option<Scratch>) -> Result
             }
         }
         files.sort_by(|one, other| one.0.cmp(&other.0));
-        Ok(Carrier::Image { store: Arc::clone(wim.store()), files })
+        Ok(Carrier::Image { store: wim.store().clone(), files })
     };
     let carrier = read().map_err(|error| error.with_path(name));
     // Its parts are open files: the name is not needed any more.

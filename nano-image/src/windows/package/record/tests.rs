@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
 use fixtures::cab::Method;
-use fixtures::packages::{Cabinet, Form, Manifests, State, nano};
+use fixtures::packages::{Cabinet, Form, Manifests, State as Fixture, nano};
 use fixtures::scenes::nano_cbs_state;
 
 use super::shape::OWNER;
 use super::*;
 use crate::tree::{FileTree, Times};
+use crate::types::Architecture;
 use crate::windows::edit::testing::{edit, hive};
-use crate::windows::package::cabinet::{CabinetSource, Dictionary, PackageCabinet};
+use crate::windows::package::cabinet::{CabinetSource, PackageCabinet};
+use crate::windows::package::contents::Dictionary;
 use crate::windows::package::installed::Installed;
-use crate::windows::package::resolve::{Given, resolve};
+use crate::windows::package::resolve::{Given, Purpose, Request, resolve};
 use crate::windows::package::testing;
 
 const TIME: FileTime = FileTime(131_000_000_000_000_000);
@@ -27,7 +29,9 @@ fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
     let read = read(cabinet, &dictionary);
     let install = |image: &mut ImageEdit<'_>| {
         let installed = Installed::read(image)?;
-        record(image, &resolve(&[Given { cabinet: &read, servicing: false }], &[], &installed, "amd64")?)
+        let given = [Given { cabinet: &read, purpose: Purpose::Package }];
+        let (installed, architecture) = (&installed, Architecture::Amd64);
+        record(image, &resolve(&Request { given: &given, store: None, features: &[], installed, architecture })?)
     };
     edit(tree, TIME, install).unwrap().0
 }
@@ -41,14 +45,14 @@ fn change(tree: &mut FileTree, file: HiveFile, change: impl FnOnce(&mut Hive)) {
 fn notes_are_those_that_the_generator_of_images_makes() {
     let before = nano_cbs_state("ServerDatacenterNano");
     let guest = nano::guest();
-    let mut after: State = before.clone();
+    let mut after: Fixture = before.clone();
     after.install(&guest);
     let mut tree = testing::image(&before);
     assert_eq!(install(&mut tree, &guest), Recorded::Completely);
     testing::compare_notes(&tree, &after, true);
     let listed = edit(&mut tree, TIME, Installed::read).unwrap().0;
     let package = listed.packages().iter().find(|package| package.identity.name == guest.root.identity.name).unwrap();
-    assert_eq!((package.state, package.updates.len()), (INSTALLED, guest.root.updates.len()));
+    assert_eq!((package.state, package.updates.len()), (State::Installed, guest.root.updates.len()));
 }
 
 #[test]
@@ -152,6 +156,13 @@ fn the_family_of_a_component_names_the_series_in_use() {
             hive.set_value(family, "", Value::sz(series)).unwrap();
             let key = hive.create_child(family, series).unwrap();
             hive.set_value(key, "", Value::sz(version)).unwrap();
+            hive.set_value(key, version, Value::binary([1])).unwrap();
+        });
+        let other = guest.components[0].identity.clone().version(version);
+        change(&mut tree, HiveFile::Components, |hive| {
+            let path = format!(r"DerivedData\Components\{}", other.key_form());
+            let key = hive.create_key(hive.root(), &path).unwrap();
+            hive.set_value(key, "identity", Value::binary(other.text())).unwrap();
         });
         assert_eq!(install(&mut tree, &guest), Recorded::Completely);
         let software = hive(&tree, HiveFile::Software);

@@ -1,26 +1,29 @@
 //! Which of the packages that are asked for fit the image, and in which order they are installed.
 
-use super::model::{Given, Missing, NOT_APPLICABLE};
+use std::collections::BTreeSet;
+
+use super::model::{Given, Missing, NOT_APPLICABLE, Purpose};
+use crate::types::Architecture;
 use crate::windows::package::cabinet::PackageCabinet;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;
 use crate::windows::package::mum::{Package, Parent};
 
-/// Indexes of the cabinets to install, parents before what extends them, as given otherwise; servicing last.
+/// Indexes of the cabinets to install, with those `chosen` of the ones that are looked into only: parents before what extends them, as given otherwise; servicing last.
 pub(super) fn order(
     given: &[Given<'_>],
     installed: &Installed,
-    architecture: &str,
+    chosen: &BTreeSet<usize>,
+    architecture: Architecture,
     missing: &mut Missing,
     notes: &mut Vec<String>,
 ) -> Vec<usize> {
     let mut waiting = Vec::new();
     for (index, candidate) in given.iter().enumerate() {
-        if wants(index, given, installed, notes) {
+        if (candidate.purpose != Purpose::Source || chosen.contains(&index)) && wants(index, given, installed, notes) {
             let identity = &root(candidate).identity;
-            let other = &identity.architecture;
-            if !["neutral", "*", "", architecture].iter().any(|one| other.eq_ignore_ascii_case(one)) {
-                let id = identity.package_id();
+            if !architecture.takes(&identity.architecture) {
+                let (id, other) = (identity.package_id(), &identity.architecture);
                 missing.add(format!("`{id}` is for {other}, the image for {architecture} ({NOT_APPLICABLE})"), []);
             } else {
                 waiting.push(index);
@@ -33,7 +36,7 @@ pub(super) fn order(
         loop {
             let is_ready = |index: &usize| {
                 let package = root(&given[*index]);
-                given[*index].servicing == servicing
+                (given[*index].purpose == Purpose::Update) == servicing
                     && fits(package, |parent| {
                         installed.has_parent(parent)
                             || order.iter().any(|taken: &usize| has_package(given[*taken].cabinet, parent))
@@ -66,11 +69,12 @@ fn wants(index: usize, given: &[Given<'_>], installed: &Installed, notes: &mut V
         });
         return false;
     }
-    let later = given.iter().enumerate().find(|(other, candidate)| {
-        let other_identity = &root(candidate).identity;
-        let later = (other_identity.version, index) > (identity.version, *other);
-        *other != index && other_identity.is_family(identity) && later
-    });
+    let later =
+        given.iter().enumerate().filter(|(_, other)| other.purpose != Purpose::Source).find(|(other, candidate)| {
+            let other_identity = &root(candidate).identity;
+            let later = (other_identity.version, index) > (identity.version, *other);
+            *other != index && other_identity.is_family(identity) && later
+        });
     if let Some((_, later)) = later {
         let later = &root(later).identity;
         notes.push(match later.version == identity.version {
@@ -152,7 +156,7 @@ fn fits(package: &Package, found: impl Fn(&Parent) -> bool) -> bool {
 }
 
 fn has_package(cabinet: &PackageCabinet<'_>, parent: &Parent) -> bool {
-    cabinet.identities().any(|identity| parent.fits(identity))
+    cabinet.source.identities().any(|identity| parent.fits(identity))
 }
 
 fn root<'a>(given: &Given<'a>) -> &'a Package {

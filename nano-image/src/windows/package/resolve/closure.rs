@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::model::{Given, Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
+use super::model::{Missing, ResolvedComponent, ResolvedPackage, SOURCE_MISSING, UpdateState};
 use crate::error::Result;
-use crate::windows::package::cabinet::StoredManifest;
+use crate::windows::package::contents::{PackageSource, StoredManifest};
 use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{Dependency, DependencyKind};
@@ -15,7 +15,9 @@ const MAX_NOTED: usize = 8;
 
 /// Components found so far. A component is known by its key form.
 pub(super) struct Closure<'a> {
-    given: &'a [Given<'a>],
+    /// The cabinets, and behind them the image's own store, if it is looked into.
+    sources: Vec<&'a PackageSource<'a>>,
+    store: Option<usize>,
     installed: &'a Installed,
     found: BTreeMap<String, Found>,
     /// Key forms of what was found, by the versionless one.
@@ -26,6 +28,9 @@ pub(super) struct Closure<'a> {
     pub untranslated: BTreeSet<usize>,
     /// Key forms of what was found since the last [`take`](Self::take), in order.
     fresh: Vec<String>,
+    /// Versionless key forms of components of the store that came into use since
+    /// [`take_turned_on`](Self::take_turned_on).
+    turned_on: BTreeSet<String>,
 }
 
 /// A manifest and the cabinet that it is in.
@@ -49,15 +54,17 @@ struct Frame {
 }
 
 impl<'a> Closure<'a> {
-    pub fn new(given: &'a [Given<'a>], installed: &'a Installed) -> Self {
+    pub fn new(sources: Vec<&'a PackageSource<'a>>, store: Option<usize>, installed: &'a Installed) -> Self {
         Self {
-            given,
+            sources,
+            store,
             installed,
             found: BTreeMap::new(),
             families: BTreeMap::new(),
             deployments: BTreeMap::new(),
             untranslated: BTreeSet::new(),
             fresh: Vec::new(),
+            turned_on: BTreeSet::new(),
         }
     }
 
@@ -71,10 +78,9 @@ impl<'a> Closure<'a> {
         missing: &mut Missing,
     ) -> Result<()> {
         let Some((index, file)) = self.find(identity, cabinet)? else {
-            if !self.installed.has_component(identity) {
-                let path = self.given[cabinet].cabinet.path().display();
-                let (id, key) = (package.package_id(), identity.key_form());
-                missing.add(format!("the component `{key}` of `{id}` is not in {path} ({SOURCE_MISSING})"), [key]);
+            if self.is_lacking(identity, cabinet) {
+                let (id, key, place) = (package.package_id(), identity.key_form(), self.place(cabinet, missing));
+                missing.add(format!("the component `{key}` of `{id}` is not {place} ({SOURCE_MISSING})"), [key]);
             }
             return Ok(());
         };
@@ -93,6 +99,9 @@ impl<'a> Closure<'a> {
             let Some(found) = self.found.get_mut(&key).filter(|_| seen.insert(key)) else { continue };
             if is_new {
                 found.component.deployments.push(deployment.clone());
+            }
+            if found.component.staged && !staged && found.component.in_store && !found.component.is_present {
+                self.turned_on.insert(found.component.manifest.manifest.identity.versionless_key_form());
             }
             found.component.staged &= staged;
             stack.extend(found.needs.iter().cloned());
@@ -113,6 +122,11 @@ impl<'a> Closure<'a> {
         let components = keys.filter(|key| !dropped.contains(*key)).filter_map(|key| self.found.get(key));
         let in_use = components.map(|found| &found.component).filter(|component| !component.staged);
         in_use.map(|component| (component.manifest.manifest.identity.version, true)).max()
+    }
+
+    /// Versionless key forms of components of the store that came into use since the last call.
+    pub fn take_turned_on(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.turned_on)
     }
 
     /// The components found since the last call, in order.
@@ -227,9 +241,12 @@ impl<'a> Closure<'a> {
                 let Frame { key, file, cabinet, needs, .. } = stack.pop().expect("it is there");
                 let family = file.manifest.identity.versionless_key_form();
                 let deployments = Vec::new();
+                let in_store = self.store == Some(cabinet);
                 let component = ResolvedComponent {
+                    is_present: in_store && self.installed.uses(&file.manifest.identity),
                     manifest: file,
                     cabinet,
+                    in_store,
                     staged: true,
                     superseded: false,
                     replaces: false,
@@ -255,11 +272,10 @@ impl<'a> Closure<'a> {
                 frame.inner = inner;
             } else if let Some(found) = self.find(&dependency.identity, cabinet)? {
                 frame.inner = vec![found];
-            } else if !self.installed.has_component(&dependency.identity) {
-                let path = self.given[cabinet].cabinet.path().display();
-                let need = dependency.identity.key_form();
-                let by = &frame.key;
-                let text = format!("the component `{need}`, needed by `{by}`, is not in {path} ({SOURCE_MISSING})");
+            } else if self.is_lacking(&dependency.identity, cabinet) {
+                let (need, by) = (dependency.identity.key_form(), &frame.key);
+                let place = self.place(cabinet, missing);
+                let text = format!("the component `{need}`, needed by `{by}`, is not {place} ({SOURCE_MISSING})");
                 missing.add(text, [need]);
             }
         }
@@ -276,7 +292,9 @@ impl<'a> Closure<'a> {
     /// The manifest of exactly this component, preferably in `cabinet`.
     fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Option<Located>> {
         for index in self.cabinets(cabinet) {
-            if let Some(file) = self.given[index].cabinet.manifest(identity)? {
+            if let Some(file) = self.sources[index].manifest(identity)?
+                && (self.store != Some(index) || self.is_whole(&file))
+            {
                 return Ok(Some((index, file)));
             }
         }
@@ -287,7 +305,10 @@ impl<'a> Closure<'a> {
     /// cabinets with languages name the components themselves.
     fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Vec<Located>> {
         let mut languages: BTreeMap<String, Arc<StoredManifest>> = BTreeMap::new();
-        for file in self.given[cabinet].cabinet.matching(identity)? {
+        for file in self.sources[cabinet].matching(identity)? {
+            if self.store == Some(cabinet) && !self.is_whole(&file) {
+                continue;
+            }
             let other = &file.manifest.identity;
             let language = other.language.as_deref().unwrap_or_default().to_ascii_lowercase();
             let rank = |version| (version == identity.version, version);
@@ -299,9 +320,39 @@ impl<'a> Closure<'a> {
         Ok(languages.into_values().map(|file| (cabinet, file)).collect())
     }
 
-    /// Indexes of all cabinets, `first` first.
+    /// Whether the image does not have a component that is in no source: for what is staged in its store, it must be in
+    /// use.
+    fn is_lacking(&self, identity: &AssemblyIdentity, cabinet: usize) -> bool {
+        match self.store == Some(cabinet) {
+            true => !self.installed.uses(identity),
+            false => !self.installed.has_component(identity),
+        }
+    }
+
+    /// Where something is missing, for a message.
+    fn place(&self, cabinet: usize, missing: &mut Missing) -> String {
+        match self.store == Some(cabinet) {
+            true => {
+                missing.is_removed = true;
+                "whole in the image: its files were removed".into()
+            }
+            false => format!("in {}", self.sources[cabinet].path().display()),
+        }
+    }
+
+    /// Whether the store has the files of the component, too: Windows can be told to remove those of features.
+    fn is_whole(&self, file: &StoredManifest) -> bool {
+        let files = self.store.map(|store| self.sources[store].files());
+        let has = |name: &str| {
+            let path = format!(r"{}\{name}", file.stem).to_lowercase();
+            files.is_some_and(|files| files.has(&path))
+        };
+        file.manifest.files.iter().all(|file| file.payload_names().any(has))
+    }
+
+    /// Indexes of all sources, `first` first.
     fn cabinets(&self, first: usize) -> impl Iterator<Item = usize> + use<'a> {
-        [first].into_iter().chain((0..self.given.len()).filter(move |index| *index != first))
+        [first].into_iter().chain((0..self.sources.len()).filter(move |index| *index != first))
     }
 }
 

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
-use crate::windows::package::cabinet::{Mum, PackageCabinet, StoredManifest};
+use crate::types::Architecture;
+use crate::windows::package::cabinet::PackageCabinet;
+use crate::windows::package::contents::{Mum, PackageSource, StoredManifest};
 use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{ManifestFile, RegistryKey, Setting};
 
 /// DISM's codes (cbsapi.h).
@@ -24,6 +27,8 @@ pub struct Resolution {
     pub packages: Vec<ResolvedPackage>,
     /// What goes away with the versions that were in use before.
     pub past: Vec<Past>,
+    /// Names of the features that are turned on, with those that they need and that come with them.
+    pub features: Vec<String>,
     /// What is left out and why, a sentence each.
     pub notes: Vec<String>,
 }
@@ -33,8 +38,12 @@ pub struct Resolution {
 pub struct ResolvedPackage {
     /// Its description and catalog.
     pub mum: Arc<Mum>,
-    /// Index of the cabinet that it came in.
+    /// Index of the cabinet that it came in; that after the last one is the image's own store.
     pub cabinet: usize,
+    /// Whether the image has it, and only more of its updates are installed.
+    pub in_image: bool,
+    /// Whether it is a part of a feature that is off.
+    pub staged: bool,
     /// Index in [`Resolution::packages`] of the package that it is a part of; `None` for one that was asked for.
     pub owner: Option<usize>,
     /// What becomes of its updates, in the order of the description.
@@ -77,8 +86,12 @@ pub enum UpdateState {
 pub struct ResolvedComponent {
     /// Its manifest.
     pub manifest: Arc<StoredManifest>,
-    /// Index of the cabinet with its files.
+    /// Index of the cabinet with its files; that after the last one is the image's own store.
     pub cabinet: usize,
+    /// Whether the image's own store has its files.
+    pub in_store: bool,
+    /// Whether it is in use in the image already, and only belongs to one more deployment.
+    pub is_present: bool,
     /// Whether it goes into the component store only, for a feature that is off.
     pub staged: bool,
     /// Whether a later version is in use, so that it goes into the component store only.
@@ -92,7 +105,7 @@ pub struct ResolvedComponent {
 impl ResolvedComponent {
     /// Whether it is the version that is used.
     pub fn is_in_use(&self) -> bool {
-        !self.staged && !self.superseded
+        !self.staged && !self.superseded && !self.is_present
     }
 }
 
@@ -101,8 +114,34 @@ impl ResolvedComponent {
 pub struct Given<'a> {
     /// The cabinet.
     pub cabinet: &'a PackageCabinet<'a>,
-    /// Whether it updates what others install, and so comes last.
-    pub servicing: bool,
+    /// What it is given for.
+    pub purpose: Purpose,
+}
+
+/// What a cabinet is given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is installed.
+    Package,
+    /// It is installed, and updates what others install, so it comes last.
+    Update,
+    /// Features that are turned on, and files that the image lacks for them, are looked for in it.
+    Source,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Cabinets.
+    pub given: &'a [Given<'a>],
+    /// The component store of the image, if features are turned on.
+    pub store: Option<&'a PackageSource<'a>>,
+    /// Names of features to turn on.
+    pub features: &'a [String],
+    /// What the image has.
+    pub installed: &'a Installed,
+    /// The image's architecture.
+    pub architecture: Architecture,
 }
 
 /// What goes away with the version of a component that was in use.
@@ -123,7 +162,9 @@ pub struct Past {
 /// What is missing, in the order found.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    pub texts: Vec<String>,
+    /// Whether files were removed from the image.
+    pub is_removed: bool,
+    texts: Vec<String>,
     seen: BTreeSet<String>,
     names: Vec<String>,
 }
@@ -137,6 +178,12 @@ impl Missing {
         }
     }
 
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// The error that names all; `None` for nothing.
     pub fn into_error(self) -> Option<Error> {
         let count = self.texts.len();
         let more = match count.saturating_sub(MAX_LISTED) {
@@ -148,6 +195,10 @@ impl Missing {
             [one] => one.clone(),
             texts => format!("{count} things are in the way: {}{more}", texts[..count.min(MAX_LISTED)].join("; ")),
         };
-        Some(Error::new(ErrorKind::Unsatisfied, what).with_missing(self.names))
+        let error = Error::new(ErrorKind::Unsatisfied, what).with_missing(self.names);
+        Some(match self.is_removed {
+            true => error.with_hint("give the media that the image is of: their folder sources/sxs has such files"),
+            false => error,
+        })
     }
 }

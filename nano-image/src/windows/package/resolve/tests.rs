@@ -5,11 +5,12 @@ use fixtures::packages::{Cabinet, Component, Form, Identity, Manifests, Package,
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::types::Architecture;
 use crate::types::FileTime;
 use crate::windows::edit::ImageEdit;
 use crate::windows::edit::testing::edit;
-use crate::windows::package::cabinet::PackageCabinet;
-use crate::windows::package::cabinet::{CabinetSource, Dictionary, summary};
+use crate::windows::package::cabinet::{CabinetSource, PackageCabinet, summary};
+use crate::windows::package::contents::Dictionary;
 use crate::windows::package::testing;
 use crate::windows::package::tests::image;
 
@@ -28,13 +29,12 @@ fn installed() -> Installed {
 fn run(cabinets: &[&Cabinet], features: &[&str]) -> Result<Resolution> {
     let dictionary = testing::plain();
     let read: Vec<PackageCabinet<'_>> = cabinets.iter().map(|cabinet| read(cabinet, &dictionary)).collect();
-    let given: Vec<Given<'_>> = read
-        .iter()
-        .zip(cabinets)
-        .map(|(cabinet, made)| Given { cabinet, servicing: made.root.release_type == "Update" })
-        .collect();
+    let purpose = |made: &Cabinet| if made.root.release_type == "Update" { Purpose::Update } else { Purpose::Package };
+    let given = read.iter().zip(cabinets).map(|(cabinet, made)| Given { cabinet, purpose: purpose(made) });
+    let given: Vec<Given<'_>> = given.collect();
     let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
-    resolve(&given, &features, &installed(), "amd64")
+    let (features, installed, architecture) = (&features[..], &installed(), Architecture::Amd64);
+    resolve(&Request { given: &given, store: None, features, installed, architecture })
 }
 
 fn names(resolution: &Resolution) -> Vec<String> {
@@ -82,13 +82,13 @@ fn compressed_manifests_need_the_dictionary_of_the_image() {
     let source = CabinetSource { path: "a.cab".into(), data: Arc::new(guest.to_bytes(form)) };
     let right = Dictionary::new(|| Ok(dictionary.clone()));
     let cabinet = testing::open(&source, &right).unwrap();
-    assert_eq!(cabinet.manifest_names().count(), guest.components.len());
+    assert_eq!(cabinet.source.manifest_names().count(), guest.components.len());
     let wrong = Dictionary::new(|| Ok(vec![b'x'; dictionary.len()]));
     let other = testing::open(&source, &wrong).unwrap();
     for component in &guest.components {
         let identity = AssemblyIdentity::from_identity_text(&component.identity.text()).unwrap();
-        assert!(cabinet.manifest(&identity).unwrap().is_some());
-        assert!(other.manifest(&identity).is_err());
+        assert!(cabinet.source.manifest(&identity).unwrap().is_some());
+        assert!(other.source.manifest(&identity).is_err());
     }
     let summary = summary(&source).unwrap();
     assert_eq!(summary.packages[0].identity.package_id(), guest.root.identity.package_id());
@@ -113,7 +113,7 @@ fn parents_come_first_and_updates_last() {
     let mut language = package("Base", std::slice::from_ref(&base.root.identity), vec![]);
     language.root.identity = language.root.identity.language("en-US");
     language.components[0].identity = Identity::component("Base-Deployment-LP").language("en-US");
-    language.root.updates[0].what = What::Component(language.components[0].identity.clone());
+    language.root.updates[0].what = vec![What::Component(language.components[0].identity.clone())];
     let mut update = package("Package_for_KB1", &[foundation], vec![component("U")]);
     update.root.release_type = "Update".into();
     let resolution = run(&[&update, &language, &base], &[]).unwrap();
@@ -130,11 +130,7 @@ fn everything_that_is_missing_is_named_at_once() {
     two.components[0]
         .dependencies
         .push(component("X").depends("install", &Identity::component("Gone")).dependencies.remove(0));
-    two.root.updates.push(Update {
-        name: "child".into(),
-        selectable: None,
-        what: What::Package(Identity::package("No-Such-Package")),
-    });
+    two.root.updates.push(Update::new("child", [What::Package(Identity::package("No-Such-Package"))]));
     let mut three = package("For-Phones", &[], vec![]);
     three.root.identity.architecture = "arm".into();
     let error = run(&[&one, &two, &three], &["No-Such-Feature"]).unwrap_err();
@@ -151,7 +147,7 @@ fn everything_that_is_missing_is_named_at_once() {
         "needed by `amd64_here_",
         "`No-Such-Package~31bf3856ad364e35~amd64~~10.0.14393.0`, a part of `Lacks-Parts~",
         "is for arm, the image for amd64",
-        "no package has the feature `No-Such-Feature` (0x800f080c); the packages have none",
+        "neither the image nor a package has the feature `No-Such-Feature` (0x800f080c); the image and the packages have none",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -131,14 +131,14 @@ fn all_packages_leave_what_another_implementation_expects() {
     let what = Install {
         cabinets: cabinets.iter().enumerate().map(|(index, cabinet)| source(index, cabinet)).collect(),
         servicing: vec![source(0, &servicing)],
-        features: Vec::new(),
+        ..Install::default()
     };
     cabinets.push(&servicing);
     let mut after = before.clone();
     after.install_all(&cabinets);
 
     let mut tree = image(&before);
-    let options = InstallOptions { architecture: "amd64", scratch: None, strict: false };
+    let options = InstallOptions { architecture: Architecture::Amd64, scratch: None, strict: false };
     let (report, store) = edit(&mut tree, TIME, |image| install(image, &what, &options, &())).unwrap();
     let done = Done { tree, store, report };
     let mut judge = Judge { done: &done, nodes: BTreeMap::new(), hives: BTreeMap::new(), faults: Vec::new() };

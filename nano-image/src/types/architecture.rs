@@ -1,0 +1,66 @@
+//! Processor architectures.
+
+use std::fmt;
+
+/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// 0.
+    X86,
+    /// 5.
+    Arm,
+    /// 6.
+    Ia64,
+    /// 9.
+    Amd64,
+    /// 12.
+    Arm64,
+    /// Any other value.
+    Other(u32),
+}
+
+impl fmt::Display for Architecture {
+    /// As in the names of Windows components: `amd64`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::X86 => f.write_str("x86"),
+            Self::Arm => f.write_str("arm"),
+            Self::Ia64 => f.write_str("ia64"),
+            Self::Amd64 => f.write_str("amd64"),
+            Self::Arm64 => f.write_str("arm64"),
+            Self::Other(value) => write!(f, "architecture {value}"),
+        }
+    }
+}
+
+impl Architecture {
+    /// Those that names of Windows components have.
+    const NAMED: [Self; 5] = [Self::X86, Self::Arm, Self::Ia64, Self::Amd64, Self::Arm64];
+
+    /// The one that `name` stands for in names of Windows components, in any case; `None` for `neutral`, `msil`, `wow64`
+    /// and other words.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a package or component for `name` is for images of this architecture.
+    pub fn takes(self, name: &str) -> bool {
+        Self::named(name) == Some(self) || ["neutral", "*", ""].iter().any(|any| name.eq_ignore_ascii_case(any))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_components() {
+        for one in Architecture::NAMED {
+            assert_eq!(Architecture::named(&one.to_string().to_uppercase()), Some(one));
+        }
+        assert_eq!(["wow64", "neutral", "msil", ""].map(Architecture::named), [None; 4]);
+        let amd64 = Architecture::Amd64;
+        assert!(amd64.takes("AMD64") && amd64.takes("neutral") && !amd64.takes("x86") && !amd64.takes("wow64"));
+    }
+}
