@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use nano_image::types::text::{Text, Unmarked};
-use nano_image::{Error, Recipe, Result, Subformat};
+use nano_image::{Error, ErrorKind, Recipe, Result, Subformat};
 use nano_image::{FileCopy, Preset, nearest};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
@@ -62,12 +61,33 @@ pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
         return Err(Error::unsupported("more than 256 MiB: this is no recipe").with_path(path));
     }
     // PowerShell's `>` writes UTF-16.
-    let text = Text::decode(&bytes, "recipe", Unmarked::Utf8).map_err(|error| error.with_path(path))?.text;
+    let text = decoded(&bytes).map_err(|error| error.with_path(path))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let command = lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
     read(&text, folder, &|id| is_given(id) || rivals(build, id).any(is_given)).map_err(|error| error.with_path(path))
+}
+
+/// The text of a file: UTF-8, or UTF-16 with its mark.
+fn decoded(bytes: &[u8]) -> Result<String> {
+    let wrong = |encoding: &str| {
+        let hint = "save it as UTF-8, or as UTF-16 with a byte order mark";
+        Error::new(ErrorKind::Corrupt, format!("bad recipe: it is not {encoding}")).with_hint(hint)
+    };
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, odd) = rest.as_chunks();
+        let text = String::from_utf16(&pairs.iter().copied().map(unit).collect::<Vec<_>>());
+        text.ok().filter(|_| odd.is_empty()).ok_or_else(|| wrong("UTF-16, as its first bytes say"))
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
+            let text = std::str::from_utf8(rest).map_err(|error| wrong("UTF-8").at(error.valid_up_to() as u64))?;
+            Ok(text.to_owned())
+        }
+    }
 }
 
 /// Flags that cannot be used with the flag `id`, whichever of them says so.
