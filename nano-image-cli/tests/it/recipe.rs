@@ -190,10 +190,11 @@ fn the_recipe_in_metadata_gives_the_same_bytes() {
     let machine = ["--computer-name", "web-01", "--name-in-specialize", "--secret", "admin=file:password"];
     let files = ["--unattend", "answer.xml", "--copy", "motd:Tools/motd", "--reg", "a.reg", "--setup-command", "-ver"];
     let place_of = ["--time-zone", "UTC", "--locale", "de-DE", "--debug", "serial:2", "--ems", "--test-signing"];
+    let user = ["--reg-user", "default"];
     let ipv4 = ["--interface", "Ethernet", "--ipv4-address", "10.0.0.5", "--ipv4-mask", "255.255.255.0"];
     let more = ["--ipv4-gateway", "10.0.0.1", "--ipv4-dns", "10.0.0.2,10.0.0.3", "--remote-management=script"];
     let ipv6 = ["--ipv6-address", "fd00::5/64", "--ipv6-dns", "fd00::1"];
-    let mut flags = [&source[..], &machine, &files, &place_of, &ipv4, &more, &ipv6].concat();
+    let mut flags = [&source[..], &machine, &files, &user, &place_of, &ipv4, &more, &ipv6].concat();
     // A value that looks like a flag.
     let command = flags.iter().position(|flag| *flag == "-ver").unwrap();
     flags.splice(command - 1..=command, ["--setup-command=-ver"]);
