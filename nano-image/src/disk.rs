@@ -6,12 +6,14 @@
 //! is to be known of each outside of its folder, is one table: `formats`; what is recognised but not read: `foreign`.
 
 mod blocks;
+mod chain;
 mod check;
 mod compare;
 mod container;
 mod foreign;
 mod formats;
 pub mod gpt;
+mod layer;
 mod map;
 pub mod mbr;
 mod parent;
@@ -24,7 +26,9 @@ pub mod sink;
 mod subformat;
 pub mod vhd;
 pub mod vhdx;
+mod vmdk;
 
+pub use chain::open_path;
 pub use check::check;
 pub use compare::{ByteDifference, CompareOutput};
 pub use container::{Container, Writer};

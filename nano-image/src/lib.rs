@@ -107,6 +107,7 @@ pub use windows::package::{Applicability, UpdateDetails};
 
 // From plan to image.
 pub use content::{FileIdentity, NewFileOptions, NewFiles, UsedFile, keep_apart};
+pub use disk::open_path as open_disk_path;
 pub use disk::{DiskReader, Format, Preset, Subformat, UsualFirmware, not_written, open as open_disk};
 pub use pipeline::{CloneReport, Difference, Golden, GoldenFile, Layout, Machine, Plan, Target};
 pub use progress::{Observer, Phase};

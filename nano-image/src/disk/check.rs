@@ -2,16 +2,23 @@
 
 use super::formats;
 use crate::content::ReadAt;
-use crate::report::Findings;
+use crate::error::ErrorKind;
+use crate::report::{Finding, Findings};
 
-/// Finds what is wrong with the container in `file`. A raw image has nothing to be wrong, and a file that cannot be
-/// read is what opening it tells. Offsets of the findings are bytes of the file.
+/// Finds what is wrong with the container in `file`, also what keeps it from being opened. A raw image has nothing to be
+/// wrong. Offsets of the findings are bytes of the file.
 pub fn check(file: &dyn ReadAt) -> Findings {
     let mut findings = Findings::default();
     if let Ok(len) = file.len()
         && let Ok(row) = formats::row_of(file, len)
     {
         (row.check)(file, len, &mut findings);
+        if findings.is_empty()
+            && let Err(error) = (row.open)(file, len)
+            && error.kind() == ErrorKind::Corrupt
+        {
+            findings.add(Finding::new("image", "image", error.message()).at(error.offset()));
+        }
     }
     findings
 }

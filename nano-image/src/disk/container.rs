@@ -73,6 +73,19 @@ impl Container {
         Ok(Self { format, used, parts })
     }
 
+    /// Says what the file is called: some formats have their own name in them. Names that cannot stand there change
+    /// nothing. The length of the file does not depend on it.
+    pub fn name_file(&mut self, path: &std::path::Path) {
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+        let is_plain = |name: &&str| name.len() <= 255 && !name.contains(|c: char| c == '"' || c.is_control());
+        let Some(wanted) = name.filter(is_plain) else { return };
+        for (_, structure) in &mut self.parts.head {
+            if let Structure::Named { name, .. } = structure {
+                wanted.clone_into(name);
+            }
+        }
+    }
+
     /// The format.
     pub fn format(&self) -> Format {
         self.format

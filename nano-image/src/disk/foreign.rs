@@ -30,9 +30,9 @@ enum Help {
 /// Kinds whose signature no disk begins with: looked for before anything else.
 const CERTAIN: &[Foreign] = &[
     foreign(
-        "a VMDK image",
-        &["vmdk"],
-        &[(0, b"KDMV"), (0, b"COWD"), (0, b"# Disk DescriptorFile")],
+        "a VMDK of an older kind, or the description of one in several files",
+        &[],
+        &[(0, b"COWD"), (0, b"# Disk DescriptorFile")],
         Help::Convert("vmdk"),
     ),
     foreign("a VDI image", &["vdi"], &[(0x40, &0xBEDA_107F_u32.to_le_bytes())], Help::Convert("vdi")),

@@ -2,14 +2,14 @@
 
 use super::row::{PresetRow, Request, Row, UsualFirmware};
 use super::subformat::Subformat;
-use super::{qcow2, raw, vhd, vhdx};
+use super::{qcow2, raw, vhd, vhdx, vmdk};
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::types::{ByteSize, FileTime};
 
 /// All formats that are written and read, in the order in which a file is tried. The last takes every file.
-const TABLE: [&Row; 4] = [&vhdx::FORMAT, &vhd::FORMAT, &qcow2::FORMAT, &raw::FORMAT];
+const TABLE: [&Row; 5] = [&vhdx::FORMAT, &vhd::FORMAT, &qcow2::FORMAT, &vmdk::FORMAT, &raw::FORMAT];
 
 /// File format of a disk image: its kind, its subformat and the size of its blocks.
 ///
@@ -266,6 +266,11 @@ pub(super) fn row_of(file: &dyn ReadAt, len: u64) -> Result<&'static Row> {
         }
     }
     Ok(&raw::FORMAT)
+}
+
+/// The row of the format that QEMU calls `name`, if it is one of these.
+pub(super) fn row_of_qemu(name: &str) -> Option<&'static Row> {
+    TABLE.into_iter().find(|row| row.qemu == name)
 }
 
 /// Names in a sentence.

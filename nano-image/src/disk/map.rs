@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::layer::{Layer, Packed};
 use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,6 +30,27 @@ pub(super) struct Opened {
     pub map: Map,
     /// Parts of the file that hold the format's own structures.
     pub structures: Vec<(Extent, &'static str)>,
+    /// By what a differencing image knows the disk as its parent; none if the format has nothing for that.
+    pub content_id: Option<Guid>,
+    /// Which bytes are this image's own; none if all are.
+    pub layer: Option<Layer>,
+    /// Blocks that are compressed; they have no place in `map`.
+    pub packed: Option<Box<dyn Packed>>,
+}
+
+impl Opened {
+    /// A whole disk with sectors of 512 bytes, of which nothing more is known.
+    pub fn new(
+        subformat: Option<Subformat>,
+        block_size: Option<u64>,
+        size: u64,
+        map: Map,
+        structures: Vec<(Extent, &'static str)>,
+    ) -> Self {
+        let (content_id, layer, packed) = (None, None, None);
+        let logical_sector_size = 512;
+        Self { subformat, block_size, size, logical_sector_size, id: None, map, structures, content_id, layer, packed }
+    }
 }
 
 /// Where the disk's bytes are in the file.

@@ -51,6 +51,13 @@ impl Leads {
 pub(super) enum Structure {
     /// These bytes.
     Bytes(Vec<u8>),
+    /// Text that names the file: `{name}` stands for that.
+    Named {
+        /// The text.
+        text: String,
+        /// The name.
+        name: String,
+    },
     /// A table of blocks, which may be too large to keep: a fixed VHDX of 64 TiB has one of 512 MiB.
     Table(Arc<dyn Table>),
     /// The same bytes over and over.
@@ -88,6 +95,7 @@ impl Structure {
     pub fn write(&self, start: u64, blocks: &BlockMap, put: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         match self {
             Self::Bytes(bytes) => put(start, bytes),
+            Self::Named { text, name } => put(start, text.replace("{name}", name).as_bytes()),
             Self::Table(table) => write_table(&**table, start, blocks, put),
             Self::Repeated { unit, count } => {
                 let piece = unit.repeat((PIECE / unit.len() as u64).min(*count) as usize);

@@ -2,9 +2,11 @@
 //!
 //! Home-made because no crate writes it in one ascending pass with sizes that are known beforehand.
 
+mod backing;
 mod check;
 mod format;
 mod lay_out;
+mod packed;
 mod read;
 
 use super::row::{Row, UsualFirmware};

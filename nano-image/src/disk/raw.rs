@@ -27,15 +27,8 @@ pub(super) const FORMAT: Row = Row {
 };
 
 fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
-    Ok(Opened {
-        subformat: None,
-        block_size: None,
-        size: len,
-        logical_sector_size: sector_size(file)?,
-        id: None,
-        map: Map::Linear(0),
-        structures: Vec::new(),
-    })
+    let logical_sector_size = sector_size(file)?;
+    Ok(Opened { logical_sector_size, ..Opened::new(None, None, len, Map::Linear(0), Vec::new()) })
 }
 
 /// A raw image does not tell its sector size. Where partition tables point to does.

@@ -1,13 +1,16 @@
 //! Reads disk images back.
 
 use std::io;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::foreign;
 use super::formats::{self, Format};
+use super::layer::{Layer, Packed, ParentLink};
 use super::map::{Map, Opened, read_error};
+use super::row::Row;
 use crate::content::{Extent, ReadAt};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::{ByteSize, DiskOffset, FileOffset, Guid};
 
 /// Bytes of a virtual disk, read from its image file.
@@ -30,6 +33,24 @@ pub struct DiskReader {
     map: Map,
     structures: Vec<(Extent, &'static str)>,
     file_len: u64,
+    content_id: Option<Guid>,
+    /// Which bytes are this file's own; none if all are.
+    layer: Option<Layer>,
+    /// What the other bytes come from.
+    parent: Option<Box<DiskReader>>,
+    packed: Option<Box<dyn Packed>>,
+    /// The compressed block that was read last.
+    unpacked: Mutex<(Option<u64>, Vec<u8>)>,
+    /// Its own path, then those of what it builds on.
+    files: Vec<PathBuf>,
+}
+
+/// Where bytes of a disk are.
+enum Source {
+    File(u64),
+    Zeros,
+    Packed(u64),
+    Parent,
 }
 
 /// What a part of an image file holds.
@@ -43,21 +64,53 @@ pub enum FileContent {
     Unused,
 }
 
-/// Opens a disk image; what is in no other format is a raw image.
+/// Opens a disk image; what is in no other format is a raw image. What builds on another image takes
+/// [`open_path`](super::open_path).
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if the file breaks its format,
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for formats that are not read, differencing disks and a
 /// VHDX with a log to replay.
 pub fn open(file: Arc<dyn ReadAt>) -> Result<DiskReader> {
+    let reader = open_as(file, None)?;
+    if reader.layer.is_some() {
+        let title = reader.format.title();
+        return Err(Error::unsupported(format!(
+            "the {title} is a differencing disk: without its parent it cannot be read"
+        ))
+        .with_hint("open it by its path, with the parent in its place"));
+    }
+    Ok(reader)
+}
+
+/// Opens a disk image that is in the format of `row`, or in the one that its signature tells. It may lack its parent.
+pub(super) fn open_as(file: Arc<dyn ReadAt>, row: Option<&'static Row>) -> Result<DiskReader> {
     let file_len = file.len().map_err(read_error)?;
-    foreign::refuse(&*file)?;
-    let row = formats::row_of(&*file, file_len)?;
-    let Opened { subformat, block_size, size, logical_sector_size, id, map, structures } =
+    if row.is_none() {
+        foreign::refuse(&*file)?;
+    }
+    let row = row.map_or_else(|| formats::row_of(&*file, file_len), Ok)?;
+    let Opened { subformat, block_size, size, logical_sector_size, id, map, structures, content_id, layer, packed } =
         (row.open)(&*file, file_len)?;
     map.check(size, file_len)?;
     let format = Format::found(row, subformat, block_size);
-    Ok(DiskReader { file, format, size, logical_sector_size, id, map, structures, file_len })
+    let (parent, files, unpacked) = (None, Vec::new(), Mutex::default());
+    Ok(DiskReader {
+        file,
+        format,
+        size,
+        logical_sector_size,
+        id,
+        map,
+        structures,
+        file_len,
+        content_id,
+        layer,
+        parent,
+        packed,
+        unpacked,
+        files,
+    })
 }
 
 impl DiskReader {
@@ -71,6 +124,11 @@ impl DiskReader {
         ByteSize::new(self.size)
     }
 
+    /// Length of its file, without those that it builds on.
+    pub fn file_size(&self) -> ByteSize {
+        ByteSize::new(self.file_len)
+    }
+
     /// Logical sector size in bytes: 512 or 4096.
     pub fn logical_sector_size(&self) -> u32 {
         self.logical_sector_size
@@ -81,12 +139,85 @@ impl DiskReader {
         self.id
     }
 
-    /// Where the byte at `offset` of the disk is in the file; `None`: not in the file, reads as zero.
+    /// Where the byte at `offset` of the disk is in the file; `None`: it is not in the file (it is zero, compressed, or
+    /// the parent's).
     pub fn file_offset(&self, offset: DiskOffset) -> Option<FileOffset> {
         if offset.0 >= self.size {
             return None;
         }
-        self.map.piece(offset.0).0.map(FileOffset)
+        match self.source(offset.0, 1) {
+            Ok((Source::File(place), _)) => Some(FileOffset(place)),
+            _ => None,
+        }
+    }
+
+    /// The files that it is read from, as far as it was opened by its path: its own, then those that it builds on.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// By what a differencing disk knows it as its parent.
+    pub(super) fn content_id(&self) -> Option<Guid> {
+        self.content_id
+    }
+
+    /// What it says of its parent, if it is none without.
+    pub(super) fn parent_link(&self) -> Option<&ParentLink> {
+        self.layer.as_ref().map(|layer| &layer.parent)
+    }
+
+    /// Says where it is.
+    pub(super) fn add_file(&mut self, path: PathBuf) {
+        self.files.push(path);
+    }
+
+    pub(super) fn set_parent(&mut self, parent: DiskReader) {
+        self.files.extend(parent.files.iter().cloned());
+        self.parent = Some(Box::new(parent));
+    }
+
+    /// Where the bytes from `offset` on are, and how many of `wanted` are there in one piece.
+    fn source(&self, offset: u64, wanted: u64) -> io::Result<(Source, u64)> {
+        let (place, len) = self.map.piece(offset);
+        let len = len.min(wanted);
+        let Map::Blocks { block_size, .. } = &self.map else {
+            return Ok((place.map_or(Source::Zeros, Source::File), len));
+        };
+        let (block, inside) = (offset / block_size, offset % block_size);
+        if self.packed.as_ref().is_some_and(|packed| packed.contains(block)) {
+            return Ok((Source::Packed(block), len));
+        }
+        match (&self.layer, place) {
+            (None, place) => Ok((place.map_or(Source::Zeros, Source::File), len)),
+            (Some(layer), None) if layer.zeros.contains(&block) => Ok((Source::Zeros, len)),
+            (Some(_), None) => Ok((Source::Parent, len)),
+            (Some(layer), Some(place)) => {
+                let (is_own, len) = layer.owns(&*self.file, block, inside, len)?;
+                Ok((if is_own { Source::File(place) } else { Source::Parent }, len))
+            }
+        }
+    }
+
+    /// Bytes of a block; of a disk in one piece all of them.
+    fn block_size(&self) -> u64 {
+        match &self.map {
+            Map::Blocks { block_size, .. } => *block_size,
+            Map::Linear(_) => self.size,
+        }
+    }
+
+    /// Fills `buf` from byte `inside` of a compressed block.
+    fn unpack(&self, block: u64, inside: u64, buf: &mut [u8]) -> io::Result<()> {
+        let (Some(packed), Map::Blocks { block_size, .. }) = (&self.packed, &self.map) else { return Ok(()) };
+        let mut last = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != Some(block) {
+            last.0 = None;
+            last.1.resize(*block_size as usize, 0);
+            packed.unpack(&*self.file, block, &mut last.1)?;
+            last.0 = Some(block);
+        }
+        buf.copy_from_slice(&last.1[inside as usize..][..buf.len()]);
+        Ok(())
     }
 
     /// What each part of the file holds: ascending, all of the file, nothing twice.
@@ -136,20 +267,30 @@ impl DiskReader {
         contents
     }
 
-    /// The parts of the disk that are in the file, ascending, in disk bytes; everything else reads as zeros.
+    /// The parts of the disk that are in its files, ascending, in disk bytes; everything else reads as zeros.
     pub fn allocated(&self) -> Vec<Extent> {
+        let Map::Blocks { block_size, places, .. } = &self.map else {
+            return vec![Extent { start: 0, len: self.size }];
+        };
+        let mut blocks: Vec<u64> = places.present().map(|(block, _)| block).collect();
+        if let Some(packed) = &self.packed {
+            blocks.extend(packed.blocks());
+            blocks.sort_unstable();
+        }
+        let own = blocks.into_iter().map(|block| {
+            let start = block * block_size;
+            Extent { start, len: (*block_size).min(self.size - start) }
+        });
+        let inherited = self.parent.iter().flat_map(|parent| parent.allocated());
+        let inherited = inherited.filter(|extent| extent.start < self.size);
+        let inherited = inherited.map(|extent| Extent { len: extent.len.min(self.size - extent.start), ..extent });
+        let mut all: Vec<Extent> = own.chain(inherited).collect();
+        all.sort_unstable();
         let mut extents: Vec<Extent> = Vec::new();
-        match &self.map {
-            Map::Linear(_) => extents.push(Extent { start: 0, len: self.size }),
-            Map::Blocks { block_size, places, .. } => {
-                for (block, _) in places.present() {
-                    let start = block * block_size;
-                    let len = (*block_size).min(self.size - start);
-                    match extents.last_mut() {
-                        Some(last) if last.end() == start => last.len += len,
-                        _ => extents.push(Extent { start, len }),
-                    }
-                }
+        for extent in all {
+            match extents.last_mut() {
+                Some(last) if extent.start <= last.end() => last.len = last.len.max(extent.end() - last.start),
+                _ => extents.push(extent),
             }
         }
         extents
@@ -162,12 +303,21 @@ impl ReadAt for DiskReader {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         while !buf.is_empty() {
-            let (place, len) = self.map.piece(offset);
+            let (source, len) = self.source(offset, buf.len() as u64)?;
             let len = usize::try_from(len).map_or(buf.len(), |len| len.min(buf.len()));
             let (piece, rest) = buf.split_at_mut(len);
-            match place {
-                Some(place) => self.file.read_exact_at(piece, place)?,
-                None => piece.fill(0),
+            match (source, &self.parent) {
+                (Source::File(place), _) => self.file.read_exact_at(piece, place)?,
+                (Source::Zeros, _) => piece.fill(0),
+                (Source::Packed(block), _) => self.unpack(block, offset % self.block_size(), piece)?,
+                (Source::Parent, Some(parent)) => {
+                    // A disk may be larger than what it builds on.
+                    let held = parent.size.saturating_sub(offset).min(piece.len() as u64) as usize;
+                    let (held, beyond) = piece.split_at_mut(held);
+                    parent.read_exact_at(held, offset)?;
+                    beyond.fill(0);
+                }
+                (Source::Parent, None) => return Err(io::Error::other("the parent of the disk is not open")),
             }
             (buf, offset) = (rest, offset + len as u64);
         }

@@ -5,6 +5,7 @@
 mod check;
 pub mod format;
 mod lay_out;
+mod parent;
 mod read;
 
 use super::row::{PresetRow, Row, UsualFirmware};

@@ -7,6 +7,7 @@ mod check;
 mod differencing;
 pub mod format;
 mod lay_out;
+mod locator;
 mod read;
 
 use super::row::{Row, UsualFirmware};

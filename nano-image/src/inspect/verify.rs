@@ -85,6 +85,7 @@ impl Verify {
         let image = match Image::open(path) {
             Ok(image) => image,
             // Damage is a finding; what the system refuses or nobody handles is an error.
+            Err(error) if error.kind() == ErrorKind::Corrupt && !self.findings.is_empty() => return Ok(()),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 self.findings.add(Finding::new("image", "image", error.message()).at(error.offset()));
                 return Ok(());
@@ -93,6 +94,13 @@ impl Verify {
             Err(error) => return Err(error),
         };
         self.checked.push(format!("container ({})", image.disk().format().name()));
+        self.not_checked.extend(self.findings.skipped().iter().map(|what| (*what).to_owned()));
+        if let [_, parents @ ..] = image.disk().files()
+            && !parents.is_empty()
+        {
+            let parents: Vec<String> = parents.iter().map(|path| path.display().to_string()).collect();
+            self.not_checked.push(format!("containers of what it builds on ({})", parents.join(", ")));
+        }
         self.name(path, &image);
         self.partition_table(&image);
         let mut volumes = 0;

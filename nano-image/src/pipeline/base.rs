@@ -73,7 +73,7 @@ impl Base {
     pub fn disk_files(&self) -> Vec<PathBuf> {
         match self {
             Self::Wim { .. } => Vec::new(),
-            Self::Disk(disk) => vec![disk.path().to_owned()],
+            Self::Disk(disk) => disk.files().to_vec(),
         }
     }
 

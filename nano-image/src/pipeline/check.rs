@@ -57,7 +57,8 @@ impl Layout<'_> {
         format: Format,
         observer: &dyn Observer,
     ) -> Result<Option<Difference>> {
-        let container = self.container(format)?;
+        let mut container = self.container(format)?;
+        container.name_file(path);
         let mut output = CompareOutput::new(file, path)?;
         let compared = container.writer(&mut output).and_then(|writer| self.write_disk(vec![writer], observer));
         let Some(difference) = output.difference() else { return compared.map(|_| None) };

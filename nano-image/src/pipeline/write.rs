@@ -1,7 +1,7 @@
 //! One ascending pass over the sources makes the image.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::summary::output_report;
@@ -78,7 +78,13 @@ impl Layout<'_> {
     /// [`Io`](crate::ErrorKind::Io), [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn write(&self, mut targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
         let formats: Vec<Format> = targets.iter().map(|target| target.format).collect();
-        let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
+        let mut containers =
+            formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
+        for (container, target) in containers.iter_mut().zip(&targets) {
+            if let Some(path) = target.path() {
+                container.name_file(path);
+            }
+        }
         let named: Vec<UsedFile> = targets.iter().filter_map(Target::used).collect();
         keep_apart(&named, self.plan.inputs())?;
         // Each target may have options of its own.
@@ -163,9 +169,13 @@ impl Layout<'_> {
 impl Target<'_> {
     /// The file that it is, if it is one.
     fn used(&self) -> Option<UsedFile> {
+        self.path().map(|path| UsedFile::new("the output", path))
+    }
+
+    fn path(&self) -> Option<&Path> {
         match &self.place {
-            Place::File(path, _) => Some(UsedFile::new("the output", path)),
-            Place::New(file) => Some(UsedFile::new("the output", file.path())),
+            Place::File(path, _) => Some(path),
+            Place::New(file) => Some(file.path()),
             Place::Stream(_) => None,
         }
     }

@@ -49,6 +49,7 @@ impl Finding {
 pub struct Findings {
     kept: Vec<Finding>,
     counts: BTreeMap<&'static str, u64>,
+    skipped: Vec<&'static str>,
 }
 
 impl Findings {
@@ -70,9 +71,20 @@ impl Findings {
             edit(&mut finding);
             self.add(finding);
         }
+        self.skipped.extend(part.skipped);
         for (code, count) in part.counts {
             *self.counts.entry(code).or_default() += count.saturating_sub(Self::PER_CODE);
         }
+    }
+
+    /// Notes what was not checked.
+    pub fn skip(&mut self, what: &'static str) {
+        self.skipped.push(what);
+    }
+
+    /// What was not checked.
+    pub fn skipped(&self) -> &[&'static str] {
+        &self.skipped
     }
 
     /// Those that were kept.

@@ -9,7 +9,6 @@ mod pump;
 mod store;
 mod tree;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +32,8 @@ const MOUNTED_DEVICES: &str = "MountedDevices";
 
 /// A Windows of a disk image.
 pub struct DiskSource {
-    path: PathBuf,
+    /// The image, then those that it builds on.
+    files: Vec<PathBuf>,
     store: Arc<VolumeStore>,
     tree: FileTree,
     info: ImageInfo,
@@ -68,7 +68,7 @@ impl DiskSource {
     }
 
     fn read(path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
-        let candidates = candidates(path)?;
+        let (files, candidates) = candidates(path)?;
         let mut found = Vec::new();
         for candidate in &candidates {
             if candidate.kind != "NTFS" || partition.is_some_and(|number| number != candidate.number) {
@@ -95,7 +95,7 @@ impl DiskSource {
         };
         let mut source = Self::of_volume(&chosen.volume, chosen.number, observer)
             .map_err(|error| error.within(format_args!("partition {}", chosen.number)))?;
-        source.path = path.to_owned();
+        source.files = files;
         let others = candidates.iter().filter(|other| other.number != chosen.number && other.kind != "FAT32");
         let others: Vec<String> = others.map(|other| format!("{} ({})", other.number, other.kind)).collect();
         if !others.is_empty() {
@@ -112,13 +112,18 @@ impl DiskSource {
         store.digest(observer)?;
         let digest = store.tree_digest(&tree);
         let info = ImageInfo { index: number, ..facts::read(&reader, &tree, &mut warnings)? };
-        let path = PathBuf::new();
-        Ok(Self { path, store: Arc::new(store), tree, info, digest, warnings })
+        let files = Vec::new();
+        Ok(Self { files, store: Arc::new(store), tree, info, digest, warnings })
     }
 
     /// The image file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.files.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// The image file, then those that it builds on.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// What the registry says of Windows; the index is the partition's number.
@@ -168,12 +173,8 @@ pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<()> {
 }
 
 /// The partitions of the disk image at `path` that have a volume of a known kind.
-fn candidates(path: &Path) -> Result<Vec<Candidate>> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(Error::not_found("a directory is no disk image"));
-    }
-    let disk = Arc::new(disk::open(Arc::new(file))?);
+fn candidates(path: &Path) -> Result<(Vec<PathBuf>, Vec<Candidate>)> {
+    let disk = Arc::new(disk::open_path(path)?);
     let sector_size = disk.logical_sector_size();
     let whole = Extent { start: 0, len: disk.size().bytes() };
     let parts: Vec<(u32, Extent)> = if kind_of(&*disk, 0).is_some() {
@@ -191,7 +192,8 @@ fn candidates(path: &Path) -> Result<Vec<Candidate>> {
         let kind = kind_of(&*disk, extent.start)?;
         Some(Candidate { number, volume: Arc::new(Window::new(disk.clone(), extent)), kind })
     });
-    Ok(with_volume.collect())
+    let candidates = with_volume.collect();
+    Ok((disk.files().to_vec(), candidates))
 }
 
 /// The file system whose boot sector is at byte `start` of the disk.
@@ -232,6 +234,6 @@ fn refuse_unclean(reader: &NtfsReader<'_>) -> Result<()> {
 
 impl std::fmt::Debug for DiskSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DiskSource").field("path", &self.path).field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("DiskSource").field("files", &self.files).field("info", &self.info).finish_non_exhaustive()
     }
 }

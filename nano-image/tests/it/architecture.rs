@@ -24,7 +24,7 @@ const NEIGHBOURS: [&str; 2] = ["error", "types"];
 const PARTS: [(&str, &[&str]); 4] = [
     ("source", &["wim", "iso", "cab", "delta", "update"]),
     ("volume", &["ntfs", "fat"]),
-    ("disk", &["gpt", "mbr", "qcow2", "raw", "vhd", "vhdx"]),
+    ("disk", &["gpt", "mbr", "qcow2", "raw", "vhd", "vhdx", "vmdk"]),
     ("windows", &["boot", "configure", "driver", "package"]),
 ];
 

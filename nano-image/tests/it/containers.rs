@@ -181,6 +181,8 @@ fn images_of_qemu_are_read() {
         ("qcow2", "compat=0.10,cluster_size=512", None),
         ("qcow2", "preallocation=metadata,cluster_size=2M", None),
         ("qcow2", "lazy_refcounts=on,compression_type=zstd", None),
+        ("vmdk", "subformat=monolithicSparse", None),
+        ("vmdk", "subformat=streamOptimized", None),
     ];
     for (qemu, options, expected) in kinds {
         let path = folder.path().join(qemu);
@@ -202,7 +204,7 @@ fn what_is_not_read_is_named_with_what_helps() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         error
     };
-    let drivers = [("vmdk", "VMDK"), ("vdi", "VDI"), ("qed", "QED"), ("parallels", "Parallels")];
+    let drivers = [("vdi", "VDI"), ("qed", "QED"), ("parallels", "Parallels")];
     for (driver, name) in drivers {
         run("qemu-img", &["convert", "-f", "raw", "-O", driver, text(&raw), text(&other)]);
         let error = refused(fs::read(&other).unwrap());
@@ -230,17 +232,25 @@ fn what_is_not_read_is_named_with_what_helps() {
         assert!(error.message().contains(name) && error.hint().unwrap().contains(unpack), "{error}");
     }
     let overlay = format!("backing_file={},backing_fmt=raw", text(&raw));
-    for (options, name) in [(&["-c"][..], "compressed"), (&["-o", &overlay], "overlay"), (&["-o", "compat=1.1"], "")] {
+    for options in [&["-c"][..], &["-o", "compat=1.1"], &["-c", "-o", "cluster_size=4k"], &["-o", &overlay]] {
         let convert = ["convert", "-f", "raw", "-O", "qcow2"];
         run("qemu-img", &[&convert, options, &[text(&raw), text(&other)]].concat());
-        match name {
-            "" => disk.check(&open(&other)),
-            name => {
-                let error = refused(fs::read(&other).unwrap());
-                assert!(error.message().contains(name) && error.hint().unwrap().contains("qemu-img"), "{error}");
-            }
-        }
+        disk.check(&disk::open_path(&other).unwrap());
     }
+    // An overlay is read with what it builds on, or not at all.
+    let error = refused(fs::read(&other).unwrap());
+    assert!(error.message().contains("differencing") && error.hint().is_some(), "{error}");
+    run(
+        "qemu-img",
+        &["convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd", text(&raw), text(&back)],
+    );
+    let error = refused(fs::read(&back).unwrap());
+    assert!(error.message().contains("Zstandard") && error.hint().unwrap().contains("qemu-img"), "{error}");
+    let raw_moved = folder.path().join("moved.raw");
+    fs::rename(&raw, &raw_moved).unwrap();
+    let error = disk::open_path(&other).err().unwrap();
+    assert!(error.kind() == ErrorKind::NotFound && error.message().contains("disk.raw"), "{error}");
+    fs::rename(&raw_moved, &raw).unwrap();
     // A disk keeps its bytes whatever they are, except at the start.
     let mut bytes = fs::read(&raw).unwrap();
     bytes[4096..4100].copy_from_slice(b"KDMV");

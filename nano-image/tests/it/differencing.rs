@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::disk::*;
+use crate::support::disk::{Disk, IDENTITY, noise, run, text, time};
 use nano_image::ErrorKind;
 use nano_image::Seed;
-use nano_image::content::Extent;
-use nano_image::disk::{Container, FileOutput, Format, Parent};
+use nano_image::content::{Extent, ReadAt};
+use nano_image::disk::{Container, FileOutput, Format, Parent, open, open_path};
 use nano_image::identity::Identity;
 use nano_image::types::{ByteSize, DiskOffset};
 
@@ -51,6 +51,53 @@ fn write_reference(disk: &Disk, path: &Path) {
     changed(disk).0.iter().for_each(|(at, bytes)| file.write_all_at(bytes, at.0).unwrap());
 }
 
+/// That our reader finds in the child what the reference has: around all that changed, and in what the parent has.
+fn same_as(child: &Path, disk: &Disk, reference: &Path) {
+    let reader = open_path(child).unwrap();
+    assert_eq!((reader.files().len(), reader.size()), (2, disk.size));
+    let reference = File::open(reference).unwrap();
+    let changed = changed(disk).1.into_iter();
+    let parents = disk.pieces.iter().map(|(at, bytes)| Extent { start: at.0, len: bytes.len() as u64 });
+    for extent in changed.chain(parents) {
+        let start = extent.start.saturating_sub(3 * PAGE + 700);
+        let len = (extent.len + 7 * PAGE).min(disk.size.bytes() - start) as usize;
+        let (mut ours, mut expected) = (vec![0; len], vec![0; len]);
+        reader.read_exact_at(&mut ours, start).unwrap();
+        reference.read_exact_at(&mut expected, start).unwrap();
+        assert!(ours == expected, "{}: at {start:#x}", child.display());
+    }
+}
+
+#[test]
+fn a_parent_that_is_gone_or_another_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::sample(ByteSize::mib(97));
+    for format in [Format::VHDX, Format::VHD] {
+        let golden = folder.path().join(format!("golden.{}", format.extension()));
+        let child = folder.path().join(format!("child.{}", format.extension()));
+        disk.write_file(format, &golden);
+        let path = golden.file_name().unwrap().to_str().unwrap().to_owned();
+        let wrong = Identity { disk: CHILD.disk, bytes: Seed::from_bytes([3; 32]) };
+        for (identity, is_right) in [(&IDENTITY, true), (&wrong, false)] {
+            let parent = Parent { path: &path, format: format.qemu_name(), identity, time: time() };
+            write_child(format.differencing(None).unwrap(), &parent, &disk, &child);
+            match open_path(&child) {
+                Ok(reader) => assert!(is_right && reader.files()[1] == golden, "{format:?}"),
+                Err(error) => {
+                    assert!(!is_right && error.kind() == ErrorKind::Corrupt && error.hint().is_some(), "{error}");
+                    assert!(error.message().contains("another"), "{error}");
+                }
+            }
+        }
+        fs::remove_file(&golden).unwrap();
+        let error = open_path(&child).err().unwrap();
+        assert!(error.kind() == ErrorKind::NotFound && error.message().contains(&path), "{error}");
+        // Without its path it has no parent.
+        let error = open(std::sync::Arc::new(File::open(&child).unwrap())).err().unwrap();
+        assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("differencing"), "{error}");
+    }
+}
+
 #[test]
 fn strangers_read_children_with_their_parents() {
     let folder = tempfile::tempdir().unwrap();
@@ -80,6 +127,7 @@ fn strangers_read_children_with_their_parents() {
         write_child(format, &parent, &disk, &child);
         let reference = folder.path().join("child.raw");
         write_reference(&disk, &reference);
+        same_as(&child, &disk, &reference);
         if format.name() != "qcow2" {
             // Streams, for a disk is large.
             let compare = "7zz e -so \"$1\" | cmp - \"$2\"";

@@ -465,9 +465,23 @@ fn planted_faults_of_containers_are_found() {
     ];
     let qcow2 = fs::read(build("verify-sound.qcow2", recipe(), Format::named("qcow2").unwrap())).unwrap();
     plant(QCOW2, &qcow2, "verify-planted.qcow2", |b| b);
+    const VMDK: &[Fault<Vec<u8>>] = &[
+        ("not closed", "vmdk-unclean", |b| b[72] = 1),
+        ("copy of a grain table", "vmdk-table", |b| {
+            let table = sector(b, sector(b, 48));
+            b[table + 4] ^= 1;
+        }),
+    ];
+    let vmdk = fs::read(build("verify-sound.vmdk", recipe(), Format::named("vmdk").unwrap())).unwrap();
+    plant(VMDK, &vmdk, "verify-planted.vmdk", |b| b);
     // A raw image has no structures of its own.
-    let planted = ["vhdx", "vhd", "qcow2", "raw"];
+    let planted = ["vhdx", "vhd", "qcow2", "vmdk", "raw"];
     assert!(Format::all().all(|format| planted.contains(&format.name())), "a format without planted faults");
+}
+
+/// The byte that a sector number of a VMDK leads to.
+fn sector(bytes: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize * 512
 }
 
 /// A number of qcow2.

@@ -23,11 +23,15 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
     // Refcounts of other widths, and those of snapshots, are QEMU's business.
     if header.version.get() < VERSION || header.refcount_order.get() != REFCOUNT_ORDER || header.nb_snapshots.get() != 0
     {
-        return;
+        return findings.skip("refcounts of qcow2 (of another width, or with snapshots)");
     }
     // So are the bitmaps of an extension, which have clusters of their own.
     if header.autoclear_features.get() != 0 {
-        return;
+        return findings.skip("refcounts of qcow2 (with bitmaps)");
+    }
+    // Several compressed clusters share one of the file.
+    if read::open(file, len).is_ok_and(|opened| opened.packed.is_some()) {
+        return findings.skip("refcounts of qcow2 (with compressed clusters)");
     }
     let cluster: u64 = 1 << header.cluster_bits.get();
     let count = len.div_ceil(cluster);

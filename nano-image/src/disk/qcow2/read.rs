@@ -1,12 +1,16 @@
 //! Reads header, L1 and L2 tables of qcow2 from untrusted files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zerocopy::FromBytes;
 
+use super::backing;
 use super::format::*;
+use super::packed::{self, Compressed};
 use crate::content::{Extent, ReadAt};
+use crate::disk::layer::Packed;
 use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries};
+use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
 const CONVERT: &str = "convert it: qemu-img convert -O qcow2 IN OUT.qcow2";
@@ -47,6 +51,8 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     ];
     // A table that served two parts of the disk would make a small file ask for much memory.
     let (mut places, mut seen) = (Places::default(), BTreeSet::new());
+    let (mut compressed, mut zeros) = (BTreeMap::new(), BTreeSet::new());
+    let has_backing = header.backing_file_offset.get() != 0;
     for (table, at) in tables {
         let blocks = (size.div_ceil(cluster) - places.len()).min(entries);
         if table == 0 {
@@ -61,19 +67,38 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         }
         structures.push((Extent { start: table, len: cluster }, "L2 tables"));
         read_entries(file, table, blocks, |_, at, bytes| {
-            let place = place(u64::from_be_bytes(bytes), cluster);
-            place.and_then(|place| places.push(place)).map_err(|error| error.at(at))
+            let (entry, block) = (u64::from_be_bytes(bytes), places.len());
+            if entry & ENTRY_COMPRESSED != 0 {
+                check_compressed(&header, entry, len).map_err(|error| error.at(at))?;
+                compressed.insert(block, entry);
+                return places.push(None);
+            }
+            let place = place(entry, cluster).map_err(|error| error.at(at))?;
+            if has_backing && entry & ENTRY_ZERO != 0 {
+                zeros.insert(block);
+            }
+            places.push(place).map_err(|error| error.at(at))
         })?;
     }
-    Ok(Opened {
-        subformat: None,
-        block_size: Some(cluster),
-        size,
-        logical_sector_size: 512,
-        id: None,
-        map: Map::Blocks { block_size: cluster, unit: cluster, lead: 0, places },
-        structures,
-    })
+    let map = Map::Blocks { block_size: cluster, unit: cluster, lead: 0, places };
+    let cluster_bits = header.cluster_bits.get();
+    let compressed = Compressed { entries: compressed, cluster_bits, len };
+    let packed = (!compressed.entries.is_empty()).then(|| Box::new(compressed) as Box<dyn Packed>);
+    let layer = backing::layer(file, &header, zeros)?;
+    let subformat = layer.is_some().then_some(Subformat::Differencing);
+    Ok(Opened { layer, packed, ..Opened::new(subformat, Some(cluster), size, map, structures) })
+}
+
+/// That a compressed cluster lies in the file, and is compressed with the one method that is read.
+fn check_compressed(header: &Header, entry: u64, len: u64) -> Result<()> {
+    if header.version.get() >= VERSION && header.incompatible_features.get() & INCOMPATIBLE_COMPRESSION != 0 {
+        let error = Error::unsupported("the qcow2 image has clusters that are compressed with Zstandard");
+        return Err(error.with_hint(CONVERT));
+    }
+    if packed::place(entry, header.cluster_bits.get()).0 >= len {
+        return Err(Error::corrupt("a compressed cluster lies behind the end of the file"));
+    }
+    Ok(())
 }
 
 /// The header, if the file needs nothing that is not handled.
@@ -102,11 +127,6 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
     if size == 0 || !size.is_multiple_of(512) || size > MAX_L1_SIZE << (2 * bits - 6) {
         return Err(Error::corrupt(format!("this qcow2 image cannot hold a disk of {size} bytes")).at(24));
     }
-    if header.backing_file_offset.get() != 0 {
-        return Err(Error::unsupported("the qcow2 image is an overlay, without its backing file it cannot be read")
-            .at(8)
-            .with_hint(CONVERT));
-    }
     if header.crypt_method.get() != 0 {
         return Err(Error::unsupported("the qcow2 image is encrypted").at(32).with_hint(CONVERT));
     }
@@ -128,9 +148,6 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
 
 /// The cluster of the file that an L2 entry leads to.
 fn place(entry: u64, cluster: u64) -> Result<Option<u64>> {
-    if entry & ENTRY_COMPRESSED != 0 {
-        return Err(Error::unsupported("the qcow2 image has compressed clusters").with_hint(CONVERT));
-    }
     let offset = entry & ENTRY_OFFSET;
     if entry & ENTRY_RESERVED != 0 || !offset.is_multiple_of(cluster) {
         return Err(Error::corrupt(format!("bad L2 entry {entry:#x}")));

@@ -3,6 +3,7 @@
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
+use super::parent;
 use crate::content::{Extent, ReadAt};
 use crate::disk::map::{Map, Opened, Places, read_array, read_entries};
 use crate::disk::subformat::Subformat;
@@ -36,34 +37,29 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         return Err(Error::corrupt(format!("a VHD cannot hold a disk of {size} bytes")).at(len - FOOTER_SIZE + 48));
     }
     let mut structures = vec![(Extent { start: len - FOOTER_SIZE, len: FOOTER_SIZE }, "footer")];
+    let mut layer = None;
     let (subformat, block_size, map) = match footer.disk_type.get() {
         TYPE_FIXED if size > len - FOOTER_SIZE => {
             return Err(Error::corrupt("the file is shorter than its disk").at(len));
         }
         TYPE_FIXED => (Subformat::Fixed, None, Map::Linear(0)),
-        TYPE_DYNAMIC => {
+        TYPE_DYNAMIC | TYPE_DIFFERENCING => {
             let header = footer.data_offset.get();
             let (block_size, map, table) = blocks(file, header, size, len)?;
             structures.push((Extent { start: 0, len: FOOTER_SIZE }, "copy of the footer"));
             structures.push((Extent { start: header, len: size_of::<DynamicHeader>() as u64 }, "header"));
             structures.push((table, "block allocation table"));
-            (Subformat::Dynamic, Some(block_size), map)
-        }
-        TYPE_DIFFERENCING => {
-            return Err(Error::unsupported("the VHD is a differencing disk, without its parent it cannot be read")
-                .with_hint("merge it into its parent first (Merge-VHD)"));
+            if footer.disk_type.get() == TYPE_DIFFERENCING {
+                layer = Some(parent::layer(file, header, block_size, &map)?);
+                (Subformat::Differencing, Some(block_size), map)
+            } else {
+                (Subformat::Dynamic, Some(block_size), map)
+            }
         }
         other => return Err(Error::unsupported(format!("VHD disk type {other} is not handled"))),
     };
-    Ok(Opened {
-        subformat: Some(subformat),
-        block_size,
-        size,
-        logical_sector_size: SECTOR as u32,
-        id: Some(Guid::from_bytes(footer.unique_id)),
-        map,
-        structures,
-    })
+    let id = Some(Guid::from_bytes(footer.unique_id));
+    Ok(Opened { id, content_id: id, layer, ..Opened::new(Some(subformat), block_size, size, map, structures) })
 }
 
 fn footer(file: &dyn ReadAt, offset: u64) -> Result<Footer> {

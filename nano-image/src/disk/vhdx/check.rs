@@ -22,9 +22,13 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
     let find = |wanted: Guid| regions.iter().find(|(guid, _)| *guid == wanted).map(|(_, entry)| entry);
     // What is missing or damaged there is what opening the file tells.
     if let (Some(bat), Some(metadata)) = (find(BAT_REGION), find(METADATA_REGION))
-        && let Some((disk_size, block_size, sector_size)) = sizes(file, metadata)
+        && let Some(Sizes { disk: disk_size, block: block_size, sector: sector_size, has_parent }) =
+            sizes(file, metadata)
     {
         let table = Table { file, start: bat.file_offset.get(), len: bat.length.get().into() };
+        if has_parent {
+            return findings.skip("places of blocks (differencing VHDX)");
+        }
         table.check(disk_size, block_size, sector_size, len, &mut space, findings);
     }
 }
@@ -101,8 +105,16 @@ fn regions(file: &dyn ReadAt, findings: &mut Findings) -> Vec<(Guid, RegionEntry
     entries.map(|entry| (Guid::from_bytes(entry.guid), entry)).collect()
 }
 
+/// Bytes.
+struct Sizes {
+    disk: u64,
+    block: u64,
+    sector: u64,
+    has_parent: bool,
+}
+
 /// Bytes of the disk, a block and a sector; `None`: opening the file tells what is wrong.
-fn sizes(file: &dyn ReadAt, region: &RegionEntry) -> Option<(u64, u64, u64)> {
+fn sizes(file: &dyn ReadAt, region: &RegionEntry) -> Option<Sizes> {
     let start = region.file_offset.get();
     let mut table = vec![0; METADATA_TABLE_SIZE];
     file.read_exact_at(&mut table, start).ok()?;
@@ -118,13 +130,14 @@ fn sizes(file: &dyn ReadAt, region: &RegionEntry) -> Option<(u64, u64, u64)> {
         file.read_exact_at(&mut bytes[..len], start.checked_add(entry.offset.get().into())?).ok()?;
         Some(u64::from_le_bytes(bytes))
     };
-    let block_size = value(FILE_PARAMETERS)? & u64::from(u32::MAX);
+    let parameters = value(FILE_PARAMETERS)?;
+    let (block_size, has_parent) = (parameters & u64::from(u32::MAX), parameters >> 32 & u64::from(HAS_PARENT) != 0);
     let (disk_size, sector_size) = (value(VIRTUAL_DISK_SIZE)?, value(LOGICAL_SECTOR_SIZE)?);
     let sane = block_size.is_power_of_two()
         && (BLOCK_SIZES[0]..=BLOCK_SIZES[1]).contains(&block_size)
         && [512, 4096].contains(&sector_size)
         && disk_size <= MAX_DISK_SIZE;
-    sane.then_some((disk_size, block_size, sector_size))
+    sane.then_some(Sizes { disk: disk_size, block: block_size, sector: sector_size, has_parent })
 }
 
 struct Table<'a> {

@@ -1,11 +1,13 @@
 //! Reads VHDX headers, metadata and block allocation table from untrusted files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::format::*;
+use super::locator;
 use crate::content::{Extent, ReadAt};
+use crate::disk::layer::{Layer, ParentLink};
 use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries, read_into};
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
@@ -42,10 +44,16 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     let payload_blocks = metadata.disk_size.div_ceil(metadata.block_size);
     let chunk_ratio = chunk_ratio(metadata.logical_sector_size.into(), metadata.block_size);
     let bat = region(&regions, BAT_REGION, "block allocation table")?;
-    if bat_entries(payload_blocks, chunk_ratio) * size_of::<BatEntry>() as u64 > bat.length.get().into() {
+    let entries = match metadata.parent {
+        Some(_) => differencing_bat_entries(payload_blocks, chunk_ratio),
+        None => bat_entries(payload_blocks, chunk_ratio),
+    };
+    if entries * size_of::<BatEntry>() as u64 > bat.length.get().into() {
         return Err(Error::corrupt("the block allocation table is shorter than the disk").at(bat.file_offset.get()));
     }
-    let places = places(file, bat.file_offset.get(), payload_blocks, chunk_ratio)?;
+    let mut blocks = Blocks::default();
+    blocks.read(file, bat.file_offset.get(), entries, &metadata, len)?;
+    let Blocks { places, zeros, partial, bitmaps: bitmap_blocks } = blocks;
     let kib = |start: u64, len: u64| Extent { start: start << 10, len: len << 10 };
     let region = |entry: &RegionEntry| Extent { start: entry.file_offset.get(), len: entry.length.get().into() };
     let mut structures = vec![
@@ -64,15 +72,34 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         };
         structures.push((region(entry), name));
     }
-    let subformat = if metadata.fixed { Subformat::Fixed } else { Subformat::Dynamic };
+    let sector_size = u64::from(metadata.logical_sector_size);
+    let layer = match metadata.parent {
+        None => None,
+        Some(parent) => {
+            structures.extend(bitmap_blocks.values().map(|at| (Extent { start: *at, len: MIB }, "sector bitmaps")));
+            let mut bitmaps = BTreeMap::new();
+            for block in partial {
+                let bits = bitmap_blocks.get(&(block / chunk_ratio));
+                let bits =
+                    bits.ok_or_else(|| Error::corrupt(format!("block {block} of the VHDX lacks its sector bitmap")))?;
+                bitmaps.insert(block, bits + block % chunk_ratio * (metadata.block_size / sector_size / 8));
+            }
+            Some(Layer { parent, zeros, bitmaps, sector_size, high_bit_first: false })
+        }
+    };
+    let subformat = match (&layer, metadata.fixed) {
+        (Some(_), _) => Subformat::Differencing,
+        (None, true) => Subformat::Fixed,
+        (None, false) => Subformat::Dynamic,
+    };
+    let (block_size, size) = (metadata.block_size, metadata.disk_size);
+    let map = Map::Blocks { block_size, unit: MIB, lead: 0, places };
     Ok(Opened {
-        subformat: Some(subformat),
-        block_size: Some(metadata.block_size),
-        size: metadata.disk_size,
         logical_sector_size: metadata.logical_sector_size,
         id: Some(metadata.id),
-        map: Map::Blocks { block_size: metadata.block_size, unit: MIB, lead: 0, places },
-        structures,
+        content_id: Some(Guid::from_bytes(header.data_write_guid)),
+        layer,
+        ..Opened::new(Some(subformat), Some(block_size), size, map, structures)
     })
 }
 
@@ -152,6 +179,8 @@ fn entries_of<T: FromBytes>(bytes: &[u8], count: u32, offset: u64) -> Result<Vec
 }
 
 struct Metadata {
+    /// What the parent is, of a differencing disk.
+    parent: Option<ParentLink>,
     block_size: u64,
     fixed: bool,
     disk_size: u64,
@@ -193,10 +222,14 @@ impl Metadata {
         }
 
         let parameters: FileParameters = item(file, &items, FILE_PARAMETERS, "file parameters")?;
-        if parameters.flags.get() & HAS_PARENT != 0 {
-            return Err(Error::unsupported("the VHDX is a differencing disk, without its parent it cannot be read")
-                .with_hint("merge it into its parent first (Merge-VHD)"));
-        }
+        let parent = match parameters.flags.get() & HAS_PARENT {
+            0 => None,
+            _ => {
+                let missing = || Error::corrupt("the differencing VHDX does not say what its parent is").at(start);
+                let &(offset, len) = items.get(&PARENT_LOCATOR).ok_or_else(missing)?;
+                Some(locator::read(file, offset, len)?)
+            }
+        };
         let block_size = u64::from(parameters.block_size.get());
         if !block_size.is_power_of_two() || !(BLOCK_SIZES[0]..=BLOCK_SIZES[1]).contains(&block_size) {
             return Err(Error::corrupt(format!("a VHDX cannot have blocks of {block_size} bytes")).at(start));
@@ -213,7 +246,7 @@ impl Metadata {
         }
         let id = Guid::from_bytes(item(file, &items, VIRTUAL_DISK_ID, "virtual disk id")?);
         let fixed = parameters.flags.get() & LEAVE_BLOCKS_ALLOCATED != 0;
-        Ok(Self { block_size, fixed, disk_size, id, logical_sector_size })
+        Ok(Self { parent, block_size, fixed, disk_size, id, logical_sector_size })
     }
 }
 
@@ -234,20 +267,58 @@ fn item<T: FromBytes + IntoBytes>(
     Ok(value)
 }
 
-/// Each payload block's place in MiB.
-fn places(file: &dyn ReadAt, start: u64, payload_blocks: u64, chunk_ratio: u64) -> Result<Places> {
-    // The region lies in the file and holds all these entries, so a small file cannot ask for much memory.
-    let mut places = Places::default();
-    read_entries(file, start, bat_entries(payload_blocks, chunk_ratio), |index, at, bytes| {
-        if index % (chunk_ratio + 1) == chunk_ratio {
-            return Ok(());
-        }
-        let entry = BatEntry::from_bytes(bytes).get();
-        places.push(match entry & BLOCK_STATE_MASK {
-            BLOCK_NOT_PRESENT | BLOCK_UNDEFINED | BLOCK_ZERO | BLOCK_UNMAPPED => None,
-            BLOCK_FULLY_PRESENT if entry >> 20 != 0 => Some(entry >> 20),
-            _ => return Err(Error::corrupt(format!("bad VHDX block entry {entry:#x}")).at(at)),
+/// What the block allocation table says.
+#[derive(Default)]
+struct Blocks {
+    /// Each payload block's place in MiB.
+    places: Places,
+    /// Of a differencing disk: blocks that are zeros, and those that are there in part.
+    zeros: BTreeSet<u64>,
+    partial: Vec<u64>,
+    /// Places of the blocks with sector bitmaps, by the number of the chunk; bytes.
+    bitmaps: BTreeMap<u64, u64>,
+}
+
+impl Blocks {
+    /// Reads the `entries` at `start`. The region lies in the file and holds all these, so a small file cannot ask for
+    /// much memory.
+    fn read(&mut self, file: &dyn ReadAt, start: u64, entries: u64, metadata: &Metadata, len: u64) -> Result<()> {
+        let chunk_ratio = chunk_ratio(metadata.logical_sector_size.into(), metadata.block_size);
+        let payload_blocks = metadata.disk_size.div_ceil(metadata.block_size);
+        let has_parent = metadata.parent.is_some();
+        read_entries(file, start, entries, |index, at, bytes| {
+            let entry = BatEntry::from_bytes(bytes).get();
+            let (state, place) = (entry & BLOCK_STATE_MASK, entry >> 20);
+            let bad = || Error::corrupt(format!("bad VHDX block entry {entry:#x}")).at(at);
+            if index % (chunk_ratio + 1) == chunk_ratio {
+                if has_parent && state == BITMAP_PRESENT {
+                    let in_file = place
+                        .checked_mul(MIB)
+                        .filter(|at| *at > 0 && at.checked_add(MIB).is_some_and(|end| end <= len));
+                    self.bitmaps.insert(index / (chunk_ratio + 1), in_file.ok_or_else(bad)?);
+                }
+                return Ok(());
+            }
+            let block = self.places.len();
+            // Behind the disk's end a whole chunk has entries that stand for nothing.
+            if block >= payload_blocks {
+                return Ok(());
+            }
+            self.places.push(match state {
+                BLOCK_NOT_PRESENT => None,
+                BLOCK_UNDEFINED | BLOCK_ZERO | BLOCK_UNMAPPED => {
+                    if has_parent {
+                        self.zeros.insert(block);
+                    }
+                    None
+                }
+                BLOCK_FULLY_PRESENT if place != 0 => Some(place),
+                BLOCK_PARTIALLY_PRESENT if place != 0 && has_parent => {
+                    self.partial.push(block);
+                    Some(place)
+                }
+                _ => return Err(bad()),
+            })
         })
-    })?;
-    Ok(places)
+    }
 }

@@ -1,7 +1,6 @@
 //! An image file that is open: its disk and partitions.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,14 +30,9 @@ impl Image {
     /// partition table.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        // Asked before, for Windows opens no directory.
-        if path.is_dir() {
-            return Err(Error::not_found("a directory is no disk image").with_path(path));
-        }
-        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-        let file_size = ReadAt::len(&file).map_err(|error| Error::io("read", path, error))?;
+        let disk = Arc::new(disk::open_path(path)?);
+        let file_size = disk.file_size().bytes();
         let named = |error: Error| error.with_path(path);
-        let disk = Arc::new(disk::open(Arc::new(file)).map_err(named)?);
         let mut notes = Vec::new();
         let table = partition::read(&disk, &mut notes).map_err(named)?;
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();

@@ -1,0 +1,86 @@
+//! On-disk structures of hosted sparse VMDK files ("Virtual Disk Format 5.0", "Hosted Sparse Extents").
+//!
+//! All integers are little-endian; sizes and places are sectors of 512 bytes.
+
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::types::ByteSize;
+
+/// Unit of sizes and places, bytes.
+pub const SECTOR: u64 = 512;
+/// Bytes of the grains that are written; VMware's own.
+pub const GRAIN: ByteSize = ByteSize::kib(64);
+/// [`SparseHeader::magic`].
+pub const MAGIC: [u8; 4] = *b"KDMV";
+/// Entries of a grain table.
+pub const TABLE_ENTRIES: u64 = 512;
+/// Sectors of the description.
+pub const DESCRIPTOR_SECTORS: u64 = 20;
+/// Largest disk that VMware's hosted products take.
+pub const MAX_DISK_SIZE: u64 = 2 << 40;
+/// [`SparseHeader::gd_offset`]: the header at the end of the file says where.
+pub const GD_AT_END: u64 = u64::MAX;
+/// Entry of a grain table: the grain is zeros, if [`FLAG_ZERO_GRAINS`] is set.
+pub const ZERO_GRAIN: u32 = 1;
+
+/// [`SparseHeader::flags`]: the line ends in the header are there, to find files that a transfer as text has damaged.
+pub const FLAG_NEWLINES: u32 = 1;
+/// [`SparseHeader::flags`]: there is a second copy of directory and tables.
+pub const FLAG_REDUNDANT: u32 = 1 << 1;
+/// [`SparseHeader::flags`]: entries of 1 stand for zeros.
+pub const FLAG_ZERO_GRAINS: u32 = 1 << 2;
+/// [`SparseHeader::flags`]: grains are compressed.
+pub const FLAG_COMPRESSED: u32 = 1 << 16;
+/// [`SparseHeader::compression`]: zlib.
+pub const COMPRESSION_DEFLATE: u16 = 1;
+/// [`SparseHeader::newlines`].
+pub const NEWLINES: [u8; 4] = *b"\n \r\n";
+
+/// The first sector of the file.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct SparseHeader {
+    /// 0: [`MAGIC`].
+    pub magic: [u8; 4],
+    /// 4: 1 to 3.
+    pub version: U32,
+    /// 8: `FLAG_*`.
+    pub flags: U32,
+    /// 12: size of the disk.
+    pub capacity: U64,
+    /// 20: size of a grain, a power of two of 8 or more.
+    pub grain_size: U64,
+    /// 28: place of the description.
+    pub descriptor_offset: U64,
+    /// 36: its size.
+    pub descriptor_size: U64,
+    /// 44: [`TABLE_ENTRIES`].
+    pub table_entries: U32,
+    /// 48: place of the second grain directory.
+    pub rgd_offset: U64,
+    /// 56: place of the grain directory.
+    pub gd_offset: U64,
+    /// 64: size of everything before the first grain.
+    pub overhead: U64,
+    /// 72: 1: the file was not closed.
+    pub unclean_shutdown: u8,
+    /// 73: [`NEWLINES`].
+    pub newlines: [u8; 4],
+    /// 77: 0 or [`COMPRESSION_DEFLATE`].
+    pub compression: U16,
+    /// 79: zero.
+    pub reserved: [u8; 433],
+}
+const _: () = assert!(size_of::<SparseHeader>() == 512);
+
+/// What lies before a compressed grain.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct GrainMarker {
+    /// 0: first sector of the grain on the disk.
+    pub lba: U64,
+    /// 8: bytes of the compressed grain, which follows.
+    pub size: U32,
+}
+const _: () = assert!(size_of::<GrainMarker>() == 12);
