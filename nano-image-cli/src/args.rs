@@ -1,7 +1,7 @@
 //! Flags and their texts.
 
 mod about;
-pub mod clone;
+mod clone;
 mod lint;
 mod machine;
 mod output;
@@ -40,7 +40,7 @@ pub enum Command {
     /// Tell what `build` would make of the same flags: partitions, files, packages, exact sizes; writes nothing
     #[command(long_about = None, after_long_help = PLAN_EXAMPLES)]
     Plan(Box<Build>),
-    Clone(Box<clone::Clone>),
+    Clone(Box<Clones>),
     Packages(PackagesOf),
     Images(Images),
     Inspect(Inspect),
@@ -309,6 +309,39 @@ pub struct Size {
 
     #[command(flatten)]
     pub show: read::ShowSize,
+
+    #[command(flatten)]
+    pub build: Build,
+}
+
+/// Make many machines of one image: disks that hold what differs from it
+#[derive(Args, Debug)]
+#[command(after_long_help = clone::EXAMPLES)]
+#[command(override_usage = "nano-image clone [OPTIONS] <GOLDEN> --machines <FILE> -o <PATTERN> <flags of `build`>")]
+pub struct Clones {
+    /// Image that `build` made of the same recipe and sources; it must never be started or written to
+    #[arg(value_name = "GOLDEN", id = "golden")]
+    pub golden: PathBuf,
+
+    /// List of machines: CSV, JSON lines, or TOML with a [[machine]] each
+    ///
+    /// A machine has a `name`, and any of the flags of `build` for one machine: addresses, `secret` (where the password
+    /// is), answer file, copied files, time zone … They take the place of the recipe's. The name is also the
+    /// computer's, unless `computer-name` or a domain-join blob says otherwise. A column may be there twice.
+    #[arg(help_heading = "Machines", long, value_name = "FILE", required = true)]
+    pub machines: PathBuf,
+
+    /// Write whole images
+    #[arg(help_heading = "Machines", long)]
+    pub full: bool,
+
+    /// Make every N-th machine only, beginning with number I (from 0): for engines that share the work
+    #[arg(help_heading = "Machines", long, value_name = "I/N", value_parser = clone::shard)]
+    pub shard: Option<(usize, usize)>,
+
+    /// Compare every byte of the golden image with its recipe, not its identifiers and structures alone
+    #[arg(help_heading = "Machines", long = "check", id = "check_golden")]
+    pub check_golden: bool,
 
     #[command(flatten)]
     pub build: Build,

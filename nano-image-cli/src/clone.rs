@@ -10,8 +10,7 @@ use nano_image::{Error, Format, Golden, GoldenFile, NewFileOptions, NewFiles, Re
 use nano_image::{Observer as _, keep_apart, open_disk};
 use serde_json::{Value, json};
 
-use crate::args::SeedArgument;
-use crate::args::clone::Clone;
+use crate::args::{Clones, SeedArgument};
 use crate::build::{self, Prepared};
 use crate::machines::{self, Row};
 use crate::outputs::Output;
@@ -22,7 +21,7 @@ use crate::{secret, signals};
 const NAME: &str = "{name}";
 
 /// Makes all machines of a list. Those that fail do not stop the others; the exit status is that of the first.
-pub fn run(arguments: &Clone) -> Result<ExitCode> {
+pub fn run(arguments: &Clones) -> Result<ExitCode> {
     let build = &arguments.build;
     signals::stop_on_signals(build.json_errors())?;
     let rows = machines::read(&arguments.machines)?;
@@ -69,7 +68,7 @@ pub fn run(arguments: &Clone) -> Result<ExitCode> {
 
 /// What is the same for all machines.
 struct Work<'a> {
-    arguments: &'a Clone,
+    arguments: &'a Clones,
     golden: &'a Golden,
     file: &'a GoldenFile,
     format: Format,
@@ -179,7 +178,7 @@ fn next_of<'r>(rows: &[&'r Row], next: &AtomicUsize) -> Option<(usize, &'r Row)>
 }
 
 impl Told {
-    fn tell(&mut self, number: usize, row: &Row, result: Result<Value>, arguments: &Clone) {
+    fn tell(&mut self, number: usize, row: &Row, result: Result<Value>, arguments: &Clones) {
         self.waiting.insert(number, (row.name.clone(), result));
         while let Some((name, result)) = self.waiting.remove(&self.next) {
             self.next += 1;
@@ -187,7 +186,7 @@ impl Told {
         }
     }
 
-    fn line(&mut self, name: &str, result: Result<Value>, arguments: &Clone) {
+    fn line(&mut self, name: &str, result: Result<Value>, arguments: &Clones) {
         let build = &arguments.build;
         let value = match result {
             Ok(mut value) => {

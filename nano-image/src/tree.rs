@@ -159,7 +159,20 @@ pub struct Entry {
     pub node: NodeId,
 }
 
-pub use keep::Kept;
+/// A file or directory whose place does not depend on what is in it, or whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Path, separated by `\`.
+    pub path: String,
+    /// Bytes that there is room for; what is longer gets a multiple. 0 for a directory.
+    pub room: u64,
+    /// The descriptor that it has, if it does not inherit one.
+    pub security: Option<SecurityId>,
+}
+
+/// Where the nodes and blobs end that all machines of a recipe have alike; the others lie behind them on the volume.
+#[derive(Clone, Copy, Debug, Default)]
+struct Settled(Option<(u32, BlobId)>);
 
 /// A volume's files, directories and security descriptors.
 #[derive(Clone, Debug)]
@@ -168,7 +181,7 @@ pub struct FileTree {
     descriptors: Vec<Arc<[u8]>>,
     descriptor_ids: BTreeMap<Arc<[u8]>, SecurityId>,
     kept: Vec<Kept>,
-    settled: keep::Settled,
+    settled: Settled,
 }
 
 impl FileTree {
@@ -180,7 +193,7 @@ impl FileTree {
             descriptors: Vec::new(),
             descriptor_ids: BTreeMap::new(),
             kept: Vec::new(),
-            settled: keep::Settled::default(),
+            settled: Settled::default(),
         }
     }
 

@@ -1,22 +1,7 @@
 //! What may differ between machines of one recipe: the layout keeps its place, so that nothing else moves.
 
-use super::{FileTree, NodeId, SecurityId};
+use super::{FileTree, Kept, NodeId, Settled};
 use crate::content::{BlobId, Content};
-
-/// A file or directory whose place does not depend on what is in it, or whether it is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Path, separated by `\`.
-    pub path: String,
-    /// Bytes that there is room for; what is longer gets a multiple. 0 for a directory.
-    pub room: u64,
-    /// The descriptor that it has, if it does not inherit one.
-    pub security: Option<SecurityId>,
-}
-
-/// Where the nodes and blobs end that all machines of a recipe have alike; the others lie behind them on the volume.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Settled(Option<(u32, BlobId)>);
 
 impl FileTree {
     /// Keeps a place; the order of the calls is the order on the volume.
