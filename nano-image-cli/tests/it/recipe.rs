@@ -201,6 +201,9 @@ fn the_recipe_in_metadata_gives_the_same_bytes() {
     round_trip(&place, &flags, &mut keys);
     round_trip(&place, &[&source[..], &["--domain-blob", "a.djoin"]].concat(), &mut keys);
 
+    place.run(&["build", "--wim", "nano.wim", "--size", "256M", "-o", "old.vhdx", "-q"]).ok();
+    round_trip(&place, &["--disk", "old.vhdx", "--size", "320M"], &mut keys);
+
     let windows = scenes::Windows::named("server-2025").unwrap().wim(&scenes::pe_stand_in());
     fs::write(place.path("today.wim"), windows.to_bytes()).unwrap();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
