@@ -211,7 +211,6 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
 
 impl NtfsLayout {
     /// Size of the partition.
-    #[cfg(any(test, feature = "internals"))]
     pub fn size(&self) -> ByteSize {
         self.options.size
     }
