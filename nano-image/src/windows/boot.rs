@@ -42,6 +42,7 @@ pub struct BootPlan {
     /// Directories that are more than plain: path and [`attribute`](crate::tree::attribute) bits.
     pub directories: Vec<(String, u32)>,
     /// Identifier of the entry that starts Windows.
+    #[cfg_attr(not(any(test, feature = "internals")), expect(dead_code, reason = "tests look for the entry"))]
     pub loader: Guid,
     /// What the user should know.
     pub warnings: Vec<String>,

@@ -19,6 +19,7 @@ impl Cabinet {
     ///
     /// [`Unsupported`](crate::ErrorKind::Unsupported), before the first piece, if a wanted file is compressed with
     /// Quantum; [`Corrupt`](crate::ErrorKind::Corrupt) says which block is broken; errors of `sink` are passed on.
+    #[cfg(any(test, feature = "internals"))]
     pub fn extract(&self, wanted: &dyn Fn(&CabFile) -> bool, sink: &mut BlobSink<'_>) -> Result<()> {
         let files = self.files.iter().enumerate();
         extract(self, &files.filter(|(_, file)| wanted(file)).collect::<Vec<_>>(), sink)

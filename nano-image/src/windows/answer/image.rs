@@ -130,6 +130,7 @@ impl ImageSetup {
     }
 
     /// Whether sysprep has generalized it, so that the first start sets names anew.
+    #[cfg(test)]
     pub fn is_generalized(&self) -> bool {
         self.state.as_deref().is_some_and(|state| state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL"))
     }

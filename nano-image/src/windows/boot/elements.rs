@@ -42,7 +42,6 @@ pub mod element {
     pub const RESUME_BOOT_MENU_POLICY: u32 = 0x2500_0008;
     pub const NX: u32 = 0x2500_0020;
     pub const BOOT_MENU_POLICY: u32 = 0x2500_00C2;
-    pub const HYPERVISOR_LAUNCH_TYPE: u32 = 0x2500_00F0;
     pub const HYPERVISOR_DEBUG_TYPE: u32 = 0x2500_00F3;
     pub const HYPERVISOR_DEBUG_PORT: u32 = 0x2500_00F4;
     pub const HYPERVISOR_BAUD_RATE: u32 = 0x2500_00F5;
