@@ -1,7 +1,7 @@
 //! `nano-image completions` and `schema`: what the flags say, in the forms that other programs read.
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, Command, CommandFactory};
+use clap::{Arg, ArgAction, Command};
 use clap_complete::Shell;
 use nano_image::Result;
 use serde_json::{Map, Value, json};
@@ -9,14 +9,14 @@ use std::any::TypeId;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::args::Arguments;
+use crate::args;
 use crate::recipe::NO_KEYS;
 use crate::report::output;
 
 /// Prints the completions of a shell.
 pub fn completions(shell: Shell) -> Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "nano-image", &mut text);
+    clap_complete::generate(shell, &mut args::command(), "nano-image", &mut text);
     let text = String::from_utf8_lossy(&text);
     // For bash the labels of a program with a hyphen in its name are not those that are looked for
     // (<https://github.com/clap-rs/clap/issues/6421>).
@@ -25,7 +25,7 @@ pub fn completions(shell: Shell) -> Result<()> {
 
 /// Prints the schema of recipe files.
 pub fn schema() -> Result<()> {
-    output(&format!("{:#}\n", schema_of(&Arguments::command())))
+    output(&format!("{:#}\n", schema_of(&args::command())))
 }
 
 /// JSON Schema (draft 2020-12) of a recipe file: the flags of `build`.
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_schema_says_what_flags_say() {
-        let schema = schema_of(&Arguments::command());
+        let schema = schema_of(&args::command());
         let property = |name: &str| &schema["properties"][name];
         assert_eq!(property("force")["type"], "boolean");
         assert_eq!(

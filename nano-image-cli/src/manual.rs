@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 use nano_image::{Error, FileTime, Result, UsedFile};
 
-use crate::args::Arguments;
+use crate::args;
 use crate::images;
 use crate::outputs::{OutputOptions, Outputs};
 use crate::report::output;
@@ -21,7 +21,7 @@ const SECTIONS: [(&str, &str); 3] =
 
 /// Prints the manual page, or writes all of them into a folder.
 pub fn man(folder: Option<&Path>, replace: bool) -> Result<()> {
-    let mut command = Arguments::command().disable_help_subcommand(true);
+    let mut command = args::command().disable_help_subcommand(true);
     command.build();
     let Some(folder) = folder else {
         return output(&String::from_utf8_lossy(&page(&command)?.1));

@@ -179,7 +179,7 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
     };
     let table = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
-        let line = text.get(..span.start).unwrap_or(text).lines().last().unwrap_or_default();
+        let line = text.get(..span.start).unwrap_or(text).rsplit('\n').next().unwrap_or_default();
         let place = place(span);
         // A value that begins with a letter is no number either, whatever was expected.
         let message = match line.split_once('=') {
@@ -371,7 +371,7 @@ mod tests {
         let rivals = |id| rivals(build, id).collect::<Vec<_>>();
         assert_eq!((rivals("wim"), rivals("media")), (vec!["media", "disk"], vec!["wim"]));
         assert_eq!(rivals("disk"), ["wim", "swm", "edition"]);
-        assert_eq!((rivals("image"), rivals("edition")), (vec!["edition"], vec!["image"]));
+        assert_eq!((rivals("image"), rivals("edition")), (vec!["edition"], vec!["disk", "image"]));
         assert_eq!((rivals("metadata_file"), rivals("sbom")), (vec!["check"], vec!["check"]));
         assert!(rivals("size").is_empty());
     }

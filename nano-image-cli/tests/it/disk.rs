@@ -27,7 +27,7 @@ fn an_old_machine_gets_another_name_size_format_and_firmware() {
     place.run(&["verify", "new.vhdx"]).ok();
     let told = place.run(&["inspect", "new.vhdx", "--json"]).ok().json();
     assert_eq!(told["partition-table"]["scheme"], "gpt");
-    assert_eq!(told["windows"][0]["computer-name"], "new-02", "{}", told["windows"]);
+    assert_eq!(told["windows"][0]["computer-name"], "NEW-02", "{}", told["windows"]);
     let metadata: serde_json::Value = serde_json::from_slice(&place.read("new.json")).unwrap();
     assert_eq!(metadata["build"]["recipe"]["disk"], "old.vhd");
     let inputs = metadata["build"]["inputs"].as_array().unwrap();

@@ -54,6 +54,7 @@ fn a_bios_starts_bootmgr_from_every_container() {
 fn one_pass_writes_what_each_output_gets_alone() {
     let dir = TempDir::new().unwrap();
     let wim = wim(&dir);
+    fs::create_dir(dir.path().join("alone")).unwrap();
     for firmware in [Firmware::Uefi, Firmware::Bios] {
         let recipe = recipe(firmware).build().unwrap();
         let together = |index: usize| dir.path().join(format!("together{index}"));
@@ -63,7 +64,8 @@ fn one_pass_writes_what_each_output_gets_alone() {
         let stream_target = Target::stream(&mut stream, formats[1]);
         build(&recipe, &wim, 8, targets.chain([stream_target]).collect()).unwrap();
         for (index, format) in formats.iter().enumerate() {
-            let alone = dir.path().join("alone");
+            // Of the same name: a VMDK file says its own.
+            let alone = dir.path().join("alone").join(together(index).file_name().unwrap());
             build(&recipe, &wim, 1, vec![Target::file(&alone, *format)]).unwrap();
             assert!(fs::read(&alone).unwrap() == fs::read(together(index)).unwrap(), "{format:?}");
             let raw = together(formats.iter().position(|format| *format == nano_image::Format::RAW).unwrap());

@@ -118,6 +118,8 @@ fn listed(volume: &Path) -> Vec<String> {
             && !line.contains("|//$")
             && !line.contains("|/$")
             && !line.contains("OrphanFiles")
+            // Names that were, in what is left over of an index.
+            && !line.contains("(deleted)")
     };
     let without_number = |line: &str| {
         let mut fields: Vec<&str> = line.split('|').collect();

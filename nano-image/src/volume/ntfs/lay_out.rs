@@ -51,8 +51,7 @@ pub struct NtfsLayout {
     pub(super) late_requests: Vec<Request>,
     pub(super) mft: Run,
     pub(super) mft_mirr: Run,
-    /// First cluster behind everything that is in use; all before it are.
-    pub(super) first_free_cluster: u64,
+    pub(super) used_clusters: u64,
     /// Clusters of blobs, before and behind the MFT.
     data: [Extent; 2],
 }
@@ -183,8 +182,8 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
         .with_needed(needed));
     }
     let bitmap = *run_of(&mut system, record::BITMAP);
-    let first_free_cluster = space.next;
-    space.segments.extend(cluster_bitmap(&bitmap, clusters, first_free_cluster, &unused));
+    space.segments.extend(cluster_bitmap(&bitmap, clusters, space.next, &unused));
+    let used_clusters = space.next - unused.iter().map(|(_, clusters)| clusters).sum::<u64>();
 
     let mut layout = NtfsLayout {
         files,
@@ -195,7 +194,7 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
         segments: space.segments,
         mft,
         mft_mirr,
-        first_free_cluster,
+        used_clusters,
         data: [early, late],
         options,
     };
@@ -258,7 +257,7 @@ impl NtfsLayout {
 
     /// Clusters in use, and in all.
     pub fn clusters(&self) -> (u64, u64) {
-        (self.first_free_cluster, self.sizes.clusters)
+        (self.used_clusters, self.sizes.clusters)
     }
 
     /// Where the MFT is.
