@@ -27,7 +27,17 @@ pub fn run(path: &Path, as_json: bool) -> Result<()> {
     if boot.removable_path.is_none() && boot.stores.is_empty() {
         message(&warning("no boot manager is found on the disk: it may not start"));
     }
-    let (hyper_v, qemu, libvirt) = (machine.hyper_v(), machine.qemu(), machine.libvirt());
+    // QEMU reads zeros where a VHD has its parent's bytes, and refuses such VHDX files.
+    let is_child = inspection.container.subformat.as_deref() == Some("differencing");
+    let for_qemu = !(is_child && [Format::VHD, Format::VHDX].contains(&machine.format));
+    if !for_qemu {
+        message(&warning(
+            "QEMU and libvirt do not read differencing VHD and VHDX disks: give them a qcow2 that `clone` makes, or a \
+             whole image: nano-image build --disk IMAGE -o whole.qcow2",
+        ));
+    }
+    let hyper_v = machine.hyper_v();
+    let (qemu, libvirt) = (for_qemu.then(|| machine.qemu()), for_qemu.then(|| machine.libvirt()));
     if as_json {
         let generation = if machine.uefi { 2 } else { 1 };
         let value = json!({
@@ -36,10 +46,13 @@ pub fn run(path: &Path, as_json: bool) -> Result<()> {
         });
         return output(&format!("{value:#}\n"));
     }
+    let shell = |name: &str, script: Option<String>| {
+        script.map(|script| format!("\n# {name}: a shell\n{script}")).unwrap_or_default()
+    };
     output(&format!(
-        "# Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches\n{hyper_v}\n\
-         # QEMU: a shell\n{qemu}\n\
-         # libvirt: a shell\n{libvirt}"
+        "# Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches\n{hyper_v}{}{}",
+        shell("QEMU", qemu),
+        shell("libvirt", libvirt)
     ))
 }
 

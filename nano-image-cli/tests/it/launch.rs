@@ -115,3 +115,19 @@ fn people_and_programs_are_told_the_same() {
     let empty = place.run(&["run-hint", "empty.raw"]).ok();
     assert!(empty.stderr.contains("no boot manager"), "{}", empty.stderr);
 }
+
+#[test]
+fn qemu_gets_no_differencing_disk_that_it_cannot_read() {
+    let place = Place::new();
+    place.build("golden.vhdx", &[]).ok();
+    fs::write(place.path("machines.csv"), "name\nweb-01\n").unwrap();
+    for (format, told) in [("vhdx", false), ("qcow2", true)] {
+        let clone = ["clone", "golden.vhdx", "--wim", "nano.wim", "--image", "1", "--size", "256M"];
+        let list = ["--machines", "machines.csv", "--allow-unbootable", "-q", "-o"];
+        let output = format!("{{name}}.{format}");
+        place.run(&[&clone[..], &list, &[&output]].concat()).ok();
+        let found = hints(&place, &format!("web-01.{format}"));
+        assert_eq!((found["qemu"].is_string(), found["virt-install"].is_string()), (told, told), "{found}");
+        assert!(found["powershell"].is_string());
+    }
+}
