@@ -126,6 +126,10 @@ fn listed(volume: &Path) -> Vec<String> {
         for column in [5, 4, 2] {
             fields.remove(column);
         }
+        // How large an index is depends on how it grew.
+        if fields[2].starts_with('d') {
+            fields[3] = "";
+        }
         fields.join("|")
     };
     let mut lines: Vec<String> = text.lines().filter(is_file).map(without_number).collect();
