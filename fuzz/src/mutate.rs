@@ -17,9 +17,9 @@ pub fn round(seeds: &[Vec<u8>], number: u32) -> Vec<u8> {
 fn mutate(seed: &[u8], seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = seed.to_vec();
     // Images are zeros mostly, and a change of a zero that nobody reads shows nothing.
-    let full: Vec<usize> = (0..bytes.len().div_ceil(64))
-        .filter(|block| bytes[block * 64..].iter().take(64).any(|byte| *byte != 0))
-        .collect();
+    let holds = |block: &[u8]| block != &[0; 64][..block.len()];
+    let full: Vec<usize> =
+        bytes.chunks(64).enumerate().filter(|(_, block)| holds(block)).map(|(number, _)| number).collect();
     for _ in 0..1 + rng.below(4) {
         if bytes.is_empty() {
             break;
