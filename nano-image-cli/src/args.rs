@@ -2,6 +2,7 @@
 
 mod about;
 mod clone;
+mod help;
 mod lint;
 mod machine;
 mod output;
@@ -317,7 +318,7 @@ pub struct Size {
 /// Make many machines of one image: disks that hold what differs from it
 #[derive(Args, Debug)]
 #[command(after_long_help = clone::EXAMPLES)]
-#[command(override_usage = "nano-image clone [OPTIONS] <GOLDEN> --machines <FILE> -o <PATTERN> <flags of `build`>")]
+#[command(override_usage = "nano-image clone [OPTIONS] <GOLDEN> --machines <FILE> -o <PATTERN>")]
 pub struct Clones {
     /// Image that `build` made of the same recipe and sources; it must never be started or written to
     #[arg(value_name = "GOLDEN", id = "golden")]
@@ -385,12 +386,22 @@ pub fn command() -> clap::Command {
             false => arg,
         })
     };
-    let command = names.iter().fold(command, |command, name| command.mut_subcommand(name, any_case));
+    let command =
+        names.iter().fold(command, |command, name| command.mut_subcommand(name, |inner| tidy(any_case(inner))));
+    let command = tidy(command);
     // Flags of `build` would mean nothing for an image that is there.
     let build = command.find_subcommand("build").expect("a subcommand");
     let flags = build.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| id != "force" && id != "json");
     let flags: Vec<clap::Id> = flags.collect();
     command.mut_subcommand("size", |size| size.mut_arg("image_file", |image| image.conflicts_with_all(flags)))
+}
+
+/// What stands behind the flags, as terminals can show it.
+fn tidy(command: clap::Command) -> clap::Command {
+    match command.get_after_long_help().map(|text| help::tidy(&text.to_string())) {
+        Some(text) => command.after_long_help(text),
+        None => command,
+    }
 }
 
 impl Build {

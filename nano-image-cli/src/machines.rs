@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::args::{Arguments, Build, Command};
 use crate::recipe;
+use crate::usage;
 
 /// Larger files are no lists.
 const MAX_LEN: u64 = 256 << 20;
@@ -94,8 +95,8 @@ fn row(mut object: Map<String, Value>, folder: &Path, known: &[&Arg]) -> Result<
         flags.extend(said.map_err(|message| Error::recipe(format!("`{key}` {message}")))?);
     }
     let matches = recipe::lenient_command().try_get_matches_from(flags);
-    let matches = matches.map_err(|error| Error::recipe(recipe::message(&error)))?;
-    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Error::recipe(recipe::message(&error)))?;
+    let matches = matches.map_err(|error| Error::recipe(usage::message(&error)))?;
+    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Error::recipe(usage::message(&error)))?;
     let Command::Build(build) = arguments.command else { return Err(Error::recipe("not flags of `build`")) };
     Ok(Row { name, build: *build, keys: object.into_iter().map(|(key, _)| key).collect() })
 }

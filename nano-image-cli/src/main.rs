@@ -26,6 +26,7 @@ mod secret;
 mod signals;
 mod size;
 mod suggest;
+mod usage;
 mod verify;
 
 use std::ffi::OsString;
@@ -85,12 +86,12 @@ fn arguments() -> Result<Arguments, ExitCode> {
         // Behind the program's and the subcommand's name.
         given.splice(2..2, more);
     }
-    let matches = match command.try_get_matches_from_mut(&given) {
-        Ok(matches) => matches,
-        Err(error) => match suggest::better(&error, &command, &typed) {
-            Some(better) => return Err(report::failure(&better, false)),
-            None => suggest::with_nearest(error, &command, &given).exit(),
-        },
-    };
-    Ok(Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    let matches = command.try_get_matches_from_mut(&given);
+    matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
+        let inner = given.get(1).and_then(|name| command.find_subcommand(name)).unwrap_or(&command);
+        match suggest::better(&error, &command, &typed).or_else(|| usage::mistake(&error, inner)) {
+            Some(mistake) => report::failure(&mistake, false),
+            None => error.exit(),
+        }
+    })
 }

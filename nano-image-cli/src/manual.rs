@@ -54,7 +54,7 @@ fn page(command: &Command) -> Result<(String, Vec<u8>)> {
         .manual(MANUAL);
     let mut text = Vec::new();
     let mut rendered = man.render_title(&mut text).and_then(|()| man.render_name_section(&mut text));
-    rendered = rendered.and_then(|()| man.render_synopsis_section(&mut text));
+    rendered = rendered.and_then(|()| synopsis(command).to_writer(&mut text));
     rendered = rendered.and_then(|()| man.render_description_section(&mut text));
     if command.get_arguments().any(|arg| !arg.is_hide_set()) {
         rendered = rendered.and_then(|()| man.render_options_section(&mut text));
@@ -64,7 +64,29 @@ fn page(command: &Command) -> Result<(String, Vec<u8>)> {
     }
     rendered = rendered.and_then(|()| more(command).to_writer(&mut text));
     rendered.map_err(|error| Error::io("write", "the manual page", error))?;
-    Ok((man.get_filename(), text))
+    Ok((man.get_filename(), ascii(&text).into_bytes()))
+}
+
+/// How the command is called: flags in short, since all of them follow.
+fn synopsis(command: &Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::default();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.control("nf", []);
+    usage.trim_start_matches("Usage:").lines().for_each(|line| {
+        roff.text([roman(line.trim())]);
+    });
+    roff.control("fi", []);
+    roff
+}
+
+/// Characters that are not ASCII, as groff knows them whatever it takes the file's encoding for.
+fn ascii(text: &[u8]) -> String {
+    let escaped = |c: char| match c.is_ascii() {
+        true => c.to_string(),
+        false => format!("\\[u{:04X}]", u32::from(c)),
+    };
+    String::from_utf8_lossy(text).chars().map(escaped).collect()
 }
 
 /// The sections behind those of the flags.

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
 use crate::args::{Build, OutputArgument, WITH_BUILD_FLAGS, command};
+use crate::usage;
 
 /// Larger files are no recipes, and no metadata.
 const MAX_LEN: u64 = 256 << 20;
@@ -154,7 +155,7 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
         let flags = values(arg, value, folder).map_err(|message| wrong(&format!("`{name}` {message}")))?;
         let alone = ["nano-image", "build"].map(OsString::from).into_iter().chain(flags.iter().cloned());
         if let Err(error) = lenient_command().try_get_matches_from(alone) {
-            return Err(wrong(&message(&error)));
+            return Err(wrong(&format!("`{name}`: {}", usage::message(&error))));
         }
         if !is_given(arg.get_id().as_str()) {
             all.extend(flags);
@@ -167,7 +168,7 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
 struct Entry {
     key: String,
     value: Value,
-    /// Where it is, for messages.
+    /// Where it is, for messages, if that is known.
     place: String,
 }
 
@@ -181,12 +182,17 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
         let span = error.span().unwrap_or(0..0);
         let line = text.get(..span.start).unwrap_or(text).rsplit('\n').next().unwrap_or_default();
         let place = place(span);
-        // A value that begins with a letter is no number either, whatever was expected.
-        let message = match line.split_once('=') {
-            Some((_, value)) if !value.contains(['"', '\'', '[']) => "text without quotes, or no value".to_owned(),
-            _ => error.message().lines().collect::<Vec<_>>().join(", "),
+        let value = line.split_once('=').map(|(_, value)| value.trim_start());
+        let message = match value {
+            _ if error.message().contains("duplicate") => ": the key is there twice",
+            // A value that begins with a letter is no number either, whatever was expected.
+            Some(value) if !value.contains(['"', '\'', '[']) => ": text without quotes, or no value",
+            Some(value) if value.starts_with('"') && value.contains('\\') => {
+                ": a backslash in double quotes says that a special character follows"
+            }
+            _ => "",
         };
-        Error::recipe(format!("{place}this is not TOML: {message}")).with_hint(
+        Error::recipe(format!("{place}this is not TOML{message}")).with_hint(
             "text stands in quotes, paths of Windows best in single ones: label = \"Windows\", wim = 'D:\\nano.wim'",
         )
     })?;
@@ -202,8 +208,15 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
 /// The keys of a JSON file, and the folder that its paths begin from: of what --metadata-file wrote, that of the recipe
 /// in it, and the folder that the build ran in.
 fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Path)> {
-    let mut value: Value = serde_json::from_str(text)
-        .map_err(|error| Error::recipe(format!("line {}: begins like JSON, but is not: {error}", error.line())))?;
+    let mut value: Value = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let message = match error.is_eof() {
+            true => format!("line {line}: begins like JSON, but ends too early"),
+            false => format!("line {line}: begins like JSON, but is not, at character {column}"),
+        };
+        Error::recipe(message)
+            .with_hint(r#"text stands in double quotes, and each backslash twice: "wim": "D:\\nano.wim""#)
+    })?;
     let folder = match value["build"]["recipe"].is_object() {
         true => {
             value = value["build"]["recipe"].take();
@@ -213,8 +226,7 @@ fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Pat
     };
     let Value::Object(object) = value else { return Err(Error::recipe("this is JSON, but no recipe")) };
     let entries = object.into_iter().filter(|(_, value)| !value.is_null());
-    let place = |key: &str| format!("key `{key}`: ");
-    Ok((entries.map(|(key, value)| Entry { place: place(&key), key, value }).collect(), folder))
+    Ok((entries.map(|(key, value)| Entry { place: String::new(), key, value }).collect(), folder))
 }
 
 /// The same in JSON. What it has no form for becomes what no flag takes.
@@ -281,14 +293,6 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
     let mut flag = OsString::from(format!("--{name}="));
     flag.push(value);
     Ok(flag)
-}
-
-/// What clap says, on one line.
-pub fn message(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let end = ["\n\nUsage", "\n\nFor more"].iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
-    let words: Vec<&str> = text[..end].split_whitespace().collect();
-    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -358,7 +362,7 @@ mod tests {
         // Metadata have the paths that the build was given.
         let metadata = format!(r#"{{"build": {{"recipe": {recipe}}}, "run": {{}}}}"#);
         assert_eq!(sorted(flags(&metadata).unwrap()), sorted(at("")));
-        for (text, part) in [("{", "line 1: begins like JSON"), (r#"{"siez": 1}"#, "key `siez`: there is no key")] {
+        for (text, part) in [("{", "line 1: begins like JSON"), (r#"{"siez": 1}"#, "there is no key `siez`")] {
             let error = flags(text).unwrap_err();
             assert!(error.message().contains(part), "{error}");
         }
@@ -386,10 +390,11 @@ mod tests {
             ("size = true", ["line 1: ", "`size` takes text"]),
             ("size = 1.5", ["line 1: ", "`size` takes text"]),
             ("[network]\nsize = 1", ["line 1: ", "no key `network`"]),
-            ("compact = 'lzy'", ["line 1: ", "'lzx'"]),
+            ("compact = 'lzy'", ["line 1: ", "`compact`: there is no `lzy`; did you mean `lzx`"]),
             ("recipe = 'other.toml'", ["line 1: ", "no key `recipe`"]),
-            ("size = 1\nsize = 2", ["line 2: ", "duplicate"]),
+            ("size = 1\nsize = 2", ["line 2: ", "twice"]),
             ("size = ", ["line 1: ", ""]),
+            ("wim = \"C:\\Users\"", ["line 1: ", "backslash"]),
             ("copy = ':x'", ["line 1: ", "nothing to copy"]),
             ("size = 99999999999999999999", ["line 1: ", "not a size"]),
         ] {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
-use nano_image::{Error, nearest};
+use nano_image::Error;
 
 /// Commands of PowerShell that make such images.
 const CMDLETS: [&str; 3] = ["New-NanoServerImage", "Edit-NanoServerImage", "Convert-WindowsImage"];
@@ -132,21 +132,6 @@ pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Opt
     }
 }
 
-/// `error`; for an unknown flag with the flag that may be meant, where clap finds none.
-pub fn with_nearest(mut error: clap::Error, command: &Command, given: &[OsString]) -> clap::Error {
-    let subcommand = given.get(1).and_then(|name| command.find_subcommand(name));
-    if error.kind() == ErrorKind::UnknownArgument
-        && error.get(ContextKind::SuggestedArg).is_none()
-        && let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg)
-        && let Some(subcommand) = subcommand
-        && let Some(wrong) = wrong.strip_prefix("--")
-        && let Some(name) = nearest(wrong, subcommand.get_arguments().filter_map(|arg| arg.get_long()))
-    {
-        error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{name}")));
-    }
-    error
-}
-
 /// What a parameter of PowerShell is here. Its value may stand behind a colon.
 fn parameter(word: &str) -> Option<String> {
     let name = word.strip_prefix('-').filter(|name| name.len() > 1 && !name.starts_with('-'))?;
@@ -157,10 +142,11 @@ fn parameter(word: &str) -> Option<String> {
 
 /// The flag before `wrong`, if it takes its value behind `=` only.
 fn value_apart<'a>(command: &Command, words: &[&'a str], wrong: &str) -> Option<&'a str> {
-    let at = words.iter().position(|word| *word == wrong)?;
-    let flag = words.get(at.checked_sub(1)?)?;
-    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"))?;
-    arg.is_require_equals_set().then_some(flag)
+    let may_stand_alone = |flag: &str| {
+        let name = flag.strip_prefix("--");
+        name.is_some() && command.get_arguments().any(|arg| arg.get_long() == name && arg.is_require_equals_set())
+    };
+    words.windows(2).find(|pair| pair[1] == wrong && may_stand_alone(pair[0])).map(|pair| pair[0])
 }
 
 /// A build without an output: the same command with one.
@@ -209,6 +195,7 @@ mod tests {
             (&["info", "a.vhdx"], "inspect IMAGE"),
             (&["build", "--password", "x"], "--secret admin=env:VARIABLE"),
             (&["build", "--wim", "a", "-o", "b.vhdx", "--ems", "1"], "write --ems=1"),
+            (&["build", "--wim", "a", "--image", "1", "-o", "b.vhdx", "--ems", "1"], "write --ems=1"),
             (
                 &["build", "-MediaPath", "D:\\", "-deploymenttype:guest"],
                 "-MediaPath is --media PATH, -DeploymentType is",

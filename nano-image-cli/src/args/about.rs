@@ -39,5 +39,6 @@ pub struct Man {
 #[command(after_long_help = "\
 Example:
   nano-image schema > recipe.schema.json
-  and as the first line of a recipe, for editors that know Taplo: #:schema recipe.schema.json")]
+
+Editors that know Taplo find it by the first line of a recipe: #:schema recipe.schema.json")]
 pub struct Schema {}

@@ -88,11 +88,11 @@ fn the_examples_keep_to_the_schema() {
 fn slips_are_answered_with_what_may_be_meant() {
     let place = Place::new();
     for (arguments, meant) in [
-        (&["buidl"][..], "'build'"),
-        (&["run_hint"], "'run-hint'"),
-        (&["build", "--wmi", "a.wim"], "'--wim'"),
-        (&["build", "--computername", "a"], "'--computer-name'"),
-        (&["build", "--wim", "a", "-o", "a.vhdx", "--format", "vdhx"], "'vhdx'"),
+        (&["buidl"][..], "`build`"),
+        (&["run_hint"], "`run-hint`"),
+        (&["build", "--wmi", "a.wim"], "`--wim`"),
+        (&["build", "--computername", "a"], "`--computer-name`"),
+        (&["build", "--wim", "a", "-o", "a.vhdx", "--format", "vdhx"], "`vhdx`"),
         (&["build", "--wim", "a", "-o", "tpye=vhd,path=a.vhd"], "`type`"),
         (&["build", "--wim", "a", "-o", "type=vhdz,path=a.vhd"], "`vhd`"),
         (&["build", "--wim", "a", "-o", "a.vhdx", "--jobs", "0"], "a whole number, 1 or more"),

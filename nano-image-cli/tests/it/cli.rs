@@ -311,9 +311,9 @@ fn help_has_examples_and_mistakes_get_suggestions() {
     }
     let version = String::from_utf8(place.run(&["--version"]).ok().stdout).unwrap();
     assert!(version.contains("\nlibwim 1."), "{version}");
-    place.build("a.vhdx", &["--fromat", "vhd"]).fails(2, &["'--fromat'", "'--format'"]);
-    place.build("a.vhdx", &["--format", "vhdxx"]).fails(2, &["'vhdxx'", "'vhdx'"]);
-    place.run(&["biuld"]).fails(2, &["'biuld'", "'build'"]);
+    place.build("a.vhdx", &["--fromat", "vhd"]).fails(2, &["`--fromat`", "`--format`"]);
+    place.build("a.vhdx", &["--format", "vhdxx"]).fails(2, &["`vhdxx`", "`vhdx`"]);
+    place.run(&["biuld"]).fails(2, &["`biuld`", "`build`"]);
     place.build("a.vhdx", &["--size", "4X"]).fails(2, &["`4X` is not a size", "512M"]);
     assert_eq!(place.names(), ["nano.wim"]);
 }

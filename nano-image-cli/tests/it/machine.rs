@@ -88,7 +88,7 @@ fn first_boot_commands_and_addresses_are_written() {
         (&["--interface", "1", "--ipv4-address", "10.0.0.5"], "no subnet mask"),
         (&["--interface", "1", "--ipv4-address", "10.0.0.5/24", "--ipv4-mask", "255.0.0.0"], "contradicts"),
         (&["--interface", "1", "--ipv4-gateway", "10.0.0.1"], "gateway without an IPv4 address"),
-        (&["--ipv4-mask", "x"], "'x' for '--ipv4-mask"),
+        (&["--ipv4-mask", "x"], "--ipv4-mask: `x`"),
     ] {
         raw(&place, flags).fails(2, &[part]);
     }
