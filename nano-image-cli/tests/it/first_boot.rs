@@ -257,3 +257,48 @@ fn what_an_image_cannot_do_is_refused() {
         image(&place, &["--rdp"]).fails(4, &["TermService"]);
     }
 }
+
+/// The image's own manifests say which settings there are: in a build, and for an image.
+#[test]
+fn the_manifests_of_an_image_judge_answer_files() {
+    let place = place("server-2022");
+    let token = "31bf3856ad364e35";
+    let manifest = format!(
+        "<assembly xmlns='urn:schemas-microsoft-com:asm.v3' xmlns:xsd='http://www.w3.org/2001/XMLSchema'>\
+         <assemblyIdentity name='Microsoft-Windows-Shell-Setup' version='10.0.20348.1' processorArchitecture='amd64' \
+         language='neutral' publicKeyToken='{token}' versionScope='nonSxS'/><configuration \
+         xmlns:wcm='http://schemas.microsoft.com/WMIConfig/2002/State'><configurationSchema><xsd:schema>\
+         <xsd:element name='TimeZone' type='xsd:string' wcm:passes='specialize'/></xsd:schema></configurationSchema>\
+         </configuration></assembly>"
+    );
+    let file = format!("amd64_microsoft-windows-shell-setup_{token}_10.0.20348.1_none_0123456789abcdef.manifest");
+    fs::write(place.path(&file), manifest).unwrap();
+    let answer = |component: &str, settings: &str| {
+        format!(
+            "<unattend xmlns='urn:schemas-microsoft-com:unattend'>\n<settings pass='specialize'>\n<component \
+             name='{component}' processorArchitecture='amd64' publicKeyToken='{token}' language='neutral' \
+             versionScope='nonSxS'>\n{settings}</component></settings></unattend>"
+        )
+    };
+    let shell = "Microsoft-Windows-Shell-Setup";
+    fs::write(place.path("good.xml"), answer(shell, "<TimeZone>UTC</TimeZone>")).unwrap();
+    fs::write(place.path("bad.xml"), answer(shell, "<CopyProfile>true</CopyProfile>")).unwrap();
+    fs::write(place.path("esc.xml"), answer("Microsoft-Windows-IE-ESC", "<IEHardenAdmin>false</IEHardenAdmin>"))
+        .unwrap();
+    let copy = format!(r"{file}:\Windows\WinSxS\Manifests\{file}");
+    image(&place, &["--unattend", "bad.xml", "--copy", &copy])
+        .fails(4, &["line 4, column 1", "CopyProfile", "manifest"]);
+    // Without the manifest the table is asked, which knows it.
+    image(&place, &["--unattend", "bad.xml"]).ok();
+    let run = image(&place, &["--unattend", "esc.xml", "--copy", &copy]).ok();
+    assert!(
+        run.stderr.contains("line 3, column 1: Microsoft-Windows-IE-ESC (specialize) is no component"),
+        "{}",
+        run.stderr
+    );
+    image(&place, &["--unattend", "good.xml", "--copy", &copy]).ok();
+    place.run(&["lint", "good.xml", "--image", "a.vhdx"]).ok();
+    let run = place.run(&["lint", "bad.xml", "--image", "a.vhdx"]);
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.code == Some(1) && said.contains("bad.xml:4:1: refused") && said.contains("CopyProfile"), "{said}");
+}

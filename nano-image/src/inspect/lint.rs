@@ -34,7 +34,7 @@ pub fn lint(image: &Image, answer: impl AsRef<Path>) -> Result<Lint> {
     if setup.architecture.is_none() {
         setup.architecture = loader(&files)?;
     }
-    Lint::with_image(answer.as_ref(), &setup)
+    Lint::with_image(answer.as_ref(), setup, Some(&files))
 }
 
 /// The architecture that Windows' kernel, or what loads it, is for.

@@ -1,6 +1,6 @@
 //! What all machines of a recipe have alike, and the plan of one of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::base::Base;
 use super::packages::Packages;
@@ -19,6 +19,7 @@ use crate::source::wim::{Architecture, ImageInfo};
 use crate::tree::FileTree;
 use crate::types::FileTime;
 use crate::volume::ntfs;
+use crate::windows::answer::Manifests;
 use crate::windows::boot::{self, BootOptions, BootSettings, Collected};
 use crate::windows::compact::Compact;
 use crate::windows::configure::{Prepared as Machine, ServicingPackage};
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     warnings: Vec<String>,
     /// The boot files, once they are read.
     boot: Option<Collected>,
+    /// The image's manifests, once an answer file needs them.
+    manifests: Arc<OnceLock<Manifests>>,
 }
 
 impl Shared {
@@ -111,6 +114,7 @@ impl Shared {
             drivers,
             warnings,
             boot,
+            manifests: Arc::default(),
         };
         Ok((shared, machine))
     }
@@ -154,7 +158,7 @@ impl Shared {
         let collected = self.boot.take().filter(|_| recipe.machine().copy.is_empty());
         let secrets = machine.secrets();
         let mut edit = ImageEdit::resume(&mut self.tree, self.blobs, opened.time, self.registry);
-        let applied = machine.apply(&mut edit)?;
+        let applied = machine.apply_with(&mut edit, &self.manifests)?;
         warnings.extend(applied.warnings);
         warnings.extend(recipe.host().and_then(|host| host.doubts(edit.tree)));
         let place = scheme.recovery_place(&seed);

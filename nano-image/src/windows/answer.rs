@@ -2,9 +2,11 @@
 //!
 //! [`AnswerFile`] is the file as a tree with positions, to ask and to edit; settings of components for another
 //! architecture than the image's count for nothing, as Windows ignores them. [`AnswerFile::judge`] says of every
-//! setting what becomes of it ([`Verdict`]), by the table in [`known`]. Source: "Unattended Windows Setup Reference" on
+//! setting what becomes of it ([`Verdict`]), by the manifests of the image ([`Manifests`]) where it has them, and by the
+//! table in [`known`]. Source: "Unattended Windows Setup Reference" on
 //! learn.microsoft.com, and what Windows was seen to refuse.
 
+mod components;
 mod file;
 mod image;
 mod judge;
@@ -13,8 +15,10 @@ mod lint;
 mod pass;
 mod place;
 mod remark;
+mod schema;
 mod value;
 
+pub use components::Manifests;
 pub use file::{AnswerFile, MAX_LEN, ServicingPackage};
 pub use image::{ImageRemark, ImageSetup, PLACE};
 pub use judge::Target;

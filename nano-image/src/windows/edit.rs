@@ -6,6 +6,7 @@
 mod control_set;
 mod files;
 mod hive_file;
+mod image_files;
 mod reserve;
 #[cfg(test)]
 pub(super) mod testing;
@@ -22,6 +23,7 @@ use crate::types::FileTime;
 
 pub use control_set::{all as control_sets, current as control_set};
 pub use hive_file::{HiveFile, Place};
+pub use image_files::ImageFiles;
 
 /// An image under edit.
 pub struct ImageEdit<'a> {

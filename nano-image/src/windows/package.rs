@@ -54,6 +54,7 @@ use spool::Spool;
 
 pub use cabinet::CabinetSource;
 pub use describe::{Applicability, UpdateDetails, applicability, describe};
+pub use name::shortened_component;
 pub use options::{Install, InstallOptions};
 
 /// Installs packages into `image`.

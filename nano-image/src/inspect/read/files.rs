@@ -10,6 +10,7 @@ use crate::volume::fat::{FatEntry, FatReader};
 use crate::volume::ntfs::format::{FileReference, attribute_flag, attribute_type, record};
 use crate::volume::ntfs::{NtfsFile, NtfsReader};
 use crate::windows::contents::{self, Stream, wof};
+use crate::windows::edit::ImageFiles;
 
 /// Bytes copied at a time.
 const PIECE: u64 = 1 << 20;
@@ -71,6 +72,19 @@ impl FileId {
             Place::Ntfs(reference) => Some(reference.record()),
             Place::Fat(_) => None,
         }
+    }
+}
+
+impl ImageFiles for Files<'_> {
+    fn names(&self, path: &str) -> Result<Vec<String>> {
+        match self.find(path)?.filter(FileId::is_directory) {
+            Some(folder) => Ok(self.list(folder)?.into_iter().map(|entry| entry.name.to_string()).collect()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn read_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.read_file(path, limit)
     }
 }
 

@@ -207,6 +207,19 @@ impl AnswerFile {
         all
     }
 
+    /// Names and architectures of the components for the image whose settings come into force in it.
+    pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let comes_into_force = |name: &str| Pass::find(name.trim()).is_some_and(Pass::comes_into_force);
+        let sections = self.document.root.elements().filter(move |section| {
+            section.local() == "settings" && is_ours(section) && section.attribute("pass").is_some_and(comes_into_force)
+        });
+        sections.flat_map(Element::elements).filter(|element| self.counts(element)).filter_map(|component| {
+            let architecture = component.attribute("processorArchitecture")?.trim();
+            let of_image = self.architecture.as_deref().filter(|_| architecture.eq_ignore_ascii_case("neutral"));
+            Some((component.attribute("name")?.trim(), of_image.unwrap_or(architecture)))
+        })
+    }
+
     /// The file.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.document.to_bytes()

@@ -4,10 +4,11 @@
 
 use serde::Serialize;
 
+use super::components::{Components, Manifests};
 use super::{AnswerFile, MAX_LEN, Target, Verdict};
 use crate::error::{Error, Result};
 use crate::registry::Hive;
-use crate::windows::edit::control_set;
+use crate::windows::edit::{ImageFiles, control_set};
 
 /// Where Windows looks for an answer file at first boot, behind what `SYSTEM\Setup` names: the first that has settings for
 /// a pass is used for that pass.
@@ -50,6 +51,8 @@ pub struct ImageSetup {
     pub languages: Vec<String>,
     /// Names of its time zones, if they are listed.
     pub time_zones: Vec<String>,
+    /// What its manifests say of the components that the answer file names.
+    pub components: Components,
 }
 
 /// An answer file in an image.
@@ -81,8 +84,8 @@ pub struct ImageRemark {
 impl ImageSetup {
     /// What an answer file for it is judged by.
     pub fn target(&self) -> Target<'_> {
-        let Self { architecture, languages, time_zones, .. } = self;
-        Target { architecture: architecture.as_deref(), languages, time_zones }
+        let Self { architecture, languages, time_zones, components, .. } = self;
+        Target { architecture: architecture.as_deref(), languages, time_zones, components: Some(components) }
     }
 
     /// Reads what the hive SOFTWARE says.
@@ -119,6 +122,11 @@ impl ImageSetup {
             self.files.push(FoundFile { path: path.into(), passes, processed });
         }
         Ok(())
+    }
+
+    /// Reads what `manifests`, those of `image`, say of the components that `answer` names.
+    pub fn read_components(&mut self, answer: &AnswerFile, manifests: &Manifests, image: &dyn ImageFiles) {
+        self.components = manifests.look_up(answer.component_names(), image);
     }
 
     /// Whether its setup is done, so that Windows reads no answer file.

@@ -6,6 +6,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
+use super::components::{Components, Found};
 use super::known::{self, page};
 use super::place::Lines;
 use super::value::{Fault, shown};
@@ -31,6 +32,8 @@ pub struct Target<'a> {
     pub languages: &'a [String],
     /// Its time zones; empty if they are not known.
     pub time_zones: &'a [String],
+    /// What its manifests say of the components of the file.
+    pub components: Option<&'a Components>,
 }
 
 /// Says of a whole file what becomes of it, in the order of the file.
@@ -228,7 +231,21 @@ impl Judge<'_> {
             let fault = Fault::refused(what).with_hint("put all its settings into one element");
             self.fault("duplicate-component", place, fault);
         }
+        let of_image = self.target.components.filter(|_| pass.comes_into_force());
+        let of_image = of_image.and_then(|components| components.get(given));
+        let schema = match of_image {
+            Some(Found::There(schema)) => schema.as_ref(),
+            _ => None,
+        };
         match known {
+            _ if matches!(of_image, Some(Found::Missing(_))) => self.missing_component(of_image, place),
+            _ if schema.is_some_and(|schema| schema.parts.is_empty()) => {
+                let what = "is a component without settings, says its manifest in the image";
+                self.fault("not-in-image", place, Fault::told(what).with_hint("look for its name once more"));
+            }
+            // What passes its settings are for is judged for each of them.
+            _ if schema.is_some() => {}
+            None if of_image.is_some() => {}
             None => self.unknown_component(place),
             Some(known) if !known.passes.is_empty() && !known.passes.contains(&pass) => {
                 let passes: Vec<&str> = known.passes.iter().map(|pass| pass.name()).collect();
@@ -250,7 +267,8 @@ impl Judge<'_> {
         if !lost_settings.is_empty() {
             lost.push(format!("{name} ({})", lost_settings.join(", ")));
         }
-        self.component_settings(component, known, place);
+        let schema = schema.filter(|schema| !schema.parts.is_empty());
+        self.component_settings(component, known, schema, place);
     }
 
     /// Checks the attributes that say which component it is; whether they can be meant.
@@ -295,6 +313,16 @@ impl Judge<'_> {
             None => "if the image has it, all is well".into(),
         };
         self.fault("unknown-component", place, Fault::told(what).with_hint(hint));
+    }
+
+    /// A component that the image has no manifest of.
+    fn missing_component(&mut self, found: Option<&Found>, place: Place<'_>) {
+        let hint = match found {
+            Some(Found::Missing(Some(near))) => format!("did you mean {near}?"),
+            _ => "it may belong to another edition, or to a feature that the image has not".into(),
+        };
+        let what = "is no component of this image: Windows ignores its settings, or stops at them";
+        self.fault("not-in-image", place, Fault::told(what).with_hint(hint));
     }
 
     fn foreign_components(&mut self) {

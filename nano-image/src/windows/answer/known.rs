@@ -22,16 +22,24 @@ pub fn component(name: &str) -> Option<&'static Component> {
     all().find(|component| component.name.eq_ignore_ascii_case(name))
 }
 
-/// The name that a component's `name` may be meant to be.
+/// The documented name that a component's `name` may be meant to be.
 pub fn nearest_component(name: &str) -> Option<&'static str> {
+    nearest_name(name, all().map(|component| component.name))
+}
+
+/// The one of `names` that a component's `name` may be meant to be.
+pub fn nearest_name<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // What all names begin with would make strangers alike.
-    let (wanted, prefix) = match name.strip_prefix(PREFIX) {
-        Some(rest) => (rest, PREFIX),
-        None => (name, ""),
+    let split = |name: &'a str| match name.get(..PREFIX.len()) {
+        Some(start) if start.eq_ignore_ascii_case(PREFIX) => (&name[PREFIX.len()..], Some(name)),
+        _ => (name, None),
     };
-    let names = all().filter_map(|component| component.name.strip_prefix(prefix));
-    let near = nearest(wanted, names)?;
-    all().map(|component| component.name).find(|known| known.strip_prefix(prefix) == Some(near))
+    let has_prefix = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    let wanted = if has_prefix { &name[PREFIX.len()..] } else { name };
+    let names: Vec<(&str, Option<&str>)> =
+        names.map(split).filter(|(_, whole)| whole.is_some() == has_prefix).collect();
+    let near = nearest(wanted, names.iter().map(|(name, _)| *name))?;
+    names.iter().find(|(name, _)| *name == near).map(|(name, whole)| whole.unwrap_or(*name))
 }
 
 /// The component that has the setting `setting`.

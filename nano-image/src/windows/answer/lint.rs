@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{AnswerFile, ImageRemark, ImageSetup, MAX_LEN, Remark, Verdict};
+use super::{AnswerFile, ImageRemark, ImageSetup, MAX_LEN, Manifests, Remark, Verdict};
 use crate::content::read_file;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::printable;
+use crate::windows::edit::ImageFiles;
 
 /// What becomes of an answer file, setting by setting.
 ///
@@ -46,22 +47,27 @@ impl Lint {
     /// it is a remark.
     pub fn file(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
         let image = ImageSetup { architecture: architecture.map(str::to_owned), ..ImageSetup::default() };
-        Self::with_image(path.as_ref(), &image)
+        Self::with_image(path.as_ref(), image, None)
     }
 
-    /// Judges it for an image.
-    pub(crate) fn with_image(path: &Path, image: &ImageSetup) -> Result<Self> {
+    /// Judges it for an image, whose files are `files`.
+    pub(crate) fn with_image(path: &Path, mut image: ImageSetup, files: Option<&dyn ImageFiles>) -> Result<Self> {
         let bytes = read_file(path, MAX_LEN, "an answer file")?;
-        let target = image.target();
         let remarks = match AnswerFile::parse(&bytes) {
-            Ok(file) => file.judge(&bytes, &target),
+            Ok(mut file) => {
+                image.architecture.iter().for_each(|architecture| file.is_for(architecture));
+                if let Some(files) = files {
+                    image.read_components(&file, &Manifests::new(files)?, files);
+                }
+                file.judge(&bytes, &image.target())
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) => {
                 vec![Remark::of_error(&error, &bytes)]
             }
             Err(error) => return Err(Error::with_path(error, path)),
         };
-        let architecture = image.architecture.clone();
-        Ok(Self { path: path.display().to_string(), architecture, remarks, image: image.remarks(true) })
+        let of_image = image.remarks(true);
+        Ok(Self { path: path.display().to_string(), architecture: image.architecture, remarks, image: of_image })
     }
 
     /// How much there is of a verdict, of the file and of the image.

@@ -48,7 +48,21 @@ pub struct Remark {
     pub page: Option<String>,
 }
 
+/// Codes of what an image may know better than the table of what is documented.
+const OF_IMAGE: [&str; 4] = ["not-in-image", "unknown-component", "unknown-setting", "wrong-pass"];
+
 impl Remark {
+    /// Whether it depends on what the image has.
+    pub fn is_of_image(&self) -> bool {
+        OF_IMAGE.contains(&self.code)
+    }
+
+    /// As a warning of a build: with its place and hint.
+    pub fn warning(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("the answer file, line {}, column {}: {}{hint}", self.line, self.column, self.message)
+    }
+
     /// What an error says of a file whose bytes are `bytes`.
     pub(super) fn of_error(error: &Error, bytes: &[u8]) -> Self {
         let offset = error.offset().unwrap_or(0);

@@ -1,6 +1,7 @@
 //! Files of all kinds, and what is said of them.
 
 use super::*;
+use crate::error::Result;
 
 /// An answer file with `settings` of a component in a pass.
 fn file(pass: &str, component: &str, settings: &str) -> String {
@@ -289,7 +290,8 @@ fn many_settings_of_one_name_cost_no_more_than_others() {
 fn what_the_image_has_decides() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let (languages, time_zones) = (names(&["en-US"]), names(&["UTC", "Mars Standard Time"]));
-    let target = Target { architecture: Some("amd64"), languages: &languages, time_zones: &time_zones };
+    let target =
+        Target { architecture: Some("amd64"), languages: &languages, time_zones: &time_zones, components: None };
     let codes = |text: &str| {
         let remarks = AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target);
         remarks.into_iter().filter(|r| r.verdict != Verdict::Applied).map(|r| (r.verdict, r.code)).collect::<Vec<_>>()
@@ -308,4 +310,137 @@ fn what_the_image_has_decides() {
     let named = section("specialize", &component(SHELL_SETUP, "amd64", "<ComputerName>WEB</ComputerName>"));
     let both = whole(&(named + &section("oobeSystem", &component(SHELL_SETUP, "amd64", account))));
     assert_eq!(codes(&both), [(Verdict::Told, "account-is-computer")]);
+}
+
+/// The component store of an image, as far as answer files go: names and manifests.
+struct Store(Vec<(String, Vec<u8>)>);
+
+impl Store {
+    /// A manifest of `name` that declares `schema`.
+    fn with(mut self, name: &str, version: &str, schema: &str) -> Self {
+        let file = format!("amd64_{}_{TOKEN}_{version}_none_0123456789abcdef.manifest", name.to_lowercase());
+        let manifest = format!(
+            "<assembly xmlns=\"urn:schemas-microsoft-com:asm.v3\" xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\">\
+             <assemblyIdentity name=\"{name}\"/><configuration xmlns:wcm=\"{WCM}\"><configurationSchema>\
+             <xsd:schema targetNamespace=\"{name}\">{schema}</xsd:schema></configurationSchema></configuration></assembly>"
+        );
+        self.0.push((file, manifest.into_bytes()));
+        self
+    }
+
+    fn judge(&self, text: &str) -> Vec<(Verdict, &'static str, String)> {
+        let mut answer = AnswerFile::parse(text.as_bytes()).unwrap();
+        answer.is_for("amd64");
+        let mut setup = ImageSetup { architecture: Some("amd64".into()), ..ImageSetup::default() };
+        setup.read_components(&answer, &Manifests::new(self).unwrap(), self);
+        let remarks = answer.judge(text.as_bytes(), &setup.target());
+        let faults = remarks.into_iter().filter(|remark| remark.verdict != Verdict::Applied);
+        faults.map(|remark| (remark.verdict, remark.code, remark.hint.unwrap_or(remark.message))).collect()
+    }
+}
+
+impl crate::windows::edit::ImageFiles for Store {
+    fn names(&self, path: &str) -> Result<Vec<String>> {
+        assert_eq!(path, r"Windows\WinSxS\Manifests");
+        Ok(self.0.iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    fn read_file(&self, path: &str, _: u64) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.iter().find(|(name, _)| path.ends_with(name.as_str())).map(|(_, bytes)| bytes.clone()))
+    }
+}
+
+/// Settings in the form of Windows' own manifests.
+const DECLARED: &str = r#"
+    <xsd:simpleType name="Level"><xsd:restriction base="xsd:integer"><xsd:minInclusive value="1"/>
+      <xsd:maxInclusive value="3"/></xsd:restriction></xsd:simpleType>
+    <xsd:complexType name="Screens"><xsd:sequence>
+      <xsd:element name="HideEULAPage" type="xsd:boolean" minOccurs="0"/>
+      <xsd:element name="ProtectYourPC" type="Level" minOccurs="0"/></xsd:sequence></xsd:complexType>
+    <xsd:element name="TimeZone" type="xsd:string" wcm:passes="specialize"/>
+    <xsd:element name="Novelty" type="Level" wcm:passes="specialize,oobeSystem"/>
+    <xsd:element name="OOBE" type="Screens" wcm:passes="oobeSystem"/>"#;
+
+#[test]
+fn the_manifests_of_an_image_decide_which_settings_there_are() {
+    let store = Store(Vec::new())
+        .with(SHELL_SETUP, "10.0.20348.1", "")
+        .with(SHELL_SETUP, "10.0.20348.900", DECLARED)
+        .with("Microsoft-Windows-Novelty", "10.0.1.1", "<xsd:element name=\"A\" wcm:passes=\"specialize\"/>")
+        .with("Microsoft-Windows-Empty", "10.0.1.1", "")
+        .with("Microsoft-Windows-Odd", "10.0.1.1", "<xsd:element ref=\"A\"/><xsd:element name=\"B\"/>");
+    let shell = |pass: &str, settings: &str| file(pass, SHELL_SETUP, settings);
+    let fine: [String; 5] = [
+        shell("specialize", "<TimeZone>UTC</TimeZone><Novelty>3</Novelty>"),
+        shell("oobeSystem", "<OOBE><HideEULAPage>true</HideEULAPage><ProtectYourPC>3</ProtectYourPC></OOBE>"),
+        file("specialize", "microsoft-windows-novelty", "<A>any text</A>"),
+        // Of a manifest that is not wholly understood the table is believed, which has nothing about it.
+        file("specialize", "Microsoft-Windows-Odd", "<B>1</B>"),
+        // What does not come into force is not in the image either.
+        file("windowsPE", "Microsoft-Windows-Setup", "<UserData><AcceptEula>true</AcceptEula></UserData>"),
+    ];
+    for text in &fine {
+        let remarks = store.judge(text);
+        assert!(remarks.iter().all(|(_, code, _)| *code == "pass-never-runs"), "{text}: {remarks:?}");
+    }
+    for (text, verdict, code, says) in [
+        (shell("specialize", "<Noveltie>3</Noveltie>"), Verdict::Refused, "not-in-image", "did you mean `Novelty`"),
+        // Documented, and in other images.
+        (shell("specialize", "<CopyProfile>true</CopyProfile>"), Verdict::Refused, "not-in-image", "leave it out"),
+        (shell("oobeSystem", "<TimeZone>UTC</TimeZone>"), Verdict::Refused, "wrong-pass", "specialize"),
+        (shell("specialize", "<Novelty>4</Novelty>"), Verdict::Refused, "not-in-image", "from 1 to 3"),
+        (shell("specialize", "<Novelty>1</Novelty><Novelty>2</Novelty>"), Verdict::Refused, "duplicate-setting", "one"),
+        (
+            shell("oobeSystem", "<OOBE><HideEULA>true</HideEULA></OOBE>"),
+            Verdict::Refused,
+            "not-in-image",
+            "HideEULAPage",
+        ),
+        (shell("oobeSystem", "<OOBE><HideEULAPage>yes</HideEULAPage></OOBE>"), Verdict::Refused, "bad-value", "true"),
+        (file("specialize", "Microsoft-Windows-Novelti", "<A/>"), Verdict::Told, "not-in-image", "windows-novelty"),
+        (file("specialize", "Microsoft-Windows-Shell-Setpu", "<A/>"), Verdict::Told, "not-in-image", SHELL_SETUP),
+        (file("specialize", "Microsoft-Windows-IE-ESC", "<A/>"), Verdict::Told, "not-in-image", "another edition"),
+        (file("specialize", "Microsoft-Windows-Empty", "<A/>"), Verdict::Told, "not-in-image", "once more"),
+        (file("specialize", "Microsoft-Windows-Odd", "<C/>"), Verdict::Told, "not-in-image", "leave it out"),
+    ] {
+        let remarks = store.judge(&text);
+        assert!(
+            matches!(&remarks[..], [(v, c, hint)] if (*v, *c) == (verdict, code) && hint.contains(says)),
+            "{text}: {remarks:?}"
+        );
+    }
+    // An image without manifests says nothing.
+    let none = Store(Vec::new()).judge(&shell("specialize", "<CopyProfile>true</CopyProfile>"));
+    assert_eq!(none, []);
+}
+
+/// Those of Windows are compressed with the servicing stack's dictionary.
+#[cfg(feature = "internals")]
+#[test]
+fn compressed_manifests_are_read() {
+    use fixtures::packages::wcp;
+    struct Compressed(Store);
+    impl crate::windows::edit::ImageFiles for Compressed {
+        fn names(&self, path: &str) -> Result<Vec<String>> {
+            match path {
+                r"Windows\WinSxS" => Ok(vec!["amd64_microsoft-windows-servicingstack_x_10.0.1.1_none_y".into()]),
+                _ => self.0.names(path),
+            }
+        }
+
+        fn read_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+            let dictionary = wcp::dictionary();
+            match path.ends_with("wcp.dll") {
+                true => Ok(Some(wcp::wcp_dll(&dictionary))),
+                false => Ok(self.0.read_file(path, limit)?.map(|text| fixtures::dcm::dcm(&text, &dictionary))),
+            }
+        }
+    }
+    let store = Compressed(Store(Vec::new()).with(SHELL_SETUP, "10.0.20348.900", DECLARED));
+    let text = file("specialize", SHELL_SETUP, "<CopyProfile>true</CopyProfile>");
+    let answer = AnswerFile::parse(text.as_bytes()).unwrap();
+    let mut setup = ImageSetup::default();
+    setup.read_components(&answer, &Manifests::new(&store).unwrap(), &store);
+    let remarks = answer.judge(text.as_bytes(), &setup.target());
+    assert!(remarks.iter().any(|remark| remark.code == "not-in-image" && remark.verdict == Verdict::Refused));
 }

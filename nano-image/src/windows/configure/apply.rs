@@ -1,5 +1,7 @@
 //! Editing the image as prepared.
 
+use std::sync::OnceLock;
+
 use super::computer_name::{self, NameChoice};
 use super::first_boot::Facts;
 use super::unattend::{self, OFFLINE};
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::registry::Value;
-use crate::windows::answer::{self, AnswerFile, ImageSetup, SHELL_SETUP};
+use crate::windows::answer::{self, AnswerFile, ImageSetup, Manifests, Remark, SHELL_SETUP, Verdict};
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
 /// The name that images have before they get one.
@@ -21,13 +23,22 @@ impl Prepared {
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
     /// way of a file.
-    pub fn apply(mut self, image: &mut ImageEdit<'_>) -> Result<Applied> {
+    pub fn apply(self, image: &mut ImageEdit<'_>) -> Result<Applied> {
+        self.apply_with(image, &OnceLock::new())
+    }
+
+    /// The same; `manifests`, those of the image, are read if they are needed and were not before.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Self::apply).
+    pub fn apply_with(mut self, image: &mut ImageEdit<'_>, manifests: &OnceLock<Manifests>) -> Result<Applied> {
         let mut applied = Applied { warnings: std::mem::take(&mut self.warnings), ..Applied::default() };
         self.copies.apply(image)?;
-        let setup = self.read_setup(image)?;
+        let mut setup = self.read_setup(image)?;
         if let Some(error) = setup.refusal() {
             return Err(error);
         }
+        self.judge_given(image, &mut setup, manifests, &mut applied)?;
         let facts = Facts::read(image);
         self.write_name(image, &mut applied, facts.is_generalized())?;
         self.apply_offline_settings(image)?;
@@ -142,6 +153,30 @@ impl Prepared {
         Ok(setup)
     }
 
+    /// Judges the answer file as it was given by what the image has.
+    fn judge_given(
+        &self,
+        image: &ImageEdit<'_>,
+        setup: &mut ImageSetup,
+        manifests: &OnceLock<Manifests>,
+        applied: &mut Applied,
+    ) -> Result<()> {
+        let Some(path) = self.config.unattend.as_ref() else { return Ok(()) };
+        if manifests.get().is_none() {
+            let _ = manifests.set(Manifests::new(image)?);
+        }
+        let mut given = AnswerFile::parse(&self.given)?;
+        self.answer.architecture().iter().for_each(|architecture| given.is_for(architecture));
+        manifests.get().iter().for_each(|manifests| setup.read_components(&given, manifests, image));
+        let remarks = given.judge(&self.given, &setup.target());
+        if let Some(error) = AnswerFile::refusal(&remarks) {
+            return Err(error.with_path(path));
+        }
+        let told = remarks.iter().filter(|remark| remark.verdict == Verdict::Told && remark.is_of_image());
+        applied.warnings.extend(told.map(Remark::warning));
+        Ok(())
+    }
+
     fn write_answer_file(&self, image: &mut ImageEdit<'_>, setup: &ImageSetup, applied: &mut Applied) -> Result<()> {
         for package in &self.answer.packages {
             let (action, name) = (&package.action, &package.name);
@@ -165,21 +200,17 @@ impl Prepared {
                 .with_hint("give it as the answer file instead of copying it, so that both are merged"));
         }
         let bytes = self.answer.to_bytes();
-        applied.warnings.extend(check_written(&bytes, setup).map_err(|error| match &self.config.unattend {
+        check_written(&bytes, setup).map_err(|error| match &self.config.unattend {
             Some(path) => error.with_path(path),
             None => error,
-        })?);
+        })?;
         image.write_private(answer::PLACE, bytes)
     }
 }
 
-/// Reads the file that goes into the image again, and judges it by what the image has; returns what that tells.
-fn check_written(bytes: &[u8], setup: &ImageSetup) -> Result<Vec<String>> {
+/// Reads the file that goes into the image again, and judges it by what the image has.
+fn check_written(bytes: &[u8], setup: &ImageSetup) -> Result<()> {
     const WHICH: &str = "the answer file as it would go into the image";
     let remarks = AnswerFile::parse(bytes).map_err(|error| error.within(WHICH))?.judge(bytes, &setup.target());
-    if let Some(error) = AnswerFile::refusal(&remarks) {
-        return Err(error.within(WHICH));
-    }
-    let of_image = remarks.iter().filter(|remark| remark.code == "not-in-image");
-    Ok(of_image.map(|remark| format!("the answer file: {}", remark.message)).collect())
+    AnswerFile::refusal(&remarks).map_or(Ok(()), |error| Err(error.within(WHICH)))
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::content::read_file;
 use crate::error::{Error, ErrorKind, Result};
-use crate::windows::answer::{self, AnswerFile, SHELL_SETUP, Target, Verdict};
+use crate::windows::answer::{self, AnswerFile, Remark, SHELL_SETUP, Target, Verdict};
 
 /// A configuration whose files are read and checked.
 pub struct Prepared {
@@ -22,6 +22,8 @@ pub struct Prepared {
     /// The name to write into the image.
     pub(super) name: Option<NameChoice>,
     pub(super) answer: AnswerFile,
+    /// The answer file as it was given.
+    pub(super) given: Vec<u8>,
     pub(super) blob: Option<Secret>,
     /// Lines of `SetupComplete.cmd`.
     pub(super) commands: Vec<String>,
@@ -53,11 +55,12 @@ impl MachineConfig {
             secrets.add(&format!("user.{name}"), password.expose().as_bytes());
         }
         let mut warnings = Vec::new();
+        let mut given = Vec::new();
         let mut answer = match &self.unattend {
             Some(path) => {
-                let bytes = read_file(path, answer::MAX_LEN, "an answer file")?;
-                secrets.add("unattend", &bytes);
-                read_answer(&bytes, architecture, &mut warnings).map_err(|error| error.with_path(path))?
+                given = read_file(path, answer::MAX_LEN, "an answer file")?;
+                secrets.add("unattend", &given);
+                read_answer(&given, architecture, &mut warnings).map_err(|error| error.with_path(path))?
             }
             None => AnswerFile::empty(),
         };
@@ -111,6 +114,7 @@ impl MachineConfig {
             password,
             name,
             answer,
+            given,
             blob,
             commands,
             copies,
@@ -198,11 +202,9 @@ fn read_answer(bytes: &[u8], architecture: &str, warnings: &mut Vec<String>) -> 
     if let Some(error) = AnswerFile::refusal(&remarks) {
         return Err(error);
     }
-    for remark in remarks.iter().filter(|remark| remark.verdict == Verdict::Told) {
-        let hint = remark.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let (line, column, message) = (remark.line, remark.column, &remark.message);
-        warnings.push(format!("the answer file, line {line}, column {column}: {message}{hint}"));
-    }
+    // What the image may know better is judged again when it is read.
+    let told = remarks.iter().filter(|remark| remark.verdict == Verdict::Told && !remark.is_of_image());
+    warnings.extend(told.map(Remark::warning));
     file.repair()?;
     Ok(file)
 }

@@ -9,12 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::registry::{Hive, KeyId};
 use crate::source::delta;
 use crate::types::Utf16Name;
-use crate::windows::edit::{HiveFile, ImageEdit};
+use crate::windows::edit::{HiveFile, ImageEdit, ImageFiles};
 
 /// Where the SOFTWARE hive lists packages.
 pub(super) const SERVICING: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
 /// The component store.
-pub(super) const STORE: &str = r"Windows\WinSxS";
+pub const STORE: &str = r"Windows\WinSxS";
 /// Winning versions of components, by versionless key form.
 pub(super) const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\Winners";
 
@@ -230,26 +230,23 @@ pub(super) fn build(image: &mut ImageEdit<'_>) -> Result<Option<String>> {
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-pub fn dictionary(image: &ImageEdit<'_>) -> Result<Vec<u8>> {
-    let tree = &image.tree;
-    let stacks = tree.find(STORE).and_then(|node| tree[node].children.as_ref()).into_iter().flatten();
-    let mut stacks: Vec<(Version, String)> = stacks
-        .filter_map(|(name, entry)| {
-            let name = name.to_string().to_ascii_lowercase();
-            let [_, stack, _, version, ..] = name.split('_').collect::<Vec<_>>()[..] else { return None };
-            let version = (stack == "microsoft-windows-servicingstack").then(|| version.parse().ok())??;
-            tree.child(entry.node, &"wcp.dll".into())?;
-            Some((version, format!(r"{STORE}\{name}\wcp.dll")))
-        })
-        .collect();
+pub fn dictionary(image: &dyn ImageFiles) -> Result<Vec<u8>> {
+    let stacks = image.names(STORE)?.into_iter().filter_map(|name| {
+        let name = name.to_ascii_lowercase();
+        let [_, stack, _, version, ..] = name.split('_').collect::<Vec<_>>()[..] else { return None };
+        let version: Version = (stack == "microsoft-windows-servicingstack").then(|| version.parse().ok())??;
+        Some((version, format!(r"{STORE}\{name}\wcp.dll")))
+    });
+    let mut stacks: Vec<_> = stacks.collect();
     stacks.sort();
-    let (_, path) = stacks.pop().ok_or_else(|| {
-        let what = format!(r"no servicing stack in the image ({STORE}\*_microsoft-windows-servicingstack_*\wcp.dll)");
-        Error::not_found(what)
-            .with_hint("the package has compressed manifests, which can be read with the image's servicing stack only")
-    })?;
-    let bytes = image.read(&path, MAX_WCP)?.unwrap_or_default();
-    delta::dictionary(&bytes).map(<[u8]>::to_vec).map_err(|error| error.with_path(&path))
+    for (_, path) in stacks.into_iter().rev() {
+        if let Some(bytes) = image.read_file(&path, MAX_WCP)? {
+            return delta::dictionary(&bytes).map(<[u8]>::to_vec).map_err(|error| error.with_path(&path));
+        }
+    }
+    let what = format!(r"no servicing stack in the image ({STORE}\*_microsoft-windows-servicingstack_*\wcp.dll)");
+    Err(Error::not_found(what)
+        .with_hint("the package has compressed manifests, which can be read with the image's servicing stack only"))
 }
 
 /// Refuses images in which Windows has still to finish an installation.

@@ -120,6 +120,11 @@ pub fn truncated_file(name: &str) -> String {
     format!("f!{start}_{:016x}", hash(lower.as_bytes()))
 }
 
+/// The name of a component as names of its manifest and folder have it: in lower case, shortened.
+pub fn shortened_component(name: &str) -> String {
+    shortened(name, MAX_NAME)
+}
+
 /// Whether `name` can be one that [`truncated_file`] makes.
 pub fn is_truncated_file(name: &str) -> bool {
     let Some(name) = name.strip_prefix("f!") else { return false };

@@ -1,16 +1,26 @@
 //! The settings of a component, and the groups in them.
 
 use super::super::known::{self, Component, Key, Kind, Setting};
+use super::super::schema::{Part, Schema, Type};
 use super::super::value::{Fault, check, shown};
 use super::super::{Pass, SHELL_SETUP, UNATTENDED_JOIN, Verdict, WCM};
 use super::{Judge, Place};
 use crate::types::nearest;
 use crate::windows::xml::Element;
 
-/// What is known of the settings in a component or group.
+/// What is documented of the settings in a component or group.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     settings: &'a [Setting],
+    /// Whether these are all.
+    is_complete: bool,
+}
+
+/// What the component's manifest in the image declares of them.
+#[derive(Clone, Copy)]
+struct Declared<'a> {
+    schema: &'a Schema,
+    parts: &'a [Part],
     /// Whether these are all.
     is_complete: bool,
 }
@@ -28,19 +38,26 @@ impl Judge<'_> {
         self.say(Verdict::Applied, "applied", setting.offset, message).set_place(place);
     }
 
-    pub(super) fn component_settings(&mut self, element: &Element, known: Option<&Component>, place: Place<'_>) {
+    pub(super) fn component_settings(
+        &mut self,
+        element: &Element,
+        known: Option<&Component>,
+        schema: Option<&Schema>,
+        place: Place<'_>,
+    ) {
         let known = known.filter(|known| !known.settings.is_empty());
         let known = known.map(|known| Known { settings: known.settings, is_complete: known.is_complete });
-        self.group(element, known, place);
+        let declared = schema.map(|schema| Declared { schema, parts: &schema.parts, is_complete: schema.is_complete });
+        self.group(element, known, declared, place);
     }
 
     /// The settings in `element`, which are all known.
     pub(super) fn parts(&mut self, element: &Element, settings: &[Setting], place: Place<'_>) {
-        self.group(element, Some(Known { settings, is_complete: true }), place);
+        self.group(element, Some(Known { settings, is_complete: true }), None, place);
     }
 
     /// The settings in `element`: which there are, and which there are twice.
-    fn group(&mut self, element: &Element, known: Option<Known<'_>>, place: Place<'_>) {
+    fn group(&mut self, element: &Element, known: Option<Known<'_>>, declared: Option<Declared<'_>>, place: Place<'_>) {
         let text = element.text();
         if !text.is_empty() {
             let what = match text.contains("*SENSITIVE*DATA*DELETED*") {
@@ -64,15 +81,23 @@ impl Judge<'_> {
             let path = join(place.path, name);
             let inner = Place { path: &path, offset: child.offset, ..place };
             let setting = known.and_then(|known| known.settings.iter().find(|setting| setting.name == name));
-            if !is_first(at) && setting.is_none_or(|setting| setting.key.is_none()) {
-                self.duplicate(child, setting, inner);
+            let part = declared.and_then(|declared| declared.parts.iter().find(|part| part.name == name));
+            let is_list = setting.is_some_and(|setting| setting.key.is_some()) || part.is_some_and(|part| part.is_list);
+            if !is_first(at) && !is_list {
+                self.duplicate(child, setting.is_some() || part.is_some(), inner);
             }
+            if let Some(declared) = declared.filter(|_| part.is_none() && !is_misplaced_name(inner)) {
+                self.undeclared(name, declared, inner);
+                continue;
+            }
+            let part = part.zip(declared).map(|(part, declared)| (part, declared.schema));
             match (setting, known) {
-                (Some(setting), Some(known)) => self.setting(child, setting, known.is_complete, inner),
-                (None, Some(known)) if known.is_complete => self.unknown(name, known.settings, inner),
-                // What is not known may still have faults in what is in it.
-                _ if !child.is_empty() => self.group(child, None, inner),
-                _ => {}
+                (Some(setting), Some(known)) => self.setting(child, setting, part, known.is_complete, inner),
+                (None, Some(known)) if known.is_complete && part.is_none() => {
+                    self.unknown(name, known.settings, inner);
+                }
+                // What is not documented may still have faults in what is in it.
+                _ => self.by_schema(child, part, inner),
             }
         }
         if let Some(items) = known.map(|known| known.settings.iter().filter(|setting| setting.key.is_some())) {
@@ -85,30 +110,104 @@ impl Judge<'_> {
     }
 
     /// A setting that stands there again. Of one that is not known, `wcm:action` says that it is an item of a list.
-    fn duplicate(&mut self, element: &Element, setting: Option<&Setting>, place: Place<'_>) {
+    fn duplicate(&mut self, element: &Element, is_known: bool, place: Place<'_>) {
         let is_item = ["action", "keyValue"].iter().any(|name| element.attribute_of(WCM, name).is_some());
-        if setting.is_none() && is_item {
+        if !is_known && is_item {
             return;
         }
         let what = "stands there more than once, and is no list";
-        let fault = if setting.is_some() { Fault::refused(what) } else { Fault::told(what) };
+        let fault = if is_known { Fault::refused(what) } else { Fault::told(what) };
         self.fault("duplicate-setting", place, fault.with_hint("keep one of them"));
     }
 
-    fn setting(&mut self, element: &Element, setting: &Setting, is_complete: bool, place: Place<'_>) {
-        if !setting.passes.is_empty() && !setting.passes.contains(&place.pass) {
-            let passes: Vec<&str> = setting.passes.iter().map(|pass| pass.name()).collect();
-            let what = format!("is no setting of the pass {}: Windows says that it does not exist", place.pass.name());
-            let fault = Fault::refused(what).with_hint(format!("it belongs to {}", passes.join(" or ")));
-            return self.fault("wrong-pass", place, fault);
+    /// A setting that the manifest of its component does not have: Windows goes by that manifest.
+    fn undeclared(&mut self, name: &str, declared: Declared<'_>, place: Place<'_>) {
+        let what =
+            "is no setting of this component in the image, says its manifest: Windows refuses the file (0x80220001)";
+        let is_refused = declared.is_complete;
+        let near = nearest(name, declared.parts.iter().map(|part| &*part.name));
+        let owner = known::owner(name).filter(|owner| place.path == name && owner.name != place.component);
+        let hint = match (near, owner) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Some(owner)) => format!("`{name}` is a setting of {}", owner.name),
+            (None, None) => "leave it out for this image".to_owned(),
+        };
+        self.fault("not-in-image", place, Fault { is_refused, ..Fault::told(what).with_hint(hint) });
+    }
+
+    /// What is in a setting of which the image's manifest alone says what it holds, if anything does.
+    fn by_schema(&mut self, element: &Element, part: Option<(&Part, &Schema)>, place: Place<'_>) {
+        let Some((part, schema)) = part else {
+            if !element.is_empty() {
+                self.group(element, None, None, place);
+            }
+            return;
+        };
+        if !self.is_in_pass(part, place) {
+            return;
         }
+        match schema.kind(part) {
+            Type::Group(parts) => self.group(element, None, Some(Declared { schema, parts, is_complete: true }), place),
+            Type::Value(_) if element.is_empty() => self.value_by_schema(element, part, schema, place),
+            _ if !element.is_empty() => self.group(element, None, None, place),
+            _ => {}
+        }
+    }
+
+    fn value_by_schema(&mut self, element: &Element, part: &Part, schema: &Schema, place: Place<'_>) {
+        let text = element.whole_text();
+        let Type::Value(limits) = schema.kind(part) else { return };
+        // What an empty value does is not documented; many a template has some.
+        let fault = schema.check(limits, &text).filter(|_| !text.trim().is_empty());
+        if let Some(fault) = fault {
+            let what = format!("is `{}`, which {fault}", shown(text.trim()));
+            self.fault("not-in-image", place, Fault::refused(what));
+        }
+    }
+
+    /// Whether the image's manifest lets a setting be set in this pass; else it is refused.
+    fn is_in_pass(&mut self, part: &Part, place: Place<'_>) -> bool {
+        let is_fine = part.passes.is_empty() || part.passes.contains(&place.pass);
+        if !is_fine {
+            self.wrong_pass(&part.passes, place);
+        }
+        is_fine
+    }
+
+    fn wrong_pass(&mut self, passes: &[Pass], place: Place<'_>) {
+        let passes: Vec<&str> = passes.iter().map(|pass| pass.name()).collect();
+        let what = format!("is no setting of the pass {}: Windows says that it does not exist", place.pass.name());
+        self.fault(
+            "wrong-pass",
+            place,
+            Fault::refused(what).with_hint(format!("it belongs to {}", passes.join(" or "))),
+        );
+    }
+
+    fn setting(
+        &mut self,
+        element: &Element,
+        setting: &Setting,
+        part: Option<(&Part, &Schema)>,
+        is_complete: bool,
+        place: Place<'_>,
+    ) {
+        let passes = part.map(|(part, _)| &*part.passes).filter(|passes| !passes.is_empty());
+        let passes = passes.unwrap_or(setting.passes);
+        if !passes.is_empty() && !passes.contains(&place.pass) {
+            return self.wrong_pass(passes, place);
+        }
+        let declared = part.and_then(|(part, schema)| match schema.kind(part) {
+            Type::Group(parts) => Some(Declared { schema, parts, is_complete: true }),
+            _ => None,
+        });
         match &setting.kind {
-            Kind::Any if element.is_empty() => {}
-            Kind::Any => self.group(element, None, place),
+            Kind::Any => self.by_schema(element, part, place),
             Kind::Group(settings) => {
                 // The items of a list are in no element that could hold anything else.
                 let is_list = settings.iter().any(|setting| setting.key.is_some());
-                self.group(element, Some(Known { settings, is_complete: is_complete || is_list }), place);
+                let known = Known { settings, is_complete: is_complete || is_list };
+                self.group(element, Some(known), declared, place);
             }
             Kind::Password => self.password(element, setting.name, place),
             kind if element.is_empty() => {
@@ -119,6 +218,8 @@ impl Judge<'_> {
                     self.fault("bad-value", place, fault);
                 } else if let Some(fault) = self.check_with_image(kind, text.trim()) {
                     self.fault("not-in-image", place, fault);
+                } else if let Some((part, schema)) = part {
+                    self.value_by_schema(element, part, schema, place);
                 }
             }
             _ => {
@@ -163,9 +264,8 @@ impl Judge<'_> {
     }
 
     fn unknown(&mut self, name: &str, settings: &[Setting], place: Place<'_>) {
-        let is_top = place.path == name;
-        let owner = known::owner(name).filter(|_| is_top);
-        if is_top && name == "ComputerName" && place.component == UNATTENDED_JOIN {
+        let owner = known::owner(name).filter(|owner| place.path == name && owner.name != place.component);
+        if is_misplaced_name(place) {
             let what = "is refused by Windows with error 0x80220001, and with it the whole file";
             let fault = Fault::told(what).with_hint(format!("it is taken as {SHELL_SETUP}/ComputerName"));
             return self.fault("misplaced-name", place, fault);
@@ -181,6 +281,11 @@ impl Judge<'_> {
         };
         self.fault("unknown-setting", place, fault);
     }
+}
+
+/// Whether it is the computer's name in the wrong component, where many put it.
+fn is_misplaced_name(place: Place<'_>) -> bool {
+    place.path == "ComputerName" && place.component == UNATTENDED_JOIN
 }
 
 pub(super) fn join(path: &str, name: &str) -> String {

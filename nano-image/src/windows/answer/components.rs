@@ -1,0 +1,124 @@
+//! The components of an image, as its component store lists them, and the settings of those that a file names.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::schema::Schema;
+use super::{TOKEN, known};
+use crate::error::Result;
+use crate::source::delta;
+use crate::windows::edit::ImageFiles;
+use crate::windows::package::identity::Version;
+use crate::windows::package::installed::{STORE, dictionary};
+use crate::windows::package::shortened_component;
+
+/// Largest manifest that is read, bytes; the largest of Windows have some 2 MB.
+const MAX_LEN: u64 = 16 << 20;
+/// Versions of a manifest that are tried.
+const MOST_READ: usize = 3;
+/// Unknown names for which a similar one is looked for among all.
+const MOST_COMPARED: usize = 100;
+
+/// What an image says of the components that an answer file names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Components {
+    /// By name in lower case.
+    found: BTreeMap<String, Arc<Found>>,
+}
+
+/// What an image says of a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It has it; its settings, if they can be read.
+    There(Option<Schema>),
+    /// It does not, but perhaps one with a similar name.
+    Missing(Option<String>),
+}
+
+impl Components {
+    /// What the image says of a component; `None` if it has no manifests, so that nothing is known.
+    pub fn get(&self, name: &str) -> Option<&Found> {
+        self.found.get(&name.to_lowercase()).map(|found| &**found)
+    }
+}
+
+/// The manifests of an image by their names; those that answer files name are read, once.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    /// Versions, the latest first, with the file, by component and architecture.
+    files: BTreeMap<(String, String), Vec<(Version, String)>>,
+    dictionary: OnceLock<Option<Vec<u8>>>,
+    found: Mutex<BTreeMap<(String, String), Arc<Found>>>,
+}
+
+impl Manifests {
+    /// Those of `image`.
+    ///
+    /// # Errors
+    /// Those of reading the folder.
+    pub fn new(image: &dyn ImageFiles) -> Result<Self> {
+        let mut manifests = Self::default();
+        for file in image.names(&folder())? {
+            if let Some((architecture, name, version)) = fields(&file) {
+                manifests.files.entry((name, architecture)).or_default().push((version, file));
+            }
+        }
+        manifests.files.values_mut().for_each(|versions| versions.sort_by(|a, b| b.cmp(a)));
+        Ok(manifests)
+    }
+
+    /// What `image`, whose manifests these are, says of components with these names and architectures.
+    pub fn look_up<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)>, image: &dyn ImageFiles) -> Components {
+        let mut components = Components::default();
+        if self.files.is_empty() {
+            return components;
+        }
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, architecture) in names {
+            let key = (name.to_lowercase(), architecture.to_lowercase());
+            let compare = components.found.len() < MOST_COMPARED;
+            let one = found.entry(key).or_insert_with_key(|key| Arc::new(self.find(&key.0, &key.1, compare, image)));
+            components.found.insert(name.to_lowercase(), one.clone());
+        }
+        components
+    }
+
+    fn find(&self, name: &str, architecture: &str, compare: bool, image: &dyn ImageFiles) -> Found {
+        if let Some(versions) = self.files.get(&(shortened_component(name), architecture.to_owned())) {
+            // What cannot be read is not known; the table stands in for it.
+            let texts = versions.iter().take(MOST_READ).filter_map(|(_, file)| self.text(file, image).ok().flatten());
+            let mut schemas = texts.filter_map(|text| Schema::parse(&text).ok());
+            return Found::There(schemas.find(|schema| schema.component.eq_ignore_ascii_case(name)));
+        }
+        let is_there = |near: &&str| self.files.contains_key(&(shortened_component(near), architecture.to_owned()));
+        let documented = known::nearest_component(name).filter(is_there);
+        let near = || known::nearest_name(name, self.files.keys().map(|(name, _)| &**name));
+        Found::Missing(documented.or_else(|| if compare { near() } else { None }).map(str::to_owned))
+    }
+
+    fn text(&self, file: &str, image: &dyn ImageFiles) -> Result<Option<Vec<u8>>> {
+        let Some(stored) = image.read_file(&format!(r"{}\{file}", folder()), MAX_LEN)? else { return Ok(None) };
+        if !delta::is_compressed(&stored) {
+            return Ok(Some(stored));
+        }
+        match self.dictionary.get_or_init(|| dictionary(image).ok()) {
+            Some(dictionary) => delta::expand_manifest(&stored, dictionary).map(|text| Some(text.into_owned())),
+            None => Ok(None),
+        }
+    }
+}
+
+fn folder() -> String {
+    format!(r"{STORE}\Manifests")
+}
+
+/// Architecture, name and version of the component that a manifest's name tells: `amd64_NAME_TOKEN_VERSION_none_HASH`.
+/// Those of languages and of other makers have no settings.
+fn fields(manifest: &str) -> Option<(String, String, Version)> {
+    let lower = manifest.to_lowercase();
+    let mut parts = lower.strip_suffix(".manifest")?.rsplitn(5, '_');
+    let (_hash, language, version, token) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (architecture, name) = parts.next()?.split_once('_')?;
+    let is_wanted = language == "none" && token == TOKEN;
+    is_wanted.then(|| Some((architecture.to_owned(), name.to_owned(), version.parse().ok()?)))?
+}
