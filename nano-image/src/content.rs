@@ -14,8 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use files::{HostFile, read_file};
-pub(crate) use identity::stays_inside;
+pub use files::{InputFile, InputFiles, InputKind};
 pub use identity::{FileIdentity, UsedFile, keep_apart};
 pub use new_file::{NewFile, NewFileOptions, NewFiles};
 pub(crate) use overlay::Added;

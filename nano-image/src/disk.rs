@@ -28,6 +28,7 @@ pub mod vhd;
 pub mod vhdx;
 mod vmdk;
 
+pub(crate) use chain::open_in;
 pub use chain::open_path;
 pub use check::check;
 pub use compare::{ByteDifference, CompareOutput};

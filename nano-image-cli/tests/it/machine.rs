@@ -149,6 +149,15 @@ fn answer_file_and_domain_blob_are_taken() {
     raw(&place, &["--unattend", "none.xml"]).fails(3, &["none.xml"]);
 }
 
+/// Whether `bytes` are somewhere in `image`. What has not even the first of them is passed over fast.
+fn contains(image: &[u8], bytes: &[u8]) -> bool {
+    const PAGE: usize = 4096;
+    (0..image.len()).step_by(PAGE).any(|at| {
+        let piece = &image[at..image.len().min(at + PAGE + bytes.len() - 1)];
+        piece.contains(&bytes[0]) && piece.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
 #[test]
 fn a_password_is_read_and_never_shown() {
     let place = place();
@@ -178,7 +187,7 @@ fn a_password_is_read_and_never_shown() {
         let image = place.read("a.raw");
         let wide: Vec<u8> = "Hunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for plain in [b"Hunter2".as_slice(), &wide] {
-            assert!(!image.windows(plain.len()).any(|window| window == plain), "the password lies open in the image");
+            assert!(!contains(&image, plain), "the password lies open in the image");
         }
     }
     // What Windows decodes, by another program.

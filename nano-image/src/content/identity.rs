@@ -169,7 +169,7 @@ fn is_inside(path: &Path, folder: &Path) -> bool {
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported); [`Io`](crate::ErrorKind::Io) for links that lead nowhere.
-pub(crate) fn stays_inside(path: &Path, folder: &Path) -> Result<()> {
+pub(super) fn stays_inside(path: &Path, folder: &Path) -> Result<()> {
     let real = |path: &Path| fs::canonicalize(path).map_err(|error| Error::io("follow the link", path, error));
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match real(path)?.starts_with(real(folder)?) {

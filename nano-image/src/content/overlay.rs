@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Content, Extent, HostFile, ReadOptions, Scratch, StoredForm,
+    BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Content, Extent, InputFile, ReadOptions, Scratch, StoredForm,
 };
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ pub(crate) enum Added {
     /// Bytes of a scratch file.
     Scratch(Arc<Scratch>, Extent),
     /// A file of the machine that builds.
-    File(HostFile),
+    File(InputFile),
 }
 
 impl Overlay {
@@ -142,6 +142,7 @@ impl BlobStore for Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::InputFiles;
 
     /// Each blob is its number in four bytes; the stored form has a fifth.
     struct Numbers;
@@ -188,7 +189,7 @@ mod tests {
         let added = [
             store.add(Added::Memory(Arc::from([1u8, 2]))).unwrap(),
             store.add(Added::Scratch(scratch, extent)).unwrap(),
-            store.add(Added::File(HostFile::open(&path).unwrap())).unwrap(),
+            store.add(Added::File(InputFile::open(&InputFiles::default(), &path).unwrap())).unwrap(),
         ];
         assert_eq!(added.each_ref().map(id), [10, 11, 12].map(BlobId));
         assert_eq!(added.each_ref().map(Content::len), [2, big.len() as u64, 4]);
@@ -232,7 +233,7 @@ mod tests {
         let bytes: Vec<u8> = (0..(256 << 10) + 1000).map(|number| number as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         let mut store = Overlay::new(Arc::new(Numbers), BlobId(1));
-        let id = id(&store.add(Added::File(HostFile::open(&path).unwrap())).unwrap());
+        let id = id(&store.add(Added::File(InputFile::open(&InputFiles::default(), &path).unwrap())).unwrap());
         assert_eq!(store.read_blob(id, bytes.len() as u64).unwrap(), bytes);
         std::fs::write(&path, [&[1], &bytes[1..]].concat()).unwrap();
         assert!(store.read_blob(id, 1 << 20).unwrap_err().message().contains("changed"));

@@ -1,12 +1,12 @@
 //! Opens a disk image by its path, with all that it builds on.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::formats;
 use super::layer::ParentLink;
 use super::read::{DiskReader, open_as};
+use crate::content::{InputFiles, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longest chain that is followed: of a loop, too.
@@ -27,34 +27,44 @@ const MAX_DEPTH: u32 = 64;
 /// Those of [`open`](super::open); [`NotFound`](ErrorKind::NotFound) if a parent is not there,
 /// [`Corrupt`](ErrorKind::Corrupt) if it has changed or is another.
 pub fn open_path(path: impl AsRef<Path>) -> Result<DiskReader> {
-    let path = path.as_ref();
-    // Asked before, for Windows opens no directory.
-    if path.is_dir() {
-        return Err(Error::not_found("a directory is no disk image").with_path(path));
-    }
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    open_layer(path, file, None, MAX_DEPTH)
+    open_in(&InputFiles::default(), path.as_ref())
 }
 
-fn open_layer(path: &Path, file: File, format: Option<&str>, depth: u32) -> Result<DiskReader> {
+/// [`open_path`] among `files`.
+pub(crate) fn open_in(files: &InputFiles, path: &Path) -> Result<DiskReader> {
+    // Asked before, for Windows opens no directory.
+    if files.is_folder(path) {
+        return Err(Error::not_found("a directory is no disk image").with_path(path));
+    }
+    let file = files.open(path).map_err(|error| Error::io("open", path, error))?;
+    open_layer(files, path, file, None, MAX_DEPTH)
+}
+
+fn open_layer(
+    files: &InputFiles,
+    path: &Path,
+    file: Arc<dyn ReadAt>,
+    format: Option<&str>,
+    depth: u32,
+) -> Result<DiskReader> {
     let row = format.and_then(formats::row_of_qemu);
     let named = |error: Error| error.with_path(path);
-    let mut reader = open_as(Arc::new(file), row).map_err(named)?;
+    let mut reader = open_as(file, row).map_err(named)?;
     reader.add_file(path.to_owned());
     let Some(link) = reader.parent_link() else { return Ok(reader) };
     if depth == 0 {
         return Err(named(Error::unsupported(format!("more than {MAX_DEPTH} disk images build on one another"))));
     }
-    let parent_path = find(path, link).map_err(named)?;
-    let parent = File::open(&parent_path).map_err(|error| Error::io("open", &parent_path, error))?;
-    let parent = open_layer(&parent_path, parent, link.format.as_deref(), depth - 1)?;
+    let parent_path = find(files, path, link).map_err(named)?;
+    let parent = files.open(&parent_path).map_err(|error| Error::io("open", &parent_path, error))?;
+    let parent = open_layer(files, &parent_path, parent, link.format.as_deref(), depth - 1)?;
     check(&reader, link, &parent, &parent_path).map_err(named)?;
     reader.set_parent(parent);
     Ok(reader)
 }
 
 /// The path of the parent that is there.
-fn find(child: &Path, link: &ParentLink) -> Result<PathBuf> {
+fn find(files: &InputFiles, child: &Path, link: &ParentLink) -> Result<PathBuf> {
     let folder = child.parent().unwrap_or(Path::new(""));
     let mut tried: Vec<PathBuf> = Vec::new();
     for path in &link.paths {
@@ -62,7 +72,7 @@ fn find(child: &Path, link: &ParentLink) -> Result<PathBuf> {
         let is_elsewhere = path.starts_with("//") || path.as_bytes().get(1) == Some(&b':');
         let path = if is_elsewhere { path.rsplit('/').next().unwrap_or_default() } else { path };
         let path = folder.join(path);
-        if path.is_file() {
+        if files.is_file(&path) {
             return Ok(path);
         }
         if !tried.contains(&path) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::read::hives::software_and_system;
 use super::read::image::Image;
+use crate::content::InputFiles;
 use crate::error::Result;
 use crate::windows::answer::{ImageSetup, Lint};
 use crate::windows::program;
@@ -34,7 +35,7 @@ pub fn lint(image: &Image, answer: impl AsRef<Path>) -> Result<Lint> {
     if setup.architecture.is_none() {
         setup.architecture = loader(&files)?;
     }
-    Lint::with_image(answer.as_ref(), setup, Some(&files))
+    Lint::with_image(&InputFiles::default(), answer.as_ref(), setup, Some(&files))
 }
 
 /// The architecture that Windows' kernel, or what loads it, is for.

@@ -35,7 +35,7 @@ impl Base {
     ) -> Result<Self> {
         if let Some(disk) = sources.disk_image() {
             let partition = partition(recipe.choice()).map_err(|error| error.with_path(disk))?;
-            return Ok(Self::Disk(Box::new(DiskSource::open(disk, partition, observer)?)));
+            return Ok(Self::Disk(Box::new(DiskSource::open(&sources.files, disk, partition, observer)?)));
         }
         let (wim, file, index) = media.find_image(recipe.choice(), sources.scratch.as_deref(), warnings)?;
         let path = file.path.clone();

@@ -1,7 +1,6 @@
 //! Drivers that go into an image, and what is to be told of them.
 
-use std::path::PathBuf;
-
+use super::sources::Sources;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
@@ -16,8 +15,8 @@ const MAX_LISTED: usize = 3;
 const CLIENT: &str = "Client";
 
 /// Reads the drivers for `image`; none if none is named.
-pub(super) fn prepare(drivers: &[PathBuf], image: &ImageInfo, observer: &dyn Observer) -> Result<Option<Prepared>> {
-    if drivers.is_empty() {
+pub(super) fn prepare(sources: &Sources, image: &ImageInfo, observer: &dyn Observer) -> Result<Option<Prepared>> {
+    if sources.drivers.is_empty() {
         return Ok(None);
     }
     let options = DriverOptions {
@@ -26,7 +25,7 @@ pub(super) fn prepare(drivers: &[PathBuf], image: &ImageInfo, observer: &dyn Obs
         is_client: image.installation_type.eq_ignore_ascii_case(CLIENT),
         boot_critical: false,
     };
-    driver::prepare(drivers, &options, observer).map(Some)
+    driver::prepare(&sources.drivers, &sources.files, &options, observer).map(Some)
 }
 
 /// What the user should know of drivers.

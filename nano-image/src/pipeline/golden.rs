@@ -184,7 +184,11 @@ impl Golden {
         let mut recipe = Recipe::try_from(choices)?;
         recipe.administrator_password = password.or_else(|| self.plan.recipe.administrator_password.clone());
         let architecture = self.shared.architecture();
-        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref(), &architecture)?;
+        let mut machine = recipe.machine().prepare_from(
+            self.shared.files(),
+            recipe.administrator_password.as_ref(),
+            &architecture,
+        )?;
         if machine.take_packages() != self.shared.servicing() {
             return Err(Error::recipe("the machine's answer file wants other packages than the golden image's")
                 .with_hint("build a golden image with them"));

@@ -12,13 +12,18 @@ impl Sources {
     /// media tell. What is missing or broken is passed over: the plan refuses it.
     pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
         let mut inputs = Vec::new();
-        let mut add = |role: &str, path: &std::path::Path| inputs.push(UsedFile::new(role, path));
+        let files = &self.files;
+        let mut add = |role: &str, path: &std::path::Path| {
+            if !files.is_all_in_memory(path) {
+                inputs.push(UsedFile::new(role, path));
+            }
+        };
         if let Some(disk) = self.disk_image() {
             add("the disk", disk);
         }
         match self.source() {
             Some((source, true)) => add("the WIM", source),
-            Some((source, false)) if !source.is_dir() => add("the media", source),
+            Some((source, false)) if !files.is_folder(source) => add("the media", source),
             _ => {}
         }
         for part in self.parts() {
@@ -26,7 +31,7 @@ impl Sources {
         }
         // An ISO image is one file, whatever is in it.
         if let Some((source, is_wim)) = self.source()
-            && (is_wim || source.is_dir())
+            && (is_wim || files.is_folder(source))
             && let Ok(media) = self.open()
         {
             for wim in media.wims() {
@@ -46,7 +51,7 @@ impl Sources {
             add("the servicing package", package);
         }
         for driver in &self.drivers {
-            add(if driver.is_dir() { "the folder of drivers" } else { "the driver" }, driver);
+            add(if files.is_folder(driver) { "the folder of drivers" } else { "the driver" }, driver);
         }
         if let Some(path) = &machine.unattend {
             add("the answer file", path);
@@ -64,7 +69,7 @@ impl Sources {
             add("the registry file", path);
         }
         for copy in &machine.copy {
-            add(if copy.source.is_dir() { "the copied folder" } else { "the copied file" }, &copy.source);
+            add(if files.is_folder(&copy.source) { "the copied folder" } else { "the copied file" }, &copy.source);
         }
         inputs
     }

@@ -42,6 +42,6 @@ impl Sources {
         };
         fill().map_err(|error| error.with_path(&file.path))?;
         setup.architecture = Some(info.architecture.unwrap_or(Architecture::Amd64).to_string());
-        Lint::with_image(answer.as_ref(), setup, Some(&edit))
+        Lint::with_image(&self.files, answer.as_ref(), setup, Some(&edit))
     }
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::recipe::Recipe;
 use super::sources::Sources;
+use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::InstallReport;
@@ -42,6 +43,7 @@ impl Packages {
         answered: Vec<ServicingPackage>,
     ) -> Result<Self> {
         let mut packages = Self::default();
+        packages.install.files = sources.files.clone();
         packages.install.features = recipe.features().to_vec();
         packages.install.features.sort();
         packages.install.features.dedup();
@@ -64,7 +66,7 @@ impl Packages {
             }
         }
         for path in &sources.servicing_packages {
-            packages.install.servicing.push(open(path)?);
+            packages.install.servicing.push(open(&sources.files, path)?);
         }
         Ok(packages)
     }
@@ -89,8 +91,8 @@ impl Packages {
         let relative = source.as_deref().map(|source| source.trim_start_matches("%configsetroot%/"));
         if let (Some(relative), Some(folder)) = (relative, answer_file.parent()) {
             let path = folder.join(relative);
-            if path.is_file() {
-                self.install.cabinets.push(open(&path)?);
+            if self.install.files.is_file(&path) {
+                self.install.cabinets.push(open(&self.install.files, &path)?);
                 return Ok(());
             }
         }
@@ -187,12 +189,13 @@ impl Packages {
     }
 }
 
-fn open(path: &Path) -> Result<CabinetSource> {
-    if path.is_dir() {
+fn open(files: &InputFiles, path: &Path) -> Result<CabinetSource> {
+    if files.is_folder(path) {
         let error = Error::not_found("a folder, but a package is expected").with_path(path);
         return Err(error.with_hint("name each .cab or .msu file"));
     }
-    let source = CabinetSource::open(path)?;
+    let data = files.open(path).map_err(|error| Error::io("open the package", path, error))?;
+    let source = CabinetSource { path: path.to_owned(), data };
     // Cabinets are also found inside of other files: in an ISO image it would be any.
     let mut magic = [0; 4];
     if source.data.read_exact_at(&mut magic, 0).is_err() || !MAGICS.contains(&magic) {

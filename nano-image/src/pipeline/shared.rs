@@ -10,7 +10,7 @@ use super::scheme::Scheme;
 use super::seed::{self, Decisive, Inputs};
 use super::sources::Sources;
 use super::{compact, drivers};
-use crate::content::{Overlay, UsedFile};
+use crate::content::{InputFiles, Overlay, UsedFile};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::{Observer, Phase};
@@ -60,7 +60,7 @@ impl Shared {
         let scheme = Scheme::new(recipe, &Seed::from_bytes([0; 32]))?;
         ntfs::check_cluster_size(scheme.windows().1, recipe.cluster_size())?;
         let (mut opened, additions) = Opened::new(recipe, sources, observer)?;
-        let (inputs, used) = (opened.inputs(&additions)?, opened.used_files(&additions));
+        let (inputs, used) = (opened.inputs(&additions)?, opened.used_files(&additions, &sources.files));
         let Additions { machine, servicing, drivers } = additions;
         let (mut tree, of_image) = opened.base.read()?;
         if observer.cancelled() {
@@ -135,6 +135,11 @@ impl Shared {
     /// In the words of component names: `amd64`.
     pub fn architecture(&self) -> String {
         self.opened.architecture()
+    }
+
+    /// Where files are found.
+    pub fn files(&self) -> &InputFiles {
+        &self.sources.files
     }
 
     /// What the answer file wants installed, which is here for all machines.
@@ -252,11 +257,12 @@ impl Opened {
         let info = base.info();
         // What the recipe names is checked before the image, which takes longer.
         let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
-        let mut machine = recipe.machine().prepare(recipe.administrator_password.as_ref(), &architecture)?;
+        let mut machine =
+            recipe.machine().prepare_from(&sources.files, recipe.administrator_password.as_ref(), &architecture)?;
         let servicing = machine.take_packages();
         let packages = Packages::find(recipe, sources, &media, &info, servicing.clone())?;
         let time = recipe.time(info.creation_time);
-        let drivers = drivers::prepare(&sources.drivers, &info, observer)?;
+        let drivers = drivers::prepare(sources, &info, observer)?;
         Ok((Self { media, base, info, packages, time, warnings }, Additions { machine, servicing, drivers }))
     }
 
@@ -271,13 +277,14 @@ impl Opened {
     }
 
     /// Everything that is read, but for one machine.
-    fn used_files(&self, additions: &Additions) -> Vec<UsedFile> {
+    fn used_files(&self, additions: &Additions, files: &InputFiles) -> Vec<UsedFile> {
         let mut used: Vec<UsedFile> = self.base.used_files().collect();
         let install = &self.packages.install;
         let cabinets = install.cabinets.iter().chain(&install.sources);
         used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
         let drivers = additions.drivers.iter().flat_map(Drivers::sources);
         used.extend(drivers.map(|path| UsedFile::new("a file of a driver", path)));
+        used.retain(|used| !files.is_all_in_memory(&used.path));
         used
     }
 

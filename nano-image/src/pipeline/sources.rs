@@ -1,10 +1,9 @@
 //! The files that an image is made of.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::content::ReadAt;
+use crate::content::{InputFiles, ReadAt};
 use crate::error::Result;
 use crate::windows::media::Media;
 
@@ -29,17 +28,16 @@ pub struct Sources {
     pub(super) scratch: Option<PathBuf>,
     pub(super) servicing_packages: Vec<PathBuf>,
     pub(super) drivers: Vec<PathBuf>,
+    pub(super) files: InputFiles,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Origin {
     Media(PathBuf),
     /// A WIM, whatever it looks like.
     Wim(PathBuf),
     /// A disk image with Windows.
     Disk(PathBuf),
-    /// Bytes, and what messages call them.
-    Data(Arc<dyn ReadAt>, PathBuf),
 }
 
 impl Sources {
@@ -69,7 +67,8 @@ impl Sources {
     /// # }
     /// ```
     pub fn data(data: Arc<dyn ReadAt>, name: impl Into<PathBuf>) -> Self {
-        Self::of(Origin::Data(data, name.into()))
+        let name = name.into();
+        Self::media(&name).file(name, data)
     }
 
     /// A disk image with Windows (VHDX, VHD, qcow2, VMDK, raw; whoever made it), which is only read: the files of its
@@ -91,7 +90,31 @@ impl Sources {
 
     fn of(media: Origin) -> Self {
         let (package_media, parts, scratch) = (None, Vec::new(), None);
-        Self { media, package_media, parts, scratch, servicing_packages: Vec::new(), drivers: Vec::new() }
+        let (files, servicing_packages, drivers) = (InputFiles::default(), Vec::new(), Vec::new());
+        Self { media, package_media, parts, scratch, servicing_packages, drivers, files }
+    }
+
+    /// A file in memory: whatever names `path`, in these sources or in a recipe, gets `data` and not the file of that
+    /// name. A folder has its files in memory beside those that it has; it need not be there. So media, packages,
+    /// updates, drivers, answer files and what is copied can all come from memory.
+    ///
+    /// ```
+    /// # fn main() -> nano_image::Result<()> {
+    /// # let wim = fixtures::scenes::nano_small(&fixtures::scenes::pe_stand_in()).to_bytes();
+    /// use nano_image::{MachineConfig, Recipe, Sources};
+    /// use std::sync::Arc;
+    ///
+    /// let sources = Sources::wim("nano.wim").file("nano.wim", Arc::new(wim)).scratch(std::env::temp_dir());
+    /// let sources = sources.file("tools/hello.cmd", Arc::new(b"echo hello".to_vec()));
+    /// let machine = MachineConfig { copy: vec![r"tools:\Tools".parse()?], ..MachineConfig::default() };
+    /// let plan = Recipe::image("1").machine(machine).build()?.plan(&sources, &())?;
+    /// assert!(plan.inputs().is_empty(), "no file was read");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn file(mut self, path: impl Into<PathBuf>, data: Arc<dyn ReadAt>) -> Self {
+        self.files.add(path, data);
+        self
     }
 
     /// Media whose packages can be added to the Windows of a [disk](Self::disk); other sources have their own.
@@ -125,13 +148,12 @@ impl Sources {
         self
     }
 
-    /// The media or WIM, and whether it is a WIM, whatever it looks like; none if there is no such file.
+    /// The media or WIM, and whether it is a WIM, whatever it looks like.
     pub(super) fn source(&self) -> Option<(&Path, bool)> {
         match &self.media {
             Origin::Media(path) => Some((path, false)),
             Origin::Wim(path) => Some((path, true)),
             Origin::Disk(_) => self.package_media.as_deref().map(|path| (path, false)),
-            Origin::Data(..) => None,
         }
     }
 
@@ -150,25 +172,12 @@ impl Sources {
 
     pub(super) fn open(&self) -> Result<Media> {
         match &self.media {
-            Origin::Media(path) => Media::open(path, &self.parts),
-            Origin::Wim(path) => Media::wim(path, &self.parts),
+            Origin::Media(path) => Media::open_in(&self.files, path, &self.parts),
+            Origin::Wim(path) => Media::wim(&self.files, path, &self.parts),
             Origin::Disk(path) => match &self.package_media {
-                Some(media) => Media::open(media, &[]),
+                Some(media) => Media::open_in(&self.files, media, &[]),
                 None => Ok(Media::none(path)),
             },
-            Origin::Data(data, name) => Media::data(data.clone(), name),
         }
-    }
-}
-
-impl fmt::Debug for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, path) = match self {
-            Self::Media(path) => ("Media", path),
-            Self::Wim(path) => ("Wim", path),
-            Self::Disk(path) => ("Disk", path),
-            Self::Data(_, path) => ("Data", path),
-        };
-        f.debug_tuple(kind).field(path).finish()
     }
 }

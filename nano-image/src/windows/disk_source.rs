@@ -17,7 +17,7 @@ pub use tree::{VolumeFiles, read_volume};
 
 use super::contents::is_hibernated;
 use super::edit::{HiveFile, ImageEdit};
-use crate::content::{BlobStore, Extent, ReadAt, Window};
+use crate::content::{BlobStore, Extent, InputFiles, ReadAt, Window};
 use crate::disk::{self, gpt, mbr};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
@@ -49,15 +49,15 @@ struct Candidate {
 }
 
 impl DiskSource {
-    /// Opens the disk image at `path` and reads the volume that has Windows, or that of `partition`. Its contents are
+    /// Opens the disk image at `path` among the files of `from` and reads the volume that has Windows, or that of `partition`. Its contents are
     /// read once, for their digests.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if no volume has Windows, [`Recipe`](crate::ErrorKind::Recipe) if several
     /// do, [`Unsupported`](crate::ErrorKind::Unsupported) for a volume that cannot be taken over,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for damage.
-    pub fn open(path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
-        Self::read(path, partition, observer).map_err(|error| match error.path() {
+    pub fn open(from: &InputFiles, path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
+        Self::read(from, path, partition, observer).map_err(|error| match error.path() {
             // A file of the volume: the image is to be named, too.
             Some(inner) if inner != path => {
                 let inner = inner.display().to_string();
@@ -67,8 +67,8 @@ impl DiskSource {
         })
     }
 
-    fn read(path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
-        let (files, candidates) = candidates(path)?;
+    fn read(from: &InputFiles, path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
+        let (files, candidates) = candidates(from, path)?;
         let mut found = Vec::new();
         for candidate in &candidates {
             if candidate.kind != "NTFS" || partition.is_some_and(|number| number != candidate.number) {
@@ -172,9 +172,9 @@ pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The partitions of the disk image at `path` that have a volume of a known kind.
-fn candidates(path: &Path) -> Result<(Vec<PathBuf>, Vec<Candidate>)> {
-    let disk = Arc::new(disk::open_path(path)?);
+/// The files of the disk image at `path`, and its partitions that have a volume of a known kind.
+fn candidates(files: &InputFiles, path: &Path) -> Result<(Vec<PathBuf>, Vec<Candidate>)> {
+    let disk = Arc::new(disk::open_in(files, path)?);
     let sector_size = disk.logical_sector_size();
     let whole = Extent { start: 0, len: disk.size().bytes() };
     let parts: Vec<(u32, Extent)> = if kind_of(&*disk, 0).is_some() {

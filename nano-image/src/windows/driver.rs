@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::content::read_file;
+use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
@@ -70,16 +70,23 @@ pub struct Prepared {
 /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line of the INF file, [`NotFound`](crate::ErrorKind::NotFound) for
 /// missing files, [`Unsupported`](crate::ErrorKind::Unsupported) for drivers that the image cannot use,
 /// [`Recipe`](crate::ErrorKind::Recipe) if two drivers bring different files of one name.
-pub fn prepare(drivers: &[PathBuf], options: &DriverOptions, observer: &dyn Observer) -> Result<Prepared> {
+pub fn prepare(
+    drivers: &[PathBuf],
+    from: &InputFiles,
+    options: &DriverOptions,
+    observer: &dyn Observer,
+) -> Result<Prepared> {
     let target = Target::new(&options.architecture, options.version)?.client(options.is_client);
     let mut warnings = Vec::new();
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
-    for (path, name) in files::find_infs(drivers, &target, &mut warnings)? {
+    for (path, name) in files::find_infs(drivers, from, &target, &mut warnings)? {
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
-        let bytes = read_file(&path, inf::MAX_LEN, "an INF file")?;
-        match Package::read(&path, bytes, &target, options.boot_critical).map_err(|error| error.with_path(&path))? {
+        let bytes = from.read(&path, inf::MAX_LEN, "an INF file")?;
+        match Package::read(&path, from, bytes, &target, options.boot_critical)
+            .map_err(|error| error.with_path(&path))?
+        {
             // The same driver, found in two places.
             Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
             Ok(package) => packages.push(package),

@@ -18,7 +18,6 @@ mod package;
 mod select;
 
 use std::fmt;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +28,7 @@ pub use names::{Deployment, Edition, Role, release};
 pub use package::MediaPackage;
 pub use select::Selection;
 
-use crate::content::ReadAt;
+use crate::content::{InputFiles, InputKind, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::iso::Iso;
 use crate::source::wim::Wim;
@@ -88,14 +87,21 @@ impl Media {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to build from, listing what is there;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) and [`Corrupt`](crate::ErrorKind::Corrupt) for a bad ISO image.
     pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
-        let path = path.as_ref();
+        Self::open_in(&InputFiles::default(), path.as_ref(), parts)
+    }
+
+    /// Opens the ISO image, folder or WIM at `path` among `files`.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub(crate) fn open_in(files: &InputFiles, path: &Path, parts: &[PathBuf]) -> Result<Self> {
         let io = |error| Error::io("open the media", path, error);
-        if fs::metadata(path).map_err(io)?.is_dir() {
-            return Self::find(path, Files::Folder(path.to_owned()), None);
+        if files.kind(path).map_err(io)? == InputKind::Folder {
+            return Self::find(path, Files::Folder(files.clone(), path.to_owned()), None);
         }
-        let file = Arc::new(File::open(path).map_err(io)?);
+        let file = files.open(path).map_err(io)?;
         if is_wim(&*file).map_err(io)? {
-            return Self::wim(path, parts);
+            return Self::wim(files, path, parts);
         }
         Self::iso(file, path)
     }
@@ -105,23 +111,7 @@ impl Media {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn data(data: Arc<dyn ReadAt>, name: impl AsRef<Path>) -> Result<Self> {
-        let path = name.as_ref();
-        let io = |error| Error::io("read the media", path, error);
-        if !is_wim(&*data).map_err(io)? {
-            return Self::iso(data, path);
-        }
-        let wims = vec![MediaFile::of_data(path, data.len().map_err(io)?)];
-        let (path, files) = (path.to_owned(), Files::Data(data));
-        Ok(Self {
-            path,
-            files,
-            label: None,
-            wims,
-            parts: Vec::new(),
-            packages: Vec::new(),
-            has_packages: false,
-            on_demand: Vec::new(),
-        })
+        Self::open_in(&InputFiles::only(name.as_ref(), data), name.as_ref(), &[])
     }
 
     fn iso(data: Arc<dyn ReadAt>, path: &Path) -> Result<Self> {
@@ -135,33 +125,34 @@ impl Media {
         Self::find(path, Files::Iso { iso: Box::new(iso), path: path.to_owned() }, label)
     }
 
-    /// Opens the WIM at `path` as media: packages are in the folder `Packages` beside it, if there is one.
+    /// Opens the WIM at `path` among `files` as media: packages are in the folder `Packages` beside it, if there is one;
+    /// of a WIM in memory these are in memory, too.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound); what is wrong with a WIM is told
     /// when its images are looked for.
-    pub fn wim(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
-        let path = path.as_ref();
-        let wims = vec![MediaFile::at(path)?];
+    pub(crate) fn wim(files: &InputFiles, path: &Path, parts: &[PathBuf]) -> Result<Self> {
+        let wims = vec![MediaFile::at(files, path)?];
+        let files = if files.in_memory(path).is_some() { files.without_host() } else { files.clone() };
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
         let beside = folder.join(PACKAGES);
-        let (mut packages, has_packages) = (Vec::new(), beside.is_dir());
+        let (mut packages, has_packages) = (Vec::new(), files.is_folder(&beside));
         if has_packages {
-            let files = Files::Folder(beside);
+            let files = Files::Folder(files.clone(), beside);
             packages = package::list(&files, &files.root()?)?;
         }
         let (path, parts) = (path.to_owned(), parts.to_vec());
-        let files = Files::Folder(folder);
+        let files = Files::Folder(files, folder);
         let on_demand = on_demand(&files, &files.root()?)?;
         Ok(Self { path, files, label: None, wims, parts, packages, has_packages, on_demand })
     }
 
     /// No media: neither images nor packages; errors name `path`.
     pub fn none(path: impl AsRef<Path>) -> Self {
-        let (path, files) = (path.as_ref().to_owned(), Files::Folder(PathBuf::new()));
+        let (path, files) = (path.as_ref().to_owned(), Files::Folder(InputFiles::default(), PathBuf::new()));
         let (wims, parts, packages) = (Vec::new(), Vec::new(), Vec::new());
         Self { path, files, label: None, wims, parts, packages, has_packages: false, on_demand: Vec::new() }
     }
@@ -236,7 +227,7 @@ impl Media {
         Ok(CabinetSource { path: file.path.clone(), data: self.read(file)? })
     }
 
-    /// Opens one of the [`wims`](Self::wims). Inside an ISO image that takes a small file in the folder `scratch`,
+    /// Opens one of the [`wims`](Self::wims). Inside an ISO image or in memory that takes a small file in the folder `scratch`,
     /// which is removed at once.
     ///
     /// # Errors
@@ -247,7 +238,8 @@ impl Media {
             return Wim::open(&wim.path, &self.parts);
         }
         let folder = scratch.ok_or_else(|| {
-            Error::recipe("a WIM inside an ISO image takes a scratch folder to open").with_hint("name a folder")
+            Error::recipe("a WIM inside an ISO image or in memory takes a scratch folder to open")
+                .with_hint("name a folder")
         })?;
         let data = self.read(wim)?;
         Wim::open_within(data, &wim.path, folder)

@@ -106,7 +106,7 @@ fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<V
     for (sources, purpose) in
         [(&what.cabinets[..], Purpose::Package), (&what.servicing, Purpose::Update), (sources, Purpose::Source)]
     {
-        cabinets.extend(cabinet::unpack(sources, spool)?.into_iter().map(|cabinet| (cabinet, purpose)));
+        cabinets.extend(cabinet::unpack(sources, &what.files, spool)?.into_iter().map(|cabinet| (cabinet, purpose)));
     }
     let purposes: Vec<Purpose> = cabinets.iter().map(|(_, purpose)| *purpose).collect();
     let waiting: Vec<_> = cabinets.into_iter().map(|cabinet| Mutex::new((Some(cabinet), None))).collect();

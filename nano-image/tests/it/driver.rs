@@ -13,6 +13,7 @@ use crate::judge::{run, scratch};
 use fixtures::outside::shared;
 use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, security};
 use nano_image::MachineConfig;
+use nano_image::content::InputFiles;
 use nano_image::registry::{Hive, HiveOptions, Value};
 use nano_image::report::DriverReport;
 use nano_image::source::wim::Wim;
@@ -73,7 +74,8 @@ impl Volume {
             is_client: false,
             boot_critical,
         };
-        let reports = driver::prepare(drivers, &options, &()).unwrap().apply(&mut image).unwrap();
+        let reports =
+            driver::prepare(drivers, &InputFiles::default(), &options, &()).unwrap().apply(&mut image).unwrap();
         machine.apply(&mut image).unwrap();
         let store = image.finish().unwrap();
 
@@ -175,12 +177,12 @@ fn assert_bound(volume: &Volume, driver: &str, ids: &[&str]) {
     );
 }
 
-fn stand_in(name: &str) -> Vec<u8> {
+pub fn stand_in(name: &str) -> Vec<u8> {
     let name = name.to_ascii_lowercase();
     name.bytes().cycle().take(3000 + 700 * name.len()).collect()
 }
 
-const ADAPTER: &str = r#"[Version]
+pub const ADAPTER: &str = r#"[Version]
 Signature="$Windows NT$"
 Class=SCSIAdapter
 ClassGUID={4D36E97B-E325-11CE-BFC1-08002BE10318}
@@ -275,7 +277,7 @@ fn of_a_tree_for_many_versions_the_drivers_for_the_image_are_added() {
     let prepare = |build: u32| {
         let version = Some((10, 0, build));
         let options = DriverOptions { architecture: "amd64".into(), version, is_client: false, boot_critical: false };
-        driver::prepare(std::slice::from_ref(&folder), &options, &()).unwrap()
+        driver::prepare(std::slice::from_ref(&folder), &InputFiles::default(), &options, &()).unwrap()
     };
     let alone = prepare(14393).identity();
     let own = folder.join("viostor/2k16/amd64");

@@ -43,6 +43,8 @@ mod iso;
 #[cfg(unix)]
 mod media;
 #[cfg(unix)]
+mod memory;
+#[cfg(unix)]
 mod ntfs;
 #[cfg(unix)]
 mod ntfs_read;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{AnswerFile, ImageRemark, ImageSetup, MAX_LEN, Manifests, Remark, Verdict};
-use crate::content::read_file;
+use crate::content::InputFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::printable;
 use crate::windows::edit::ImageFiles;
@@ -47,12 +47,17 @@ impl Lint {
     /// it is a remark.
     pub fn file(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
         let image = ImageSetup { architecture: architecture.map(str::to_owned), ..ImageSetup::default() };
-        Self::with_image(path.as_ref(), image, None)
+        Self::with_image(&InputFiles::default(), path.as_ref(), image, None)
     }
 
-    /// Judges it for an image, whose files are `files`.
-    pub(crate) fn with_image(path: &Path, mut image: ImageSetup, files: Option<&dyn ImageFiles>) -> Result<Self> {
-        let bytes = read_file(path, MAX_LEN, "an answer file")?;
+    /// Judges the file at `path`, which `from` has, for an image, whose files are `files`.
+    pub(crate) fn with_image(
+        from: &InputFiles,
+        path: &Path,
+        mut image: ImageSetup,
+        files: Option<&dyn ImageFiles>,
+    ) -> Result<Self> {
+        let bytes = from.read(path, MAX_LEN, "an answer file")?;
         let remarks = match AnswerFile::parse(&bytes) {
             Ok(mut file) => {
                 image.architecture.iter().for_each(|architecture| file.is_for(architecture));

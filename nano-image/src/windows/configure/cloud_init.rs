@@ -3,10 +3,10 @@
 //! Its installer runs in Windows alone. The service works as SYSTEM, for an account of its own would need a password.
 //! Sources: the documentation and the installer of cloudbase-init.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::FileCopy;
+use crate::content::{InputFiles, InputKind};
 use crate::error::{Error, Result};
 use crate::windows::edit::{HiveFile, ImageEdit, control_set};
 
@@ -20,22 +20,18 @@ const SETTINGS: &str = "cloudbase-init.conf";
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is no installer, [`Recipe`](crate::ErrorKind::Recipe) if there are
 /// several.
-pub(super) fn find(path: &Path) -> Result<Vec<FileCopy>> {
+pub(super) fn find(from: &InputFiles, path: &Path) -> Result<Vec<FileCopy>> {
     const HINT: &str = "name CloudbaseInitSetup_x64.msi, or a folder with it and perhaps cloudbase-init.conf";
     let failed = |error| Error::io("read", path, error);
     let is_msi = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("msi"));
     let copy = |source: PathBuf, name: &str| FileCopy { source, destination: Some(format!(r"{STAGE}\{name}")) };
-    if !fs::metadata(path).map_err(failed)?.is_dir() {
+    if from.kind(path).map_err(failed)? != InputKind::Folder {
         return match is_msi(path) {
             true => Ok(vec![copy(path.into(), INSTALLER)]),
             false => Err(Error::unsupported("this is no installer of cloudbase-init").with_path(path).with_hint(HINT)),
         };
     }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        files.push(entry.map_err(failed)?.path());
-    }
-    files.sort();
+    let files = from.list(path).map_err(failed)?;
     let installers: Vec<&PathBuf> = files.iter().filter(|file| is_msi(file)).collect();
     let [installer] = installers[..] else {
         let error = match installers.is_empty() {
@@ -112,25 +108,27 @@ pub(super) fn write_settings(image: &mut ImageEdit<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn an_installer_is_found_with_its_settings() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        assert_eq!(find(folder.path()).unwrap_err().kind(), crate::error::ErrorKind::NotFound);
+        assert_eq!(find(&InputFiles::default(), folder.path()).unwrap_err().kind(), crate::error::ErrorKind::NotFound);
         fs::write(at("CloudbaseInitSetup_x64.msi"), "msi").unwrap();
         fs::write(at("cloudbase-init.conf"), "[DEFAULT]").unwrap();
         fs::write(at("readme.txt"), "").unwrap();
         let targets = |path: &Path| -> Vec<String> {
-            find(path).unwrap().into_iter().filter_map(|copy| copy.destination).collect()
+            find(&InputFiles::default(), path).unwrap().into_iter().filter_map(|copy| copy.destination).collect()
         };
         let installer = r"Windows\Setup\Cloudbase-Init\CloudbaseInitSetup.msi";
         assert_eq!(targets(&at("CloudbaseInitSetup_x64.msi")), [installer]);
         assert_eq!(targets(folder.path()), [installer, r"Windows\Setup\Cloudbase-Init\cloudbase-init.conf"]);
         fs::write(at("other.MSI"), "msi").unwrap();
         for (path, part) in [(folder.path(), "2 installers"), (&*at("readme.txt"), "no installer")] {
-            let error = find(path).unwrap_err();
+            let error = find(&InputFiles::default(), path).unwrap_err();
             assert!(error.message().contains(part) && error.hint().is_some(), "{error}");
         }
     }

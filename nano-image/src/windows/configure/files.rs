@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::computer_name::upper;
-use crate::content::{Added, Content, HostFile, stays_inside};
+use crate::content::{Added, Content, InputFile, InputFiles, InputKind};
 use crate::error::{Error, Result};
 use crate::types::{Utf16Name, form};
 use crate::windows::edit::ImageEdit;
@@ -119,12 +118,13 @@ struct Item {
 enum Source {
     /// A small file is kept in memory.
     Memory(Content),
-    File(HostFile),
+    File(InputFile),
 }
 
 /// What is copied.
 #[derive(Default)]
 pub(super) struct Copies {
+    from: InputFiles,
     items: Vec<Item>,
     /// Path, length and digest of every file: what decides the bytes of the image.
     pub identity: Vec<u8>,
@@ -134,19 +134,19 @@ pub(super) struct Copies {
 
 impl Copies {
     /// Looks at all sources and reads the small files.
-    pub fn collect(wanted: &[FileCopy]) -> Result<Self> {
-        let mut copies = Self::default();
+    pub fn collect(wanted: &[FileCopy], from: &InputFiles) -> Result<Self> {
+        let mut copies = Self { from: from.clone(), ..Self::default() };
         for copy in wanted {
             let parts = copy.destination_parts()?;
             let source = &copy.source;
-            let metadata = fs::metadata(source).map_err(|error| Error::io("copy", source, error))?;
+            let kind = from.kind(source).map_err(|error| Error::io("copy", source, error))?;
             let own_name = || -> Result<String> {
                 // `.` and `..` have the name of what they stand for.
-                let resolved = fs::canonicalize(source).map_err(|error| Error::io("copy", source, error))?;
+                let resolved = from.real_path(source).map_err(|error| Error::io("copy", source, error))?;
                 let named = source.file_name().map(Path::new).unwrap_or(&resolved).to_owned();
                 name_of(named.file_name().map(Path::new).unwrap_or(Path::new("")), source)
             };
-            if metadata.is_dir() {
+            if kind == InputKind::Folder {
                 let target = if copy.destination.is_some() { parts.join("\\") } else { own_name()? };
                 copies.add_folder(source, source, target, 0)?;
                 continue;
@@ -170,8 +170,7 @@ impl Copies {
         self.items.push(Item { path: target.clone(), into_folder: None, source: None });
         let failed = |error| Error::io("list", source, error);
         let mut entries = Vec::new();
-        for entry in fs::read_dir(source).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        for path in self.from.list(source).map_err(failed)? {
             entries.push((name_of(&path, &path)?, path));
         }
         // The order of a directory is not the same everywhere.
@@ -179,8 +178,8 @@ impl Copies {
         for (name, path) in entries {
             let target = if target.is_empty() { name } else { format!(r"{target}\{name}") };
             let failed = |error| Error::io("copy", &path, error);
-            let is_link = fs::symlink_metadata(&path).map_err(failed)?.is_symlink();
-            match fs::metadata(&path).map_err(failed)?.is_dir() {
+            let is_link = self.from.is_link(&path).map_err(failed)?;
+            match self.from.kind(&path).map_err(failed)? == InputKind::Folder {
                 true if is_link => {
                     return Err(Error::unsupported("a link to a folder is not followed")
                         .with_path(&path)
@@ -189,7 +188,7 @@ impl Copies {
                 true => self.add_folder(root, &path, target, depth + 1)?,
                 false => {
                     if is_link {
-                        stays_inside(&path, root)?;
+                        self.from.check_inside(&path, root)?;
                     }
                     self.add_file(&path, target, None)?;
                 }
@@ -199,15 +198,15 @@ impl Copies {
     }
 
     fn add_file(&mut self, source: &Path, path: String, into_folder: Option<String>) -> Result<()> {
-        let metadata = fs::metadata(source).map_err(|error| Error::io("copy", source, error))?;
-        if !metadata.is_file() {
+        let kind = self.from.kind(source).map_err(|error| Error::io("copy", source, error))?;
+        if !matches!(kind, InputKind::File(_)) {
             return Err(Error::unsupported("neither a file nor a folder: it cannot be copied").with_path(source));
         }
-        let file = HostFile::open(source)?;
+        let file = InputFile::open(&self.from, source)?;
         self.identity.extend(path.bytes().chain([0]).chain(*file.digest()));
         let source = if file.len() <= SMALL && self.kept + file.len() <= MAX_SMALL {
             self.kept += file.len();
-            Source::Memory(crate::content::read_file(source, SMALL, "the file that it was")?.into())
+            Source::Memory(self.from.read(source, SMALL, "the file that it was")?.into())
         } else {
             Source::File(file)
         };
@@ -311,13 +310,15 @@ fn name_fault(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::tests::{TIME, bytes, edit, image};
     use super::*;
     use crate::tree::{FileTree, NodeId, Reparse};
 
     fn copy(wanted: &[(&Path, &str)], tree: &mut FileTree) -> Result<Copies> {
         let parse = |(source, destination): &(&Path, &str)| format!("{}{destination}", source.display()).parse();
-        let copies = Copies::collect(&wanted.iter().map(parse).collect::<Result<Vec<_>>>()?)?;
+        let copies = Copies::collect(&wanted.iter().map(parse).collect::<Result<Vec<_>>>()?, &InputFiles::default())?;
         edit(tree, TIME, |image| copies.apply(image))?;
         Ok(copies)
     }

@@ -11,7 +11,7 @@ use super::unattend::OFFLINE;
 use super::{
     MachineConfig, RemoteManagement, ServicingPackage, accounts, cloud_init, domain, keys, setup_complete, ssh, users,
 };
-use crate::content::read_file;
+use crate::content::InputFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::windows::answer::{self, AnswerFile, Remark, SHELL_SETUP, Target, Verdict};
 
@@ -45,7 +45,18 @@ impl MachineConfig {
     /// # Errors
     /// Those of [`check`](Self::check), [`Corrupt`](crate::ErrorKind::Corrupt) and
     /// [`NotFound`](crate::ErrorKind::NotFound) for files.
+    #[cfg(any(test, feature = "internals"))]
     pub fn prepare(&self, administrator_password: Option<&Secret>, architecture: &str) -> Result<Prepared> {
+        self.prepare_from(&InputFiles::default(), administrator_password, architecture)
+    }
+
+    /// [`prepare`](Self::prepare) with files from elsewhere.
+    pub fn prepare_from(
+        &self,
+        files: &InputFiles,
+        administrator_password: Option<&Secret>,
+        architecture: &str,
+    ) -> Result<Prepared> {
         self.check()?;
         administrator_password.map_or(Ok(()), accounts::check)?;
         let mut secrets = Secrets::default();
@@ -58,7 +69,7 @@ impl MachineConfig {
         let mut given = Vec::new();
         let mut answer = match &self.unattend {
             Some(path) => {
-                given = read_file(path, answer::MAX_LEN, "an answer file")?;
+                given = files.read(path, answer::MAX_LEN, "an answer file")?;
                 secrets.add("unattend", &given);
                 read_answer(&given, architecture, &mut warnings).map_err(|error| error.with_path(path))?
             }
@@ -76,7 +87,7 @@ impl MachineConfig {
         let blob = match &self.domain_blob {
             Some(path) => {
                 domain::check_conflict(&answer).map_err(in_file)?;
-                let bytes = read_file(path, domain::MAX_LEN, "a domain-join blob")?;
+                let bytes = files.read(path, domain::MAX_LEN, "a domain-join blob")?;
                 secrets.add("domain-blob", &bytes);
                 Some(Secret::new(domain::read_blob(&bytes).map_err(|error| error.with_path(path))?))
             }
@@ -91,19 +102,19 @@ impl MachineConfig {
         self.check_time_zone(&answer).map_err(in_file)?;
         let mut copy = self.copy.clone();
         if let Some(path) = &self.cloud_init {
-            copy.extend(cloud_init::find(path)?);
+            copy.extend(cloud_init::find(files, path)?);
             commands.extend(cloud_init::commands());
         }
-        let copies = Copies::collect(&copy)?;
+        let copies = Copies::collect(&copy, files)?;
         let (mut reg, mut identity) = (Vec::new(), copies.identity.clone());
         for path in &self.reg {
-            let bytes = read_file(path, reg_file::MAX_LEN, "a .reg file")?;
+            let bytes = files.read(path, reg_file::MAX_LEN, "a .reg file")?;
             identity.extend(Sha256::digest(&bytes));
             reg.push(RegFile::parse(&bytes, self.reg_user).map_err(|error| error.with_path(path))?);
         }
         let mut ssh_keys = Vec::new();
         for path in &self.ssh_key {
-            let bytes = read_file(path, ssh::MAX_LEN, "a public key")?;
+            let bytes = files.read(path, ssh::MAX_LEN, "a public key")?;
             identity.extend(Sha256::digest(&bytes));
             ssh_keys.extend(ssh::read(&bytes).map_err(|error| error.with_path(path))?);
         }

@@ -1,14 +1,13 @@
 //! Finding the files of a driver beside its INF file.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::inf::{Inf, bad_line};
 use super::place;
 use super::target::Target;
 use super::tree;
-use crate::content::{HostFile, stays_inside};
+use crate::content::{InputFile, InputFiles, InputKind};
 use crate::error::{Error, Result};
 
 /// A file of a driver package.
@@ -17,7 +16,7 @@ pub(super) struct SourceFile {
     pub path: String,
     /// Path on the machine that builds.
     pub source: PathBuf,
-    pub file: HostFile,
+    pub file: InputFile,
 }
 
 /// The files of a package, by their names in lower case.
@@ -32,7 +31,7 @@ impl SourceFiles {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) that lists all missing ones.
-    pub fn find(inf: &Inf, inf_path: &Path, wanted: &[String], target: &Target) -> Result<Self> {
+    pub fn find(inf: &Inf, inf_path: &Path, from: &InputFiles, wanted: &[String], target: &Target) -> Result<Self> {
         let folder = inf_path.parent().unwrap_or(Path::new(""));
         let places = places(inf, target)?;
         let (mut found, mut missing) = (Self::default(), Vec::new());
@@ -47,10 +46,10 @@ impl SourceFiles {
                 "" => place::relative(name)?,
                 folder => format!(r"{folder}\{}", place::relative(name)?),
             };
-            match resolve(folder, &path, &mut listings)? {
+            match resolve(from, folder, &path, &mut listings)? {
                 Some(file) => {
                     found.by_name.insert(key, found.files.len());
-                    found.files.push(SourceFile { path, file: HostFile::open(&file)?, source: file });
+                    found.files.push(SourceFile { path, file: InputFile::open(from, &file)?, source: file });
                 }
                 None => missing.push(path),
             }
@@ -94,6 +93,7 @@ fn places(inf: &Inf, target: &Target) -> Result<BTreeMap<String, String>> {
 
 /// The file at `path` below `folder`, without regard to case.
 fn resolve(
+    from: &InputFiles,
     folder: &Path,
     path: &str,
     listings: &mut BTreeMap<PathBuf, BTreeMap<String, PathBuf>>,
@@ -101,33 +101,29 @@ fn resolve(
     let mut at = folder.to_owned();
     for part in path.split('\\') {
         if !listings.contains_key(&at) {
-            listings.insert(at.clone(), list(&at)?);
+            listings.insert(at.clone(), list(from, &at)?);
         }
         match listings[&at].get(&part.to_lowercase()) {
             Some(next) => at = next.clone(),
             None => return Ok(None),
         }
     }
-    if !at.is_file() {
+    if !from.is_file(&at) {
         return Ok(None);
     }
-    stays_inside(&at, folder)?;
+    from.check_inside(&at, folder)?;
     Ok(Some(at))
 }
 
 /// The entries of a folder by their names in lower case; none if it is no folder.
-fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    if !folder.is_dir() {
+fn list(from: &InputFiles, folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !from.is_folder(shown) {
         return Ok(BTreeMap::new());
     }
-    let failed = |error| Error::io("read", folder, error);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    // Of names that differ in case alone the first counts, whatever the order of the folder.
-    paths.sort_by(|a, b| b.cmp(a));
+    let mut paths = from.list(folder).map_err(|error| Error::io("read", shown, error))?;
+    // Of names that differ in case alone the first counts.
+    paths.reverse();
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().to_lowercase());
     Ok(paths.into_iter().filter_map(|path| Some((name(&path)?, path))).collect())
 }
@@ -139,33 +135,34 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 /// [`NotFound`](crate::ErrorKind::NotFound) for what is missing and for folders without any.
 pub(super) fn find_infs(
     paths: &[PathBuf],
+    from: &InputFiles,
     target: &Target,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(PathBuf, Option<String>)>> {
     let mut found = Vec::new();
     let mut known = std::collections::BTreeSet::new();
     for path in paths {
-        let metadata = fs::metadata(path).map_err(|error| Error::io("read the driver", path, error))?;
-        if !metadata.is_dir() {
+        let kind = from.kind(path).map_err(|error| Error::io("read the driver", path, error))?;
+        if kind != InputKind::Folder {
             if !is_inf(path) {
                 return Err(Error::recipe("this is no INF file")
                     .with_path(path)
                     .with_hint("name the driver's .inf file, or a folder that holds it"));
             }
-            if known.insert(fs::canonicalize(path).map_err(|error| Error::io("read", path, error))?) {
+            if known.insert(from.real_path(path).map_err(|error| Error::io("read", path, error))?) {
                 found.push((path.clone(), None));
             }
             continue;
         }
         let mut below = Vec::new();
-        walk(path, path, 0, &mut below)?;
+        walk(from, path, path, 0, &mut below)?;
         if below.is_empty() {
             return Err(Error::not_found("the folder holds no INF file")
                 .with_path(path)
                 .with_hint("name the folder of a driver; drivers inside an archive must be extracted first"));
         }
         for inf in tree::choose(path, below, target, warnings)? {
-            if known.insert(fs::canonicalize(&inf).map_err(|error| Error::io("read", &inf, error))?) {
+            if known.insert(from.real_path(&inf).map_err(|error| Error::io("read", &inf, error))?) {
                 let name = inf.strip_prefix(path).unwrap_or(&inf).to_string_lossy().replace('\\', "/");
                 found.push((inf, Some(name)));
             }
@@ -176,23 +173,19 @@ pub(super) fn find_infs(
 
 const MAX_DEPTH: usize = 64;
 
-fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+fn walk(from: &InputFiles, root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::unsupported(format!("folders nested deeper than {MAX_DEPTH}")).with_path(folder));
     }
     let failed = |error| Error::io("read", folder, error);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        // Links to folders are not followed: they may lead back.
-        paths.push((entry.path(), entry.file_type().map_err(failed)?.is_dir()));
-    }
-    paths.sort();
-    for (path, is_folder) in paths {
-        if is_folder {
-            walk(root, &path, depth + 1, found)?;
-        } else if is_inf(&path) && path.is_file() {
-            stays_inside(&path, root)?;
+    for path in from.list(folder).map_err(failed)? {
+        if from.is_folder(&path) {
+            // Links to folders are not followed: they may lead back.
+            if !from.is_link(&path).map_err(failed)? {
+                walk(from, root, &path, depth + 1, found)?;
+            }
+        } else if is_inf(&path) && from.is_file(&path) {
+            from.check_inside(&path, root)?;
             found.push(path);
         }
     }

@@ -13,6 +13,7 @@ use super::place;
 use super::reader::{Copies, Reader};
 use super::service::{BOOT_START, Service, Services, Text};
 use super::target::Target;
+use crate::content::InputFiles;
 use crate::error::Result;
 
 /// Classes whose drivers Windows has from the start: what it is started from, the buses that this is on, and keyboards.
@@ -78,12 +79,18 @@ pub(super) struct Configuration {
 }
 
 impl Package {
-    /// Reads the file at `path` and finds the files that it names; or says why it is not for `target`.
+    /// Reads the INF file at `path`, which has `bytes`, and finds the files that it names; or says why it is not for `target`.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line, [`NotFound`](crate::ErrorKind::NotFound) for missing
     /// files; all with the path.
-    pub fn read(path: &Path, bytes: Vec<u8>, target: &Target, boot_critical: bool) -> Result<Result<Self, String>> {
+    pub fn read(
+        path: &Path,
+        from: &InputFiles,
+        bytes: Vec<u8>,
+        target: &Target,
+        boot_critical: bool,
+    ) -> Result<Result<Self, String>> {
         let inf = Inf::parse(&bytes)?;
         let Some(version) = Version::read(&inf, target)? else {
             return Ok(Err("it is no INF file of a driver for Windows".into()));
@@ -108,7 +115,7 @@ impl Package {
         }
         let mut wanted = copies.sources();
         wanted.extend(version.catalog.clone());
-        let files = SourceFiles::find(&inf, path, &wanted, target)?;
+        let files = SourceFiles::find(&inf, path, from, &wanted, target)?;
         let label = label(&name, &bytes, &files, target);
         reader.package.clone_from(&label);
 
@@ -117,7 +124,7 @@ impl Package {
             boot_critical: boot_critical || BOOT_CLASSES.contains(&version.class.to_ascii_lowercase().as_str()),
             catalog: version.catalog.as_ref().and_then(|name| files.index(name)),
             is_whql: match version.catalog.as_ref().and_then(|name| files.index(name)) {
-                Some(index) => is_whql(&files.files[index].source)?,
+                Some(index) => is_whql(from, &files.files[index].source)?,
                 None => false,
             },
             copies: Vec::new(),
@@ -221,9 +228,9 @@ impl Package {
 }
 
 /// Whether a catalog has the object identifier 1.3.6.1.4.1.311.10.3.5, by which Microsoft signs tested drivers.
-fn is_whql(path: &Path) -> Result<bool> {
+fn is_whql(from: &InputFiles, path: &Path) -> Result<bool> {
     const IDENTIFIER: [u8; 10] = [0x2B, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 5];
-    let bytes = crate::content::read_file(path, MAX_CATALOG, "a catalog")?;
+    let bytes = from.read(path, MAX_CATALOG, "a catalog")?;
     Ok(bytes.windows(IDENTIFIER.len()).any(|window| window == IDENTIFIER))
 }
 

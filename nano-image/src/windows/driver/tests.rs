@@ -1,6 +1,7 @@
 //! Whole drivers, added to small images.
 
 use super::*;
+use crate::content::InputFiles;
 use crate::content::{BlobStore as _, Content, Overlay};
 use crate::error::ErrorKind;
 use crate::registry::{Hive, HiveOptions, Value, ValueKind};
@@ -170,7 +171,7 @@ pub fn options() -> DriverOptions {
 }
 
 fn add_to(tree: &mut FileTree, drivers: &[PathBuf]) -> Result<(Vec<DriverReport>, Overlay)> {
-    edit(tree, TIME, |image| prepare(drivers, &options(), &())?.apply(image))
+    edit(tree, TIME, |image| prepare(drivers, &InputFiles::default(), &options(), &())?.apply(image))
 }
 
 fn value(hive: &Hive, key: &str, name: &str) -> Option<Value> {
@@ -339,8 +340,10 @@ fn others_wait_in_the_driver_store() {
     // Treated as if Windows needed it to start.
     let mut tree = image();
     let options = DriverOptions { boot_critical: true, ..options() };
-    let (reports, _) =
-        edit(&mut tree, TIME, |image| prepare(std::slice::from_ref(&path), &options, &())?.apply(image)).unwrap();
+    let (reports, _) = edit(&mut tree, TIME, |image| {
+        prepare(std::slice::from_ref(&path), &InputFiles::default(), &options, &())?.apply(image)
+    })
+    .unwrap();
     let system = hive(&tree, HiveFile::System);
     let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Net_Inst\Driver", reports[0].package);
     assert_eq!(text(&system, &section, "Characteristics"), "132");
@@ -400,7 +403,9 @@ fn hostile_files_do_no_harm() {
     let folder = Folder::new();
     let path = folder.storage();
     let bytes = std::fs::read(&path).unwrap();
-    let read = |bytes: Vec<u8>| Package::read(&path, bytes, &target, false).map(|package| package.is_ok());
+    let read = |bytes: Vec<u8>| {
+        Package::read(&path, &InputFiles::default(), bytes, &target, false).map(|package| package.is_ok())
+    };
     assert!(read(bytes.clone()).unwrap());
     let mut good = 0;
     for len in (0..bytes.len()).step_by(7) {

@@ -135,7 +135,10 @@ fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {
     let config = MachineConfig { computer_name: Some("web-01".into()), ..MachineConfig::default() };
     config.prepare(None, "amd64").unwrap().apply(&mut image).unwrap();
     let folder = driver_tests::Folder::new();
-    driver::prepare(&[folder.storage()], &driver_tests::options(), &()).unwrap().apply(&mut image).unwrap();
+    driver::prepare(&[folder.storage()], &crate::content::InputFiles::default(), &driver_tests::options(), &())
+        .unwrap()
+        .apply(&mut image)
+        .unwrap();
     let options: BootOptions = boot::serial_debugging();
     plan(&mut image, &options).unwrap();
     assert!(edit_template(&mut image, &options.settings).unwrap());

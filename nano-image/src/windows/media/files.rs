@@ -1,10 +1,9 @@
 //! The files of a medium: a folder, or an ISO image read in place. Names match in any case, as on Windows.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::content::ReadAt;
+use crate::content::{InputFiles, InputKind, ReadAt};
 use crate::error::{Error, Result};
 use crate::source::iso::Iso;
 
@@ -13,13 +12,8 @@ const MAX_ENTRIES: usize = 1 << 16;
 
 /// Where files are.
 pub(super) enum Files {
-    Folder(PathBuf),
-    Iso {
-        iso: Box<Iso>,
-        path: PathBuf,
-    },
-    /// A single file that is no file of the host.
-    Data(Arc<dyn ReadAt>),
+    Folder(InputFiles, PathBuf),
+    Iso { iso: Box<Iso>, path: PathBuf },
 }
 
 /// A file of a medium.
@@ -39,7 +33,7 @@ pub struct MediaFile {
     pub path: PathBuf,
     /// Length in bytes.
     pub size: u64,
-    /// Path in the ISO image.
+    /// Path in the ISO image; empty for a file in memory.
     inside: Option<String>,
 }
 
@@ -55,15 +49,11 @@ pub(super) struct Directory {
 }
 
 impl MediaFile {
-    /// The plain file at `path`.
-    pub(super) fn at(path: &Path) -> Result<Self> {
-        let size = fs::metadata(path).map_err(|error| Error::io("open", path, error))?.len();
-        Ok(Self { path: path.to_owned(), size, inside: None })
-    }
-
-    /// A file of `size` bytes that is not one of the host; messages call it `name`.
-    pub(super) fn of_data(name: &Path, size: u64) -> Self {
-        Self { path: name.to_owned(), size, inside: Some(String::new()) }
+    /// The file at `path`, which `files` have.
+    pub(super) fn at(files: &InputFiles, path: &Path) -> Result<Self> {
+        let kind = files.kind(path).map_err(|error| Error::io("open", path, error))?;
+        let size = if let InputKind::File(size) = kind { size } else { 0 };
+        Ok(Self { path: path.to_owned(), size, inside: files.in_memory(path).map(|_| String::new()) })
     }
 
     /// Its name; empty if it is not Unicode.
@@ -80,7 +70,7 @@ impl MediaFile {
         self.path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
     }
 
-    /// Whether it is a file of its own, not inside an ISO image.
+    /// Whether it is a file of the machine that builds: neither in memory nor inside an ISO image.
     pub(super) fn is_plain(&self) -> bool {
         self.inside.is_none()
     }
@@ -108,35 +98,31 @@ impl Files {
             (Self::Iso { iso, .. }, Some(inside)) => {
                 Ok(Arc::new(iso.file(inside).map_err(|error| error.with_path(&file.path))?))
             }
-            (Self::Data(data), _) => Ok(data.clone()),
-            _ => Ok(Arc::new(File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?)),
+            (Self::Folder(files, _), _) => files.open(&file.path).map_err(|error| Error::io("open", &file.path, error)),
+            (Self::Iso { .. }, None) => Err(Error::not_found("not in the ISO image").with_path(&file.path)),
         }
     }
 
     fn list(&self, path: &str) -> Result<Directory> {
         let mut directory = Directory { path: path.into(), directories: Vec::new(), files: Vec::new() };
         match self {
-            Self::Folder(folder) => {
+            Self::Folder(files, folder) => {
                 let folder = folder.join(path);
-                let io = |error| Error::io("list the folder", &folder, error);
-                for (count, entry) in fs::read_dir(&folder).map_err(io)?.enumerate() {
-                    let path = entry.map_err(io)?.path();
-                    if count >= MAX_ENTRIES {
-                        let message = format!("a folder of more than {MAX_ENTRIES} entries");
-                        return Err(Error::unsupported(message).with_path(&folder));
-                    }
+                let paths = files.list(&folder).map_err(|error| Error::io("list the folder", &folder, error))?;
+                if paths.len() > MAX_ENTRIES {
+                    let message = format!("a folder of more than {MAX_ENTRIES} entries");
+                    return Err(Error::unsupported(message).with_path(&folder));
+                }
+                for path in paths {
                     // A link that leads nowhere is no file.
-                    let Ok(metadata) = fs::metadata(&path) else { continue };
-                    match path.file_name().and_then(|name| name.to_str()) {
-                        Some(name) if metadata.is_dir() => directory.directories.push(name.to_owned()),
-                        Some(_) if metadata.is_file() => {
-                            directory.files.push(MediaFile { path, size: metadata.len(), inside: None });
-                        }
+                    let Ok(kind) = files.kind(&path) else { continue };
+                    match (kind, path.file_name().and_then(|name| name.to_str())) {
+                        (InputKind::Folder, Some(name)) => directory.directories.push(name.to_owned()),
+                        (InputKind::File(_), Some(_)) => directory.files.push(MediaFile::at(files, &path)?),
                         _ => {}
                     }
                 }
             }
-            Self::Data(_) => {}
             Self::Iso { iso, path: image } => {
                 for entry in iso.entries(path)? {
                     let inside = if path.is_empty() { entry.name.clone() } else { format!("{path}/{}", entry.name) };

@@ -11,6 +11,7 @@ use super::installed::{self, Installed};
 use super::resolve::{Given, Purpose, Request, Resolution, resolve};
 use super::spool::Spool;
 use super::{Install, MEMORY};
+use crate::content::InputFiles;
 use crate::error::Result;
 use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
@@ -87,7 +88,7 @@ pub struct Applicability {
 /// Those of [`install`](super::install) for files that are no packages.
 pub fn describe(source: &CabinetSource, scratch: Option<&Path>) -> Result<Vec<UpdateDetails>> {
     let spool = Arc::new(Spool::new(scratch, MEMORY));
-    let packages = unpack(std::slice::from_ref(source), &spool)?;
+    let packages = unpack(std::slice::from_ref(source), &InputFiles::default(), &spool)?;
     let opened = packages.into_iter().map(|package| Opened::read(package, spool.clone(), false));
     opened.map(|opened| Ok(details(&opened?))).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::cabinet::CabinetSource;
+use crate::content::InputFiles;
 use crate::types::Architecture;
 
 /// Bytes of packages that stay in memory.
@@ -19,6 +20,8 @@ pub struct Install {
     pub features: Vec<String>,
     /// Cabinets in which features, and files that the image lacks for them, are looked for.
     pub sources: Vec<CabinetSource>,
+    /// Where what lies beside them is found.
+    pub files: InputFiles,
 }
 
 /// How packages are installed.

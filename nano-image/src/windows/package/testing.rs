@@ -10,6 +10,7 @@ use super::contents::Dictionary;
 use super::files::Unpacked;
 use super::installed::{SERVICING, WINNERS};
 use super::spool::Spool;
+use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::tree::{Entry, FileTree, Node, NodeId, Times};
 use crate::windows::edit::HiveFile;
@@ -18,7 +19,8 @@ use crate::windows::edit::testing::hive;
 /// The cabinet `source`, whose manifests are read with `dictionary`.
 pub fn open<'a>(source: &CabinetSource, dictionary: &'a Dictionary<'a>) -> Result<PackageCabinet<'a>> {
     let spool = Arc::new(Spool::new(None, 1 << 30));
-    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?).ok().unwrap();
+    let [package] =
+        <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &InputFiles::default(), &spool)?).ok().unwrap();
     Ok(PackageCabinet::new(Opened::read(package, spool, true)?, dictionary))
 }
 

@@ -9,7 +9,7 @@ use fixtures::{Data, cab::Method};
 
 use super::testing::{compare_notes, image, values};
 use super::*;
-use crate::content::{BlobStore, Content, Overlay};
+use crate::content::{BlobStore, Content, InputFiles, Overlay};
 use crate::source::cab;
 use crate::tree::FileTree;
 use crate::types::Architecture;
@@ -31,9 +31,12 @@ struct Done {
 }
 
 fn update(tree: FileTree, servicing: &[CabinetSource]) -> Result<Done> {
+    update_with(tree, Install { servicing: servicing.to_vec(), ..Install::default() })
+}
+
+fn update_with(tree: FileTree, what: Install) -> Result<Done> {
     let folder = tempfile::tempdir().unwrap();
     let options = InstallOptions { architecture: Architecture::Amd64, scratch: Some(folder.path()), strict: false };
-    let what = Install { servicing: servicing.to_vec(), ..Install::default() };
     let mut tree = tree;
     let (report, store) = edit(&mut tree, TIME, |image| install(image, &what, &options, &()))?;
     Ok(Done { tree, store, report })
@@ -136,6 +139,16 @@ fn every_form_of_an_update_gives_the_same_image() {
     std::fs::write(folder.path().join("one.psf"), &stream).unwrap();
     let done = update(image(&edition()), &[CabinetSource::open(&beside).unwrap()]).unwrap();
     assert!(done.everything() == expected.everything());
+    // The same in memory.
+    for (path, beside, stream) in [(&wim, "u.psf", vec![]), (&beside, "one.psf", stream)] {
+        let data = Arc::new(std::fs::read(path).unwrap());
+        let name = path.file_name().unwrap();
+        let mut files = InputFiles::only(name, data.clone());
+        files.add(beside, Arc::new(stream));
+        let servicing = vec![CabinetSource { path: name.into(), data }];
+        let done = update_with(image(&edition()), Install { servicing, files, ..Install::default() }).unwrap();
+        assert!(done.everything() == expected.everything(), "{}", path.display());
+    }
 }
 
 #[test]

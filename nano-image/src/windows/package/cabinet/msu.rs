@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::classify::{self, CABINET_LIST, Kind};
 use super::{CabinetSource, wim};
-use crate::content::{ReadAt, Scratch};
+use crate::content::{InputFiles, ReadAt, Scratch};
 use crate::error::{Error, Result};
 use crate::source::cab::Cabinet;
 use crate::windows::package::files::{Carrier, Unpacked};
@@ -15,25 +15,36 @@ use crate::windows::package::spool::Spool;
 
 /// Inner files that stay in memory, in bytes each.
 const MEMORY: u64 = 8 << 20;
+/// Bytes copied at once.
+const PIECE: u64 = 1 << 20;
 /// What the update site, the setup program and no installation need: names begin or end so.
 const FOR_OTHERS: [&str; 4] = ["wsusscan.cab", "desktopdeployment", "aggregatedmetadata.cab", "onepackage.aggregated"];
 /// Files nested deeper in each other are refused.
 const MAX_DEPTH: usize = 4;
 
 /// The packages of `sources`: of an `.msu` file those inside of it, in its order. What is taken out and large is kept
-/// in files in the scratch folder of `spool`.
+/// in files in the scratch folder of `spool`. What lies beside a source is found in `files`.
 ///
 /// # Errors
 /// Those of [`Cabinet::open`] and of WIM files, [`Unsupported`](crate::ErrorKind::Unsupported) for what is no whole
 /// package; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
-pub(in crate::windows::package) fn unpack(sources: &[CabinetSource], spool: &Spool) -> Result<Vec<Unpacked>> {
+pub(in crate::windows::package) fn unpack(
+    sources: &[CabinetSource],
+    files: &InputFiles,
+    spool: &Spool,
+) -> Result<Vec<Unpacked>> {
     let mut unpacked = Vec::new();
     for source in sources {
         if let Some(error) = classify::refusal(&source.path.to_string_lossy()) {
             return Err(error.with_path(&source.path));
         }
         let carrier = match begins_with(source, wim::MAGIC) {
-            true => wim::open(&source.path, &source.path, None)?,
+            true if files.in_memory(&source.path).is_none() => wim::open(&source.path, &source.path, None)?,
+            true => {
+                let mut copy = copied(source, spool)?;
+                let named = copy.named_path()?;
+                wim::open(&named, &source.path, Some(copy))?
+            }
             false => Carrier::Cabinet(Cabinet::open(source.data.clone(), &source.path)?),
         };
         open(carrier, &source.path, 0, spool, &mut unpacked)?;
@@ -42,7 +53,7 @@ pub(in crate::windows::package) fn unpack(sources: &[CabinetSource], spool: &Spo
             && *path == source.path
         {
             let beside = source.path.with_extension("psf");
-            *psf = std::fs::File::open(&beside).ok().map(|file| (beside, Arc::new(file) as Arc<dyn ReadAt>));
+            *psf = files.open(&beside).ok().map(|file| (beside, file));
         }
     }
     Ok(unpacked)
@@ -178,6 +189,20 @@ impl Inner {
     }
 }
 
+/// A copy of `source`, which is in memory, for libwim: it opens files by their names only.
+fn copied(source: &CabinetSource, spool: &Spool) -> Result<Scratch> {
+    let failed = |error| Error::io("read", &source.path, error);
+    let copy = spool.create().map_err(|error| error.with_path(&source.path))?;
+    let (len, mut at, mut buffer) = (source.data.len().map_err(failed)?, 0, Vec::new());
+    while at < len {
+        buffer.resize((len - at).min(PIECE) as usize, 0);
+        source.data.read_exact_at(&mut buffer, at).map_err(failed)?;
+        copy.write_at(&buffer, at)?;
+        at += buffer.len() as u64;
+    }
+    Ok(copy)
+}
+
 fn begins_with(source: &CabinetSource, magic: [u8; 8]) -> bool {
     let mut start = [0; 8];
     source.data.read_exact_at(&mut start, 0).is_ok() && start == magic
@@ -223,12 +248,12 @@ mod tests {
         let msu = source("u.msu", &inner);
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::new(Some(folder.path()), 0);
-        let unpacked = unpack(&[package.clone(), msu.clone()], &spool).unwrap();
+        let unpacked = unpack(&[package.clone(), msu.clone()], &InputFiles::default(), &spool).unwrap();
         assert_eq!(names(&unpacked), ["p.cab", "u.msu/Windows10.0-KB1-x64.cab", "u.msu/large.CAB"]);
         assert!(unpacked[1].psf.is_some() && unpacked[2].psf.is_none());
         drop(unpacked);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let error = unpack(&[msu], &Spool::new(None, 0)).map(|_| ()).unwrap_err();
+        let error = unpack(&[msu], &InputFiles::default(), &Spool::new(None, 0)).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Recipe);
     }
 
@@ -242,7 +267,7 @@ mod tests {
         ];
         let cabinet = source("windows10.0-kb1.cab", &pieces);
         let msu = source("u.msu", &[("windows10.0-kb1.cab", bytes(&cabinet))]);
-        let unpacked = unpack(&[msu], &Spool::new(None, 0)).unwrap();
+        let unpacked = unpack(&[msu], &InputFiles::default(), &Spool::new(None, 0)).unwrap();
         assert_eq!(names(&unpacked), ["u.msu/windows10.0-kb1.cab"]);
         assert_eq!(unpacked[0].carriers.len(), 2);
     }
@@ -256,7 +281,8 @@ mod tests {
             ("u.msu", vec![("WSUSSCAN.cab", vec![1])]),
             ("u.msu", vec![("only.psf", vec![1])]),
         ] {
-            let error = unpack(&[source(name, &files)], &Spool::new(None, 0)).map(|_| ()).unwrap_err();
+            let error =
+                unpack(&[source(name, &files)], &InputFiles::default(), &Spool::new(None, 0)).map(|_| ()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             assert!(error.hint().is_some_and(|hint| hint.contains("msu")), "{error}");
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::msu::unpack;
 use super::{CabinetSource, Opened};
+use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::windows::package::contents::lower_id;
 use crate::windows::package::files::Unpacked;
@@ -32,7 +33,7 @@ pub struct Summary {
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones.
 pub fn summary(source: &CabinetSource) -> Result<Summary> {
     let spool = Arc::new(Spool::new(None, MAX_METADATA));
-    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &spool)?)
+    let [package] = <[Unpacked; 1]>::try_from(unpack(std::slice::from_ref(source), &InputFiles::default(), &spool)?)
         .map_err(|_| Error::unsupported("an update of several packages").with_path(&source.path))?;
     let cabinet = Opened::read(package, spool, false)?;
     let contents = &cabinet.contents;
