@@ -79,8 +79,12 @@ fn files(arguments: &Build, plan: &Plan) -> Result<Vec<(&'static str, String, Pa
     add("unattend", &mut machine.unattend.iter());
     add("domain-blob", &mut machine.domain_blob.iter());
     add("reg", &mut machine.reg.iter());
+    add("ssh-key", &mut machine.ssh_key.iter());
     for copy in &machine.copy {
         add_all("copy", &copy.source, &mut files)?;
+    }
+    for path in &machine.cloud_init {
+        add_all("cloud-init", path, &mut files)?;
     }
     for driver in &arguments.packages.driver {
         add_all("driver", driver, &mut files)?;

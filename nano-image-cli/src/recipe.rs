@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use nano_image::{Error, ErrorKind, Recipe, Result, Subformat};
-use nano_image::{FileCopy, Preset, nearest};
+use nano_image::{FileCopy, Preset, SourceCheck, nearest};
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
@@ -21,8 +21,9 @@ use crate::usage;
 
 /// Larger files are no recipes, and no metadata.
 const MAX_LEN: u64 = 256 << 20;
-/// Keys that name files or the form of outputs: what a build is made of and makes is told with its digests.
-pub const FILES_AND_FORMS: [&str; 17] = [
+/// Keys that name files or the form of outputs, or that decide no byte: what a build is made of and makes is told with
+/// its digests.
+pub const FILES_AND_FORMS: [&str; 18] = [
     "wim",
     "disk",
     "media",
@@ -40,6 +41,7 @@ pub const FILES_AND_FORMS: [&str; 17] = [
     "subformat",
     "block-size",
     "source-check",
+    "allow-unbootable",
 ];
 /// Flags that are no keys.
 pub const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
@@ -121,6 +123,9 @@ pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
         ("format", json!(arguments.format.map(Preset::name))),
         ("subformat", json!(arguments.subformat.map(Subformat::name))),
         ("block-size", json!(arguments.block_size)),
+        // What decides no byte, but whether there is an image at all.
+        ("allow-unbootable", json!(arguments.allow_unbootable.then_some(true))),
+        ("source-check", json!(Some(arguments.source_check).filter(|check| *check != SourceCheck::default()))),
     ] {
         if !value.is_null() && value != json!([]) {
             object.insert(key.into(), value);

@@ -107,13 +107,11 @@ fn several_outputs_have_the_bytes_of_each_alone() {
     assert!(warned.stderr.contains("e.vhd is made for UEFI"), "{}", warned.stderr);
 }
 
-/// Keys of recipe files that decide no bytes, are outputs, or are always refused.
-const NO_CHOICES: [&str; 15] = [
-    "allow-unbootable",
+/// Keys of recipe files that decide neither bytes nor whether there are any, are outputs, or are always refused.
+const NO_CHOICES: [&str; 13] = [
     "output-mode",
     "output",
     "scratch",
-    "source-check",
     "jobs",
     "force",
     "progress",
@@ -218,6 +216,12 @@ fn the_recipe_in_metadata_gives_the_same_bytes() {
     round_trip(&place, &[&source[..], &disk, &users, &logon, &words].concat(), &mut keys);
     let key = ["--product-key", "TVRH6-WHNXV-R9WG3-9XRFY-MY832"];
     round_trip(&place, &[&source[..], &key].concat(), &mut keys);
+
+    let storvsc = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\storvsc]";
+    let off = format!("Windows Registry Editor Version 5.00\r\n\r\n{storvsc}\r\n\"Start\"=dword:00000004\r\n");
+    fs::write(place.path("off.reg"), off).unwrap();
+    let broken = ["--for", "hyper-v", "--reg", "off.reg", "--source-check", "none", "--allow-unbootable"];
+    round_trip(&place, &[&source[..], &broken].concat(), &mut keys);
 
     let schema = place.run(&["schema"]).ok().json();
     let all = schema["properties"].as_object().unwrap().keys().cloned();
