@@ -165,7 +165,7 @@ impl From<Vec<u8>> for Content {
     }
 }
 
-/// What a request wants of a blob.
+/// The form in which a blob is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlobForm {
     /// Its contents.
@@ -179,7 +179,7 @@ pub enum BlobForm {
 pub struct BlobRequest {
     /// Which blob.
     pub id: BlobId,
-    /// What of it.
+    /// In which form.
     pub form: BlobForm,
 }
 

@@ -3,7 +3,7 @@
 pub mod fat;
 pub mod ntfs;
 
-/// Name of the file system of a boot sector; `None`: it is none that is known.
+/// Name of the file system that a boot sector belongs to; `None` if it is not a known one.
 pub fn signature(sector: &[u8; 512]) -> Option<&'static str> {
     let has = |at: usize, text: &[u8; 8]| sector[at..at + 8] == *text;
     match () {

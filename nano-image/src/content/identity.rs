@@ -99,7 +99,7 @@ pub fn keep_apart(outputs: &[UsedFile], inputs: &[UsedFile]) -> Result<()> {
             ));
         }
     }
-    // What is not there yet is none of the files that are read; a terminal may be read and written.
+    // A file that does not exist yet cannot be one that is read. A terminal may be read and written.
     let existing = outputs.iter().filter(|output| output.path.is_file());
     let existing: Vec<(&UsedFile, FileIdentity)> =
         existing.filter_map(|output| Some((output, FileIdentity::of(&output.path).ok()?))).collect();
@@ -127,7 +127,7 @@ fn check_file(existing: &[(&UsedFile, FileIdentity)], path: &Path, role: &str) -
     }
 }
 
-/// What cannot be listed is refused where it is read.
+/// Looks into `folder`. One that cannot be listed is passed over: whoever reads it reports that.
 fn check_folder(existing: &[(&UsedFile, FileIdentity)], folder: &Path, role: &str, depth: usize) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {

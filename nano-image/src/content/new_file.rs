@@ -57,9 +57,9 @@ pub struct NewFile {
 enum Step {
     /// It is new.
     New,
-    /// What was there before has the temporary name.
+    /// The old file has the temporary name.
     Exchanged,
-    /// What was there before is gone.
+    /// The old file is gone.
     Replaced,
 }
 
@@ -151,7 +151,7 @@ impl NewFiles {
                 _ => Err(io::ErrorKind::Unsupported.into()),
             };
             if done.is_err() {
-                // What its temporary name has now is not ours to remove.
+                // Another file has the temporary name now: it is not ours to remove.
                 file.temporary = None;
                 stay.push(file.path.display().to_string());
             }
@@ -269,7 +269,7 @@ impl Drop for NewFile {
     }
 }
 
-/// What scratch files would be called.
+/// The name that scratch files are made from.
 const SCRATCH: &str = "nano-image.scratch";
 /// Builds that write the same file at once, at most.
 const MAX_ATTEMPTS: u32 = 100;

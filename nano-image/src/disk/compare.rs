@@ -11,7 +11,7 @@ const READ_SIZE: u64 = 1 << 20;
 
 static ZEROS: [u8; READ_SIZE as usize] = [0; READ_SIZE as usize];
 
-/// The first byte in which a file is not what it is compared with; `None` is behind the end.
+/// The first byte that differs; a side is `None` where its file has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteDifference {
     /// File offset.

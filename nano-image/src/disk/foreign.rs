@@ -13,7 +13,7 @@ struct Foreign {
     extensions: &'static [&'static str],
     /// Where its signature is, and what it is. Several: each alone will do.
     signatures: &'static [(u64, &'static [u8])],
-    /// What helps.
+    /// A hint: how to convert it.
     help: Help,
 }
 
@@ -100,7 +100,7 @@ pub fn not_read_by_name(extension: &str) -> Option<Error> {
     by_extension(NAMED.iter(), extension).map(Foreign::error)
 }
 
-/// The error for an output whose extension is that of a kind that is not written.
+/// The error for an output whose extension belongs to a format that is not written.
 pub fn not_written(extension: &str) -> Option<Error> {
     let kind = by_extension(CERTAIN.iter().chain(LIKELY).chain(NAMED), extension)?;
     let error = Error::recipe(format!("files with the extension .{extension} are not written"));

@@ -110,7 +110,7 @@ pub fn build(table: &Table, disk_size: ByteSize, sector_size: u32) -> Result<Vec
 }
 
 #[cfg(any(test, feature = "internals"))]
-/// Reads the table of a disk; the backup if the primary is damaged. `None`: the disk has neither.
+/// Reads the table of a disk, or the backup if the primary is damaged; `None` if the disk has neither.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if both are damaged or a partition is not on the disk.

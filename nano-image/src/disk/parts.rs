@@ -24,7 +24,7 @@ pub(super) struct Parts {
     pub file_size: u64,
 }
 
-/// What lies before each block.
+/// Bytes before each block.
 #[derive(Clone, Debug)]
 pub(super) enum Leads {
     /// Nothing.
@@ -62,7 +62,7 @@ pub(super) enum Structure {
     Table(Arc<dyn Table>),
     /// The same bytes over and over.
     Repeated {
-        /// What comes again and again; [`PIECE`] is a multiple of its length.
+        /// The bytes that are repeated; [`PIECE`] is a multiple of their length.
         unit: &'static [u8],
         /// How often.
         count: u64,

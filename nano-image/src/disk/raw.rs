@@ -18,7 +18,7 @@ pub(super) const FORMAT: Row = Row {
     shapes: &[(None, &[])],
     differencing: &[],
     presets: &[],
-    // What is no other format.
+    // Any file that is in no other format.
     is: |_, _| Ok(true),
     open,
     // Every byte is the disk's.

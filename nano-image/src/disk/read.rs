@@ -36,7 +36,7 @@ pub struct DiskReader {
     content_id: Option<Guid>,
     /// Which bytes are this file's own; none if all are.
     layer: Option<Layer>,
-    /// What the other bytes come from.
+    /// Where the other bytes come from.
     parent: Option<Box<DiskReader>>,
     packed: Option<Box<dyn Packed>>,
     /// The compressed block that was read last.
@@ -161,7 +161,7 @@ impl DiskReader {
         self.content_id
     }
 
-    /// What it says of its parent, if it is none without.
+    /// The parent, if it has one.
     pub(super) fn parent_link(&self) -> Option<&ParentLink> {
         self.layer.as_ref().map(|layer| &layer.parent)
     }
@@ -220,7 +220,7 @@ impl DiskReader {
         Ok(())
     }
 
-    /// What each part of the file holds: ascending, all of the file, nothing twice.
+    /// The parts of the file in ascending order. They cover the file without gaps or overlaps.
     pub fn file_contents(&self) -> Vec<(Extent, FileContent)> {
         let structures = self.structures.iter().map(|(extent, name)| (*extent, FileContent::Structure(name)));
         let mut parts: Vec<(Extent, FileContent)> = structures.collect();

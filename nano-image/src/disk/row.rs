@@ -34,9 +34,9 @@ pub(super) struct Row {
     pub extensions: &'static [&'static str],
     /// QEMU's name for it.
     pub qemu: &'static str,
-    /// libvirt's name for it; `None`: libvirt does not take it.
+    /// libvirt's name for it; `None` if libvirt does not support it.
     pub libvirt: Option<&'static str>,
-    /// What boots from it.
+    /// The firmware that usually boots from it.
     pub firmware: UsualFirmware,
     /// Its subformats, and the block sizes of each. The first of each is the default.
     pub shapes: &'static [Shape],
@@ -77,7 +77,7 @@ pub(super) struct Request<'a> {
     pub block_size: u64,
     /// Size of the disk, a whole number of sectors of 512 bytes.
     pub disk_size: ByteSize,
-    /// What may hold other bytes than zero: ascending, neither touching nor overlapping.
+    /// The parts that may hold other bytes than zero, in ascending order, with gaps between them.
     pub used: &'a [Extent],
     /// Makes identifiers.
     pub identity: &'a Identity,

@@ -13,7 +13,7 @@ pub enum Subformat {
     Dynamic,
     /// Every block is in the file.
     Fixed,
-    /// What differs from a parent is in the file. `clone` makes them, no build does.
+    /// Only what differs from a parent is in the file. `clone` makes such files, `build` does not.
     #[cfg_attr(feature = "clap", value(skip))]
     Differencing,
 }

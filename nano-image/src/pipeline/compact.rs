@@ -18,8 +18,8 @@ use crate::source::wim::ImageInfo;
 use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
 use crate::windows::compact::{self, Compact, Pending};
 
-/// Marks the files of `tree` that `choice` compresses, and says what they come to. What is compressed for that is added
-/// to `blobs`, which has the contents.
+/// Marks the files of `tree` that `choice` compresses, and reports their number and bytes. `blobs` has the contents, and
+/// gets those that are compressed for this.
 pub(super) fn apply(
     tree: &mut FileTree,
     blobs: &mut Overlay,
@@ -50,7 +50,7 @@ pub(super) fn apply(
     Ok(report(tree))
 }
 
-/// What the marked files come to.
+/// Adds up the number and the bytes of the marked files.
 fn report(tree: &FileTree) -> CompactReport {
     let mut report = CompactReport::default();
     for node in (0..tree.node_count() as u32).map(NodeId) {

@@ -71,12 +71,12 @@ pub struct Machine<'g> {
     plan: Plan,
 }
 
-/// What a clone is.
+/// A clone that was written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct CloneReport {
-    /// What its identifiers come from: `build` with this seed and the machine's settings makes the same disk.
+    /// The seed of its identifiers: `build` with this seed and the machine's settings makes the same disk.
     pub seed: String,
     /// The disk's GUID (GPT) or signature (MBR).
     pub disk_id: String,
@@ -267,7 +267,7 @@ impl Machine<'_> {
         let format_name = golden.format.qemu_name();
         let parent = Parent { path: &parent_path, format: format_name, identity: &of.identity, time: of.time };
         let layout = self.plan.layout(&())?;
-        // What stands for a blob that only this machine has, as no other machine's does.
+        // A number for a blob that only this machine has; no other machine's number is the same.
         let mark = u32::from_le_bytes(self.plan.identity.bytes.to_bytes()[..4].try_into().expect("4 of 32 bytes")) | 1;
         let tree = &self.plan.tree;
         let mut stand_in =

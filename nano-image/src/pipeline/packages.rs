@@ -175,7 +175,7 @@ impl Packages {
             }
             digests.iter().for_each(|digest| hash.update(digest));
         }
-        // What features may be taken from decides bytes, too.
+        // The cabinets that features may come from decide bytes, too.
         for cabinet in &self.install.sources {
             hash.update("sources\0");
             hash.update(digest(cabinet)?);

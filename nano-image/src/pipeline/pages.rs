@@ -6,7 +6,7 @@ use crate::volume::ntfs::Piece;
 /// Bytes of a page, the grain of differencing disks.
 pub(super) const PAGE: u64 = 4096;
 
-/// What lies where on a disk: ascending, apart, by disk offset.
+/// The contents of a disk by offset: pieces in ascending order that do not overlap.
 pub(super) type Pieces<'a> = [(u64, Piece<'a>)];
 
 /// The pages in which `other` is not `golden`. `is_other` says of a blob of `other` that it is not the golden image's of
@@ -38,7 +38,7 @@ pub(super) fn differing(
     pages.0
 }
 
-/// What lies at some place.
+/// The contents of one piece.
 enum View<'p> {
     Zeros,
     Ones,
@@ -56,7 +56,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         Self { pieces }
     }
 
-    /// Where what is at `at` ends; `None` if nothing comes any more.
+    /// The end of the piece, or of the gap, at `at`; `None` behind the last piece.
     fn end(&mut self, at: u64) -> Option<u64> {
         while let Some((start, piece)) = self.pieces.first() {
             if *start > at {
@@ -70,7 +70,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         None
     }
 
-    /// What is from `at` to `end`, which no piece begins or ends between.
+    /// The contents from `at` to `end`. No piece begins or ends between them.
     fn view(&self, at: u64, end: u64) -> View<'p> {
         match self.pieces.first() {
             Some((start, piece)) if *start <= at => match piece {

@@ -35,7 +35,7 @@ pub struct Plan {
     pub(super) scheme: Scheme,
     pub(super) identity: Identity,
     pub(super) time: FileTime,
-    /// What is compressed, if anything is asked to be.
+    /// How much is compressed, if the recipe asks for it.
     pub(super) compact: Option<CompactReport>,
     pub(super) wim_files: Vec<PathBuf>,
     pub(super) disk_files: Vec<PathBuf>,
@@ -49,7 +49,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What it was planned of.
+    /// The recipe that it was made from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }

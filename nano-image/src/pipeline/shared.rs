@@ -152,7 +152,7 @@ impl Shared {
         seed::derive(recipe, &Inputs { files: machine.identity().to_vec(), ..self.inputs.clone() })
     }
 
-    /// The plan of one machine: `recipe`, but for the machine that of this base, and what was prepared of it.
+    /// The plan of one machine. `recipe` differs from the shared one in its machine only, of which `machine` was prepared.
     pub fn plan(mut self, recipe: &Recipe, machine: Machine, observer: &dyn Observer) -> Result<Plan> {
         let derived = self.seed(recipe, &machine);
         let seed = recipe.seed().unwrap_or(derived);
@@ -266,7 +266,7 @@ impl Opened {
         Ok((Self { media, base, info, packages, time, warnings }, Additions { machine, servicing, drivers }))
     }
 
-    /// Digests of it, but for one machine.
+    /// Digests of everything that all machines share.
     fn inputs(&self, additions: &Additions) -> Result<Inputs> {
         Ok(Inputs {
             image: self.base.digest()?,
@@ -276,7 +276,7 @@ impl Opened {
         })
     }
 
-    /// Everything that is read, but for one machine.
+    /// All files that are read for all machines alike.
     fn used_files(&self, additions: &Additions, files: &InputFiles) -> Vec<UsedFile> {
         let mut used: Vec<UsedFile> = self.base.used_files().collect();
         let install = &self.packages.install;
@@ -293,7 +293,7 @@ impl Opened {
         self.info.architecture.unwrap_or(Architecture::Amd64).to_string()
     }
 
-    /// What of the image's description decides bytes.
+    /// The parts of the image's description that decide bytes.
     fn windows(&self) -> String {
         let build = self.info.version.map(|version| version.build.to_string()).unwrap_or_default();
         let language = self.info.default_language.as_deref().unwrap_or_default();

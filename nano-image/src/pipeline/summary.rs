@@ -77,7 +77,7 @@ impl Layout<'_> {
     }
 }
 
-/// What is told of an output.
+/// The report of one output.
 pub(super) fn output_report(format: Format, container: &Container, digest: Option<[u8; 32]>) -> OutputReport {
     let mut report = OutputReport::new(format.name(), container.file_size().bytes());
     report.subformat = format.subformat().map(|subformat| subformat.name().into());

@@ -178,8 +178,8 @@ impl Hive {
         Ok(node)
     }
 
-    /// The value `name` of a key, through an index when the key has many: setting all values of one key then costs
-    /// no square of their number.
+    /// The value `name` of a key, through an index when the key has many: otherwise the time
+    /// for setting all values of one key would grow with the square of their number.
     fn find_value_to_edit(&mut self, key: Cell, name: &[u16]) -> Option<Cell> {
         if self.node(key)?.0.value_count.get() < MANY_VALUES {
             return self.find_value(key, name);

@@ -55,7 +55,7 @@ fn exported(path: &Path) -> Contents {
     contents
 }
 
-/// What this room reads.
+/// The same, read by this room.
 fn read(hive: &Hive) -> Contents {
     let mut contents = Contents::new();
     let mut pending = vec![(hive.root(), String::new())];

@@ -100,7 +100,7 @@ fn replay_entries(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit
         restore_base(bytes, newest);
     }
     let base = BaseBlock::ref_from_prefix(bytes).expect("a hive has a base block").0;
-    // What was completely written needs no entry.
+    // A sequence that was written completely needs no entry.
     let written = if base_is_good { base.secondary_sequence.get() } else { logs[0].1[0].sequence };
     let mut last: Option<u32> = None;
     for entry in logs.iter().flat_map(|(_, entries)| entries) {

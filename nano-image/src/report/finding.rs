@@ -82,7 +82,7 @@ impl Findings {
         self.skipped.push(what);
     }
 
-    /// What was not checked.
+    /// Parts that were not checked.
     pub fn skipped(&self) -> &[&'static str] {
         &self.skipped
     }

@@ -73,7 +73,7 @@ pub fn header(delta: &[u8]) -> Result<Header> {
     header::Parts::read(delta, 0).map(|parts| parts.header)
 }
 
-/// What `delta` makes of `basis`, at most `limit` bytes; the result has the hash that the delta names, if it names one.
+/// Applies `delta` to `basis`; the result has at most `limit` bytes. Its hash is checked if the delta names one.
 /// A delta that needs no basis takes an empty one. Basis, result and a copy of the basis are in memory.
 ///
 /// # Errors

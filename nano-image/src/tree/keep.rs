@@ -9,7 +9,7 @@ impl FileTree {
         self.kept.push(kept);
     }
 
-    /// What has a place of its own.
+    /// Files that get a fixed place.
     pub fn kept(&self) -> &[Kept] {
         &self.kept
     }

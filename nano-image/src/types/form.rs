@@ -30,7 +30,7 @@ enum OneOrMany {
     Many(Vec<Scalar>),
 }
 
-/// What `true` stands for where a value may be left out.
+/// The value that `true` stands for, where a flag may come without one.
 pub trait Switched {
     /// The value.
     const ON: Self;

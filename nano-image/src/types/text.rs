@@ -12,7 +12,7 @@ const WINDOWS_1252: [char; 32] = [
     '\u{17E}', '\u{178}',
 ];
 
-/// What a text without a byte order mark is.
+/// The encoding of a text that has no byte order mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmarked {
     /// UTF-8.

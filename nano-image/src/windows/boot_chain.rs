@@ -62,7 +62,7 @@ pub trait BootVolume {
     /// Its contents, of at most `limit` bytes.
     fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>>;
 
-    /// The registry hive that it is, with what is in its logs; `None`: it is none.
+    /// The registry hive in the file, with its logs applied; `None` if it is no hive.
     fn hive(&self, path: &str) -> Result<Option<Hive>>;
 }
 

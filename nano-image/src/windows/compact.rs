@@ -92,7 +92,7 @@ const PLAIN: &[(Place, &str)] = &[
     (Under("boot"), "*"),
     (Under("efi"), "*"),
     (Under(r"windows\boot"), "*"),
-    // What a boot check puts on the volume is read by foreign boot loaders, which know no compact files.
+    // Foreign boot loaders, which know no compact files, read what a boot check puts on the volume.
     (Under(r"windows\boot-check"), "*"),
 ];
 
@@ -177,7 +177,7 @@ pub fn saves(len: u64, compressed: u64, cluster_size: u64) -> bool {
     compressed.div_ceil(cluster_size) < len.div_ceil(cluster_size)
 }
 
-/// What the rules allow of each file whose kind allows anything, by number.
+/// What the rules allow for each file that may be compressed at all, by number.
 fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
     let needs = "Compact OS came with Windows 10 (build 10240); build a plain image";
     let build = match build {

@@ -11,7 +11,7 @@ use crate::volume::ntfs::{NtfsFile, NtfsReader};
 /// The bytes of a stream.
 pub type Stream<'a> = Box<dyn ReadAt + 'a>;
 
-/// The stream `name` of `file`; the empty name is that of the contents, which come decompressed. `None`: there is no
+/// The stream `name` of `file`; the empty name means the contents, which come decompressed. `None` if there is no
 /// such stream.
 ///
 /// # Errors

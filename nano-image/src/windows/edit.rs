@@ -36,7 +36,7 @@ pub struct ImageEdit<'a> {
     registry: Registry,
 }
 
-/// What is known of the registry of an image, between two edits of it.
+/// The hives of an image that are read or edited, kept between two edits.
 #[derive(Clone, Default)]
 pub struct Registry {
     /// By their numbers.
@@ -45,7 +45,7 @@ pub struct Registry {
     control_set: Option<String>,
 }
 
-/// What is known of a hive.
+/// A hive, as far as it is read.
 #[derive(Clone, Default)]
 enum Slot {
     #[default]

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// Longest name of a format.
 const MAX_FORMAT: u32 = 64;
 
-/// What an overlay says of its backing file; `zeros` are the clusters that it has as zeros. `None`: it is no overlay.
+/// What an overlay says of its backing file; `None` for an image without one. `zeros` are the clusters that it has as
+/// zeros.
 pub(super) fn layer(file: &dyn ReadAt, header: &Header, zeros: BTreeSet<u64>) -> Result<Option<Layer>> {
     let (offset, len) = (header.backing_file_offset.get(), header.backing_file_size.get() as usize);
     if offset == 0 {

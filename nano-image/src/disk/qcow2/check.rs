@@ -14,7 +14,7 @@ const MAX_CLUSTERS: u64 = 1 << 28;
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
-    // What keeps a file from being read is what opening it tells.
+    // Opening the file reports what keeps it from being read.
     let (Ok(header), Ok(_)) = (read::header(file), read::open(file, len)) else { return };
     if header.incompatible_features.get() & INCOMPATIBLE_DIRTY != 0 {
         let message = "says that refcounts may be wrong: the file was not closed";
@@ -101,7 +101,7 @@ impl Usage {
     fn compare(&self, file: &dyn ReadAt, header: &Header, findings: &mut Findings) -> Result<()> {
         let table_len = u64::from(header.refcount_table_clusters.get()) * self.cluster;
         let per_block = refcounts_per_block(self.cluster);
-        // What is there twice has been told, and would be read again and again.
+        // A block that is used twice was reported before, and must not be read again and again.
         let mut seen = BTreeSet::new();
         let mut told = vec![false; self.counts.len().div_ceil(per_block as usize)];
         let blocks = offsets(file, header.refcount_table_offset.get(), table_len / ENTRY_SIZE, u64::MAX)?;

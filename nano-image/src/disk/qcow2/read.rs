@@ -130,7 +130,7 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
     if header.crypt_method.get() != 0 {
         return Err(Error::unsupported("the qcow2 image is encrypted").at(32).with_hint(CONVERT));
     }
-    // What the compression is does not matter where nothing is compressed.
+    // The kind of compression matters only if something is compressed.
     let known = INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION;
     match header.incompatible_features.get() & !known {
         0 => Ok(header),

@@ -20,7 +20,7 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
         space.claim(&format!("region {guid}"), entry.file_offset.get(), entry.length.get().into(), findings);
     }
     let find = |wanted: Guid| regions.iter().find(|(guid, _)| *guid == wanted).map(|(_, entry)| entry);
-    // What is missing or damaged there is what opening the file tells.
+    // Opening the file reports what is missing or damaged there.
     if let (Some(bat), Some(metadata)) = (find(BAT_REGION), find(METADATA_REGION))
         && let Some(Sizes { disk: disk_size, block: block_size, sector: sector_size, has_parent }) =
             sizes(file, metadata)
@@ -113,7 +113,7 @@ struct Sizes {
     has_parent: bool,
 }
 
-/// Bytes of the disk, a block and a sector; `None`: opening the file tells what is wrong.
+/// Bytes of the disk, of a block and of a sector; `None` if they are wrong, which opening the file reports.
 fn sizes(file: &dyn ReadAt, region: &RegionEntry) -> Option<Sizes> {
     let start = region.file_offset.get();
     let mut table = vec![0; METADATA_TABLE_SIZE];

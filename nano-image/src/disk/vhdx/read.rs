@@ -103,7 +103,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     })
 }
 
-/// What says which data the disk has: a differencing disk knows its parent by it.
+/// The identifier of the disk's data, by which a differencing disk knows its parent.
 pub(crate) fn data_write_guid(file: &dyn ReadAt) -> Result<Guid> {
     Ok(Guid::from_bytes(header(file)?.data_write_guid))
 }

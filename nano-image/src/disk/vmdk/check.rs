@@ -9,7 +9,7 @@ use crate::report::{Finding, Findings};
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
-    // What keeps a file from being read is what opening it tells.
+    // Opening the file reports what keeps it from being read.
     let (Ok(header), Ok(_)) = (read::header(file, 0), read::open(file, len)) else { return };
     if header.unclean_shutdown != 0 {
         let message = "says that the file was not closed";

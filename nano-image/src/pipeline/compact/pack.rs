@@ -211,7 +211,7 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// What each job came to.
+    /// Waits for all jobs and returns the result of each.
     fn finish(mut self) -> Result<Vec<Compressed>> {
         while !self.queue.is_empty() {
             self.receive()?;

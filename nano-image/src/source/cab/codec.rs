@@ -24,7 +24,7 @@ impl Codec {
         })
     }
 
-    /// What `block` decompresses to: `len` bytes (at most [`MAX_BLOCK`]). `block` may be changed. After an error the
+    /// Decompresses `block` to `len` bytes (at most [`MAX_BLOCK`]). `block` may be changed. After an error the
     /// folder cannot be read on.
     pub fn decompress(&mut self, block: &mut Vec<u8>, len: usize, is_last: bool) -> Result<&[u8], String> {
         match self {

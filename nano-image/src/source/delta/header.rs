@@ -23,7 +23,7 @@ pub struct Header {
     /// Kind of program that it was made for: 1 any file, 2 i386, 4 IA64, 8 AMD64, 0x10 to 0x80 i386, AMD64, ARM and
     /// ARM64 with managed code or by a maker that knew these.
     pub file_type: u64,
-    /// What is done with basis and result, a bit each.
+    /// Steps that basis and result go through, a bit each.
     pub flags: u64,
 }
 

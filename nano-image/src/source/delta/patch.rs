@@ -5,8 +5,8 @@ use super::rift::{Entry, Rift};
 use super::segments::{Codes, Segment};
 use crate::error::Result;
 
-/// What `patch` makes of `basis`, `len` bytes. `map` tells from where in the basis a part of the result likely comes;
-/// positions in it count from the start of the basis, behind which the result is.
+/// Applies `patch` to `basis`; the result has `len` bytes. `map` tells from where in the basis a part of the result likely
+/// comes; positions in it count from the start of the basis, behind which the result is.
 pub(super) fn apply(patch: Buffer<'_>, basis: &[u8], map: Vec<Entry>, len: usize) -> Result<Vec<u8>> {
     let mut bits = patch.bits()?;
     let mut entries = Rift::read(&mut bits)?.0;

@@ -65,12 +65,12 @@ impl Rift {
         after.checked_sub(1).or(self.0.len().checked_sub(1))
     }
 
-    /// What becomes of `at`.
+    /// The place in the result of the byte at `at`.
     pub fn map(&self, at: i64) -> i64 {
         self.place(at).map_or(at, |place| at.wrapping_add(self.0[place].shift()))
     }
 
-    /// What becomes of the address `rva`.
+    /// The address in the result of the one at `rva`.
     pub fn map_address(&self, rva: u32) -> u32 {
         self.map(rva.into()) as u32
     }

@@ -22,7 +22,7 @@ pub fn swap_words(bytes: &[u8], swapped: &mut [u8]) {
     swapped[end..end + PADDING].fill(0);
 }
 
-/// What is read of swapped words.
+/// Bits already read from 16-bit words, whose bytes are swapped.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
     /// With [`PADDING`].

@@ -6,7 +6,7 @@ use super::copy::SLACK;
 use super::decode::{TOO_LONG, decode};
 use super::header::{Codes, EMPTY, Kind, read_kind, stored_offsets};
 
-/// What calls are translated with, whatever the size of the file is.
+/// The file size with which calls are translated: in WIMs it is the same for every file.
 const CALLS_SIZE: i32 = 12_000_000;
 /// A bit says that a block has this many bytes.
 const BLOCK: usize = 32768;

@@ -7,7 +7,7 @@ pub const MAX_LEN: usize = 16;
 /// More symbols than any code has.
 const MAX_SYMBOLS: usize = 256 + 8 * 50;
 
-/// What does not make a code.
+/// The error for lengths that form no valid prefix code.
 pub const BROKEN: &str = "LZX: a code is broken";
 
 /// Entries by the next `BITS` bits, `1 << BITS == ENTRIES`; longer codes are found by comparing.

@@ -15,7 +15,7 @@ const TRANSLATION_END: u64 = 1 << 30;
 pub struct FolderDecoder {
     codes: Codes,
     window: usize,
-    /// What was decompressed last, at least a window, up to `at`.
+    /// The bytes that were decompressed last, at least a window of them; they end at `at`.
     buffer: Vec<u8>,
     at: usize,
     /// Bytes decompressed so far.

@@ -13,7 +13,7 @@ pub trait Parts {
     /// The bytes of a part of the container.
     fn source(&self, source: &Source) -> Result<Arc<[u8]>>;
 
-    /// What `delta` makes of `basis`, `len` bytes.
+    /// Applies `delta` to `basis`; the result has `len` bytes.
     fn apply(&self, basis: &[u8], delta: &[u8], len: u64) -> Result<Vec<u8>>;
 
     /// The contents of a file that were kept.

@@ -52,7 +52,7 @@ pub struct IndexedFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {
-    /// What it holds.
+    /// Whether it holds a delta, or contents.
     pub kind: SourceKind,
     /// Where it is.
     pub place: Place,

@@ -3,7 +3,7 @@
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, Result};
 
-/// What the file begins with.
+/// The first bytes of the file.
 const MAGIC: [u8; 8] = *b"PSTREAM\0";
 /// Where the index begins if the second number of the file is its length.
 const INDEX: u64 = 0x80;

@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// What both accept is the same, and what is accepted here, libwim accepts too.
+    /// Both give the same bytes, and libwim accepts whatever is accepted here.
     #[test]
     fn damaged_lzx_is_what_libwim_makes_of_it_or_refused() {
         let bytes = sample(1500);

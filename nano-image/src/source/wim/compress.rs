@@ -24,7 +24,7 @@ impl WofCompressor {
         Ok(Self { algorithm, compressor: compressor.ok_or_else(error)? })
     }
 
-    /// What it compresses with.
+    /// The algorithm.
     pub fn algorithm(&self) -> WofAlgorithm {
         self.algorithm
     }

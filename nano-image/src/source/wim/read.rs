@@ -92,7 +92,7 @@ struct Step {
     check: bool,
 }
 
-/// What `requests` come to. Stored forms are checked in groups, so that small ones do not make an item each.
+/// Splits `requests` into items of work. Stored forms are checked in groups, so that small ones share an item.
 fn steps(store: &WimStore, requests: &[BlobRequest], check: SourceCheck) -> Result<Vec<Step>> {
     let mut steps = Vec::with_capacity(requests.len());
     let check = check == SourceCheck::Full;
@@ -310,7 +310,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a thread keeps between items.
+/// Buffers that a thread uses again for each item.
 #[derive(Default)]
 struct Worker {
     input: Vec<u8>,

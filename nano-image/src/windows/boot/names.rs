@@ -23,7 +23,7 @@ pub enum Place {
     Hypervisor,
 }
 
-/// What the value of an element is: the second digit of its code.
+/// The type of an element's value: the second digit of its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Where a file is.
@@ -53,7 +53,7 @@ pub struct Element {
     pub place: Place,
 }
 
-/// What the value of the element with `code` is; `None` for a code that cannot be.
+/// The type of the value of the element with `code`; `None` if there is no such code.
 pub fn form(code: u32) -> Option<Form> {
     Some(match code >> 24 & 0xF {
         1 => Form::Device,

@@ -78,7 +78,7 @@ const OBJECTS: [(&str, Guid); 6] = [
     ("{hypervisorsettings}", well_known::HYPERVISOR_SETTINGS),
 ];
 
-/// What the build itself says of every entry: another value would start something else, or nothing.
+/// Elements that the build itself sets: with another value the entry would start something else, or nothing.
 const OWN: [&str; 7] = ["device", "osdevice", "path", "systemroot", "default", "displayorder", "inherit"];
 
 impl BootSetting {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::types::{Guid, form};
 use crate::windows::edit::{HiveFile, ImageEdit};
 
-/// What serial ports do without a choice, bits a second.
+/// Speed of serial ports if none is chosen, in bits a second.
 const BAUD: u32 = 115_200;
 /// The port of a debugger without a choice: the first is the console's.
 const DEBUG_PORT: u8 = 2;

@@ -14,7 +14,7 @@ use crate::types::Guid;
 use crate::windows::edit::{HiveFile, ImageEdit};
 
 pub(super) const TEMPLATE: &str = HiveFile::BcdTemplate.path();
-/// What only templates hold.
+/// Objects that only templates have.
 const PATTERNS: [Guid; 7] = [
     well_known::TARGET_EFI,
     well_known::TARGET_PCAT,
@@ -214,7 +214,7 @@ fn instantiate(
         false => drop(manager.elements.remove(&element::TOOLS_DISPLAY_ORDER)),
     }
     for object in store.objects.values_mut() {
-        // The mark of the recovery environment is of that class, too, but for stores.
+        // The mark of the recovery environment has that class too, but belongs in stores.
         object.elements.retain(|code, _| code >> 28 != element::CLASS_TEMPLATE || *code == recovery::RECOVERY_MARK);
     }
     (store, loader_id)

@@ -21,7 +21,7 @@ pub(super) fn check(zone: &str) -> Result<()> {
 const HINT: &str = "use the names of Windows, e.g. `UTC` or `W. Europe Standard Time`";
 
 /// Sets the zone in every control set and returns its name as the image spells it. An image that does not know any
-/// zone, as one may be built without them, gets `None`: Windows then takes the name from the answer file.
+/// zone, as one may be built without them, gives `None`: Windows then takes the name from the answer file.
 pub(super) fn write(image: &mut ImageEdit<'_>, zone: &str) -> Result<Option<String>> {
     let Some(software) = image.hive(HiveFile::Software)? else { return Ok(None) };
     let Some(zones) = software.find(ZONES) else { return Ok(None) };

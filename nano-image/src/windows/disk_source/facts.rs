@@ -12,7 +12,7 @@ use crate::windows::contents;
 use crate::windows::edit::{self, HiveFile};
 use crate::windows::program;
 
-/// What its processor is read from if the registry does not tell.
+/// The program whose header names the processor if the registry does not.
 const PROGRAMS: [&str; 3] =
     [r"Windows\System32\ntoskrnl.exe", r"Windows\System32\ntdll.dll", r"Windows\System32\winload.efi"];
 /// Bytes of a program in which its header is.

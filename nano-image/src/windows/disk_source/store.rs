@@ -120,7 +120,7 @@ impl Blob {
             return read_pieces(&*stream, whole, sink);
         }
         let other = || changed("a file has other contents than before");
-        // What is not handed on as it is stored is read for the digest first.
+        // Files that are not passed on in their stored form are read for their digest first.
         if !is_as_stored {
             let digest = self.measure(reader, &|| false)?;
             return if digest == self.digest { read_pieces(&*stream, whole, sink) } else { Err(other()) };

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 16_384;
 const MAX_REPARSE: u64 = 16 << 10;
 /// And at most 64 KiB of extended attributes and of a descriptor.
 const MAX_VALUE: u64 = 64 << 10;
-/// What Windows makes anew at each start, in the root.
+/// Files in the root that Windows makes anew at each start.
 const PAGING: [&str; 3] = ["pagefile.sys", "swapfile.sys", "hiberfil.sys"];
 /// Attribute bits that follow from the rest of a node, or from how a volume stores it.
 const DERIVED: u32 = attribute::DIRECTORY
@@ -28,13 +28,13 @@ const DERIVED: u32 = attribute::DIRECTORY
     | attribute::SPARSE_FILE
     | attribute::COMPRESSED;
 
-/// What a volume holds.
+/// The files of a volume.
 pub struct VolumeFiles {
     /// Its files.
     pub tree: FileTree,
     /// Their contents.
     pub store: VolumeStore,
-    /// What is not as it was on the volume, a sentence each.
+    /// Everything that differs from the volume, a sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -101,7 +101,7 @@ struct Found {
     /// First byte on the volume; 0 for what lies in a record.
     place: u64,
     node: NodeId,
-    /// `None`: the contents.
+    /// Name of the stream; `None` for the contents.
     stream: Option<Utf16Name>,
 }
 
@@ -226,7 +226,7 @@ impl Walk<'_, '_> {
         Ok(node)
     }
 
-    /// What stands for a stream whose bytes are at `stored`.
+    /// The content for a stream whose bytes are at `stored`.
     fn content(
         &mut self,
         file: &NtfsFile,

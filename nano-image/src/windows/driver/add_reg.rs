@@ -34,7 +34,7 @@ pub(super) enum Root {
     Classes,
 }
 
-/// What is done.
+/// The change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Make the key.

@@ -23,7 +23,7 @@ const VERSION_MARK: [u8; 2] = [0x00, 0xFF];
 /// How the INF file names a device: first bytes of entries of `DeviceIds`; the feature score follows.
 const HARDWARE_ID: u8 = 1;
 const COMPATIBLE_ID: u8 = 2;
-/// What Windows has for drivers that it imported.
+/// The flags that Windows gives drivers that it imported.
 const STATUS_FLAGS: u32 = 0x12;
 /// Scores of signers (`SIGNERSCORE_*` of setupapi.h): Windows Hardware Quality Labs, any other, none.
 const SIGNER_WHQL: u32 = 0x0D00_0005;
@@ -159,7 +159,7 @@ fn write_ids(hive: &mut Hive, root: KeyId, published: &Published<'_>) -> Result<
         for (id, kind) in hardware.chain(compatible) {
             let key = hive.create_key(root, &format!(r"DeviceIds\{id}"))?;
             let mark = [kind, score, 0, 0];
-            // What names a device exactly is not made less by another line.
+            // An exact match stays one, whatever another line says.
             if hive.value(key, name).is_none_or(|known| known.data[..] > mark[..]) {
                 hive.set_value(key, name, Value::binary(mark))?;
             }

@@ -129,7 +129,7 @@ pub(super) fn devices(inf: &Inf, target: &Target) -> Result<Devices> {
             Some((_, platform)) => {
                 read_models(inf, target, manufacturer, &format!("{section}.{platform}"), &mut models)?
             }
-            // Without a platform a section is for x86 alone.
+            // A section without a platform applies to x86 only.
             None if target.takes_undecorated() => read_models(inf, target, manufacturer, &section, &mut models)?,
             None if line.fields.len() == 1 => others.push("x86, as no platform is named".into()),
             None => {}

@@ -199,7 +199,7 @@ impl Package {
         }
     }
 
-    /// What follows from the whole.
+    /// Decides what depends on all sections together.
     fn judge(&mut self) {
         let class = self.version.class.to_ascii_lowercase();
         self.boot_critical |= self.services.values().any(|service| service.start == BOOT_START);

@@ -44,7 +44,7 @@ pub(super) struct Copies {
 
 impl Copies {
     fn add(&mut self, source: String, destination: Option<String>) {
-        // What is copied twice to one place is there once; the first section counts, as in Windows.
+        // Of two files that go to one place the first counts, as in Windows.
         if destination.as_ref().is_none_or(|destination| self.known.insert(destination.to_lowercase())) {
             self.files.push((source, destination));
         }

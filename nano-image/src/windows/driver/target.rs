@@ -64,7 +64,7 @@ impl Target {
         &self.architecture
     }
 
-    /// What the names of sections end in, the closest first.
+    /// Endings of section names for this target, the closest first.
     pub fn platforms(&self) -> [String; 3] {
         [format!(".NT{}", self.architecture), ".NT".into(), String::new()]
     }

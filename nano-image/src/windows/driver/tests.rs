@@ -423,7 +423,7 @@ fn hostile_files_do_no_harm() {
         }
         let _ = read(damaged);
     }
-    // What names each other a hundred thousand times costs no square of it.
+    // A hundred thousand sections that name each other: the time must not grow with the square of that.
     let many = |line: &dyn Fn(u32) -> String| (0..100_000).map(line).collect::<String>();
     let services = many(&|n| format!("AddService=S{n},2,Service_Inst\n"));
     let sections = many(&|n| format!("[N{n}]\nNeeds=N{}\n", n + 1));

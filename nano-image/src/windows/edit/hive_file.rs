@@ -121,7 +121,7 @@ fn join(path: &str, rest: &str) -> String {
     parts.collect::<Vec<_>>().join("\\")
 }
 
-/// What of `path` is below `root`; empty for the root itself.
+/// The part of `path` below `root`; empty for the root itself.
 pub(super) fn below<'a>(path: &'a str, root: &str) -> Option<&'a str> {
     let (start, rest) = path.split_at_checked(root.len())?;
     let is_below = start.eq_ignore_ascii_case(root) && (rest.is_empty() || rest.starts_with('\\'));

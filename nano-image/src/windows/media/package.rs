@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub struct MediaPackage {
     /// Name of its cabinet without extension, e.g. `Microsoft-NanoServer-IIS-Package`.
     pub name: String,
-    /// The cabinet for all languages; none if only that of a language is there.
+    /// The cabinet for all languages; `None` if there are cabinets for single languages only.
     pub neutral: Option<MediaFile>,
     /// Languages, as the media spell them, and their cabinets; sorted.
     pub languages: Vec<(String, MediaFile)>,

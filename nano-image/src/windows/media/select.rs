@@ -96,7 +96,7 @@ impl Media {
         let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
         let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);
         let bare = bare.strip_suffix(".cab").unwrap_or(bare);
-        // What all names have in common would make any of them near.
+        // The part that all names have in common says nothing about which is near.
         let near = nearest(names::short(bare), self.packages.iter().map(|package| names::short(&package.name)));
         let near = near.and_then(|near| self.packages.iter().find(|package| names::short(&package.name) == near));
         let hint = match near {
@@ -123,7 +123,7 @@ impl Media {
         let mut languages = None;
         let mut names: VecDeque<(String, Option<String>)> = names.iter().map(|name| (name.clone(), None)).collect();
         loop {
-            // What a package needs is known when all that are named are selected.
+            // Dependencies are resolved once all named packages are selected.
             let needed = || self.missing_parents(&selected).filter(|_| missing.is_empty());
             let Some((name, needed_by)) = names.pop_front().or_else(needed) else { break };
             let name = &name;

@@ -26,7 +26,7 @@ pub struct Dictionary<'a> {
 }
 
 impl<'a> Dictionary<'a> {
-    /// What `read` gives.
+    /// The result of reading it.
     pub fn new(read: impl Fn() -> Result<Vec<u8>> + Send + Sync + 'a) -> Self {
         Self { read: Box::new(read), bytes: OnceLock::new() }
     }
@@ -110,7 +110,7 @@ impl Part {
     }
 }
 
-/// What a source has, by name.
+/// The contents of a source, by name.
 pub(super) struct Contents {
     pub files: Files,
     /// Names without ending of the descriptions, by package identifier in lower case.
@@ -122,7 +122,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// What `files` are called. Descriptions whose names are no identifiers are read.
+    /// Sorts `files` by their names. Descriptions whose names are no identifiers are read for that.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood.
@@ -148,7 +148,7 @@ impl Contents {
                         },
                     };
                     let id = lower_id(&identity);
-                    // What the cabinet is made for may be there under its own name, too.
+                    // The package of the cabinet may be there under its own name, too.
                     if stem == ROOT || !packages.contains_key(&id) {
                         packages.insert(id, (identity, stem));
                     }

@@ -25,7 +25,7 @@ pub(super) const PSF_INDEX: &str = ".psf.cix.xml";
 /// The largest index, in bytes.
 const MAX_INDEX: u64 = 1 << 30;
 
-/// What holds members.
+/// A file with members.
 pub(super) enum Carrier {
     /// A cabinet.
     Cabinet(Cabinet),
@@ -65,7 +65,7 @@ struct Member {
     len: u64,
 }
 
-/// What is kept in the spool.
+/// Where the members in the spool are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Member(String),
@@ -344,7 +344,7 @@ impl Files {
     }
 }
 
-/// What `delta` makes of `basis`, at most `limit` bytes.
+/// Applies `delta` to `basis`; the result has at most `limit` bytes.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported).

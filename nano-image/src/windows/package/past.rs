@@ -39,7 +39,7 @@ pub(super) fn read(
     Ok(pasts)
 }
 
-/// What `before` has and `now` has not; `None` for nothing.
+/// Everything that `before` has and `now` has not; `None` for nothing.
 fn difference(key_form: String, before: Manifest, now: &Manifest) -> Option<Past> {
     let paths: BTreeSet<String> = now.files.iter().flat_map(destinations).collect();
     let mut files = before.files;

@@ -180,7 +180,7 @@ impl Record<'_> {
         self.forget_cache(servicing, identity)
     }
 
-    /// What is noted of a package of the image, of which more is installed now.
+    /// The record of a package that the image has, and of which more is installed now.
     fn known_package(&mut self, package: &ResolvedPackage) -> Result<()> {
         let identity = package.identity();
         let id = identity.package_id();

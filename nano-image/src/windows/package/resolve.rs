@@ -95,7 +95,7 @@ struct Resolver<'a> {
     by_id: BTreeMap<String, Vec<usize>>,
     /// Identifiers in lower case of the packages that were begun, and whether they are complete.
     resolved: BTreeMap<String, bool>,
-    /// What was begun, by name in lower case.
+    /// Packages whose dependencies are being looked for, by name in lower case.
     by_name: BTreeMap<String, Vec<AssemblyIdentity>>,
     closure: Closure<'a>,
     missing: Missing,
@@ -104,7 +104,7 @@ struct Resolver<'a> {
     left_out: LeftOut,
 }
 
-/// What of a package is not installed.
+/// The parts of a package that are not installed.
 #[derive(Debug, Default)]
 struct LeftOut {
     /// Parts that extend something that the image does not have, in the order found.

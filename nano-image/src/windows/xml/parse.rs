@@ -206,7 +206,7 @@ impl Builder {
     }
 }
 
-/// Whether a declared encoding is that of the file: what it says of ASCII is true in all.
+/// Whether a declared encoding is the file's own. Any that extends ASCII is taken for UTF-8.
 fn is_encoding(name: &str, file: &Text<'_>) -> bool {
     match name.to_ascii_lowercase().as_str() {
         "utf-16" | "utf-16le" | "utf-16be" => file.is_utf16,

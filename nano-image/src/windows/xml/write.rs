@@ -35,7 +35,7 @@ impl Element {
             return;
         }
         out.push('>');
-        // What has no text of its own may be indented.
+        // Elements without text may be indented.
         let indent = !self.content.iter().any(|node| matches!(node, Node::Text(_)));
         for node in &self.content {
             if indent {

@@ -191,7 +191,7 @@ mod tests {
             assert_eq!(back.map(target), source, "{target:#x}");
         }
         assert_eq!(back.map(0x2000), 0x2000 - 0x2A00);
-        // What is first from 0 upwards counts.
+        // Of several, the smallest that is not negative counts.
         let back = rift(&[(0, 100), (10, 100), (20, 110)]).reverse().unwrap();
         assert_eq!((back.map(100), back.map(109), back.map(110), back.map(120)), (0, 9, 20, 30));
     }

@@ -39,7 +39,7 @@ pub(super) fn relocations(program: &mut Program<'_>) -> Result<()> {
 struct Relocation {
     rva: u32,
     kind: u16,
-    /// What follows entries of one kind.
+    /// A second number, which entries of one kind have.
     extra: Option<u16>,
 }
 

@@ -6,7 +6,7 @@ use crate::windows::package::files::{INDEX, PSF_INDEX};
 /// The list of cabinets that are one package together.
 pub(super) const CABINET_LIST: &str = "cabinet.cablist.ini";
 
-/// What a file with files is.
+/// The kinds of files that hold packages.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A package.
@@ -75,7 +75,7 @@ fn express_named(name: &str) -> Error {
     Error::unsupported(format!("`{name}` is for express clients of the update service only")).with_hint(WHOLE)
 }
 
-/// What to fetch instead.
+/// Which file to fetch instead.
 const WHOLE: &str = "fetch the .msu of the update from the update catalog: the file without `express` and `baseless` \
                      in its name";
 

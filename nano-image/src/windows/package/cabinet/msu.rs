@@ -17,7 +17,7 @@ use crate::windows::package::spool::Spool;
 const MEMORY: u64 = 8 << 20;
 /// Bytes copied at once.
 const PIECE: u64 = 1 << 20;
-/// What the update site, the setup program and no installation need: names begin or end so.
+/// How names of files begin or end that no installation needs: they are for the update site and the setup program.
 const FOR_OTHERS: [&str; 4] = ["wsusscan.cab", "desktopdeployment", "aggregatedmetadata.cab", "onepackage.aggregated"];
 /// Files nested deeper in each other are refused.
 const MAX_DEPTH: usize = 4;

@@ -15,7 +15,7 @@ pub(super) fn security_name(element: &Element) -> Option<String> {
     element.first("securityDescriptor")?.attribute("name").map(str::to_owned)
 }
 
-/// What tells an element from its neighbours.
+/// The attributes by which an element differs from its neighbours.
 fn label(element: &Element) -> Option<String> {
     const NAMES: [&str; 8] =
         ["name", "keyName", "destinationPath", "typeName", "internalName", "InternalName", "executableName", "id"];

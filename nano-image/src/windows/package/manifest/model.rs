@@ -36,7 +36,7 @@ pub struct Manifest {
     pub dependencies: Vec<Dependency>,
     /// Whether it is the entry to the components of a package.
     pub is_deployment: bool,
-    /// What the manifest asks for and is not done.
+    /// Requests of the manifest that are not carried out.
     pub not_applied: Vec<Unhandled>,
 }
 
@@ -45,7 +45,7 @@ pub struct Manifest {
 pub struct Unhandled {
     /// Local name of the element.
     pub element: String,
-    /// What tells it from its neighbours, if it has that.
+    /// The key by which it differs from its neighbours, if it has one.
     pub name: Option<String>,
     /// Why it is not applied.
     pub why: String,
@@ -65,7 +65,7 @@ pub enum DependencyKind {
 pub struct Dependency {
     /// Which; its language may be `*`.
     pub identity: AssemblyIdentity,
-    /// What for.
+    /// Purpose of the dependency.
     pub kind: DependencyKind,
     /// Whether it has the texts of this one in some language: never missed.
     pub resources: bool,

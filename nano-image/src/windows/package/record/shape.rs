@@ -25,7 +25,7 @@ const KINDS: [(&str, ValueKind); 10] = [
     ("Trusted", ValueKind::DWORD),
 ];
 
-/// How the image notes its packages. `None`: it has no such notes.
+/// How the image records its packages; `None` if it has no records of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Names of values that its packages have.

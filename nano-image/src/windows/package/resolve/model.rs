@@ -25,7 +25,7 @@ pub(super) const MAX_LISTED: usize = 30;
 pub struct Resolution {
     /// Inner packages come before the one that they belong to; servicing packages are last.
     pub packages: Vec<ResolvedPackage>,
-    /// What goes away with the versions that were in use before.
+    /// Files and keys that belong to replaced versions only, and are removed.
     pub past: Vec<Past>,
     /// Names of the features that are turned on, with those that they need and that come with them.
     pub features: Vec<String>,
@@ -144,7 +144,7 @@ pub struct Request<'a> {
     pub architecture: Architecture,
 }
 
-/// What goes away with the version of a component that was in use.
+/// Files and keys that go away with the version of a component that was in use.
 #[derive(Clone, Debug)]
 pub struct Past {
     /// Key form of that version.
