@@ -83,7 +83,7 @@ fn files(arguments: &Build, plan: &Plan) -> Result<Vec<(&'static str, String, Pa
     for copy in &machine.copy {
         add_all("copy", &copy.source, &mut files)?;
     }
-    for path in &machine.cloud_init {
+    if let Some(path) = &machine.cloud_init {
         add_all("cloud-init", path, &mut files)?;
     }
     for driver in &arguments.packages.driver {
