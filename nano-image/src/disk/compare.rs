@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use super::Output;
+use super::sink::ZEROS;
 use crate::content::ReadAt;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes read at once.
 const READ_SIZE: u64 = 1 << 20;
-
-static ZEROS: [u8; READ_SIZE as usize] = [0; READ_SIZE as usize];
 
 /// The first byte that differs; a side is `None` where its file has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Output for CompareOutput<'_> {
 
     fn skip(&mut self, mut zeros: u64) -> Result<()> {
         while zeros > 0 {
-            let count = zeros.min(READ_SIZE);
+            let count = zeros.min(ZEROS.len() as u64);
             self.expect(&ZEROS[..count as usize])?;
             zeros -= count;
         }

@@ -7,7 +7,7 @@ use super::formats::Format;
 use super::parent::{GRAIN, Parent};
 use super::parts::{Parts, Structure};
 use super::row::Request;
-use super::sink::Output;
+use super::sink::{Output, ZEROS};
 use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
@@ -281,7 +281,6 @@ impl Writer<'_> {
 const HEAD: u64 = 192 << 10;
 
 fn digest_zeros(digest: &mut Sha256, mut count: u64) {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     while count > 0 {
         let piece = count.min(ZEROS.len() as u64);
         digest.update(&ZEROS[..piece as usize]);

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
+/// Zeros are compared, hashed and written in pieces of this. The program holds them, so they are few.
+pub(super) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Bytes are gathered until one write has at least this size.
 const WRITE_SIZE: usize = 1 << 20;
 
@@ -129,9 +132,8 @@ impl<W: Write> Output for StreamOutput<W> {
     }
 
     fn skip(&mut self, mut zeros: u64) -> Result<()> {
-        static ZEROS: [u8; WRITE_SIZE] = [0; WRITE_SIZE];
         while zeros > 0 {
-            let n = zeros.min(WRITE_SIZE as u64);
+            let n = zeros.min(ZEROS.len() as u64);
             self.write_all(&ZEROS[..n as usize])?;
             zeros -= n;
         }
