@@ -11,6 +11,9 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
+#[cfg(without_libwim)]
+use undocumented as sys;
+#[cfg(not(without_libwim))]
 use wimlib_sys as sys;
 
 use super::format::Compression;
@@ -19,6 +22,17 @@ use crate::error::{Error, ErrorKind, Result};
 unsafe extern "C" {
     /// libwim allocates the XML data with `malloc` (no other allocator is ever set).
     fn free(memory: *mut c_void);
+}
+
+/// Names of libwim's types, for builds of the documentation: these compile no bodies of functions, and have no libwim.
+#[cfg(without_libwim)]
+#[allow(non_camel_case_types, missing_docs)]
+mod undocumented {
+    pub struct WIMStruct;
+    pub struct wimlib_resource_entry;
+    pub struct wimlib_compressor;
+    pub struct wimlib_decompressor;
+    pub type wimlib_tchar = std::ffi::c_char;
 }
 
 /// Functions of Windows that libwim calls, in a library that its build does not name. GNU's linker takes from it only what

@@ -50,7 +50,7 @@ impl MachineConfig {
         self.prepare_from(&InputFiles::default(), administrator_password, architecture)
     }
 
-    /// [`prepare`](Self::prepare) with files from elsewhere.
+    /// `prepare` with files from elsewhere.
     pub fn prepare_from(
         &self,
         files: &InputFiles,
