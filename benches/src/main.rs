@@ -16,6 +16,8 @@ mod run;
 #[cfg(target_os = "linux")]
 mod scale;
 mod steps;
+#[cfg(target_os = "linux")]
+mod tasks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +56,9 @@ enum Command {
     /// Measure builds of generated WIMs: more files, more bytes
     #[cfg(target_os = "linux")]
     Scale(scale::Scale),
+    /// Measure builds with packages, a driver or an update, and clones, of generated media
+    #[cfg(target_os = "linux")]
+    Tasks(tasks::Tasks),
     /// Measure how fast the files of updates (.cab, .msu) come out of their deltas, on one core
     Deltas {
         /// Updates whose files are deltas of each other
@@ -73,7 +78,7 @@ enum Command {
     },
     /// Make Markdown and a plot of results again
     Report {
-        /// JSON that `run` or `scale` wrote
+        /// JSON that `run`, `scale` or `tasks` wrote
         results: PathBuf,
         #[command(flatten)]
         output: Output,
@@ -123,6 +128,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run.results().and_then(|results| run.output.write(&results)),
         #[cfg(target_os = "linux")]
         Command::Scale(scale) => scale.results().and_then(|results| scale.output.write(&results)),
+        #[cfg(target_os = "linux")]
+        Command::Tasks(tasks) => tasks.results().and_then(|results| tasks.output.write(&results)),
         Command::Deltas { updates, rounds } => deltas::run(&updates, rounds),
         Command::Lzx { wim, rounds } => lzx::run(&wim, rounds),
         Command::Report { results, output } => std::fs::read(results)
