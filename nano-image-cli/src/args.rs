@@ -221,25 +221,30 @@ pub struct Build {
     pub quiet: bool,
 }
 
-/// List the editions and packages of install media, or what one package or update says of itself
+/// List the editions and packages of install media, or the features and packages of an image, or what one package or
+/// update says of itself
 #[derive(Args, Debug)]
 #[command(after_long_help = PACKAGES_EXAMPLES)]
 pub struct PackagesOf {
     /// Install media: an ISO image, a folder with its files, or a WIM with `Packages` beside it; or an update
     /// (.msu, .cab)
-    #[arg(value_name = "MEDIA")]
-    pub media: PathBuf,
+    #[arg(value_name = "MEDIA", required_unless_present_any = ["wim", "disk"])]
+    pub media: Option<PathBuf>,
 
     /// Package to describe; IIS is short for Microsoft-NanoServer-IIS-Package
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Tell what of the update applies to an image of this WIM
-    #[arg(long, value_name = "WIM", requires = "image")]
+    /// List the features and packages of an image of this WIM; or tell what of the update applies to it
+    #[arg(long, value_name = "WIM", conflicts_with = "disk")]
     pub wim: Option<PathBuf>,
 
-    /// Image of the WIM: its index or name
-    #[arg(long, value_name = "IMAGE", requires = "wim")]
+    /// The same of the Windows of this disk image
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+
+    /// Image of the media or WIM: its index or name; of a disk the partition with Windows
+    #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
 
     /// Print JSON
@@ -500,6 +505,8 @@ Examples:
   nano-image packages WS2016.iso IIS
   nano-image packages windows10.0-kb5012345-x64.msu
   nano-image packages windows10.0-kb5012345-x64.msu --wim NanoServer.wim --image 1
+  nano-image packages --wim install.wim --image 2
+  nano-image packages --json --disk core.vhdx | jq -r '.features[] | select(.state == \"disabled\") | .name'
   nano-image packages --json WS2016.iso | jq -r '.packages[].name'";
 
 const IMAGES_EXAMPLES: &str = "\

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use nano_image::inspect::{self, Image, RegistryDetails};
-use nano_image::{Error, Result, table};
+use nano_image::{Error, Result};
 use serde_json::to_string_pretty;
 
 use crate::args::Inspect;
-use crate::report::{message, output, printable, warning};
+use crate::report::{message, output, printable, titled, warning};
 
 /// Says what a disk image is and holds, or one part of that in detail.
 pub fn run(arguments: &Inspect) -> Result<()> {
@@ -86,7 +86,7 @@ fn registry_text(found: &RegistryDetails, packages_only: bool) -> String {
                 let start = service.start.clone().unwrap_or_else(|| "–".to_owned());
                 [start, service.kind.clone(), service.name.clone(), service.image_path.clone().unwrap_or_default()]
             });
-            text += &titled(title, &rows.collect::<Vec<_>>());
+            text += &titled(title, None, &rows.collect::<Vec<_>>());
         }
     }
     let rows = found.packages.iter().map(|package| {
@@ -94,7 +94,7 @@ fn registry_text(found: &RegistryDetails, packages_only: bool) -> String {
         let visible = if package.visible { "" } else { "hidden" };
         [package.state.clone(), time.to_owned(), visible.to_owned(), package.id.clone()]
     });
-    text + &titled("Packages", &rows.collect::<Vec<_>>())
+    text + &titled("Packages", None, &rows.collect::<Vec<_>>())
 }
 
 fn boot(path: &Path, json: bool) -> Result<()> {
@@ -119,11 +119,6 @@ fn boot(path: &Path, json: bool) -> Result<()> {
     }
     output(&text)?;
     tell(&notes)
-}
-
-/// Rows under a title with their number.
-fn titled<const N: usize>(title: &str, rows: &[[String; N]]) -> String {
-    format!("\n{title}: {}\n", rows.len()) + &table("  ", None, 0, rows)
 }
 
 fn print_json(json: serde_json::Result<String>) -> Result<()> {

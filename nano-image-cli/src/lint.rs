@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nano_image::inspect::{self, Image};
-use nano_image::{Error, Lint, Result, Sources};
+use nano_image::{Architecture, Error, Lint, Result, Sources};
 
 use crate::args;
 use crate::report::output;
@@ -22,7 +22,9 @@ pub fn run(arguments: &args::Lint) -> Result<ExitCode> {
         (None, Some(media), _) => Sources::media(media).scratch(std::env::temp_dir()).lint(image, &arguments.file),
         (None, None, Some(path)) if is_wim(Path::new(path))? => Sources::wim(path).lint(None, &arguments.file),
         (None, None, Some(path)) => inspect::lint(&Image::open(path)?, &arguments.file),
-        (None, None, None) => Lint::file(&arguments.file, arguments.architecture.as_deref()),
+        (None, None, None) => {
+            Lint::file(&arguments.file, arguments.architecture.as_deref().and_then(Architecture::named))
+        }
     }?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&lint).expect("what is said is JSON");

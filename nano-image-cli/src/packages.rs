@@ -1,5 +1,6 @@
 //! `nano-image packages`.
 
+mod image;
 mod update;
 
 use nano_image::{
@@ -13,14 +14,18 @@ use crate::report::{message, output, printable, warning};
 
 /// Lists editions and packages, or describes one package or an update.
 pub fn run(arguments: &PackagesOf) -> Result<()> {
-    if update::is_update(&arguments.media) {
-        return update::run(arguments);
+    let Some(path) = &arguments.media else { return image::run(arguments) };
+    if update::is_update(path) {
+        return update::run(arguments, path);
     }
-    if arguments.wim.is_some() {
-        let error = Error::recipe("--wim and --image are for updates").with_path(&arguments.media);
-        return Err(error.with_hint("name a .msu or .cab file"));
+    if arguments.wim.is_some() || arguments.disk.is_some() {
+        let error = Error::recipe("two sources: media, and a WIM or disk").with_path(path);
+        return Err(error.with_hint("name one; beside a WIM or disk there may be an update, a .msu or .cab file"));
     }
-    let media = Media::open(&arguments.media, &[])?;
+    if arguments.image.is_some() {
+        return image::run(arguments);
+    }
+    let media = Media::open(path, &[])?;
     if let Some(name) = &arguments.name {
         let details = media.describe(media.package(name)?)?;
         return output(&match arguments.json {

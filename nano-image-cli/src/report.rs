@@ -57,6 +57,12 @@ pub fn output(text: &str) -> Result<()> {
     }
 }
 
+/// Rows under a title with their number.
+pub fn titled<const N: usize>(title: &str, heads: Option<[&str; N]>, rows: &[[String; N]]) -> String {
+    let heads = heads.filter(|_| !rows.is_empty());
+    format!("\n{title}: {}\n", rows.len()) + &table("  ", heads, 0, rows)
+}
+
 /// Whether the reader of a pipe went away.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
     /// ERROR_PIPE_NOT_CONNECTED (winerror.h), which the standard library knows under no name.

@@ -85,6 +85,21 @@ const FLAGS: [(&[&str], &str); 10] = [
     (&["role", "roles"], "--package NAME"),
 ];
 
+/// Flags for what is not done, with why and what to do instead.
+const NOT_DONE: [(&[&str], &str, &str); 2] = [
+    (
+        &["remove-package", "remove-packages", "removepackage"],
+        "removing packages from an image is not done",
+        "start from an image without it, or let Windows remove it when it runs: dism /online /remove-package",
+    ),
+    (
+        &["disable-feature", "disable-features", "disablefeature"],
+        "turning features of an image off is not done",
+        "start from an image in which it is off (`nano-image packages --wim FILE --image N` tells), or let Windows turn it \
+         off when it runs: dism /online /disable-feature",
+    ),
+];
+
 /// What `error` of the arguments `given` should say instead, where this knows better than clap.
 pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Option<Error> {
     let words: Vec<&str> = given.iter().skip(1).filter_map(|word| word.to_str()).collect();
@@ -113,7 +128,11 @@ pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Opt
                 let message = format!("the value of `{flag}` may be left out, so it stands behind `=`");
                 return Some(Error::recipe(message).with_hint(format!("write {flag}={wrong}")));
             }
-            let name = wrong.strip_prefix("--")?;
+            let name = wrong.strip_prefix("--").or_else(|| wrong.strip_prefix('/'))?.to_ascii_lowercase();
+            let name = name.as_str();
+            if let Some((_, why, hint)) = NOT_DONE.iter().find(|(names, ..)| names.contains(&name)) {
+                return Some(Error::recipe(*why).with_hint(*hint));
+            }
             let (_, ours) = FLAGS.iter().find(|(names, _)| names.contains(&name))?;
             let long = ours.trim_start_matches('-').split([' ', '=']).next()?;
             let is_known =
@@ -204,6 +223,8 @@ mod tests {
             (&["new-nanoserverimage"], "nano-image build"),
             (&["build", "--media", "a b.iso"], "write nano-image build --media 'a b.iso' -o nano.vhdx"),
             (&["build"], "write nano-image build --media WS2016.iso -o nano.vhdx"),
+            (&["build", "--remove-package", "x"], "removing packages from an image is not done; "),
+            (&["plan", "--Disable-Feature=x"], "dism /online /disable-feature"),
         ] {
             assert!(tip(words).contains(part), "{words:?}: {}", tip(words));
         }

@@ -104,6 +104,7 @@ pub use pipeline::{Sources, Update};
 pub use source::wim::{ImageInfo, Wim, libwim_version};
 pub use windows::media::{CabinetDetails, Media, MediaFile, MediaPackage, PackageDetails, release};
 pub use windows::package::{Applicability, UpdateDetails};
+pub use windows::package::{FeatureState, ImageCapability, ImageFeature, ImagePackage, ImageServicing};
 
 // From plan to image.
 pub use content::{FileIdentity, NewFileOptions, NewFiles, UsedFile, keep_apart};
@@ -115,7 +116,7 @@ pub use report::Report;
 
 // Values.
 pub use error::{Error, ErrorKind, Result};
-pub use types::{ByteSize, FileTime};
+pub use types::{Architecture, ByteSize, FileTime};
 
 // Text for people.
 pub use types::{is_shown, nearest, printable, table};

@@ -1,7 +1,9 @@
 //! Recipe → plan → layout → image: the only room that joins the others.
 
+mod answered;
 mod base;
 mod boot_chain;
+mod cabinet;
 mod check;
 mod compact;
 mod drivers;
@@ -9,6 +11,7 @@ mod golden;
 mod inputs;
 mod layout;
 mod lint;
+mod look;
 mod packages;
 mod pages;
 mod plan;

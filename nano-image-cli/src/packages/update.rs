@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use nano_image::{Applicability, ByteSize, Error, Result, Update, UpdateDetails, Wim};
+use nano_image::{Applicability, ByteSize, Error, Result, Update, UpdateDetails};
 use serde_json::json;
 
+use super::image;
 use crate::args::PackagesOf;
 use crate::report::{output, printable};
 
@@ -22,21 +23,20 @@ pub fn is_update(path: &Path) -> bool {
 }
 
 /// Describes the update.
-pub fn run(arguments: &PackagesOf) -> Result<()> {
+pub fn run(arguments: &PackagesOf, path: &Path) -> Result<()> {
     if let Some(name) = &arguments.name {
         let error = Error::recipe(format!("an update has no package called `{name}` to describe"));
-        return Err(error.with_path(&arguments.media).with_hint("leave the name out: an update is told of whole"));
+        return Err(error.with_path(path).with_hint("leave the name out: an update is told of whole"));
     }
     let scratch = std::env::temp_dir();
-    let update = Update::open(&arguments.media)?;
+    let update = Update::open(path)?;
     let details = update.describe(Some(&scratch))?;
-    let applies = match (&arguments.wim, &arguments.image) {
-        (Some(wim), Some(image)) => {
-            let wim = Wim::open(wim, &[])?;
-            Some(update.applies(&wim, wim.find_image(image)?, Some(&scratch))?)
-        }
-        _ => None,
-    };
+    let sources = image::source(arguments);
+    if arguments.image.is_some() && sources.is_none() {
+        let error = Error::recipe("--image without a WIM or disk that has the image").with_path(path);
+        return Err(error.with_hint("name it with --wim or --disk"));
+    }
+    let applies = sources.map(|sources| update.applies(&sources, arguments.image.as_deref())).transpose()?;
     output(&match arguments.json {
         true => format!("{:#}\n", json!({ "packages": details, "applies": applies })),
         false => text(&details, applies.as_ref()),

@@ -21,4 +21,5 @@ mod packages;
 mod readback;
 mod recipe;
 mod reports;
+mod servicing;
 mod verify;

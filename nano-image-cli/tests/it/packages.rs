@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Place, Run};
+use crate::support::Place;
 use fixtures::media::{Release, write_iso};
 use fixtures::packages::nano;
 use fixtures::scenes;
@@ -153,7 +153,7 @@ fn what_contradicts_or_is_missing_is_refused() {
 }
 
 /// Name and bytes of all packages of a report, with their parts and languages.
-fn costs(report: &Value) -> BTreeMap<String, u64> {
+pub fn costs(report: &Value) -> BTreeMap<String, u64> {
     let packages = report["packages"].as_array().unwrap();
     let mut costs = BTreeMap::new();
     for package in packages {
@@ -264,43 +264,4 @@ fn updates_features_and_drivers_are_added() {
     plan(&["--package", "ShieldedVM"]).fails(3, &["ShieldedVM", "0x800f081e", "ServerDatacenterNano"]);
     let more = plan(&["--package", "NPDS"]).ok();
     assert!(more.stderr.contains("Microsoft-NanoServer-Defender-Package` is installed too"), "{}", more.stderr);
-}
-
-#[test]
-fn packages_of_an_answer_file_are_installed() {
-    let place = media();
-    let answer = |packages: &str| {
-        let text = format!(
-            "<unattend xmlns='urn:schemas-microsoft-com:unattend'><servicing>{packages}</servicing></unattend>"
-        );
-        fs::write(place.path("answer.xml"), text).unwrap();
-        place.run(&["plan", "--json", "--media", "media", "--image", "2", "--size", "512M", "--unattend", "answer.xml"])
-    };
-    let package = |action: &str, name: &str, language: &str, source: &str| {
-        format!(
-            "<package action='{action}'><assemblyIdentity name='{name}' version='10.0.14393.0' language='{language}' \
-             processorArchitecture='amd64' publicKeyToken='31bf3856ad364e35'/><source location='{source}'/></package>"
-        )
-    };
-    let names = |run: Run| costs(&run.ok().json()).into_keys().collect::<Vec<_>>();
-    let flags = ["plan", "--json", "--media", "media", "--image", "2", "--size", "512M", "--package", "Guest"];
-    let by_flag = names(place.run(&flags));
-    assert_eq!(by_flag, [GUEST]);
-    let by_name = package("install", GUEST, "neutral", "") + &package("install", GUEST, "en-US", "");
-    assert_eq!(names(answer(&by_name)), by_flag);
-    // Its identity has another name than its cabinet, which is found by the source.
-    let iis = package(
-        "install",
-        "Microsoft-NanoServer-IIS-Feature-Package",
-        "neutral",
-        r"c:\x\Microsoft-NanoServer-IIS-Package.cab",
-    );
-    assert_eq!(names(answer(&iis)), ["Microsoft-NanoServer-IIS-Feature-Package"]);
-    // A cabinet beside the answer file.
-    fs::copy(place.path("media/NanoServer/Packages").join(format!("{GUEST}.cab")), place.path("g.cab")).unwrap();
-    assert_eq!(names(answer(&package("install", "anything", "neutral", r"%configsetroot%\g.cab"))), by_flag);
-
-    let run = answer(&package("remove", GUEST, "neutral", "")).ok();
-    assert!(run.stderr.contains("remove the package") && run.json()["packages"][0].is_null(), "{}", run.stderr);
-    answer(&package("install", "Nothing", "neutral", r"d:\n.cab")).fails(3, &["answer.xml", "`Nothing`", "d:/n.cab"]);
 }

@@ -6,6 +6,7 @@ use super::read::hives::software_and_system;
 use super::read::image::Image;
 use crate::content::InputFiles;
 use crate::error::Result;
+use crate::types::Architecture;
 use crate::windows::answer::{ImageSetup, Lint};
 use crate::windows::program;
 
@@ -39,7 +40,7 @@ pub fn lint(image: &Image, answer: impl AsRef<Path>) -> Result<Lint> {
 }
 
 /// The architecture that Windows' kernel, or what loads it, is for.
-fn loader(files: &super::Files<'_>) -> Result<Option<String>> {
+fn loader(files: &super::Files<'_>) -> Result<Option<Architecture>> {
     const PROGRAMS: [&str; 4] = [
         r"Windows\System32\ntoskrnl.exe",
         r"Windows\System32\winload.efi",
@@ -51,7 +52,7 @@ fn loader(files: &super::Files<'_>) -> Result<Option<String>> {
     for path in PROGRAMS {
         let program = files.read_file(path, MAX_LEN)?;
         if let Some(architecture) = program.as_deref().and_then(program::architecture) {
-            return Ok(Some(architecture.to_owned()));
+            return Ok(Some(architecture));
         }
     }
     Ok(None)

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::recipe::Recipe;
 use super::sources::Sources;
 use crate::content::{BlobStore, UsedFile};
 use crate::error::{Error, Result};
@@ -25,19 +24,19 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// Finds what `recipe` chooses of `sources`. What the user should know is added to `warnings`.
+    /// Finds what `choice` means in `sources`. What the user should know is added to `warnings`.
     pub fn open(
-        recipe: &Recipe,
+        choice: ImageChoice<'_>,
         sources: &Sources,
         media: &Media,
         observer: &dyn Observer,
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
         if let Some(disk) = sources.disk_image() {
-            let partition = partition(recipe.choice()).map_err(|error| error.with_path(disk))?;
+            let partition = partition(choice).map_err(|error| error.with_path(disk))?;
             return Ok(Self::Disk(Box::new(DiskSource::open(&sources.files, disk, partition, observer)?)));
         }
-        let (wim, file, index) = media.find_image(recipe.choice(), sources.scratch.as_deref(), warnings)?;
+        let (wim, file, index) = media.find_image(choice, sources.scratch.as_deref(), warnings)?;
         let path = file.path.clone();
         Ok(Self::Wim { wim, index, path })
     }

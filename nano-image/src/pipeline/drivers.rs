@@ -1,6 +1,8 @@
 //! Drivers that go into an image, and what is to be told of them.
 
-use super::sources::Sources;
+use std::path::PathBuf;
+
+use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
@@ -15,17 +17,22 @@ const MAX_LISTED: usize = 3;
 const CLIENT: &str = "Client";
 
 /// Reads the drivers for `image`; none if none is named.
-pub(super) fn prepare(sources: &Sources, image: &ImageInfo, observer: &dyn Observer) -> Result<Option<Prepared>> {
-    if sources.drivers.is_empty() {
+pub(super) fn prepare(
+    drivers: &[PathBuf],
+    files: &InputFiles,
+    image: &ImageInfo,
+    observer: &dyn Observer,
+) -> Result<Option<Prepared>> {
+    if drivers.is_empty() {
         return Ok(None);
     }
     let options = DriverOptions {
-        architecture: image.architecture.unwrap_or(Architecture::Amd64).to_string(),
+        architecture: image.architecture.unwrap_or(Architecture::Amd64),
         version: image.version.map(|version| (version.major, version.minor, version.build)),
         is_client: image.installation_type.eq_ignore_ascii_case(CLIENT),
         boot_critical: false,
     };
-    driver::prepare(&sources.drivers, &sources.files, &options, observer).map(Some)
+    driver::prepare(drivers, files, &options, observer).map(Some)
 }
 
 /// What the user should know of drivers.

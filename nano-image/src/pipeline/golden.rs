@@ -184,14 +184,11 @@ impl Golden {
         let mut recipe = Recipe::try_from(choices)?;
         recipe.administrator_password = password.or_else(|| self.plan.recipe.administrator_password.clone());
         let architecture = self.shared.architecture();
-        let mut machine = recipe.machine().prepare_from(
-            self.shared.files(),
-            recipe.administrator_password.as_ref(),
-            &architecture,
-        )?;
-        if machine.take_packages() != self.shared.servicing() {
-            return Err(Error::recipe("the machine's answer file wants other packages than the golden image's")
-                .with_hint("build a golden image with them"));
+        let password = recipe.administrator_password.as_ref();
+        let mut machine = recipe.machine().prepare_from(self.shared.files(), password, architecture)?;
+        if !machine.take_servicing().is_like(self.shared.servicing()) {
+            let what = "the machine's answer file wants other packages or drivers than the golden image's";
+            return Err(Error::recipe(what).with_hint("build a golden image with them"));
         }
         recipe.choices.seed = match (seed, recipe.seed()) {
             (Some(seed), _) => Some(seed),

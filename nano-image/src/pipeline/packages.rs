@@ -1,23 +1,23 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use super::answered::{self, Answered};
+use super::cabinet;
 use super::recipe::Recipe;
 use super::sources::Sources;
-use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::InstallReport;
 use crate::source::wim::ImageInfo;
-use crate::windows::configure::ServicingPackage;
+use crate::windows::configure::Servicing;
 use crate::windows::edit::ImageEdit;
-use crate::windows::media::Media;
-use crate::windows::package::{self, CabinetSource, Install, InstallOptions};
+use crate::windows::media::{Media, MediaPackage};
+use crate::windows::package::identity::AssemblyIdentity;
+use crate::windows::package::{self, CabinetSource, Install, InstallOptions, Named};
 
-/// What cabinets and WIM files, which updates are delivered in, begin with.
-const MAGICS: [[u8; 4]; 2] = [*b"MSCF", *b"MSWI"];
 /// Bytes read at once to digest a cabinet.
 const PIECE: u64 = 1 << 20;
 
@@ -25,6 +25,9 @@ const PIECE: u64 = 1 << 20;
 #[derive(Default)]
 pub(super) struct Packages {
     pub install: Install,
+    /// What the answer file wants of packages beside installing them.
+    named: Vec<Named>,
+    answer_file: PathBuf,
     /// Names of those of the media.
     names: Vec<String>,
     pub warnings: Vec<String>,
@@ -40,24 +43,24 @@ impl Packages {
         sources: &Sources,
         media: &Media,
         image: &ImageInfo,
-        answered: Vec<ServicingPackage>,
+        servicing: &Servicing,
     ) -> Result<Self> {
-        let mut packages = Self::default();
+        let Answered { install, names, mut languages, named } = answered::find(servicing, sources, media)?;
+        let mut packages = Self { install, named, ..Self::default() };
         packages.install.files = sources.files.clone();
-        packages.install.features = recipe.features().to_vec();
+        packages.install.features.extend_from_slice(recipe.features());
+        packages.answer_file.clone_from(&servicing.answer_file);
+        let names = [recipe.package_names(), names].concat();
         packages.install.features.sort();
         packages.install.features.dedup();
-        let mut names = recipe.package_names();
-        let answer_file = recipe.machine().unattend.as_deref().unwrap_or(Path::new(""));
-        for package in answered {
-            packages
-                .add_answered(package, answer_file, media, &mut names)
-                .map_err(|error| error.with_path(answer_file))?;
-        }
         let selection = media.select(&names, image)?;
         packages.warnings.extend(selection.warnings);
         packages.names = selection.names;
         for file in &selection.cabinets {
+            packages.install.cabinets.push(media.cabinet(file)?);
+        }
+        languages.retain(|file| !selection.cabinets.contains(file));
+        for file in &languages {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
         if !packages.install.features.is_empty() {
@@ -66,54 +69,15 @@ impl Packages {
             }
         }
         for path in &sources.servicing_packages {
-            packages.install.servicing.push(open(&sources.files, path)?);
+            packages.install.servicing.push(cabinet::open(&sources.files, path)?);
         }
         Ok(packages)
     }
 
-    /// Adds what the answer file names: a cabinet where it says, or a package of the media.
-    fn add_answered(
-        &mut self,
-        package: ServicingPackage,
-        answer_file: &Path,
-        media: &Media,
-        names: &mut Vec<String>,
-    ) -> Result<()> {
-        let name = &package.name;
-        if !package.action.eq_ignore_ascii_case("install") {
-            let message =
-                format!("the answer file wants to {} the package `{name}`, which is not done", package.action);
-            self.warnings.push(message);
-            return Ok(());
-        }
-        // A Windows path: what counts is relative to the configuration set, that is the answer file's folder.
-        let source = package.source.as_deref().map(|source| source.replace('\\', "/"));
-        let relative = source.as_deref().map(|source| source.trim_start_matches("%configsetroot%/"));
-        if let (Some(relative), Some(folder)) = (relative, answer_file.parent()) {
-            let path = folder.join(relative);
-            if self.install.files.is_file(&path) {
-                self.install.cabinets.push(open(&self.install.files, &path)?);
-                return Ok(());
-            }
-        }
-        let file = relative.and_then(|relative| Path::new(relative).file_stem()?.to_str());
-        let found = [Some(&name[..]), file].into_iter().flatten().find_map(|name| media.package(name).ok());
-        match found {
-            Some(found) if names.contains(&found.name) => {}
-            Some(found) => names.push(found.name.clone()),
-            None => {
-                let place = source.map(|source| format!(", and no file `{source}`")).unwrap_or_default();
-                let what = format!("the answer file installs `{name}`: there is no such package on the media{place}");
-                return Err(Error::not_found(what)
-                    .with_hint("take it out of the answer file, or give its cabinet as an update"));
-            }
-        }
-        Ok(())
-    }
-
     /// Whether nothing is installed.
     pub fn is_empty(&self) -> bool {
-        self.install.cabinets.is_empty() && self.install.servicing.is_empty() && self.install.features.is_empty()
+        let Install { cabinets, servicing, features, .. } = &self.install;
+        cabinets.is_empty() && servicing.is_empty() && features.is_empty()
     }
 
     /// Installs them into `edit`. What the user should know is added to `warnings`.
@@ -125,6 +89,7 @@ impl Packages {
         observer: &dyn Observer,
         warnings: &mut Vec<String>,
     ) -> Result<InstallReport> {
+        package::check_named(edit, &self.named).map_err(|error| error.with_path(&self.answer_file))?;
         if self.is_empty() {
             return Ok(InstallReport::default());
         }
@@ -144,11 +109,15 @@ impl Packages {
 
     /// If packages lack others that the media have, says which.
     fn name_parents(&self, error: Error, media: &Media) -> Error {
-        let is_missing = |name: &&str| {
-            error.missing().iter().any(|missing| missing.eq_ignore_ascii_case(name))
-                && !self.names.iter().any(|selected| selected == name)
+        let find = |name: &String| {
+            let identity = AssemblyIdentity::from_attributes([("name", &**name)]).ok()?;
+            Some(media.identified(&identity, None).ok()??.0)
         };
-        let names: Vec<&str> = media.packages().iter().map(|package| &*package.name).filter(is_missing).collect();
+        let found = error.missing().iter().filter_map(find);
+        let mut names: Vec<&str> = found.map(|package: &MediaPackage| &*package.name).collect();
+        names.retain(|name| !self.names.iter().any(|selected| selected == name));
+        names.sort_unstable();
+        names.dedup();
         match &names[..] {
             [] => error,
             names => {
@@ -185,24 +154,12 @@ impl Packages {
             hash.update(feature);
             hash.update([0]);
         }
+        for feature in &self.install.off {
+            hash.update("off\0");
+            hash.update(feature);
+        }
         Ok(hash.finalize().to_vec())
     }
-}
-
-fn open(files: &InputFiles, path: &Path) -> Result<CabinetSource> {
-    if files.is_folder(path) {
-        let error = Error::not_found("a folder, but a package is expected").with_path(path);
-        return Err(error.with_hint("name each .cab or .msu file"));
-    }
-    let data = files.open(path).map_err(|error| Error::io("open the package", path, error))?;
-    let source = CabinetSource { path: path.to_owned(), data };
-    // Cabinets are also found inside of other files: in an ISO image it would be any.
-    let mut magic = [0; 4];
-    if source.data.read_exact_at(&mut magic, 0).is_err() || !MAGICS.contains(&magic) {
-        let error = Error::corrupt("not a cabinet").at(0).with_path(path);
-        return Err(error.with_hint("name a .cab or .msu file; packages of media are named as they are listed there"));
-    }
-    Ok(source)
 }
 
 /// SHA-256 of the file.

@@ -9,7 +9,7 @@ use super::recipe::{BcdDevice, Firmware, Recipe};
 use super::scheme::Scheme;
 use super::seed::{self, Decisive, Inputs};
 use super::sources::Sources;
-use super::{compact, drivers};
+use super::{answered, compact, drivers};
 use crate::content::{InputFiles, Overlay, UsedFile};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
@@ -22,7 +22,7 @@ use crate::volume::ntfs;
 use crate::windows::answer::Manifests;
 use crate::windows::boot::{self, BootOptions, BootSettings, Collected};
 use crate::windows::compact::Compact;
-use crate::windows::configure::{Prepared as Machine, ServicingPackage};
+use crate::windows::configure::{Prepared as Machine, Servicing};
 use crate::windows::disk_source;
 use crate::windows::driver::Prepared as Drivers;
 use crate::windows::edit::{ImageEdit, Registry};
@@ -40,8 +40,8 @@ pub(super) struct Shared {
     registry: Registry,
     inputs: Inputs,
     used: Vec<UsedFile>,
-    /// What the answer file wants installed.
-    servicing: Vec<ServicingPackage>,
+    /// What the answer file wants of packages and drivers.
+    servicing: Servicing,
     packages: Vec<InstalledPackage>,
     build: Option<BuildChange>,
     drivers: Vec<DriverReport>,
@@ -78,7 +78,7 @@ impl Shared {
             }
         }
         let options = InstallOptions {
-            architecture: opened.info.architecture.unwrap_or(Architecture::Amd64),
+            architecture: opened.architecture(),
             scratch: sources.scratch.as_deref(),
             strict: recipe.strict(),
         };
@@ -132,8 +132,8 @@ impl Shared {
         Ok(())
     }
 
-    /// In the words of component names: `amd64`.
-    pub fn architecture(&self) -> String {
+    /// The image's architecture.
+    pub fn architecture(&self) -> Architecture {
         self.opened.architecture()
     }
 
@@ -142,8 +142,8 @@ impl Shared {
         &self.sources.files
     }
 
-    /// What the answer file wants installed, which is here for all machines.
-    pub fn servicing(&self) -> &[ServicingPackage] {
+    /// What the answer file wants of packages and drivers, which is here for all machines.
+    pub fn servicing(&self) -> &Servicing {
         &self.servicing
     }
 
@@ -244,8 +244,8 @@ struct Opened {
 /// What goes into the image beside packages.
 struct Additions {
     machine: Machine,
-    /// What the answer file wants installed.
-    servicing: Vec<ServicingPackage>,
+    /// What the answer file wants of packages and drivers.
+    servicing: Servicing,
     drivers: Option<Drivers>,
 }
 
@@ -253,16 +253,17 @@ impl Opened {
     fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Additions)> {
         let media = sources.open()?;
         let mut warnings = Vec::new();
-        let base = Base::open(recipe, sources, &media, observer, &mut warnings)?;
+        let base = Base::open(recipe.choice(), sources, &media, observer, &mut warnings)?;
         let info = base.info();
         // What the recipe names is checked before the image, which takes longer.
-        let architecture = info.architecture.unwrap_or(Architecture::Amd64).to_string();
-        let mut machine =
-            recipe.machine().prepare_from(&sources.files, recipe.administrator_password.as_ref(), &architecture)?;
-        let servicing = machine.take_packages();
-        let packages = Packages::find(recipe, sources, &media, &info, servicing.clone())?;
+        let architecture = info.architecture.unwrap_or(Architecture::Amd64);
+        let password = recipe.administrator_password.as_ref();
+        let mut machine = recipe.machine().prepare_from(&sources.files, password, architecture)?;
+        let servicing = machine.take_servicing();
+        let packages = Packages::find(recipe, sources, &media, &info, &servicing)?;
         let time = recipe.time(info.creation_time);
-        let drivers = drivers::prepare(sources, &info, observer)?;
+        let all_drivers = [&sources.drivers[..], &answered::drivers(&servicing, &sources.files)?].concat();
+        let drivers = drivers::prepare(&all_drivers, &sources.files, &info, observer)?;
         Ok((Self { media, base, info, packages, time, warnings }, Additions { machine, servicing, drivers }))
     }
 
@@ -280,7 +281,7 @@ impl Opened {
     fn used_files(&self, additions: &Additions, files: &InputFiles) -> Vec<UsedFile> {
         let mut used: Vec<UsedFile> = self.base.used_files().collect();
         let install = &self.packages.install;
-        let cabinets = install.cabinets.iter().chain(&install.sources);
+        let cabinets = install.cabinets.iter().chain(&install.servicing).chain(&install.sources);
         used.extend(cabinets.map(|cabinet| UsedFile::new("a package", &cabinet.path)));
         let drivers = additions.drivers.iter().flat_map(Drivers::sources);
         used.extend(drivers.map(|path| UsedFile::new("a file of a driver", path)));
@@ -288,9 +289,9 @@ impl Opened {
         used
     }
 
-    /// In the words of component names: `amd64`.
-    fn architecture(&self) -> String {
-        self.info.architecture.unwrap_or(Architecture::Amd64).to_string()
+    /// The image's architecture.
+    fn architecture(&self) -> Architecture {
+        self.info.architecture.unwrap_or(Architecture::Amd64)
     }
 
     /// The parts of the image's description that decide bytes.

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sources::Sources;
 use crate::content::ReadAt;
-use crate::error::{Error, Result};
-use crate::source::wim::Wim;
-use crate::types::{Architecture, FileTime};
-use crate::windows::edit::ImageEdit;
+use crate::error::Result;
+use crate::types::Architecture;
 use crate::windows::package::{Applicability, CabinetSource, Install, UpdateDetails, applicability, describe};
 
 /// An update: an `.msu` file, or a cabinet of one.
@@ -50,18 +49,17 @@ impl Update {
         describe(&self.0, scratch)
     }
 
-    /// Tells what of it image `index` of `wim` needs.
+    /// Tells what of it the image with the name or number `image` of `sources` needs; without one, the only image there.
+    /// What is large is kept in the scratch folder of the sources meanwhile.
     ///
     /// # Errors
     /// Those of [`describe`](Self::describe); [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if it does not apply;
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such image.
-    pub fn applies(&self, wim: &Wim, index: u32, scratch: Option<&Path>) -> Result<Applicability> {
-        let info = wim.images().iter().find(|info| info.index == index);
-        let info = info.ok_or_else(|| Error::not_found(format!("no image {index}")))?;
-        let architecture = info.architecture.unwrap_or(Architecture::Amd64);
-        let mut tree = wim.read_image(index)?.tree;
-        let mut image = ImageEdit::new(&mut tree, wim.store().clone(), FileTime(0));
+    pub fn applies(&self, sources: &Sources, image: Option<&str>) -> Result<Applicability> {
         let what = Install { servicing: vec![self.0.clone()], ..Install::default() };
-        applicability(&mut image, &what, architecture, scratch)
+        sources.look(image, |looked| {
+            let architecture = looked.info.architecture.unwrap_or(Architecture::Amd64);
+            applicability(looked.edit, &what, architecture, sources.scratch.as_deref())
+        })
     }
 }

@@ -2,7 +2,17 @@
 
 use std::fmt;
 
-/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO.
+use serde::{Serialize, Serializer};
+
+/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO. As text it is as in the names of Windows
+/// components.
+///
+/// ```
+/// use nano_image::Architecture;
+///
+/// assert_eq!(Architecture::Amd64.to_string(), "amd64");
+/// assert_eq!(Architecture::named("ARM64"), Some(Architecture::Arm64));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Architecture {
@@ -31,6 +41,12 @@ impl fmt::Display for Architecture {
             Self::Arm64 => f.write_str("arm64"),
             Self::Other(value) => write!(f, "architecture {value}"),
         }
+    }
+}
+
+impl Serialize for Architecture {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -16,21 +16,28 @@ mod pass;
 mod place;
 mod remark;
 mod schema;
+mod servicing;
 mod value;
 
 pub use components::Manifests;
-pub use file::{AnswerFile, MAX_LEN, ServicingPackage};
+pub use file::{AnswerFile, MAX_LEN};
 pub use image::{ImageRemark, ImageSetup, PLACE};
 pub use judge::Target;
 pub use lint::Lint;
 pub use pass::Pass;
 pub use remark::{Remark, Verdict};
+pub use servicing::{ServicingAction, ServicingPackage};
 pub use value::check_computer_name;
+
+use crate::types::Architecture;
 
 /// Components that the build itself has to do with.
 pub const SHELL_SETUP: &str = "Microsoft-Windows-Shell-Setup";
 /// Joins a domain.
 pub const UNATTENDED_JOIN: &str = "Microsoft-Windows-UnattendedJoin";
+
+/// Drivers of an image.
+pub const DRIVERS: &str = "Microsoft-Windows-PnpCustomizationsNonWinPE";
 
 /// The namespace of answer files.
 const NAMESPACE: &str = "urn:schemas-microsoft-com:unattend";
@@ -42,8 +49,9 @@ const TOKEN: &str = "31bf3856ad364e35";
 const PROCESSED: &str = "wasPassProcessed";
 
 /// Whether Windows on `image` takes a component for `component`.
-fn is_for(component: &str, image: &str) -> bool {
-    [image, "neutral", "wow64"].iter().any(|known| known.eq_ignore_ascii_case(component))
+fn is_for(component: &str, image: Architecture) -> bool {
+    Architecture::named(component) == Some(image)
+        || ["neutral", "wow64"].iter().any(|known| known.eq_ignore_ascii_case(component))
 }
 
 #[cfg(test)]

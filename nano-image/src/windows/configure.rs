@@ -20,6 +20,7 @@ mod prepare;
 mod reg_file;
 mod reg_user;
 mod secret;
+mod servicing;
 mod setup_complete;
 mod ssh;
 mod time_zone;
@@ -32,11 +33,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::windows::answer::ServicingPackage;
 pub use files::FileCopy;
 pub use prepare::Prepared;
 pub use reg_user::RegUser;
 pub use secret::Secret;
+pub use servicing::Servicing;
 pub use users::LocalUser;
 
 #[cfg(feature = "internals")]

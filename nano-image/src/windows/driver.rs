@@ -32,6 +32,7 @@ use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::report::DriverReport;
+use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
 use install::Installer;
 use package::Package;
@@ -40,8 +41,8 @@ use target::Target;
 /// The image that gets drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverOptions {
-    /// Its processor in the words of component names: `amd64`.
-    pub architecture: String,
+    /// Its processor.
+    pub architecture: Architecture,
     /// Major, minor and build number of its Windows; `None` is Windows Server 2016.
     pub version: Option<(u32, u32, u32)>,
     /// Whether its Windows is no server.
@@ -76,7 +77,7 @@ pub fn prepare(
     options: &DriverOptions,
     observer: &dyn Observer,
 ) -> Result<Prepared> {
-    let target = Target::new(&options.architecture, options.version)?.client(options.is_client);
+    let target = Target::new(options.architecture, options.version)?.client(options.is_client);
     let mut warnings = Vec::new();
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
     for (path, name) in files::find_infs(drivers, from, &target, &mut warnings)? {

@@ -12,6 +12,7 @@
 
 mod details;
 mod files;
+mod identified;
 mod image;
 mod names;
 mod package;

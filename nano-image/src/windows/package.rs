@@ -14,10 +14,12 @@ mod feature_tests;
 mod files;
 pub mod identity;
 pub mod installed;
+mod listing;
 mod macros;
 pub mod manifest;
 pub mod mum;
 pub mod name;
+mod named;
 mod options;
 pub mod past;
 pub mod payload;
@@ -49,12 +51,14 @@ use installed::Installed;
 use options::MEMORY;
 use payload::Produced;
 use record::{Recorded, record};
-use resolve::{Given, Purpose, Request, Resolution, resolve};
+use resolve::{Choice, Given, Purpose, Request, Resolution, resolve};
 use spool::Spool;
 
 pub use cabinet::CabinetSource;
 pub use describe::{Applicability, UpdateDetails, applicability, describe};
+pub use listing::{FeatureState, ImageCapability, ImageFeature, ImagePackage, ImageServicing, list};
 pub use name::shortened_component;
+pub use named::{Named, check_named};
 pub use options::{Install, InstallOptions};
 
 /// Installs packages into `image`.
@@ -83,9 +87,9 @@ pub fn install(
         false => (cabinets, Vec::new()),
     };
     let stage = Stage { options, spool, observer };
-    let mut report = stage.install(image, first, &what.features)?;
+    let mut report = stage.install(image, first, Choice { on: &what.features, off: &what.off })?;
     if !then.is_empty() {
-        let more = stage.install(image, then, &[])?;
+        let more = stage.install(image, then, Choice::default())?;
         report.packages.extend(more.packages);
         report.warnings.extend(more.warnings);
     }
@@ -146,7 +150,7 @@ impl Stage<'_> {
         &self,
         image: &mut ImageEdit<'_>,
         cabinets: Vec<(Opened, Purpose)>,
-        features: &[String],
+        features: Choice<'_>,
     ) -> Result<InstallReport> {
         let (resolution, files) = self.prepare(image, cabinets, features)?;
         let payload = files.add_to(&mut image.blobs)?;
@@ -192,7 +196,7 @@ impl Stage<'_> {
         &self,
         image: &mut ImageEdit<'_>,
         cabinets: Vec<(Opened, Purpose)>,
-        features: &[String],
+        features: Choice<'_>,
     ) -> Result<(Resolution, Produced)> {
         let installed = Installed::read(image)?;
         let image = &*image;
@@ -202,7 +206,7 @@ impl Stage<'_> {
             cabinets.into_iter().map(|(opened, _)| PackageCabinet::new(opened, &dictionary)).collect();
         let given = cabinets.iter().zip(purposes);
         let given: Vec<Given<'_>> = given.map(|(cabinet, purpose)| Given { cabinet, purpose }).collect();
-        let store = match features {
+        let store = match features.on {
             [] => None,
             _ => Some(PackageSource::new(store::contents(image, self.spool.clone())?, &dictionary)),
         };

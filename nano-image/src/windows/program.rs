@@ -1,5 +1,7 @@
 //! Programs (PE files) as far as firmware looks at them ("PE Format" on learn.microsoft.com).
 
+use crate::types::Architecture;
+
 /// Processors, as programs name them.
 pub const AMD64: u16 = 0x8664;
 #[allow(missing_docs)]
@@ -18,13 +20,13 @@ pub fn machine(program: &[u8]) -> Option<u16> {
     word(program, header(program)? + 4)
 }
 
-/// The architecture of `program` in the words of component names.
-pub fn architecture(program: &[u8]) -> Option<&'static str> {
+/// The architecture that `program` is for.
+pub fn architecture(program: &[u8]) -> Option<Architecture> {
     match machine(program)? {
-        AMD64 => Some("amd64"),
-        ARM64 => Some("arm64"),
-        I386 => Some("x86"),
-        ARM => Some("arm"),
+        AMD64 => Some(Architecture::Amd64),
+        ARM64 => Some(Architecture::Arm64),
+        I386 => Some(Architecture::X86),
+        ARM => Some(Architecture::Arm),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fixtures::outside::shared;
-use nano_image::{Lint, Verdict};
+use nano_image::{Architecture, Lint, Verdict};
 
 fn xml_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -21,7 +21,7 @@ fn xml_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Codes of what is refused and told.
-fn codes(path: &Path, architecture: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+fn codes(path: &Path, architecture: Architecture) -> (Vec<&'static str>, Vec<&'static str>) {
     let lint = Lint::file(path, Some(architecture)).unwrap();
     let of = |verdict| lint.remarks.iter().filter(|r| r.verdict == verdict).map(|r| r.code).collect();
     (of(Verdict::Refused), of(Verdict::Told))
@@ -34,7 +34,7 @@ fn public_answer_files_are_accepted() {
     assert!(files.len() > 10, "found only {}", files.len());
     for path in files {
         // All of them are in use, so Windows takes them.
-        let (refused, told) = codes(&path, "amd64");
+        let (refused, told) = codes(&path, Architecture::Amd64);
         assert!(refused.is_empty(), "{}: {refused:?}\n{}", path.display(), Lint::file(&path, None).unwrap());
         let known = ["pass-never-runs", "foreign-architecture", "unknown-component"];
         assert!(told.iter().all(|code| known.contains(code)), "{}: {told:?}", path.display());
@@ -61,8 +61,8 @@ fn answer_files_that_failed_are_judged() {
         ("unattend-windowspe-ignored/a.xml", &[], &["pass-never-runs"]),
     ];
     for (name, refused, told) in expected {
-        assert_eq!(codes(&folder.join(name), "amd64"), (refused.to_vec(), told.to_vec()), "{name}");
+        assert_eq!(codes(&folder.join(name), Architecture::Amd64), (refused.to_vec(), told.to_vec()), "{name}");
     }
-    let x86 = codes(&folder.join("unattend-foreign-arch-applied/x86-only.xml"), "x86");
+    let x86 = codes(&folder.join("unattend-foreign-arch-applied/x86-only.xml"), Architecture::X86);
     assert_eq!(x86, (vec![], vec![]));
 }

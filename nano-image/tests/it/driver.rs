@@ -18,7 +18,7 @@ use nano_image::registry::{Hive, HiveOptions, Value};
 use nano_image::report::DriverReport;
 use nano_image::source::wim::Wim;
 use nano_image::tree::Times;
-use nano_image::types::{ByteSize, FileTime, Lba};
+use nano_image::types::{Architecture, ByteSize, FileTime, Lba};
 use nano_image::volume::ntfs::{NtfsOptions, lay_out};
 use nano_image::windows::configure::FileCopy;
 use nano_image::windows::driver::{self, DriverOptions};
@@ -66,10 +66,10 @@ impl Volume {
         let wim = Wim::open(&source, &[]).unwrap();
         let mut tree = wim.read_image(1).unwrap().tree;
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
-        let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None, "amd64").unwrap();
+        let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None, Architecture::Amd64).unwrap();
         let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
         let options = DriverOptions {
-            architecture: "amd64".into(),
+            architecture: Architecture::Amd64,
             version: Some((10, 0, 14393)),
             is_client: false,
             boot_critical,
@@ -276,7 +276,8 @@ fn of_a_tree_for_many_versions_the_drivers_for_the_image_are_added() {
     let Some(folder) = virtio("driver-versions") else { return };
     let prepare = |build: u32| {
         let version = Some((10, 0, build));
-        let options = DriverOptions { architecture: "amd64".into(), version, is_client: false, boot_critical: false };
+        let options =
+            DriverOptions { architecture: Architecture::Amd64, version, is_client: false, boot_critical: false };
         driver::prepare(std::slice::from_ref(&folder), &InputFiles::default(), &options, &()).unwrap()
     };
     let alone = prepare(14393).identity();

@@ -5,6 +5,7 @@ use crate::inspect::model::{Package, Service};
 use crate::inspect::tell::words::time_text;
 use crate::registry::{Hive, KeyId};
 use crate::types::FileTime;
+use crate::windows::package::state::State;
 
 const PACKAGES: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages";
 /// `SERVICE_WIN32`
@@ -44,23 +45,11 @@ pub(crate) fn packages(hive: &Hive) -> Vec<Package> {
     let package = |key| {
         let number = |name: &str| hive.value(key, name).and_then(|value| value.as_dword());
         let state_code = number("CurrentState").unwrap_or(0);
-        let state = match state_code {
-            0x00 => "absent",
-            0x10 => "resolving",
-            0x20 => "resolved",
-            0x30 => "staging",
-            0x40 => "staged",
-            0x50 => "uninstall pending",
-            0x60 => "install pending",
-            0x70 => "installed",
-            0x80 => "permanent",
-            _ => "unknown",
-        };
         let time = number("InstallTimeHigh").zip(number("InstallTimeLow"));
         let time = time.map(|(high, low)| FileTime(u64::from(high) << 32 | u64::from(low)));
         Package {
             id: hive.name(key).to_string(),
-            state: state.to_owned(),
+            state: State::of(state_code).to_string(),
             state_code,
             visible: number("Visibility") == Some(1),
             installed_at: time.filter(|time| time.0 != 0).map(time_text),

@@ -68,7 +68,7 @@ impl Manifests {
     }
 
     /// What `image`, whose manifests these are, says of components with these names and architectures.
-    pub fn look_up<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)>, image: &dyn ImageFiles) -> Components {
+    pub fn look_up<'a>(&self, names: impl Iterator<Item = (&'a str, String)>, image: &dyn ImageFiles) -> Components {
         let mut components = Components::default();
         if self.files.is_empty() {
             return components;

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::judge::{Target, judge};
 use super::place::Lines;
+use super::servicing::{self, ServicingPackage};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, SHELL_SETUP, TOKEN, UNATTENDED_JOIN, Verdict, WCM, is_for};
 use crate::error::{Error, Result};
+use crate::types::Architecture;
 use crate::windows::xml::{Document, Element};
 
 /// Largest answer file that is read, bytes.
@@ -13,30 +15,13 @@ pub const MAX_LEN: u64 = 16 << 20;
 /// Elements, attributes and texts of an answer file; usual ones have some hundreds.
 const MAX_NODES: usize = 100_000;
 
-/// A package that the `servicing` section of the answer file names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicingPackage {
-    /// `install`, `stage`, `remove` or `configure`.
-    pub action: String,
-    /// Name of its identity.
-    pub name: String,
-    /// Version, e.g. `10.0.14393.0`.
-    pub version: String,
-    /// Architecture, e.g. `amd64`.
-    pub architecture: String,
-    /// Language, or `neutral`.
-    pub language: String,
-    /// Where its cabinet is, as the file says.
-    pub source: Option<String>,
-}
-
 /// An answer file.
 #[derive(Clone, Debug)]
 pub struct AnswerFile {
     document: Document,
     /// The architecture of the image; components for others count for nothing. Without it all count.
-    architecture: Option<String>,
-    /// What its `servicing` section wants.
+    architecture: Option<Architecture>,
+    /// What its `servicing` section wants, as far as it is understood; [`judge`](Self::judge) refuses the rest.
     pub packages: Vec<ServicingPackage>,
 }
 
@@ -66,19 +51,19 @@ impl AnswerFile {
             return Err(in_line(error).with_hint(hint));
         }
         let sections = root.elements().filter(|section| section.local() == "servicing" && is_ours(section));
-        let packages = sections.flat_map(Element::elements).filter(|package| package.local() == "package");
-        let packages = packages.map(read_package).collect();
+        let packages = sections.flat_map(servicing::packages).filter_map(|one| ServicingPackage::read(one).ok());
+        let packages = packages.collect();
         Ok(Self { document, architecture: None, packages })
     }
 
     /// Says for which image the file is: from now on components of other architectures count for nothing.
-    pub fn is_for(&mut self, architecture: &str) {
-        self.architecture = Some(architecture.to_owned());
+    pub fn is_for(&mut self, architecture: Architecture) {
+        self.architecture = Some(architecture);
     }
 
     /// The architecture of the image that it is for, if it was said.
-    pub fn architecture(&self) -> Option<&str> {
-        self.architecture.as_deref()
+    pub fn architecture(&self) -> Option<Architecture> {
+        self.architecture
     }
 
     /// Says what becomes of each setting, in the order of the file, whose bytes are `bytes`.
@@ -168,8 +153,8 @@ impl AnswerFile {
 
     /// Removes a setting, and the component and section that have become empty by that.
     pub fn remove(&mut self, pass: &str, component: &str, setting: &str) {
-        let architecture = self.architecture.clone();
-        let is_it = |element: &Element| is_component(element, component, architecture.as_deref());
+        let architecture = self.architecture;
+        let is_it = |element: &Element| is_component(element, component, architecture);
         let root = &mut self.document.root;
         for settings in root.elements_mut().filter(|settings| is_pass(settings, pass)) {
             for element in settings.elements_mut().filter(|element| is_it(element)) {
@@ -208,15 +193,16 @@ impl AnswerFile {
     }
 
     /// Names and architectures of the components for the image whose settings come into force in it.
-    pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, String)> {
         let comes_into_force = |name: &str| Pass::find(name.trim()).is_some_and(Pass::comes_into_force);
         let sections = self.document.root.elements().filter(move |section| {
             section.local() == "settings" && is_ours(section) && section.attribute("pass").is_some_and(comes_into_force)
         });
         sections.flat_map(Element::elements).filter(|element| self.counts(element)).filter_map(|component| {
             let architecture = component.attribute("processorArchitecture")?.trim();
-            let of_image = self.architecture.as_deref().filter(|_| architecture.eq_ignore_ascii_case("neutral"));
-            Some((component.attribute("name")?.trim(), of_image.unwrap_or(architecture)))
+            let of_image = self.architecture.filter(|_| architecture.eq_ignore_ascii_case("neutral"));
+            let architecture = of_image.map_or(architecture.to_owned(), |image| image.to_string());
+            Some((component.attribute("name")?.trim(), architecture))
         })
     }
 
@@ -227,18 +213,18 @@ impl AnswerFile {
 
     /// Whether an element is a component for the image.
     fn counts(&self, element: &Element) -> bool {
-        element.local() == "component" && is_ours(element) && is_of(element, self.architecture.as_deref())
+        element.local() == "component" && is_ours(element) && is_of(element, self.architecture)
     }
 
     fn components<'a>(&'a self, pass: &'a str, component: &'a str) -> impl Iterator<Item = &'a Element> {
         let settings = self.document.root.elements().filter(move |settings| is_pass(settings, pass));
-        let architecture = self.architecture.as_deref();
+        let architecture = self.architecture;
         settings.flat_map(Element::elements).filter(move |element| is_component(element, component, architecture))
     }
 
     /// The element at `path` of a component, made with the component and section if it is missing.
     fn setting(&mut self, pass: &str, component: &str, path: &[&str]) -> &mut Element {
-        let architecture = self.architecture.clone();
+        let architecture = self.architecture;
         let root = &mut self.document.root;
         let at = root.elements().position(|settings| is_pass(settings, pass));
         let settings = match at {
@@ -249,7 +235,7 @@ impl AnswerFile {
                 root.push(settings)
             }
         };
-        let is_it = |element: &Element| is_component(element, component, architecture.as_deref());
+        let is_it = |element: &Element| is_component(element, component, architecture);
         let at = settings.elements().position(is_it);
         let component = match at {
             Some(at) => settings.elements_mut().nth(at).expect("just found"),
@@ -257,7 +243,7 @@ impl AnswerFile {
                 let mut new = Element::like(settings, "component", None);
                 for (name, value) in [
                     ("name", component),
-                    ("processorArchitecture", architecture.as_deref().unwrap_or("amd64")),
+                    ("processorArchitecture", &architecture.unwrap_or(Architecture::Amd64).to_string()),
                     ("publicKeyToken", TOKEN),
                     ("language", "neutral"),
                     ("versionScope", "nonSxS"),
@@ -299,7 +285,7 @@ fn is_pass(element: &Element, pass: &str) -> bool {
     element.local() == "settings" && is_ours(element) && element.attribute("pass").is_some_and(is_it)
 }
 
-fn is_component(element: &Element, component: &str, architecture: Option<&str>) -> bool {
+fn is_component(element: &Element, component: &str, architecture: Option<Architecture>) -> bool {
     let is_it = |name: &str| name.trim().eq_ignore_ascii_case(component);
     element.local() == "component"
         && is_ours(element)
@@ -308,23 +294,9 @@ fn is_component(element: &Element, component: &str, architecture: Option<&str>) 
 }
 
 /// Whether a component counts in an image of `architecture`.
-fn is_of(element: &Element, architecture: Option<&str>) -> bool {
+fn is_of(element: &Element, architecture: Option<Architecture>) -> bool {
     let (Some(image), Some(component)) = (architecture, element.attribute("processorArchitecture")) else {
         return true;
     };
     is_for(component.trim(), image)
-}
-
-fn read_package(package: &Element) -> ServicingPackage {
-    let identity = package.child("assemblyIdentity");
-    let of = |name: &str| identity.and_then(|identity| identity.attribute(name)).unwrap_or_default().to_owned();
-    let source = package.child("source").and_then(|source| source.attribute("location"));
-    ServicingPackage {
-        action: package.attribute("action").unwrap_or_default().into(),
-        name: of("name"),
-        version: of("version"),
-        architecture: of("processorArchitecture"),
-        language: of("language"),
-        source: source.map(str::to_owned),
-    }
 }

@@ -8,6 +8,7 @@ use super::components::{Components, Manifests};
 use super::{AnswerFile, MAX_LEN, Target, Verdict};
 use crate::error::{Error, Result};
 use crate::registry::Hive;
+use crate::types::Architecture;
 use crate::windows::edit::{ImageFiles, control_set};
 
 /// Where Windows looks for an answer file at first boot, behind what `SYSTEM\Setup` names: the first that has settings for
@@ -45,8 +46,8 @@ pub struct ImageSetup {
     pub named_file: Option<String>,
     /// Answer files that it has, as Windows looks for them, and their passes.
     pub files: Vec<FoundFile>,
-    /// Architecture in the words of component names, if it says so.
-    pub architecture: Option<String>,
+    /// Its architecture, if it says so.
+    pub architecture: Option<Architecture>,
     /// Installed languages of Windows' own texts, if they are listed.
     pub languages: Vec<String>,
     /// Names of its time zones, if they are listed.
@@ -85,7 +86,7 @@ impl ImageSetup {
     /// What an answer file for it is judged by.
     pub fn target(&self) -> Target<'_> {
         let Self { architecture, languages, time_zones, components, .. } = self;
-        Target { architecture: architecture.as_deref(), languages, time_zones, components: Some(components) }
+        Target { architecture: *architecture, languages, time_zones, components: Some(components) }
     }
 
     /// Reads what the hive SOFTWARE says.
@@ -106,7 +107,7 @@ impl ImageSetup {
         let Some(set) = hive.find(&control_set(hive)) else { return };
         let key = hive.find_from(set, ENVIRONMENT);
         let architecture = key.and_then(|key| hive.value(key, "PROCESSOR_ARCHITECTURE")?.text());
-        self.architecture = architecture.map(|name| name.to_lowercase());
+        self.architecture = architecture.and_then(|name| Architecture::named(&name));
         let languages = hive.find_from(set, LANGUAGES).map(|key| hive.subkeys(key)).unwrap_or_default();
         self.languages = languages.into_iter().map(|key| hive.name(key).to_string()).collect();
     }

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use super::components::{Components, Found};
 use super::known::{self, page};
 use super::place::Lines;
+use super::servicing::{self, ServicingPackage};
 use super::value::{Fault, shown};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, TOKEN, Verdict, is_for};
-use crate::types::nearest;
+use crate::types::{Architecture, nearest};
 use crate::windows::xml::Element;
 
 /// Elements that Windows knows below the root.
@@ -26,8 +27,8 @@ const OPENED: &str = "UserData";
 /// The image that a file is for. Nothing is checked that is not known of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Target<'a> {
-    /// Its architecture in the words of component names: `amd64`.
-    pub architecture: Option<&'a str>,
+    /// Its architecture.
+    pub architecture: Option<Architecture>,
     /// Languages of Windows' own texts that it has; empty if that is not known.
     pub languages: &'a [String],
     /// Its time zones; empty if they are not known.
@@ -103,12 +104,7 @@ impl Judge<'_> {
                     settings += 1;
                     self.settings_section(section);
                 }
-                (NAMESPACE, "servicing") if settings > 0 => {
-                    let message = "`servicing` stands behind `settings`; the schema of answer files wants it first";
-                    self.say(Verdict::Told, "section-order", section.offset, message).hint =
-                        Some("move it to the front".into());
-                }
-                (NAMESPACE, "servicing") => {}
+                (NAMESPACE, "servicing") => self.servicing_section(section, settings > 0),
                 (NAMESPACE, other) => {
                     let message = format!("`{other}` is no section of an answer file: Windows calls the file invalid");
                     let hint = match nearest(other, SECTIONS) {
@@ -125,6 +121,19 @@ impl Judge<'_> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn servicing_section(&mut self, section: &Element, is_late: bool) {
+        if is_late {
+            let message = "`servicing` stands behind `settings`; the schema of answer files wants it first";
+            self.say(Verdict::Told, "section-order", section.offset, message).hint =
+                Some("move it to the front".into());
+        }
+        for package in servicing::packages(section) {
+            let Err(Fault { what, hint, .. }) = ServicingPackage::read(package) else { continue };
+            let message = format!("a package of `servicing` {what}");
+            self.say(Verdict::Refused, "bad-package", package.offset, message).hint = hint;
         }
     }
 
@@ -326,7 +335,7 @@ impl Judge<'_> {
     }
 
     fn foreign_components(&mut self) {
-        let image = self.target.architecture.unwrap_or_default();
+        let Some(image) = self.target.architecture else { return };
         for (architecture, (offset, names)) in std::mem::take(&mut self.foreign) {
             let message = format!(
                 "components for {architecture} are in the file, and the image is for another architecture, {image}: \

@@ -8,16 +8,16 @@ use serde::Serialize;
 use super::{AnswerFile, ImageRemark, ImageSetup, MAX_LEN, Manifests, Remark, Verdict};
 use crate::content::InputFiles;
 use crate::error::{Error, ErrorKind, Result};
-use crate::types::printable;
+use crate::types::{Architecture, printable};
 use crate::windows::edit::ImageFiles;
 
 /// What becomes of an answer file, setting by setting.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
-/// use nano_image::{Lint, Verdict};
+/// use nano_image::{Architecture, Lint, Verdict};
 ///
-/// let lint = Lint::file("unattend.xml", Some("amd64"))?;
+/// let lint = Lint::file("unattend.xml", Some(Architecture::Amd64))?;
 /// for remark in lint.remarks.iter().filter(|remark| remark.verdict != Verdict::Applied) {
 ///     println!("{remark}");
 /// }
@@ -31,7 +31,7 @@ pub struct Lint {
     /// The file.
     pub path: String,
     /// The architecture that it is judged for; without one, components for all count.
-    pub architecture: Option<String>,
+    pub architecture: Option<Architecture>,
     /// What is said of the file, in its order.
     pub remarks: Vec<Remark>,
     /// What is said of the image that it is for.
@@ -39,14 +39,13 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Judges the file at `path`, for an image of `architecture` in the words of component names (`amd64`), if that is
-    /// known.
+    /// Judges the file at `path`, for an image of `architecture`, if that is known.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io) if it cannot be read. What is wrong with
     /// it is a remark.
-    pub fn file(path: impl AsRef<Path>, architecture: Option<&str>) -> Result<Self> {
-        let image = ImageSetup { architecture: architecture.map(str::to_owned), ..ImageSetup::default() };
+    pub fn file(path: impl AsRef<Path>, architecture: Option<Architecture>) -> Result<Self> {
+        let image = ImageSetup { architecture, ..ImageSetup::default() };
         Self::with_image(&InputFiles::default(), path.as_ref(), image, None)
     }
 
@@ -60,7 +59,7 @@ impl Lint {
         let bytes = from.read(path, MAX_LEN, "an answer file")?;
         let remarks = match AnswerFile::parse(&bytes) {
             Ok(mut file) => {
-                image.architecture.iter().for_each(|architecture| file.is_for(architecture));
+                image.architecture.into_iter().for_each(|architecture| file.is_for(architecture));
                 if let Some(files) = files {
                     image.read_components(&file, &Manifests::new(files)?, files);
                 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::Result;
+use crate::types::Architecture;
 
 /// An answer file with `settings` of a component in a pass.
 fn file(pass: &str, component: &str, settings: &str) -> String {
@@ -24,7 +25,7 @@ fn component(name: &str, architecture: &str, settings: &str) -> String {
 }
 
 fn judge(text: &str) -> Vec<Remark> {
-    let target = Target { architecture: Some("amd64"), ..Target::default() };
+    let target = Target { architecture: Some(Architecture::Amd64), ..Target::default() };
     AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target)
 }
 
@@ -228,7 +229,7 @@ fn files_that_are_no_answer_files_are_refused_with_their_place() {
 fn settings_are_added_to_what_is_there_and_removed_with_what_held_them() {
     let text = file("oobeSystem", SHELL_SETUP, "<RegisteredOwner>me</RegisteredOwner>");
     let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
-    file.is_for("amd64");
+    file.is_for(Architecture::Amd64);
     file.set("oobeSystem", SHELL_SETUP, &["UserAccounts", "AdministratorPassword", "Value"], "v");
     file.set("specialize", SHELL_SETUP, &["ComputerName"], "web-01");
     for command in ["ver", "dir"] {
@@ -244,7 +245,7 @@ fn settings_are_added_to_what_is_there_and_removed_with_what_held_them() {
         (items("Order"), items("CommandLine")),
         (vec!["1".into(), "2".into()], vec!["ver".into(), "dir".into()])
     );
-    let remarks = again.judge(&bytes, &Target { architecture: Some("amd64"), ..Target::default() });
+    let remarks = again.judge(&bytes, &Target { architecture: Some(Architecture::Amd64), ..Target::default() });
     assert!(remarks.iter().all(|remark| remark.verdict == Verdict::Applied), "{remarks:#?}");
     assert_eq!(String::from_utf8(bytes).unwrap().matches("<component").count(), 2);
     file.remove("specialize", SHELL_SETUP, "ComputerName");
@@ -257,7 +258,7 @@ fn components_of_other_architectures_count_for_nothing() {
         component(SHELL_SETUP, architecture, &format!("<ComputerName>name-{architecture}</ComputerName>"))
     };
     let text = whole(&section("specialize", &(name("amd64") + &name("x86") + &name("arm64"))));
-    for architecture in ["amd64", "arm64", "x86"] {
+    for architecture in [Architecture::Amd64, Architecture::Arm64, Architecture::X86] {
         let mut file = AnswerFile::parse(text.as_bytes()).unwrap();
         file.is_for(architecture);
         assert_eq!(file.texts("specialize", SHELL_SETUP, &["ComputerName"]), [format!("name-{architecture}")]);
@@ -290,8 +291,8 @@ fn many_settings_of_one_name_cost_no_more_than_others() {
 fn what_the_image_has_decides() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let (languages, time_zones) = (names(&["en-US"]), names(&["UTC", "Mars Standard Time"]));
-    let target =
-        Target { architecture: Some("amd64"), languages: &languages, time_zones: &time_zones, components: None };
+    let architecture = Some(Architecture::Amd64);
+    let target = Target { architecture, languages: &languages, time_zones: &time_zones, components: None };
     let codes = |text: &str| {
         let remarks = AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target);
         remarks.into_iter().filter(|r| r.verdict != Verdict::Applied).map(|r| (r.verdict, r.code)).collect::<Vec<_>>()
@@ -330,8 +331,8 @@ impl Store {
 
     fn judge(&self, text: &str) -> Vec<(Verdict, &'static str, String)> {
         let mut answer = AnswerFile::parse(text.as_bytes()).unwrap();
-        answer.is_for("amd64");
-        let mut setup = ImageSetup { architecture: Some("amd64".into()), ..ImageSetup::default() };
+        answer.is_for(Architecture::Amd64);
+        let mut setup = ImageSetup { architecture: Some(Architecture::Amd64), ..ImageSetup::default() };
         setup.read_components(&answer, &Manifests::new(self).unwrap(), self);
         let remarks = answer.judge(text.as_bytes(), &setup.target());
         let faults = remarks.into_iter().filter(|remark| remark.verdict != Verdict::Applied);

@@ -149,7 +149,7 @@ impl Prepared {
             setup.read_system(hive);
         }
         setup.read_files(|path, limit| image.read(path, limit))?;
-        setup.architecture = self.answer.architecture().map(str::to_owned);
+        setup.architecture = self.answer.architecture();
         Ok(setup)
     }
 
@@ -166,7 +166,7 @@ impl Prepared {
             let _ = manifests.set(Manifests::new(image)?);
         }
         let mut given = AnswerFile::parse(&self.given)?;
-        self.answer.architecture().iter().for_each(|architecture| given.is_for(architecture));
+        self.answer.architecture().into_iter().for_each(|architecture| given.is_for(architecture));
         manifests.get().iter().for_each(|manifests| setup.read_components(&given, manifests, image));
         let remarks = given.judge(&self.given, &setup.target());
         if let Some(error) = AnswerFile::refusal(&remarks) {
@@ -179,7 +179,7 @@ impl Prepared {
 
     fn write_answer_file(&self, image: &mut ImageEdit<'_>, setup: &ImageSetup, applied: &mut Applied) -> Result<()> {
         for package in &self.answer.packages {
-            let (action, name) = (&package.action, &package.name);
+            let (action, name) = (package.action.name(), &package.identity.name);
             applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
         }
         for setting in self.answer.settings(OFFLINE) {

@@ -8,11 +8,10 @@ use super::network::Network;
 use super::reg_file::{self, RegFile};
 use super::secret::Secret;
 use super::unattend::OFFLINE;
-use super::{
-    MachineConfig, RemoteManagement, ServicingPackage, accounts, cloud_init, domain, keys, setup_complete, ssh, users,
-};
+use super::{MachineConfig, RemoteManagement, accounts, cloud_init, domain, keys, setup_complete, ssh, users};
 use crate::content::InputFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::types::Architecture;
 use crate::windows::answer::{self, AnswerFile, Remark, SHELL_SETUP, Target, Verdict};
 
 /// A configuration whose files are read and checked.
@@ -39,14 +38,14 @@ pub struct Prepared {
 }
 
 impl MachineConfig {
-    /// Reads the files that the configuration names and checks them for an image of `architecture`, in the words of
-    /// component names: `amd64`; and whether they agree.
+    /// Reads the files that the configuration names and checks them for an image of `architecture`, and whether they
+    /// agree.
     ///
     /// # Errors
     /// Those of [`check`](Self::check), [`Corrupt`](crate::ErrorKind::Corrupt) and
     /// [`NotFound`](crate::ErrorKind::NotFound) for files.
     #[cfg(any(test, feature = "internals"))]
-    pub fn prepare(&self, administrator_password: Option<&Secret>, architecture: &str) -> Result<Prepared> {
+    pub fn prepare(&self, administrator_password: Option<&Secret>, architecture: Architecture) -> Result<Prepared> {
         self.prepare_from(&InputFiles::default(), administrator_password, architecture)
     }
 
@@ -55,7 +54,7 @@ impl MachineConfig {
         &self,
         files: &InputFiles,
         administrator_password: Option<&Secret>,
-        architecture: &str,
+        architecture: Architecture,
     ) -> Result<Prepared> {
         self.check()?;
         administrator_password.map_or(Ok(()), accounts::check)?;
@@ -206,7 +205,7 @@ impl MachineConfig {
 }
 
 /// Reads and judges an answer file for an image of `architecture`.
-fn read_answer(bytes: &[u8], architecture: &str, warnings: &mut Vec<String>) -> Result<AnswerFile> {
+fn read_answer(bytes: &[u8], architecture: Architecture, warnings: &mut Vec<String>) -> Result<AnswerFile> {
     let mut file = AnswerFile::parse(bytes)?;
     file.is_for(architecture);
     let remarks = file.judge(bytes, &Target { architecture: Some(architecture), ..Target::default() });
@@ -239,12 +238,6 @@ impl Secrets {
 }
 
 impl Prepared {
-    /// Takes what the answer file wants to be installed or removed, to do it. [`apply`](Self::apply) warns of what is
-    /// not taken.
-    pub fn take_packages(&mut self) -> Vec<ServicingPackage> {
-        std::mem::take(&mut self.answer.packages)
-    }
-
     /// What decides the bytes of the image beside the configuration itself: digests of copied files and registry
     /// files, in order; empty without any.
     pub fn identity(&self) -> &[u8] {

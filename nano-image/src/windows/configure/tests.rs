@@ -5,7 +5,7 @@ use crate::content::Content;
 use crate::error::Result;
 use crate::registry::{Hive, HiveOptions, Value};
 use crate::tree::{FileTree, Node, Times};
-use crate::types::FileTime;
+use crate::types::{Architecture, FileTime};
 use crate::windows::answer::{AnswerFile, Target};
 use crate::windows::edit::HiveFile;
 pub(super) use crate::windows::edit::testing::{edit, hive};
@@ -32,7 +32,7 @@ pub(super) fn image() -> FileTree {
 }
 
 pub(super) fn configure(config: &MachineConfig, password: Option<&str>, tree: &mut FileTree) -> Result<Applied> {
-    apply(config.prepare(password.map(Secret::new).as_ref(), "amd64")?, tree)
+    apply(config.prepare(password.map(Secret::new).as_ref(), Architecture::Amd64)?, tree)
 }
 
 fn apply(prepared: Prepared, tree: &mut FileTree) -> Result<Applied> {
@@ -119,7 +119,7 @@ fn the_name_reaches_specialize_when_it_must() {
         MachineConfig { name_in_specialize: true, ..named("*") },
         MachineConfig { name_in_specialize: true, ..MachineConfig::default() },
     ] {
-        assert!(config.prepare(None, "amd64").err().unwrap().hint().is_some());
+        assert!(config.prepare(None, Architecture::Amd64).err().unwrap().hint().is_some());
     }
 }
 
@@ -130,14 +130,14 @@ fn names_that_contradict_the_answer_file_are_refused() {
         for other in ["db-01", "*", ""] {
             let config = with_answer(&folder, pass, &format!("<ComputerName>{other}</ComputerName>"));
             let config = MachineConfig { computer_name: Some("web-01".into()), ..config };
-            let error = config.prepare(None, "amd64").err().unwrap();
+            let error = config.prepare(None, Architecture::Amd64).err().unwrap();
             assert!(error.message().contains(pass) && error.hint().unwrap().contains("remove"), "{error}");
             assert!(error.path().is_some());
         }
         let config = with_answer(&folder, pass, "<ComputerName>WEB-01</ComputerName>");
-        MachineConfig { computer_name: Some("web-01".into()), ..config }.prepare(None, "amd64").unwrap();
+        MachineConfig { computer_name: Some("web-01".into()), ..config }.prepare(None, Architecture::Amd64).unwrap();
         let config = with_answer(&folder, pass, "<ComputerName>12345</ComputerName>");
-        assert!(config.prepare(None, "amd64").err().unwrap().message().contains("digits"));
+        assert!(config.prepare(None, Architecture::Amd64).err().unwrap().message().contains("digits"));
     }
     let config =
         with_answer(&folder, "offlineServicing", "<ComputerName>web-02</ComputerName><TimeZone>UTC</TimeZone>");
@@ -166,14 +166,15 @@ fn domain_rules_are_those_of_microsofts_tool() {
     let path = folder.path().join("blob");
     std::fs::write(&path, "ARAIAMzM").unwrap();
     let named = with_answer(&folder, "specialize", "<ComputerName>web-01</ComputerName>");
-    let error = MachineConfig { domain_blob: Some(path.clone()), ..named }.prepare(None, "amd64").err().unwrap();
+    let error =
+        MachineConfig { domain_blob: Some(path.clone()), ..named }.prepare(None, Architecture::Amd64).err().unwrap();
     assert!(error.hint().unwrap().contains("blob carries the name"));
     let mut tree = image();
     let config = MachineConfig { domain_blob: Some(path), ..MachineConfig::default() };
     let applied = configure(&config, Some("pw"), &mut tree).unwrap();
     assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
     assert!(answer(&tree).unwrap().contains("<AccountData>ARAIAMzM</AccountData>"));
-    assert!(blob().prepare(None, "amd64").err().unwrap().kind() == crate::error::ErrorKind::NotFound);
+    assert!(blob().prepare(None, Architecture::Amd64).err().unwrap().kind() == crate::error::ErrorKind::NotFound);
 }
 
 #[test]
@@ -230,8 +231,8 @@ fn packages_that_nobody_takes_are_named() {
     let config = MachineConfig { unattend: Some(path), ..MachineConfig::default() };
     let applied = configure(&config, Some("pw"), &mut image()).unwrap();
     assert!(applied.warnings.iter().any(|warning| warning.contains("Some-Package")), "{:?}", applied.warnings);
-    let mut prepared = config.prepare(Some(&Secret::new("pw")), "amd64").unwrap();
-    assert_eq!(prepared.take_packages()[0].name, "Some-Package");
+    let mut prepared = config.prepare(Some(&Secret::new("pw")), Architecture::Amd64).unwrap();
+    assert_eq!(prepared.take_servicing().packages[0].identity.name, "Some-Package");
     let applied = apply(prepared, &mut image()).unwrap();
     assert!(!applied.warnings.iter().any(|warning| warning.contains("Some-Package")));
 }
@@ -241,7 +242,7 @@ fn time_zones_that_contradict_the_answer_file_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = with_answer(&folder, "oobeSystem", "<TimeZone>UTC</TimeZone>");
     let zone = |zone: &str| MachineConfig { time_zone: Some(zone.into()), ..config.clone() };
-    assert!(zone("GMT Standard Time").prepare(None, "amd64").err().unwrap().hint().is_some());
+    assert!(zone("GMT Standard Time").prepare(None, Architecture::Amd64).err().unwrap().hint().is_some());
     let applied = configure(&zone("utc"), Some("pw"), &mut image()).unwrap();
     assert!(applied.warnings.iter().any(|warning| warning.contains("no list of time zones")));
 }

@@ -48,7 +48,7 @@ pub(super) fn read(reader: &NtfsReader<'_>, tree: &FileTree, warnings: &mut Vec<
         info.default_language = text(r"Nls\Language", "InstallLanguage").and_then(|number| language(&number));
         info.languages = info.default_language.iter().cloned().collect();
         let processor = text(r"Session Manager\Environment", "PROCESSOR_ARCHITECTURE");
-        info.architecture = processor.and_then(|name| architecture(&name));
+        info.architecture = processor.and_then(|name| Architecture::named(&name));
     }
     if info.architecture.is_none() {
         info.architecture = PROGRAMS.iter().find_map(|path| machine(reader, path));
@@ -83,12 +83,7 @@ fn machine(reader: &NtfsReader<'_>, path: &str) -> Option<Architecture> {
     let stream = contents::open(reader, &file, "").ok()??;
     let mut start = vec![0; stream.len().ok()?.min(HEADER) as usize];
     stream.read_exact_at(&mut start, 0).ok()?;
-    match program::machine(&start)? {
-        program::AMD64 => Some(Architecture::Amd64),
-        program::ARM64 => Some(Architecture::Arm64),
-        program::I386 => Some(Architecture::X86),
-        _ => None,
-    }
+    program::architecture(&start)
 }
 
 /// Since Windows 10 the first two numbers are values of their own, and `CurrentVersion` stays 6.3.
@@ -112,18 +107,6 @@ fn language(number: &str) -> Option<String> {
     let number = u32::from_str_radix(number.trim(), 16).ok()?;
     let language: &LanguageId = number.try_into().ok()?;
     Some(language.name.to_owned())
-}
-
-/// As Windows names processors in `PROCESSOR_ARCHITECTURE`.
-fn architecture(name: &str) -> Option<Architecture> {
-    match name.to_ascii_uppercase().as_str() {
-        "AMD64" => Some(Architecture::Amd64),
-        "ARM64" => Some(Architecture::Arm64),
-        "ARM" => Some(Architecture::Arm),
-        "X86" => Some(Architecture::X86),
-        "IA64" => Some(Architecture::Ia64),
-        _ => None,
-    }
 }
 
 /// Files, directories and bytes, links counted each.

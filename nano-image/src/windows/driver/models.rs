@@ -180,9 +180,10 @@ fn read_models(inf: &Inf, target: &Target, manufacturer: &str, section: &str, mo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Architecture;
 
     fn target() -> Target {
-        Target::new("amd64", Some((10, 0, 14393))).unwrap()
+        Target::new(Architecture::Amd64, Some((10, 0, 14393))).unwrap()
     }
 
     fn inf(text: &str) -> Inf {

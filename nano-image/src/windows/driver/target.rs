@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::inf::number;
 use crate::error::{Error, Result};
+use crate::types::Architecture;
 
 /// Product types.
 const VER_NT_WORKSTATION: u32 = 1;
@@ -16,7 +17,7 @@ const DEFAULT_VERSION: (u32, u32, u32) = (10, 0, 14393);
 /// Processor and version of Windows.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    architecture: String,
+    architecture: Architecture,
     /// `PROCESSOR_ARCHITECTURE_*`.
     pub number: u16,
     /// Major, minor, build.
@@ -28,20 +29,15 @@ pub(super) struct Target {
 impl Target {
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for an unknown architecture.
-    pub fn new(architecture: &str, version: Option<(u32, u32, u32)>) -> Result<Self> {
+    pub fn new(architecture: Architecture, version: Option<(u32, u32, u32)>) -> Result<Self> {
         let number = match architecture {
-            "x86" => 0,
-            "arm" => 5,
-            "amd64" => 9,
-            "arm64" => 12,
+            Architecture::X86 => 0,
+            Architecture::Arm => 5,
+            Architecture::Amd64 => 9,
+            Architecture::Arm64 => 12,
             _ => return Err(Error::unsupported(format!("drivers for {architecture} are not known"))),
         };
-        Ok(Self {
-            architecture: architecture.into(),
-            number,
-            version: version.unwrap_or(DEFAULT_VERSION),
-            is_client: false,
-        })
+        Ok(Self { architecture, number, version: version.unwrap_or(DEFAULT_VERSION), is_client: false })
     }
 
     /// The same, of a Windows that is no server if `is_client`.
@@ -59,9 +55,9 @@ impl Target {
         self.version.2
     }
 
-    /// As in the names of driver packages: `amd64`.
-    pub fn architecture(&self) -> &str {
-        &self.architecture
+    /// Its processor; as text as in the names of driver packages, `amd64`.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     /// Endings of section names for this target, the closest first.
@@ -71,7 +67,7 @@ impl Target {
 
     /// Whether a Models section may lack its platform.
     pub fn takes_undecorated(&self) -> bool {
-        self.architecture == "x86"
+        self.architecture == Architecture::X86
     }
 
     /// How closely a platform of the Manufacturer section (`NTamd64.10.0...14393`) fits; `None` if not at all.
@@ -79,7 +75,7 @@ impl Target {
         let mut parts = platform.split('.').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
         let architecture = name.strip_prefix("nt")?;
-        let names_architecture = architecture == self.architecture;
+        let names_architecture = Architecture::named(architecture) == Some(self.architecture);
         if !(names_architecture || architecture.is_empty() && self.takes_undecorated()) {
             return None;
         }
@@ -114,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_closest_platform_wins() {
-        let target = Target::new("amd64", Some((10, 0, 14393))).unwrap();
+        let target = Target::new(Architecture::Amd64, Some((10, 0, 14393))).unwrap();
         let order = ["NTamd64", "ntAMD64.6.3", "NTamd64.10.0", "NTamd64.10.0.3", "NTamd64.10.0...14393"];
         let ranks: Vec<Rank> = order.iter().map(|platform| target.rank(platform).unwrap()).collect();
         assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
@@ -123,6 +119,6 @@ mod tests {
         {
             assert_eq!(target.rank(other), None, "{other}");
         }
-        assert!(Target::new("mips", None).is_err());
+        assert!(Target::new(Architecture::Other(1), None).is_err());
     }
 }

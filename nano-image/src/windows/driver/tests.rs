@@ -163,7 +163,7 @@ fn image() -> FileTree {
 
 pub fn options() -> DriverOptions {
     DriverOptions {
-        architecture: "amd64".into(),
+        architecture: Architecture::Amd64,
         version: Some((10, 0, 14393)),
         is_client: false,
         boot_critical: false,
@@ -399,7 +399,7 @@ fn what_is_wrong_is_one_clear_error() {
 /// Truncated and damaged files end in an error or a driver, and nothing else.
 #[test]
 fn hostile_files_do_no_harm() {
-    let target = Target::new("amd64", None).unwrap();
+    let target = Target::new(Architecture::Amd64, None).unwrap();
     let folder = Folder::new();
     let path = folder.storage();
     let bytes = std::fs::read(&path).unwrap();

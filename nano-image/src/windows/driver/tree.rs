@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::target::Target;
 use crate::error::{Error, Result};
+use crate::types::Architecture;
 
 /// Folders of servers and of others: build from which each is for, the newest first, and names.
 const SERVERS: [(u32, &[&str]); 8] = [
@@ -30,15 +31,15 @@ const CLIENTS: [(u32, &[&str]); 6] = [
 /// Folders of versions that no image of today has.
 const OLDER: [&str; 4] = ["2k3", "2k", "xp", "winxp"];
 /// Folders of processors, and the processors.
-const PROCESSORS: [(&str, &str); 8] = [
-    ("amd64", "amd64"),
-    ("x64", "amd64"),
-    ("x86", "x86"),
-    ("i386", "x86"),
-    ("arm64", "arm64"),
-    ("aarch64", "arm64"),
-    ("arm", "arm"),
-    ("ia64", "ia64"),
+const PROCESSORS: [(&str, Architecture); 8] = [
+    ("amd64", Architecture::Amd64),
+    ("x64", Architecture::Amd64),
+    ("x86", Architecture::X86),
+    ("i386", Architecture::X86),
+    ("arm64", Architecture::Arm64),
+    ("aarch64", Architecture::Arm64),
+    ("arm", Architecture::Arm),
+    ("ia64", Architecture::Ia64),
 ];
 
 /// The folders that a file is in.
@@ -46,7 +47,7 @@ struct Place {
     /// Index among the versions, the newest server first.
     version: Option<usize>,
     name: String,
-    processor: &'static str,
+    processor: Architecture,
     /// Whether the processor's folder is the outer one.
     processor_first: bool,
 }
@@ -145,7 +146,7 @@ fn version(name: &str) -> Option<Option<usize>> {
     }
 }
 
-fn processor(name: &str) -> Option<&'static str> {
+fn processor(name: &str) -> Option<Architecture> {
     PROCESSORS.iter().find(|(folder, _)| *folder == name).map(|(_, processor)| *processor)
 }
 
@@ -153,7 +154,7 @@ fn processor(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn choice(architecture: &str, build: u32, is_client: bool, files: &[&str]) -> (Result<Vec<String>>, usize) {
+    fn choice(architecture: Architecture, build: u32, is_client: bool, files: &[&str]) -> (Result<Vec<String>>, usize) {
         let target = Target::new(architecture, Some((10, 0, build))).unwrap().client(is_client);
         let found = files.iter().map(|file| Path::new("kit").join(file)).collect();
         let mut warnings = Vec::new();
@@ -178,30 +179,30 @@ mod tests {
     #[test]
     fn the_folders_of_one_version_are_taken() {
         for (architecture, build, is_client, folder, warnings) in [
-            ("amd64", 14_393, false, "2k16/amd64", 0),
-            ("amd64", 17_763, false, "2k16/amd64", 1),
-            ("amd64", 20_348, false, "2k22/amd64", 0),
-            ("amd64", 26_100, false, "2k22/amd64", 1),
-            ("amd64", 26_100, true, "w11/amd64", 0),
+            (Architecture::Amd64, 14_393, false, "2k16/amd64", 0),
+            (Architecture::Amd64, 17_763, false, "2k16/amd64", 1),
+            (Architecture::Amd64, 20_348, false, "2k22/amd64", 0),
+            (Architecture::Amd64, 26_100, false, "2k22/amd64", 1),
+            (Architecture::Amd64, 26_100, true, "w11/amd64", 0),
         ] {
             let (taken, told) = choice(architecture, build, is_client, &VIRTIO);
             let expected = [format!("NetKVM/{folder}/netkvm.inf"), format!("viostor/{folder}/viostor.inf")];
             assert_eq!((taken.unwrap(), told), (expected.into(), warnings), "{build}");
         }
-        let (taken, told) = choice("arm64", 22_000, true, &VIRTIO);
+        let (taken, told) = choice(Architecture::Arm64, 22_000, true, &VIRTIO);
         assert_eq!((taken.unwrap(), told), (vec!["NetKVM/w10/ARM64/netkvm.inf".into()], 1));
-        assert_eq!(choice("amd64", 14_393, false, &VIRTIO[..2]).0.unwrap(), [VIRTIO[0]]);
+        assert_eq!(choice(Architecture::Amd64, 14_393, false, &VIRTIO[..2]).0.unwrap(), [VIRTIO[0]]);
     }
 
     #[test]
     fn other_folders_are_no_versions() {
         let plain = ["a/b.inf", "amd64/c.inf", "2k16/d.inf"];
-        assert_eq!(choice("amd64", 14_393, false, &plain).0.unwrap(), plain);
+        assert_eq!(choice(Architecture::Amd64, 14_393, false, &plain).0.unwrap(), plain);
         let mixed = ["own/a.inf", "Win10/amd64/b.inf", "Win7/amd64/b.inf", "Win10/i386/b.inf"];
-        assert_eq!(choice("amd64", 19_045, true, &mixed).0.unwrap(), mixed[..2]);
-        let error = choice("arm64", 14_393, false, &VIRTIO[..2]).0.unwrap_err();
+        assert_eq!(choice(Architecture::Amd64, 19_045, true, &mixed).0.unwrap(), mixed[..2]);
+        let error = choice(Architecture::Arm64, 14_393, false, &VIRTIO[..2]).0.unwrap_err();
         assert!(error.hint().unwrap().contains("2k22/amd64"), "{error:?}");
-        let (taken, told) = choice("x86", 14_393, false, &mixed[..3]);
+        let (taken, told) = choice(Architecture::X86, 14_393, false, &mixed[..3]);
         assert_eq!((taken.unwrap(), told), (vec!["own/a.inf".into()], 1));
     }
 }

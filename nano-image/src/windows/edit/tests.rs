@@ -7,6 +7,7 @@ use crate::content::{BlobId, BlobSink};
 use crate::registry::{HiveOptions, Value};
 use crate::report::Tier;
 use crate::tree::Node;
+use crate::types::Architecture;
 
 const TIME: FileTime = FileTime(9);
 
@@ -133,7 +134,7 @@ fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {
     let report = package::install_guest(&mut image).unwrap();
     assert!(report.packages.iter().all(|package| package.tier == Tier::Recorded), "{:?}", report.warnings);
     let config = MachineConfig { computer_name: Some("web-01".into()), ..MachineConfig::default() };
-    config.prepare(None, "amd64").unwrap().apply(&mut image).unwrap();
+    config.prepare(None, Architecture::Amd64).unwrap().apply(&mut image).unwrap();
     let folder = driver_tests::Folder::new();
     driver::prepare(&[folder.storage()], &crate::content::InputFiles::default(), &driver_tests::options(), &())
         .unwrap()

@@ -6,7 +6,6 @@ use super::{Media, MediaFile, MediaPackage, names, same};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::wim::ImageInfo;
 use crate::types::nearest;
-use crate::windows::package::cabinet::summary;
 use crate::windows::package::mum::{Package, Parent};
 
 /// The cabinets that packages consist of.
@@ -53,13 +52,6 @@ impl Media {
             let description = package.neutral.as_ref().and_then(|file| self.description(file).ok());
             description.is_some_and(|has| names.iter().any(|name| same(name, &has.identity.name)))
         })
-    }
-
-    /// What a cabinet says of the package that it is made for.
-    fn description(&self, file: &MediaFile) -> Result<Package> {
-        let summary = summary(&self.cabinet(file)?).map_err(|error| error.with_path(&file.path))?;
-        let package = summary.packages.into_iter().next();
-        package.ok_or_else(|| Error::corrupt("a cabinet without a package").with_path(&file.path))
     }
 
     /// A package of the media that `package` needs, beside `selected` ones and what only the image can have.

@@ -286,6 +286,12 @@ impl<'a> PackageSource<'a> {
         &self.contents.files
     }
 
+    /// Whether it has the files of the component, too: of features, Windows can be told to remove them from an image.
+    pub fn is_whole(&self, file: &StoredManifest) -> bool {
+        let has = |name: &str| self.files().has(&format!(r"{}\{name}", file.stem).to_lowercase());
+        file.manifest.files.iter().all(|file| file.payload_names().any(has))
+    }
+
     /// Whether its files are deltas of files of the image.
     pub fn is_express(&self) -> bool {
         self.contents.is_express()

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cabinet::{CabinetSource, Opened, PackageCabinet, unpack};
 use super::contents::Dictionary;
 use super::installed::{self, Installed};
-use super::resolve::{Given, Purpose, Request, Resolution, resolve};
+use super::resolve::{Choice, Given, Purpose, Request, Resolution, resolve};
 use super::spool::Spool;
 use super::{Install, MEMORY};
 use crate::content::InputFiles;
@@ -58,10 +58,10 @@ pub struct UpdateDetails {
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
-/// use nano_image::{Applicability, Update, Wim};
+/// use nano_image::{Applicability, Sources, Update};
 ///
-/// let wim = Wim::open("NanoServer.wim", &[])?;
-/// let applies: Applicability = Update::open("kb4103723.msu")?.applies(&wim, 1, None)?;
+/// let image = Sources::wim("NanoServer.wim").scratch(".");
+/// let applies: Applicability = Update::open("kb4103723.msu")?.applies(&image, Some("1"))?;
 /// println!("{} components", applies.components);
 /// # Ok(())
 /// # }
@@ -112,7 +112,7 @@ pub fn applicability(
         opened.into_iter().map(|(opened, purpose)| (PackageCabinet::new(opened, &dictionary), purpose)).collect();
     let given: Vec<Given<'_>> =
         cabinets.iter().map(|(cabinet, purpose)| Given { cabinet, purpose: *purpose }).collect();
-    let (installed, features) = (&installed, &what.features[..]);
+    let (installed, features) = (&installed, Choice { on: &what.features, off: &what.off });
     let resolution = resolve(&Request { given: &given, store: None, features, installed, architecture })?;
     Ok(summary(&resolution))
 }

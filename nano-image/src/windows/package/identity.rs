@@ -130,6 +130,22 @@ impl AssemblyIdentity {
             && same(&self.version_scope, &other.version_scope)
     }
 
+    /// Whether `wanted`, which need not say all, means this: fields that it lacks may be anything. Without a language the
+    /// neutral one is meant.
+    pub fn is_meant_by(&self, wanted: &Self) -> bool {
+        let fits = |field: &str, wanted: &str| wanted.is_empty() || field.eq_ignore_ascii_case(wanted);
+        self.is_named_by(wanted)
+            && (wanted.version == Version::default() || wanted.version == self.version)
+            && fits(&self.architecture, &wanted.architecture)
+            && fits(&self.public_key_token, &wanted.public_key_token)
+    }
+
+    /// Whether `wanted` has this name and language, whatever its version, architecture and maker.
+    pub fn is_named_by(&self, wanted: &Self) -> bool {
+        let language = |one: &Self| one.language.clone().unwrap_or_default();
+        self.name.eq_ignore_ascii_case(&wanted.name) && language(self).eq_ignore_ascii_case(&language(wanted))
+    }
+
     /// Whether `other`, a name that may have `*` for fields, fits this but for the version.
     pub fn fits(&self, pattern: &Self) -> bool {
         let fits = |field: &str, pattern: &str| pattern == "*" || field.eq_ignore_ascii_case(pattern);

@@ -66,18 +66,30 @@ impl Installed {
     /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if an installation in it is not finished,
     /// [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn read(image: &mut ImageEdit<'_>) -> Result<Self> {
+        let has_pending_file = image.tree.find(PENDING).is_some();
+        if let Some(hive) = image.hive(HiveFile::Software)?
+            && let Some(servicing) = hive.find(SERVICING)
+        {
+            check_pending(has_pending_file, hive, servicing)?;
+        }
+        Self::read_unfinished(image)
+    }
+
+    /// Reads what the image has, also if an installation in it is not finished.
+    ///
+    /// # Errors
+    /// The others of [`read`](Self::read).
+    pub fn read_unfinished(image: &mut ImageEdit<'_>) -> Result<Self> {
         let manifests = image.tree.find(&format!(r"{STORE}\Manifests"));
         let manifests = manifests.and_then(|node| image.tree[node].children.as_ref()).into_iter().flatten();
         let name = |name: &Utf16Name| name.to_string().to_ascii_lowercase();
         let components = manifests.filter_map(|(file, _)| name(file).strip_suffix(".manifest").map(str::to_owned));
         let components = components.collect();
-        let has_pending_file = image.tree.find(PENDING).is_some();
         let hive = image.needed(HiveFile::Software)?;
         let Some(servicing) = hive.find(SERVICING) else {
             let what = format!("the image lists no packages: its registry has no key `{SERVICING}`");
             return Err(Error::not_found(what).with_path(HiveFile::Software.path()));
         };
-        check_pending(has_pending_file, hive, servicing)?;
         let winners = match hive.find(WINNERS) {
             Some(winners) => hive.subkeys(winners).into_iter().filter_map(|key| winner(hive, key)).collect(),
             None => BTreeMap::new(),
@@ -87,8 +99,7 @@ impl Installed {
 
     /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
     pub(super) fn listed(software: &Hive, servicing: KeyId) -> Self {
-        let packages = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
-        let packages = packages.into_iter().filter_map(|key| package(software, key));
+        let packages = packages_of(software, servicing);
         let (packages, others): (Vec<_>, Vec<_>) = packages.partition(|package| package.state.is_installed());
         let staged: Vec<_> = others.into_iter().filter(|package| package.state == State::Staged).collect();
         let (by_name, staged_by_name) = (numbers(&packages), numbers(&staged));
@@ -212,6 +223,16 @@ impl Installed {
         });
         versions.max()
     }
+}
+
+/// All packages that the SOFTWARE hive lists, whatever their states, in the order of their names.
+pub(super) fn all(software: &Hive) -> Vec<InstalledPackage> {
+    software.find(SERVICING).map(|servicing| packages_of(software, servicing).collect()).unwrap_or_default()
+}
+
+fn packages_of(software: &Hive, servicing: KeyId) -> impl Iterator<Item = InstalledPackage> {
+    let keys = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
+    keys.into_iter().filter_map(|key| package(software, key))
 }
 
 /// Windows' build, number and revision; `None` if the registry does not say.

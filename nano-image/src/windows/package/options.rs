@@ -18,6 +18,8 @@ pub struct Install {
     pub servicing: Vec<CabinetSource>,
     /// Names of features to turn on, in these or in the image.
     pub features: Vec<String>,
+    /// Names of features to leave off that would come with others.
+    pub off: Vec<String>,
     /// Cabinets in which features, and files that the image lacks for them, are looked for.
     pub sources: Vec<CabinetSource>,
     /// Where what lies beside them is found.

@@ -22,9 +22,10 @@ use crate::error::Result;
 use closure::Closure;
 use features::Features;
 pub use model::{
-    Given, Past, Purpose, Request, Resolution, ResolvedComponent, ResolvedPackage, ResolvedUpdate, UpdateState,
+    Choice, Given, Past, Purpose, Request, Resolution, ResolvedComponent, ResolvedPackage, ResolvedUpdate, UpdateState,
 };
-use model::{INVALID_PACKAGE, Missing, NOT_APPLICABLE, SOURCE_MISSING};
+pub(super) use model::{INVALID_PACKAGE, UNKNOWN_UPDATE};
+use model::{Missing, NOT_APPLICABLE, SOURCE_MISSING};
 
 /// Decides what is installed.
 ///
@@ -343,6 +344,9 @@ impl Resolver<'_> {
     /// Whether an update that can be chosen is on without being chosen.
     fn is_selected<'m>(&self, update: &Update, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> bool {
         let Some(selectable) = &update.selectable else { return true };
+        if self.features.is_off(&update.name) {
+            return false;
+        }
         selectable.default
             || selectable.conditions.iter().any(|condition| self.judge(condition, package, seen).applies())
     }

@@ -1,5 +1,7 @@
 //! States of packages and of their updates, as the registry has them.
 
+use std::fmt;
+
 /// How far a package or an update is installed (`CbsInstallState`, cbsapi.h); the registry has sixteen times its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -38,6 +40,23 @@ const KNOWN: [State; 9] = [
     State::Installed,
     State::Permanent,
 ];
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Absent => "absent",
+            Self::Resolving => "resolving",
+            Self::Resolved => "resolved",
+            Self::Staging => "staging",
+            Self::Staged => "staged",
+            Self::UninstallRequested => "uninstall pending",
+            Self::InstallRequested => "install pending",
+            Self::Installed => "installed",
+            Self::Permanent => "permanent",
+            Self::Other(_) => "unknown",
+        })
+    }
+}
 
 impl State {
     /// The state that the registry has as `number`.

@@ -19,7 +19,7 @@ use crate::windows::package::base::Bases;
 use crate::windows::package::cabinet::CabinetSource;
 use crate::windows::package::installed::Installed;
 use crate::windows::package::payload::Produced;
-use crate::windows::package::resolve::{Given, Purpose, Request, resolve};
+use crate::windows::package::resolve::{Choice, Given, Purpose, Request, resolve};
 use crate::windows::package::testing::{self, image};
 
 const TIME: FileTime = FileTime(132_000_000_000_000_000);
@@ -82,7 +82,8 @@ fn install_onto(mut tree: FileTree, cabinets: &[Vec<u8>], strict: bool) -> Resul
         let given = read.iter().map(|cabinet| Given { cabinet, purpose: Purpose::Package });
         let (given, installed): (Vec<Given<'_>>, _) = (given.collect(), &Installed::read(image)?);
         let architecture = Architecture::Amd64;
-        let resolution = resolve(&Request { given: &given, store: None, features: &[], installed, architecture })?;
+        let resolution =
+            resolve(&Request { given: &given, store: None, features: Choice::default(), installed, architecture })?;
         let sources: Vec<_> = read.iter().map(|cabinet| &cabinet.source).collect();
         let files = Produced::make(&sources, &resolution, &Bases::new(image.tree, &image.blobs), &())?;
         let payload = files.add_to(&mut image.blobs)?;

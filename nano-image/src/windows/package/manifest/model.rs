@@ -71,6 +71,13 @@ pub struct Dependency {
     pub resources: bool,
 }
 
+impl Dependency {
+    /// Whether it is about texts in a language: whichever are there are taken.
+    pub fn is_optional(&self) -> bool {
+        self.resources || self.identity.language.as_deref() == Some("*")
+    }
+}
+
 /// A file of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -12,7 +12,7 @@ use crate::windows::edit::testing::{edit, hive};
 use crate::windows::package::cabinet::{CabinetSource, PackageCabinet};
 use crate::windows::package::contents::Dictionary;
 use crate::windows::package::installed::Installed;
-use crate::windows::package::resolve::{Given, Purpose, Request, resolve};
+use crate::windows::package::resolve::{Choice, Given, Purpose, Request, resolve};
 use crate::windows::package::testing;
 
 const TIME: FileTime = FileTime(131_000_000_000_000_000);
@@ -31,7 +31,10 @@ fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
         let installed = Installed::read(image)?;
         let given = [Given { cabinet: &read, purpose: Purpose::Package }];
         let (installed, architecture) = (&installed, Architecture::Amd64);
-        record(image, &resolve(&Request { given: &given, store: None, features: &[], installed, architecture })?)
+        record(
+            image,
+            &resolve(&Request { given: &given, store: None, features: Choice::default(), installed, architecture })?,
+        )
     };
     edit(tree, TIME, install).unwrap().0
 }

@@ -189,7 +189,7 @@ impl<'a> Closure<'a> {
         let mut stack = Vec::new();
         for (key, found) in &self.found {
             let needs = found.component.manifest.manifest.dependencies.iter();
-            let mut needs = needs.filter(|need| need.kind == DependencyKind::Prerequisite && !is_optional(need));
+            let mut needs = needs.filter(|need| need.kind == DependencyKind::Prerequisite && !need.is_optional());
             let is_missing = |need: &Dependency| {
                 let same_name = names.get(&need.identity.name.to_ascii_lowercase());
                 let is_found =
@@ -221,7 +221,7 @@ impl<'a> Closure<'a> {
     /// How many components it needs, here or in the image.
     fn parts(&self, found: &Found) -> usize {
         let needs = found.component.manifest.manifest.dependencies.iter();
-        let needs = needs.filter(|need| need.kind == DependencyKind::Install && !is_optional(need));
+        let needs = needs.filter(|need| need.kind == DependencyKind::Install && !need.is_optional());
         found.needs.len() + needs.filter(|need| self.installed.has_component(&need.identity)).count()
     }
 
@@ -262,7 +262,7 @@ impl<'a> Closure<'a> {
                 continue;
             }
             let cabinet = frame.cabinet;
-            if is_optional(dependency) {
+            if dependency.is_optional() {
                 let mut inner = self.resources(&dependency.identity, cabinet)?;
                 if inner.is_empty() {
                     self.untranslated.insert(cabinet);
@@ -293,7 +293,7 @@ impl<'a> Closure<'a> {
     fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Option<Located>> {
         for index in self.cabinets(cabinet) {
             if let Some(file) = self.sources[index].manifest(identity)?
-                && (self.store != Some(index) || self.is_whole(&file))
+                && (self.store != Some(index) || self.sources[index].is_whole(&file))
             {
                 return Ok(Some((index, file)));
             }
@@ -306,7 +306,7 @@ impl<'a> Closure<'a> {
     fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Vec<Located>> {
         let mut languages: BTreeMap<String, Arc<StoredManifest>> = BTreeMap::new();
         for file in self.sources[cabinet].matching(identity)? {
-            if self.store == Some(cabinet) && !self.is_whole(&file) {
+            if self.store == Some(cabinet) && !self.sources[cabinet].is_whole(&file) {
                 continue;
             }
             let other = &file.manifest.identity;
@@ -340,23 +340,8 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Whether the store has the files of the component, too: Windows can be told to remove those of features.
-    fn is_whole(&self, file: &StoredManifest) -> bool {
-        let files = self.store.map(|store| self.sources[store].files());
-        let has = |name: &str| {
-            let path = format!(r"{}\{name}", file.stem).to_lowercase();
-            files.is_some_and(|files| files.has(&path))
-        };
-        file.manifest.files.iter().all(|file| file.payload_names().any(has))
-    }
-
     /// Indexes of all sources, `first` first.
     fn cabinets(&self, first: usize) -> impl Iterator<Item = usize> + use<'a> {
         [first].into_iter().chain((0..self.sources.len()).filter(move |index| *index != first))
     }
-}
-
-/// Texts in a language: whichever are there are taken.
-fn is_optional(dependency: &Dependency) -> bool {
-    dependency.resources || dependency.identity.language.as_deref() == Some("*")
 }

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::model::{Given, MAX_LISTED, Missing, NOT_APPLICABLE, Purpose, UNKNOWN_UPDATE};
+use super::model::{Choice, Given, MAX_LISTED, Missing, NOT_APPLICABLE, Purpose, UNKNOWN_UPDATE};
 use crate::error::Result;
 use crate::types::nearest;
 use crate::windows::package::contents::{Mum, PackageSource, lower_id};
 use crate::windows::package::installed::Installed;
-use crate::windows::package::mum::{Condition, Item, Parent, Update};
+use crate::windows::package::mum::{Condition, Item, Parent, Selectable, Update};
 use crate::windows::package::state::State;
 
 /// An update of more packages is a cumulative one, which has no features of its own.
@@ -59,31 +59,34 @@ pub(super) struct Features {
     on_by_name: BTreeSet<(String, String)>,
     /// Candidates of the image that become installed.
     becoming: BTreeSet<usize>,
+    /// Names in lower case of what stays off unless it is needed.
+    off: BTreeSet<String>,
     /// Names of the features that are turned on, in the order found.
     pub names: Vec<String>,
 }
 
 impl Features {
-    /// Finds the features `wanted` in the image, of which `store` is the component store, and in the cabinets `given`.
+    /// Finds the features of `choice` in the image, of which `store` is the component store, and in the cabinets `given`.
     /// Of what cannot be found `missing` is told, of what need not be done `notes`.
     ///
     /// # Errors
     /// Those of descriptions that are read.
     pub fn choose(
-        wanted: &[String],
+        choice: Choice<'_>,
         given: &[Given<'_>],
         store: Option<&PackageSource<'_>>,
         installed: &Installed,
         missing: &mut Missing,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let mut features = Self::default();
-        if wanted.is_empty() {
+        let off = choice.off.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let mut features = Self { off, ..Self::default() };
+        if choice.on.is_empty() {
             return Ok(features);
         }
         features.collect(given, store, installed)?;
         let mut stack = Vec::new();
-        for name in wanted {
+        for name in choice.on {
             let spots = features.updates.get(&name.to_ascii_lowercase()).into_iter().flatten().copied();
             let mut spots: Vec<Spot> = spots.filter(|spot| features.update(*spot).selectable.is_some()).collect();
             let best = spots.iter().map(|spot| features.candidates[spot.0].place).min();
@@ -109,6 +112,11 @@ impl Features {
     /// Whether the update `name` of the package `id`, in lower case, is turned on.
     pub fn has(&self, id: &str, name: &str) -> bool {
         !self.on.is_empty() && self.on_by_name.contains(&(id.to_owned(), name.to_ascii_lowercase()))
+    }
+
+    /// Whether the feature `name` is wanted off.
+    pub fn is_off(&self, name: &str) -> bool {
+        !self.off.is_empty() && self.off.contains(&name.to_ascii_lowercase())
     }
 
     /// Whether the update `name` of a package that is one of `parents` is turned on.
@@ -310,7 +318,8 @@ impl Features {
         let mut conditions = update.applicable.iter().filter(|one| matches!(one, Condition::Update { .. })).peekable();
         let applies = conditions.peek().is_none() || conditions.any(|one| self.is_met(one, spot.0, installed));
         let is_updating = update.applicable.iter().any(|one| matches!(one, Condition::Component { .. }));
-        update.selectable.as_ref().is_none_or(|selectable| selectable.default) && applies && !is_updating
+        let is_default = |selectable: &Selectable| selectable.default && !self.is_off(&update.name);
+        update.selectable.as_ref().is_none_or(is_default) && applies && !is_updating
     }
 
     /// Updates of installed packages that are on without a choice, and apply because `spot` is on now.

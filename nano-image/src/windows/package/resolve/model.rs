@@ -12,10 +12,10 @@ use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{ManifestFile, RegistryKey, Setting};
 
 /// DISM's codes (cbsapi.h).
-pub(super) const INVALID_PACKAGE: &str = "0x800f0805";
+pub(in crate::windows::package) const INVALID_PACKAGE: &str = "0x800f0805";
 pub(super) const NOT_APPLICABLE: &str = "0x800f081e";
 pub(super) const SOURCE_MISSING: &str = "0x800f081f";
-pub(super) const UNKNOWN_UPDATE: &str = "0x800f080c";
+pub(in crate::windows::package) const UNKNOWN_UPDATE: &str = "0x800f080c";
 
 /// Missing things that one error lists.
 pub(super) const MAX_LISTED: usize = 30;
@@ -136,12 +136,21 @@ pub struct Request<'a> {
     pub given: &'a [Given<'a>],
     /// The component store of the image, if features are turned on.
     pub store: Option<&'a PackageSource<'a>>,
-    /// Names of features to turn on.
-    pub features: &'a [String],
+    /// Features.
+    pub features: Choice<'a>,
     /// What the image has.
     pub installed: &'a Installed,
     /// The image's architecture.
     pub architecture: Architecture,
+}
+
+/// Features by their names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    /// Those that are turned on.
+    pub on: &'a [String],
+    /// Those that stay off, though they would come with others.
+    pub off: &'a [String],
 }
 
 /// Files and keys that go away with the version of a component that was in use.

@@ -33,7 +33,8 @@ fn run(cabinets: &[&Cabinet], features: &[&str]) -> Result<Resolution> {
     let given = read.iter().zip(cabinets).map(|(cabinet, made)| Given { cabinet, purpose: purpose(made) });
     let given: Vec<Given<'_>> = given.collect();
     let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
-    let (features, installed, architecture) = (&features[..], &installed(), Architecture::Amd64);
+    let features = Choice { on: &features, ..Choice::default() };
+    let (installed, architecture) = (&installed(), Architecture::Amd64);
     resolve(&Request { given: &given, store: None, features, installed, architecture })
 }
 

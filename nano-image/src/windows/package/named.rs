@@ -1,0 +1,85 @@
+//! Packages that the image must have, because something else than installing them is wanted.
+
+use super::identity::AssemblyIdentity;
+use super::installed::Installed;
+use super::resolve::{INVALID_PACKAGE, UNKNOWN_UPDATE};
+use crate::error::{Error, ErrorKind, Result};
+use crate::windows::edit::ImageEdit;
+
+/// What is wanted of a package beside installing it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It is to be removed.
+    Removed(AssemblyIdentity),
+    /// Some of its features are to be on or off.
+    Configured {
+        /// The package.
+        package: AssemblyIdentity,
+        /// Whether it is installed, too.
+        is_installed: bool,
+        /// Features that are to be off.
+        off: Vec<String>,
+    },
+}
+
+/// Refuses what cannot be done with `image`, as DISM does, and what is not done.
+///
+/// # Errors
+/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for packages and features that the image does not have,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for removing what it has; those of hives.
+pub fn check_named(image: &mut ImageEdit<'_>, named: &[Named]) -> Result<()> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let installed = &Installed::read(image)?;
+    named.iter().try_for_each(|named| match named {
+        Named::Removed(package) => {
+            let id = find(package, installed, "remove")?.package_id();
+            let error = Error::unsupported(format!("removing packages is not done: `{id}` is to be removed"));
+            Err(error.with_hint("leave it, or let Windows remove it when it runs: dism /online /remove-package"))
+        }
+        Named::Configured { package, is_installed, off } => {
+            let has = match find(package, installed, "configure") {
+                Ok(has) => installed.known(has),
+                Err(_) if *is_installed => None,
+                Err(error) => return Err(error),
+            };
+            let Some(has) = has else { return Ok(()) };
+            off.iter().try_for_each(|feature| match has.update(feature) {
+                Some(state) if state.is_on() => Err(off_is_not_done(feature)),
+                Some(_) => Ok(()),
+                None => {
+                    let id = has.identity.package_id();
+                    let what = format!("the package `{id}` has no feature `{feature}` ({UNKNOWN_UPDATE})");
+                    Err(Error::new(ErrorKind::Unsatisfied, what).with_missing([feature.clone()]))
+                }
+            })
+        }
+    })
+}
+
+fn off_is_not_done(feature: &str) -> Error {
+    let error = Error::unsupported(format!("turning features off is not done: `{feature}` is on in the image"));
+    error.with_hint("leave it, or let Windows turn it off when it runs: dism /online /disable-feature")
+}
+
+/// The package of the image that `wanted` means.
+fn find<'a>(wanted: &AssemblyIdentity, installed: &'a Installed, to: &str) -> Result<&'a AssemblyIdentity> {
+    let known = || installed.packages().iter().chain(installed.staged()).map(|package| &package.identity);
+    if let Some(found) = known().find(|identity| identity.is_meant_by(wanted)) {
+        return Ok(found);
+    }
+    let has: Vec<String> =
+        known().filter(|identity| identity.is_named_by(wanted)).map(AssemblyIdentity::package_id).collect();
+    let id = match wanted.public_key_token.is_empty() {
+        true => wanted.name.clone(),
+        false => wanted.package_id(),
+    };
+    let instead = match &has[..] {
+        [] => String::new(),
+        has => format!("; it has `{}`", has.join("`, `")),
+    };
+    let what = format!("there is no package `{id}` in the image to {to} ({INVALID_PACKAGE}){instead}");
+    let error = Error::new(ErrorKind::Unsatisfied, what).with_missing([wanted.name.clone()]);
+    Err(error.with_hint("`nano-image packages --image` lists what an image has"))
+}
