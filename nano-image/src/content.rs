@@ -260,6 +260,23 @@ impl From<usize> for ReadOptions {
 /// Receives a piece of a blob: the index of the request, and the bytes that follow those already received.
 pub type BlobSink<'a> = dyn FnMut(usize, &[u8]) -> Result<()> + 'a;
 
+/// Requests for the contents of `blobs`.
+pub(crate) fn contents_of(blobs: &[BlobId]) -> Vec<BlobRequest> {
+    blobs.iter().map(|id| BlobRequest { id: *id, form: BlobForm::Contents }).collect()
+}
+
+/// The whole blob `id` of `store`, which says that it has `len` bytes.
+pub(crate) fn read_whole(store: &dyn BlobStore, id: BlobId, len: u64) -> Result<Vec<u8>> {
+    // Memory for more is taken only as the bytes come.
+    const RESERVE: u64 = 16 << 20;
+    let mut bytes = Vec::with_capacity(len.min(RESERVE) as usize);
+    store.read_blobs(&[id], 1, &mut |_, piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
 /// A source of blobs, read in one pass.
 pub trait BlobStore: Send + Sync {
     /// Reads `requests` (ascending, repeats allowed), checks every blob's digest and hands the bytes to `sink` in

@@ -2,17 +2,12 @@
 
 use super::read::read_forms;
 use super::store::WimStore;
-use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, ReadOptions, StoredForm};
+use crate::content::{BlobId, BlobRequest, BlobSink, BlobStore, ReadOptions, StoredForm, contents_of, read_whole};
 use crate::error::{Error, Result};
-
-/// Reserved at once for a blob that is read whole; more only as the data comes.
-const RESERVE: u64 = 16 << 20;
 
 impl BlobStore for WimStore {
     fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
-        let contents = |id: &BlobId| BlobRequest { id: *id, form: BlobForm::Contents };
-        let requests: Vec<BlobRequest> = requests.iter().map(contents).collect();
-        read_forms(self, &requests, jobs.into(), sink)
+        read_forms(self, &contents_of(requests), jobs.into(), sink)
     }
 
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
@@ -22,12 +17,7 @@ impl BlobStore for WimStore {
                 format!("blob {} has {} bytes; at most {limit} are expected", hex::encode(blob.digest), blob.len);
             return Err(Error::unsupported(message).with_path(&self.parts[0].path));
         }
-        let mut bytes = Vec::with_capacity(blob.len.min(RESERVE) as usize);
-        self.read_blobs(&[id], 1, &mut |_, piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(bytes)
+        read_whole(self, id, blob.len)
     }
 
     fn stored_form(&self, id: BlobId) -> Option<StoredForm> {

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use super::pump::pump;
 use crate::content::{
     BlobForm, BlobId, BlobRequest, BlobSink, BlobStore, Content, Extent, ReadAt, ReadOptions, SourceCheck, StoredForm,
+    contents_of, read_whole,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Observer, Phase};
@@ -234,9 +235,7 @@ impl Blob {
 
 impl BlobStore for VolumeStore {
     fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()> {
-        let contents = |id: &BlobId| BlobRequest { id: *id, form: BlobForm::Contents };
-        let requests: Vec<BlobRequest> = requests.iter().map(contents).collect();
-        self.read_forms(&requests, jobs.into(), sink)
+        self.read_forms(&contents_of(requests), jobs.into(), sink)
     }
 
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
@@ -245,12 +244,7 @@ impl BlobStore for VolumeStore {
             let message = format!("file of {} bytes; {limit} at most are expected", blob.len);
             return Err(Error::unsupported(message));
         }
-        let mut bytes = Vec::new();
-        self.read_blobs(&[id], 1, &mut |_, piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(bytes)
+        read_whole(self, id, blob.len)
     }
 
     fn stored_form(&self, id: BlobId) -> Option<StoredForm> {
