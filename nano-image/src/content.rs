@@ -233,6 +233,7 @@ pub struct StoredForm {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SourceCheck {
     /// Everything; what is copied in its stored form is decompressed for that.
     #[default]

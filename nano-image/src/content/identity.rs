@@ -10,6 +10,13 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 128;
 
 /// A file, whatever it is called: hard links, symbolic links and other ways to it are equal.
+///
+/// ```
+/// use nano_image::FileIdentity;
+///
+/// let folder = std::env::temp_dir();
+/// assert_eq!(FileIdentity::of(&folder).unwrap(), FileIdentity::of(&folder.join(".")).unwrap());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileIdentity(Inner);
 

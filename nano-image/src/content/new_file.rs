@@ -24,7 +24,7 @@ use portable as system;
 #[cfg(unix)]
 use unix as system;
 
-/// How files are made.
+/// How files are made: an example is at [`NewFiles`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewFileOptions {
     /// Whether a regular file that is there is replaced.
@@ -34,6 +34,23 @@ pub struct NewFileOptions {
 }
 
 /// Files that are being written.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// use nano_image::{NewFileOptions, NewFiles};
+/// use std::io::Write;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("notes");
+/// let files = NewFiles::create(&[&path], NewFileOptions { replace: true, mode: None })?;
+/// files.files()[0].file().write_all(b"text").expect("there is room");
+/// assert!(!path.exists(), "it has no name yet");
+/// files.flush()?;
+/// files.publish()?;
+/// assert!(path.exists());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct NewFiles {
     files: Vec<NewFile>,

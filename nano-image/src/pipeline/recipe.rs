@@ -63,6 +63,7 @@ impl From<Firmware> for boot::Firmware {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum BcdDevice {
     /// By its identity, as bcdboot does: exact, also beside other disks with Windows.
     #[default]

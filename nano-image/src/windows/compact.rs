@@ -22,6 +22,7 @@ use crate::types::form;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Compact {
     /// As the source has them, byte for byte; files in a form that Windows has not stay plain.
     Copy,

@@ -172,6 +172,7 @@ pub struct MachineConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum RemoteManagement {
     /// By rules in the SYSTEM hive.
     Offline,

@@ -8,8 +8,20 @@ use super::place::Lines;
 use crate::error::Error;
 
 /// What becomes of a setting, or of the file.
+///
+/// ```
+/// # fn main() -> nano_image::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("unattend.xml");
+/// # std::fs::write(&path, "<unattend xmlns='urn:schemas-microsoft-com:unattend'/>").unwrap();
+/// let lint = nano_image::Lint::file(path, Some("amd64"))?;
+/// assert_eq!(lint.count(nano_image::Verdict::Refused), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// Windows stops at it, and setup with it; so nothing is built with such a file.
     Refused,
