@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
+use fixtures::Data;
 use fixtures::cab::Method;
-use fixtures::packages::{Cabinet, Form, Manifests, State as Fixture, nano};
+use fixtures::hive::value;
+use fixtures::packages::{
+    Cabinet, Component, Condition, Form, Identity, Manifests, Package, State as Fixture, Update, What, nano,
+};
 use fixtures::scenes::nano_cbs_state;
 
 use super::shape::OWNER;
@@ -171,5 +175,53 @@ fn the_family_of_a_component_names_the_series_in_use() {
         let software = hive(&tree, HiveFile::Software);
         let family = software.find(&format!(r"{WINNERS}\{family}")).unwrap();
         assert_eq!(software.value(family, "").unwrap().text().unwrap(), expected);
+    }
+}
+
+/// What packages wait for is noted as the image's own ones are; what it has no example of is told.
+#[test]
+fn what_packages_wait_for_follows_the_examples_of_the_image() {
+    let component =
+        |name: &str, version: &str| Identity::component(&format!("Microsoft-Windows-{name}")).version(version);
+    let key = |name: &str| component(name, "0.0.0.0").key_form();
+    let foundation = nano::foundation_identity();
+    let waiting = |name: &str, wanted: Identity, elevate: &'static str, what: Vec<What>| {
+        let mut package = Package::new(Identity::package(name), std::slice::from_ref(&foundation), []).update();
+        let update = Update::new("later", []).when(Condition::Update(Some(foundation.clone()), "Some-Role".into()));
+        package.updates = vec![Update::new("fix", what).when(Condition::Component(wanted, elevate)), update];
+        package
+    };
+    let mut state = nano_cbs_state("ServerDatacenterNano");
+    let known = waiting("Package_for_KB1", component("kernel32", "10.0.14393.5"), "revision", Vec::new());
+    let id = known.identity.package_id();
+    state.add(&format!(r"Windows\servicing\Packages\{id}.mum"), Data::bytes(known.mum()));
+    let software = state.hive("SOFTWARE");
+    software.set(
+        &format!(r"{SERVICING}\ComponentDetect\{}", key("kernel32")),
+        &format!("{id}.fix"),
+        value::sz("10.0.14393.5@5"),
+    );
+    software.set(&format!(r"{SERVICING}\UpdateDetect\Some-Role"), &format!("{id}.later"), value::dword(3));
+    for (elevate, is_known) in [("revision", true), ("build", false)] {
+        let library = Component::new(component("ntdll", "10.0.14393.7"));
+        let deployment = Component::deployment(component("Fix-Deployment", "10.0.14393.7"), [&library.identity]);
+        let what = vec![What::Component(deployment.identity.clone())];
+        let root = waiting("Package_for_KB2", library.identity.clone(), elevate, what);
+        let cabinet = Cabinet { root, children: Vec::new(), components: vec![library, deployment] };
+        let mut tree = testing::image(&state);
+        let recorded = install(&mut tree, &cabinet);
+        let software = hive(&tree, HiveFile::Software);
+        let value = |list: &str, key: &str, update: &str| {
+            let key = software.find(&format!(r"{SERVICING}\{list}\{key}"))?;
+            software.value(key, format!("{}.{update}", cabinet.root.identity.package_id()).as_str())
+        };
+        assert_eq!(value("UpdateDetect", "Some-Role", "later"), Some(Value::dword(3)));
+        let noted = value("ComponentDetect", &key("ntdll"), "fix");
+        match is_known {
+            true => assert_eq!((recorded, noted), (Recorded::Completely, Some(Value::sz("10.0.14393.7@5")))),
+            false => {
+                assert!(matches!(recorded, Recorded::Except(why) if why.contains("ComponentDetect")) && noted.is_none())
+            }
+        }
     }
 }
