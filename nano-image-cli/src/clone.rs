@@ -42,8 +42,9 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
     let golden_format = open_disk(Arc::new(file)).map_err(|error| error.with_path(&arguments.golden))?.format();
     let golden_output = [Output { path: arguments.golden.clone(), format: golden_format }];
     let Prepared { recipe, sources, progress, .. } = build::prepare(build, &golden_output)?;
+    machines::check(&rows, &arguments.machines, recipe.machine())?;
     // A list says where passwords are.
-    if rows.iter().any(|row| !row.build.machine.secret.is_empty()) {
+    if rows.iter().any(|row| !row.secret.is_empty()) {
         signals::hold_secrets();
     }
     let golden = Golden::new(&recipe, &sources, &progress)?;
@@ -123,10 +124,10 @@ impl Work<'_> {
         let path = self.path(row);
         keep_apart(&[UsedFile::new("the image", &*path)], self.inputs)?;
         let config = row.config(self.golden.plan().recipe().machine())?;
-        let passwords = secret::read_all(&row.build.machine.secret)?;
+        let passwords = secret::read_all(&row.secret)?;
         let mut config = config;
         config.user_passwords.extend(passwords.users);
-        let seed: Option<Seed> = match row.build.seed {
+        let seed: Option<Seed> = match row.seed {
             Some(SeedArgument::Given(seed)) => Some(seed),
             Some(SeedArgument::Random) => {
                 return Err(Error::recipe("a list takes no random seeds: a second run would make other machines"));

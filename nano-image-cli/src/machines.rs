@@ -9,7 +9,7 @@ use nano_image::{Error, MachineConfig, Result, nearest};
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use crate::args::{Arguments, Build, Command};
+use crate::args::{Arguments, Command, SeedArgument};
 use crate::recipe;
 use crate::usage;
 
@@ -21,10 +21,15 @@ const HEADINGS: [&str; 2] = ["Machine", "Network"];
 /// A machine of the list.
 pub struct Row {
     pub name: String,
-    /// Its flags alone.
-    pub build: Build,
-    /// Which they are.
+    /// Where its passwords are.
+    pub secret: Vec<String>,
+    pub seed: Option<SeedArgument>,
+    /// Its settings alone.
+    own: MachineConfig,
+    /// Which flags it has.
     keys: Vec<String>,
+    /// Where it stands in the list.
+    place: String,
 }
 
 /// Reads a list and checks all of it.
@@ -55,10 +60,11 @@ fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
         arg.get_id() == "seed" || arg.get_help_heading().is_some_and(|heading| HEADINGS.contains(&heading))
     };
     let known: Vec<&Arg> = build.get_arguments().filter(is_of_machine).collect();
+    let mut parser = recipe::lenient_command();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut rows = Vec::new();
     for (place, object) in objects {
-        let row = row(object, folder, &known).map_err(|error| error.within(&place))?;
+        let row = row(object, folder, &known, &mut parser, &place).map_err(|error| error.within(&place))?;
         if let Some(other) = names.insert(row.name.to_lowercase(), place.clone()) {
             let error = Error::recipe(format!("{place}: the name `{}` is that of {other} too", row.name));
             return Err(error.with_hint("each machine needs a name of its own"));
@@ -68,7 +74,13 @@ fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn row(mut object: Map<String, Value>, folder: &Path, known: &[&Arg]) -> Result<Row> {
+fn row(
+    mut object: Map<String, Value>,
+    folder: &Path,
+    known: &[&Arg],
+    parser: &mut clap::Command,
+    place: &str,
+) -> Result<Row> {
     object.retain(|_, value| !value.is_null() && value != "" && value != &Value::Array(Vec::new()));
     let name = object.remove("name").or_else(|| object.get("computer-name").cloned());
     let Some(Value::String(name)) = name else {
@@ -94,11 +106,19 @@ fn row(mut object: Map<String, Value>, folder: &Path, known: &[&Arg]) -> Result<
         let said = recipe::values(arg, value, folder);
         flags.extend(said.map_err(|message| Error::recipe(format!("`{key}` {message}")))?);
     }
-    let matches = recipe::lenient_command().try_get_matches_from(flags);
+    let matches = parser.try_get_matches_from_mut(flags);
     let matches = matches.map_err(|error| Error::recipe(usage::message(&error)))?;
     let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Error::recipe(usage::message(&error)))?;
     let Command::Build(build) = arguments.command else { return Err(Error::recipe("not flags of `build`")) };
-    Ok(Row { name, build: *build, keys: object.into_iter().map(|(key, _)| key).collect() })
+    let (own, secret, seed) = (build.machine.config(&build.network), build.machine.secret, build.seed);
+    let keys = object.into_iter().map(|(key, _)| key).collect();
+    Ok(Row { name, secret, seed, own, keys, place: place.into() })
+}
+
+/// Checks all settings of all machines that need no file.
+pub fn check(rows: &[Row], list: &Path, base: &MachineConfig) -> Result<()> {
+    let check = |row: &Row| row.config(base)?.check();
+    rows.iter().try_for_each(|row| check(row).map_err(|error| error.within(&row.place).with_path(list)))
 }
 
 impl Row {
@@ -107,8 +127,7 @@ impl Row {
         let value = |config: &MachineConfig| {
             serde_json::to_value(config).map_err(|error| Error::unsupported(format!("settings of a machine: {error}")))
         };
-        let own = self.build.machine.config(&self.build.network);
-        let (mut all, row) = (value(base)?, value(&own)?);
+        let (mut all, row) = (value(base)?, value(&self.own)?);
         let object = all.as_object_mut().expect("settings are an object");
         for key in self.keys.iter().filter(|key| !["secret", "seed"].contains(&key.as_str())) {
             object.remove(key);
@@ -210,7 +229,7 @@ mod tests {
         let configs: Vec<MachineConfig> = [csv, &json, toml]
             .map(|text| {
                 let rows = rows(text, Path::new("folder")).unwrap();
-                assert_eq!(rows[0].build.machine.secret, ["admin=file:folder/pw"]);
+                assert_eq!(rows[0].secret, ["admin=file:folder/pw"]);
                 rows[0].config(&base).unwrap()
             })
             .into();

@@ -126,7 +126,7 @@ impl ReadAt for Window {
 pub struct BlobId(pub u32);
 
 /// The bytes of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Bytes in memory: generated files, hives, reparse data.
     Bytes(Arc<[u8]>),

@@ -14,6 +14,7 @@ mod lint;
 mod look;
 mod packages;
 mod pages;
+mod pieces;
 mod plan;
 mod recipe;
 mod scheme;
@@ -21,6 +22,7 @@ mod seed;
 mod shared;
 mod sources;
 mod summary;
+mod template;
 mod update;
 mod write;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use finding::{Finding, Findings};
 
 /// Raised when the same recipe and sources give other bytes than before.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// What a build made. It depends on the recipe and the sources alone.
 ///

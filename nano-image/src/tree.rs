@@ -151,7 +151,7 @@ impl Node {
 }
 
 /// What a directory says of one name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The 8.3 name, where there is one and it differs from the long name.
     pub short_name: Option<Utf16Name>,
@@ -171,13 +171,14 @@ pub struct Kept {
 }
 
 /// Where the nodes and blobs end that all machines of a recipe have alike; the others lie behind them on the volume.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Settled(Option<(u32, BlobId)>);
 
 /// A volume's files, directories and security descriptors.
 #[derive(Clone, Debug)]
 pub struct FileTree {
-    nodes: Vec<Node>,
+    /// Trees of two machines share what they have alike.
+    nodes: Vec<Arc<Node>>,
     descriptors: Vec<Arc<[u8]>>,
     descriptor_ids: BTreeMap<Arc<[u8]>, SecurityId>,
     kept: Vec<Kept>,
@@ -189,7 +190,7 @@ impl FileTree {
     pub fn new(root: Node) -> Self {
         debug_assert!(root.is_directory());
         Self {
-            nodes: vec![root],
+            nodes: vec![Arc::new(root)],
             descriptors: Vec::new(),
             descriptor_ids: BTreeMap::new(),
             kept: Vec::new(),
@@ -199,7 +200,7 @@ impl FileTree {
 
     /// Adds a node that no directory names yet.
     pub fn add_node(&mut self, node: Node) -> NodeId {
-        self.nodes.push(node);
+        self.nodes.push(Arc::new(node));
         NodeId(self.nodes.len() as u32 - 1)
     }
 
@@ -225,7 +226,7 @@ impl FileTree {
     /// error; one that differs only in case is legal on NTFS.
     pub fn link(&mut self, directory: NodeId, name: Utf16Name, entry: Entry) -> Result<()> {
         use std::collections::btree_map::Entry::{Occupied, Vacant};
-        let children = self.nodes[directory.0 as usize]
+        let children = Arc::make_mut(&mut self.nodes[directory.0 as usize])
             .children
             .as_mut()
             .ok_or_else(|| Error::corrupt(format!("`{name}` is inside something that is not a directory")))?;
@@ -265,6 +266,6 @@ impl Index<NodeId> for FileTree {
 
 impl IndexMut<NodeId> for FileTree {
     fn index_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.0 as usize]
+        Arc::make_mut(&mut self.nodes[id.0 as usize])
     }
 }

@@ -5,6 +5,7 @@ mod support;
 mod about;
 mod cases;
 mod cli;
+mod clone;
 mod compact;
 mod disk;
 mod errors;

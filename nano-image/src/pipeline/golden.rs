@@ -1,14 +1,14 @@
 //! One image for many machines: each is a disk that holds what differs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::layout::Layout;
-use super::pages::{self, PAGE};
+use super::pages::{self, PAGE, Page};
 use super::plan::Plan;
 use super::recipe::Recipe;
 use super::shared::Shared;
 use super::sources::Sources;
+use super::template::{Template, Volume};
 use crate::content::{BlobForm, BlobRequest, Extent, NewFile, NewFileOptions, NewFiles, ReadAt, ReadOptions};
 use crate::disk::{self, CompareOutput, Container, FileOutput, Format, Output, Parent};
 use crate::error::{Error, Result};
@@ -57,7 +57,12 @@ pub struct Golden {
     shared: Shared,
     plan: Plan,
     pieces: Vec<(u64, Piece<'static>)>,
+    /// Machines of which others are made.
+    pub(super) templates: RwLock<Vec<Arc<Template>>>,
 }
+
+/// Machines that are kept for others: lists have few kinds of them.
+const MAX_TEMPLATES: usize = 4;
 
 /// The file of a golden image that was found to be the recipe's.
 pub struct GoldenFile {
@@ -105,7 +110,7 @@ impl Golden {
         let pieces = layout.pieces(&mut |blob, len| Ok(ntfs::stand_in(blob, len, 0)))?;
         let pieces = pieces.into_iter().map(|(at, piece)| (at, piece.into_owned())).collect();
         drop(layout);
-        Ok(Self { shared, plan, pieces })
+        Ok(Self { shared, plan, pieces, templates: RwLock::default() })
     }
 
     /// The plan of the golden image itself.
@@ -114,7 +119,7 @@ impl Golden {
     }
 
     /// Opens the golden image and checks that it is what the recipe makes: its format's identifiers, its size, and all
-    /// bytes that are not contents of the source's files. [`Layout::check`] compares every byte.
+    /// bytes that are not contents of the source's files. [`Layout::check`](crate::Layout::check) compares every byte.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if it is another image, or one that was changed; those of
@@ -203,6 +208,25 @@ impl Golden {
     }
 }
 
+impl Golden {
+    /// The pages of `plan` that are not this image's, if a machine that was made before has all in the same places.
+    fn by_template(&self, plan: &Plan) -> Result<Option<Vec<(u64, Page)>>> {
+        let templates = self.templates.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for template in templates {
+            if let Some(made) = template.pages_of(&self.pieces, plan)? {
+                return Ok(Some(made));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a machine like `plan` is to be kept for others. Another thread may have met one of its kind.
+    fn wanted(&self, plan: &Plan) -> bool {
+        let known = self.templates.read().unwrap_or_else(PoisonError::into_inner).len();
+        known < MAX_TEMPLATES && matches!(self.by_template(plan), Ok(None))
+    }
+}
+
 impl Machine<'_> {
     /// The plan of the whole image of this machine.
     pub fn plan(&self) -> &Plan {
@@ -212,7 +236,7 @@ impl Machine<'_> {
     /// Writes a whole image.
     ///
     /// # Errors
-    /// As [`Layout::write`].
+    /// As [`Layout::write`](crate::Layout::write).
     pub fn write_full(&self, target: super::write::Target<'_>, observer: &dyn Observer) -> Result<Report> {
         self.plan.layout(observer)?.jobs(1).write(vec![target], observer)
     }
@@ -263,6 +287,31 @@ impl Machine<'_> {
         let of = &self.golden.plan;
         let format_name = golden.format.qemu_name();
         let parent = Parent { path: &parent_path, format: format_name, identity: &of.identity, time: of.time };
+        let sent = |pages: &[Extent], send: &mut dyn FnMut(&Container) -> Result<()>| {
+            let (disk_size, identity, time) = (self.plan.recipe.disk_size(), &self.plan.identity, self.plan.time);
+            let container = Container::lay_out_over(Some(&parent), format, disk_size, pages, identity, time)?;
+            send(&container)?;
+            let mut blocks: Vec<u64> =
+                pages.iter().flat_map(|page| page.start >> 20..=(page.end() - 1) >> 20).collect();
+            blocks.dedup();
+            Ok(CloneReport {
+                seed: self.plan.seed().to_string(),
+                disk_id: self.plan.disk_id(),
+                file_size: container.file_size().bytes(),
+                differing: pages.iter().map(|page| page.len).sum(),
+                blocks: blocks.len() as u64,
+                parent: parent_path.clone(),
+                warnings: self.plan.warnings.clone(),
+            })
+        };
+        if let Some(made) = self.golden.by_template(&self.plan)? {
+            let pages: Vec<Extent> = made.iter().map(|(start, _)| Extent { start: *start, len: PAGE }).collect();
+            return sent(&pages, &mut |container| {
+                let mut writer = container.writer(output)?;
+                made.iter().try_for_each(|(at, page)| writer.write_at(DiskOffset(*at), page))?;
+                writer.finish().map(drop)
+            });
+        }
         let layout = self.plan.layout(&())?;
         // A number for a blob that only this machine has; no other machine's number is the same.
         let mark = u32::from_le_bytes(self.plan.identity.bytes.to_bytes()[..4].try_into().expect("4 of 32 bytes")) | 1;
@@ -279,21 +328,13 @@ impl Machine<'_> {
                     false => stand_in(blob, len),
                 })?;
         }
-        let disk_size = self.plan.recipe.disk_size();
-        let (identity, time) = (&self.plan.identity, self.plan.time);
-        let container = Container::lay_out_over(Some(&parent), format, disk_size, &pages, identity, time)?;
-        self.send_pages(&container, &pieces, &pages, output)?;
-        let mut blocks: Vec<u64> = pages.iter().flat_map(|page| page.start >> 20..=(page.end() - 1) >> 20).collect();
-        blocks.dedup();
-        Ok(CloneReport {
-            seed: self.plan.seed().to_string(),
-            disk_id: self.plan.disk_id(),
-            file_size: container.file_size().bytes(),
-            differing: pages.iter().map(|page| page.len).sum(),
-            blocks: blocks.len() as u64,
-            parent: parent_path,
-            warnings: self.plan.warnings.clone(),
-        })
+        let report = sent(&pages, &mut |container| self.send_pages(container, &pieces, &pages, output))?;
+        if let Some(volume) = self.golden.wanted(&self.plan).then(|| Volume::new(&layout, &pieces, &pages)).flatten() {
+            drop(pieces);
+            let template = Arc::new(Template::new(volume, layout));
+            self.golden.templates.write().unwrap_or_else(PoisonError::into_inner).push(template);
+        }
+        Ok(report)
     }
 
     fn send_pages(
@@ -341,43 +382,6 @@ impl Machine<'_> {
 }
 
 static ONES: [u8; 64 << 10] = [0xFF; 64 << 10];
-
-impl Layout<'_> {
-    /// All that the disk has, ascending by disk offset.
-    fn pieces(&self, resident: &mut ntfs::Resident<'_>) -> Result<Vec<(u64, Piece<'_>)>> {
-        let known = |segments: &'_ [(DiskOffset, Vec<u8>)]| -> Vec<(u64, Vec<u8>)> {
-            segments.iter().map(|(at, bytes)| (at.0, bytes.clone())).collect()
-        };
-        let own = |(at, bytes): (u64, Vec<u8>)| (at, Piece::Bytes(bytes.into()));
-        let mut all: Vec<(u64, Piece<'_>)> = known(&self.before).into_iter().map(own).collect();
-        for (start, volume) in self.volumes() {
-            all.extend(volume.pieces(resident)?.into_iter().map(|(at, piece)| (start.0 + at.0, piece)));
-        }
-        all.extend(known(&self.after).into_iter().map(own));
-        all.retain(|(_, piece)| piece.size() > 0);
-        Ok(all)
-    }
-
-    /// Where the MFTs are on the disk.
-    fn mfts(&self) -> Vec<Extent> {
-        let mft = |(start, volume): (DiskOffset, &ntfs::NtfsLayout)| {
-            let mft = volume.mft_extent();
-            Extent { start: start.0 + mft.start, len: mft.len }
-        };
-        self.volumes().map(mft).collect()
-    }
-
-    /// The blobs in records that may be in `pages` of the disk.
-    fn residents_in(&self, pages: &[Extent]) -> Vec<BlobRequest> {
-        let mut all = Vec::new();
-        for (start, volume) in self.volumes() {
-            let inside = pages.iter().filter(|page| page.end() > start.0);
-            let wanted = inside.map(|page| (page.start.saturating_sub(start.0), page.end() - start.0));
-            all.extend(volume.residents_in(&wanted.collect::<Vec<_>>()));
-        }
-        all
-    }
-}
 
 /// The path from the folder of `child` to `golden`, with `/` between the parts.
 fn relative(golden: &Path, child: &Path) -> Result<String> {

@@ -31,16 +31,19 @@ pub struct Layout<'p> {
     pub(super) plan: &'p Plan,
     pub(super) ntfs: NtfsLayout,
     /// The volume of the recovery environment, behind that of Windows.
-    recovery: Option<(DiskOffset, NtfsLayout)>,
+    pub(super) recovery: Option<(DiskOffset, NtfsLayout)>,
     /// Partition table and EFI system partition, ascending; before and after the Windows volume.
-    pub(super) before: Vec<(DiskOffset, Vec<u8>)>,
-    pub(super) after: Vec<(DiskOffset, Vec<u8>)>,
+    pub(super) before: Segments,
+    pub(super) after: Segments,
     /// Bytes of the disk that may be other than zero.
     used: Vec<Extent>,
     pub(super) jobs: usize,
     pub(super) source_check: SourceCheck,
     pub(super) digests: bool,
 }
+
+/// Bytes of the disk that are known.
+pub(super) type Segments = Vec<(DiskOffset, Vec<u8>)>;
 
 impl Plan {
     /// Gives every byte of the disk its address; reads no file.
@@ -50,22 +53,11 @@ impl Plan {
     /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format does not have.
     pub fn layout(&self, observer: &dyn Observer) -> Result<Layout<'_>> {
         observer.begin(Phase::Layout, None);
-        let disk_size = self.recipe.disk_size();
-        let (start, size) = self.scheme.windows();
-        let options = NtfsOptions {
-            size,
-            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
-            cluster_size: self.recipe.cluster_size(),
-            serial_number: self.identity.disk.serial("NTFS volume"),
-            label: self.recipe.label().into(),
-            time: Times::all(self.time),
-            boot_code: matches!(self.scheme, Scheme::Mbr { .. }).then(boot_code::volume_boot_code),
-        };
+        let start = self.scheme.windows().0;
+        let options = self.ntfs_options();
         let ntfs = ntfs::lay_out(self.tree.clone(), options).map_err(|error| self.explain_size(error))?;
         let recovery = self.recovery_volume()?;
-        let mut before = self.scheme_segments(disk_size)?;
-        before.sort_by_key(|(at, _)| *at);
-        let after = before.split_off(before.partition_point(|(at, _)| *at < start));
+        let (before, after) = self.around()?;
 
         let extent = |(at, bytes): &(DiskOffset, Vec<u8>)| Extent { start: at.0, len: bytes.len() as u64 };
         let volumes = || std::iter::once((start, &ntfs)).chain(recovery.iter().map(|(start, volume)| (*start, volume)));
@@ -79,6 +71,28 @@ impl Plan {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let source_check = SourceCheck::default();
         Ok(Layout { plan: self, ntfs, recovery, before, after, used, jobs, source_check, digests: false })
+    }
+
+    /// What the volume of Windows is, apart from its files.
+    pub(super) fn ntfs_options(&self) -> NtfsOptions {
+        let (start, size) = self.scheme.windows();
+        NtfsOptions {
+            size,
+            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
+            cluster_size: self.recipe.cluster_size(),
+            serial_number: self.identity.disk.serial("NTFS volume"),
+            label: self.recipe.label().into(),
+            time: Times::all(self.time),
+            boot_code: matches!(self.scheme, Scheme::Mbr { .. }).then(boot_code::volume_boot_code),
+        }
+    }
+
+    /// What is before the volume of Windows, and what is behind it, but for other NTFS volumes; ascending.
+    pub(super) fn around(&self) -> Result<(Segments, Segments)> {
+        let mut before = self.scheme_segments(self.recipe.disk_size())?;
+        before.sort_by_key(|(at, _)| *at);
+        let after = before.split_off(before.partition_point(|(at, _)| *at < self.scheme.windows().0));
+        Ok((before, after))
     }
 
     /// The volume of the recovery environment.
@@ -106,7 +120,7 @@ impl Plan {
     }
 
     /// Everything outside the NTFS volumes: partition table and EFI system partition.
-    fn scheme_segments(&self, disk_size: ByteSize) -> Result<Vec<(DiskOffset, Vec<u8>)>> {
+    fn scheme_segments(&self, disk_size: ByteSize) -> Result<Segments> {
         match &self.scheme {
             Scheme::Mbr { signature, windows, recovery } => {
                 let mbr = mbr::Mbr {
@@ -125,11 +139,13 @@ impl Plan {
                     start: esp.start,
                     time: self.time,
                 };
-                let files: Vec<FatFile<'_>> = self
+                let mut files: Vec<FatFile<'_>> = self
                     .boot_files
                     .iter()
                     .map(|file| FatFile { path: &file.path, bytes: &file.bytes, attributes: file.attributes as u8 })
                     .collect();
+                // What differs between machines lies near the volume's start, which does, too.
+                files.sort_by_key(|file| !file.path.ends_with(r"\BCD"));
                 let mut segments = gpt::build(&self.scheme.table(), disk_size, SECTOR_SIZE)?;
                 let fat = fat::build(&options, &files)?;
                 segments.extend(fat.into_iter().map(|(at, bytes)| (DiskOffset(esp.start.0 + at.0), bytes)));

@@ -6,6 +6,9 @@ use crate::volume::ntfs::Piece;
 /// Bytes of a page, the grain of differencing disks.
 pub(super) const PAGE: u64 = 4096;
 
+/// Bytes of a page.
+pub(super) type Page = [u8; PAGE as usize];
+
 /// The contents of a disk by offset: pieces in ascending order that do not overlap.
 pub(super) type Pieces<'a> = [(u64, Piece<'a>)];
 
@@ -36,6 +39,22 @@ pub(super) fn differing(
         at = end;
     }
     pages.0
+}
+
+/// The bytes of the page at `at`; `None` if a blob lies in it.
+pub(super) fn page(pieces: &Pieces<'_>, at: u64) -> Option<Page> {
+    let mut page = [0; PAGE as usize];
+    let first = pieces.partition_point(|(start, piece)| start + piece.size() <= at);
+    for (start, piece) in pieces[first..].iter().take_while(|(start, _)| *start < at + PAGE) {
+        let (from, end) = ((*start).max(at), (start + piece.size()).min(at + PAGE));
+        let target = &mut page[(from - at) as usize..(end - at) as usize];
+        match piece {
+            Piece::Bytes(bytes) => target.copy_from_slice(&bytes[(from - start) as usize..(end - start) as usize]),
+            Piece::Ones(_) => target.fill(0xFF),
+            Piece::Blob(..) => return None,
+        }
+    }
+    Some(page)
 }
 
 /// The contents of one piece.
@@ -142,5 +161,16 @@ mod tests {
         assert_eq!(found(&[(0, bytes(9000, 5000))], &[(4096, bytes(4904, 904))]), none);
         assert_eq!(found(&[(100, bytes(9000, 8000))], &[]), [(1, 1)]);
         assert_eq!(found(&[(0, Piece::Ones(9000))], &[(0, Piece::Ones(8192))]), [(2, 1)]);
+    }
+
+    #[test]
+    fn a_page_is_put_together_of_what_lies_in_it() {
+        let pieces = [(100, bytes(5000, 0)), (5100, Piece::Ones(10)), (8192, blob(1))];
+        let (first, second) = (page(&pieces, 0).unwrap(), page(&pieces, PAGE).unwrap());
+        assert_eq!((first[100], first.iter().filter(|byte| **byte != 0).count()), (1, 1));
+        assert_eq!(second.iter().position(|byte| *byte == 0xFF), Some(5100 - 4096));
+        assert_eq!(second.iter().filter(|byte| **byte != 0).count(), 10);
+        assert!(page(&pieces, 2 * PAGE).is_none());
+        assert_eq!(page(&pieces, 100 * PAGE), Some([0; PAGE as usize]));
     }
 }

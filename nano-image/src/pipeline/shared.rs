@@ -95,6 +95,8 @@ impl Shared {
             None => Vec::new(),
         };
         edit.reserve()?;
+        // A machine puts those back that it edits.
+        edit.put_back()?;
         let (mut blobs, registry) = edit.suspend();
         opened.compress(recipe.compact(), &mut tree, &mut blobs, sources, observer)?;
         tree.settle(blobs.next());

@@ -169,6 +169,44 @@ impl Hive {
         self.cells.reserve(len)
     }
 
+    /// Moves `key` and its values to where later edits are made, see [`reserve`](Self::reserve): then edits of its values
+    /// change nothing elsewhere. What it holds, its class, descriptor and time stay. The root key stays where it is, and a
+    /// key with a value that cannot be read.
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if its cells are not what they should be.
+    pub fn gather(&mut self, key: KeyId) -> Result<KeyId> {
+        let node = *self.live(key.0)?;
+        let (parent, name, values) = (node.parent.get(), self.name(key), self.values(key));
+        let cells = self.value_cells(key.0);
+        if key.0 == self.root || values.len() != cells.len() {
+            return Ok(key);
+        }
+        let len = size_of::<KeyNode>() + usize::from(node.name_len.get());
+        let bytes = self.cells.get(key.0).and_then(|bytes| bytes.get(..len)).unwrap_or_default().to_vec();
+        let children = self.children(key.0);
+        cells.iter().try_for_each(|cell| self.free_value(*cell))?;
+        if !cells.is_empty() {
+            self.cells.free(node.value_list.get())?;
+        }
+        self.value_index.take_if(|index| index.key == key.0);
+        self.remove_child(parent, key.0)?;
+        self.cells.free(key.0)?;
+        let cell = self.cells.allocate(len)?;
+        self.cells.get_mut(cell)?[..len].copy_from_slice(&bytes);
+        let (moved, _) = self.cells.write::<KeyNode>(cell)?;
+        (moved.value_count, moved.value_list) = (0.into(), NO_CELL.into());
+        self.insert_child(parent, cell, name.units())?;
+        for child in children {
+            self.cells.write::<KeyNode>(child)?.0.parent = cell.into();
+        }
+        for (name, value) in values {
+            self.set_value(KeyId(cell), name, value)?;
+        }
+        self.touch(cell)?.last_written = node.last_written;
+        Ok(KeyId(cell))
+    }
+
     /// Marks a key changed.
     pub(super) fn touch(&mut self, key: Cell) -> Result<&mut KeyNode> {
         self.edited = true;

@@ -287,3 +287,57 @@ fn damage_is_named_with_its_place() {
         assert!(error.offset().is_some_and(|offset| offset > 4096), "{error}");
     }
 }
+
+#[test]
+fn a_gathered_key_is_the_same_and_its_edits_lie_together() {
+    let mut hive = Hive::new(FileTime(5), &HiveOptions::default()).unwrap();
+    let mut names = Vec::new();
+    for number in 0..600 {
+        let key = hive.create_key(hive.root(), &format!(r"Some\Key {number:03}\Below")).unwrap();
+        hive.set_value(key, "", Value::sz("default")).unwrap();
+        let key = hive.find(&format!(r"Some\Key {number:03}")).unwrap();
+        hive.set_value(key, "Name", Value::sz("a value")).unwrap();
+        hive.set_value(key, "Number", Value::dword(number)).unwrap();
+        hive.set_class(key, b"c\0l\0").unwrap();
+        names.push(format!(r"Some\Key {number:03}"));
+    }
+    let mut hive = Hive::parse(hive.into_bytes()).unwrap();
+    hive.set_time(FileTime(9));
+    let told = |hive: &Hive| -> Vec<_> {
+        let all = names.iter().map(|path| hive.find(path).unwrap());
+        all.map(|key| {
+            let below = hive.subkeys(key);
+            assert_eq!(below.iter().map(|child| hive.parent(*child)).collect::<Vec<_>>(), [Some(key)]);
+            let values = (hive.values(key), hive.values(below[0]));
+            (
+                hive.name(key),
+                values,
+                hive.class(key).map(<[u8]>::to_vec),
+                hive.security(key).map(<[u8]>::to_vec),
+                hive.key_time(key),
+            )
+        })
+        .collect()
+    };
+    let before = told(&hive);
+    hive.reserve(64 << 10).unwrap();
+    let start = hive.to_bytes().len() - (64 << 10);
+    for path in [&names[0], &names[300], &names[599]] {
+        hive.gather(hive.find(path).unwrap()).unwrap();
+    }
+    assert_eq!(hive.gather(hive.root()).unwrap(), hive.root());
+    assert!(told(&hive) == before);
+    let golden = Hive::parse(hive.to_bytes()).unwrap();
+    assert!(told(&golden) == before);
+    // As a machine edits it.
+    let mut edited = hive.clone();
+    for path in [&names[0], &names[300], &names[599]] {
+        let key = edited.find(path).unwrap();
+        edited.set_value(key, "Name", Value::sz("another value, which is longer")).unwrap();
+        edited.set_value(key, "More", Value::dword(1)).unwrap();
+    }
+    let (one, two) = (hive.to_bytes(), edited.to_bytes());
+    assert_eq!(one.len(), two.len());
+    let first = (0..one.len()).find(|at| one[*at] != two[*at]).unwrap();
+    assert!(first >= start, "{first} < {start}");
+}

@@ -117,4 +117,9 @@ impl Hive {
         }
         self.cells.bytes
     }
+
+    /// [`into_bytes`](Self::into_bytes) of a hive that is edited further.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.clone().into_bytes()
+    }
 }

@@ -1,6 +1,8 @@
 //! What may differ between machines of one recipe: the layout keeps its place, so that nothing else moves.
 
-use super::{FileTree, Kept, NodeId, Settled};
+use std::sync::Arc;
+
+use super::{FileTree, Kept, Node, NodeId, Settled};
 use crate::content::{BlobId, Content};
 
 impl FileTree {
@@ -37,5 +39,47 @@ impl FileTree {
     /// Whether `content` was added for one machine.
     pub fn is_late_content(&self, content: &Content) -> bool {
         matches!(content, Content::Blob { id, .. } if self.is_late_blob(*id))
+    }
+
+    /// The nodes in which this tree and `other` of the same image differ, if that is nothing but times, attributes, and
+    /// contents in memory; `None` if they have other files, names or descriptors, or blobs of one machine.
+    pub fn changed_since(&self, other: &Self) -> Option<Vec<NodeId>> {
+        let is_like = (self.nodes.len(), &self.kept, self.settled) == (other.nodes.len(), &other.kept, other.settled)
+            && self.descriptors == other.descriptors;
+        if !is_like {
+            return None;
+        }
+        let mut changed = Vec::new();
+        for ((number, one), two) in (0..).map(NodeId).zip(&self.nodes).zip(&other.nodes) {
+            // Trees of one image share what no machine touched.
+            if Arc::ptr_eq(one, two) {
+                continue;
+            }
+            if !self.has_shape(one, two) {
+                return None;
+            }
+            if (one.times, one.attributes) != (two.times, two.attributes) || one.data != two.data {
+                changed.push(number);
+            }
+        }
+        Some(changed)
+    }
+
+    /// Whether two nodes differ in nothing but times, attributes, and contents in memory.
+    fn has_shape(&self, one: &Node, two: &Node) -> bool {
+        let is_plain = |node: &Node| {
+            node.compact.is_none()
+                && node.streams.is_empty()
+                && node.reparse.is_none()
+                && node.object_id.is_none()
+                && node.extended_attributes.is_none()
+        };
+        let has_shape = match (&one.data, &two.data) {
+            (None, None) | (Some(Content::Bytes(_)), Some(Content::Bytes(_))) => true,
+            // Blobs of one machine have the numbers of another's.
+            (Some(one), Some(two)) => one == two && !self.is_late_content(one),
+            _ => false,
+        };
+        has_shape && is_plain(one) && is_plain(two) && (one.security, &one.children) == (two.security, &two.children)
     }
 }

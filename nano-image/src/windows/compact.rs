@@ -197,8 +197,13 @@ fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
     let mut pending = vec![(NodeId::ROOT, String::new())];
     while let Some((directory, path)) = pending.pop() {
         for (name, entry) in tree[directory].children.iter().flatten() {
+            let is_directory = tree[entry.node].is_directory();
+            // These stay as they are.
+            if !is_directory && tree.is_settled(entry.node) {
+                continue;
+            }
             let name = name.to_string().to_lowercase();
-            if tree[entry.node].is_directory() {
+            if is_directory {
                 let separator = if path.is_empty() { "" } else { r"\" };
                 pending.push((entry.node, format!("{path}{separator}{name}")));
                 continue;

@@ -53,8 +53,9 @@ enum Slot {
     /// There is no file, or an empty one.
     Absent,
     Open {
-        hive: Box<Hive>,
-        /// Whether somebody asked for it to edit it.
+        /// Shared with the machines that do not edit it.
+        hive: Arc<Hive>,
+        /// Whether somebody asked for it to edit it since it was last put back.
         to_edit: bool,
     },
 }
@@ -175,13 +176,23 @@ impl<'a> ImageEdit<'a> {
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if a directory has taken the place of a file.
     pub fn finish(mut self) -> Result<Overlay> {
+        self.put_back()?;
+        Ok(self.blobs)
+    }
+
+    /// Puts the hives that changed back, and goes on: [`finish`](Self::finish) does so again for those that change from
+    /// now on.
+    ///
+    /// # Errors
+    /// As `finish`.
+    pub fn put_back(&mut self) -> Result<()> {
         let times = Times::all(self.time);
-        for (file, slot) in HiveFile::ALL.into_iter().zip(std::mem::take(&mut self.registry.hives)) {
-            let Slot::Open { hive, to_edit: true } = slot else { continue };
-            if !hive.is_edited() {
+        for (file, slot) in HiveFile::ALL.into_iter().zip(&mut self.registry.hives) {
+            let Slot::Open { hive, to_edit } = slot else { continue };
+            if !std::mem::take(to_edit) || !hive.is_edited() {
                 continue;
             }
-            self.tree.write_file(file.path(), hive.into_bytes(), times)?;
+            self.tree.write_file(file.path(), hive.to_bytes(), times)?;
             for log in Hive::logs(file.path()) {
                 let data = self.tree.find(&log).and_then(|node| self.tree[node].data.as_ref());
                 if data.is_some_and(|data| !data.is_empty()) {
@@ -189,7 +200,7 @@ impl<'a> ImageEdit<'a> {
                 }
             }
         }
-        Ok(self.blobs)
+        Ok(())
     }
 
     fn load(&mut self, file: HiveFile) -> Result<()> {
@@ -226,7 +237,7 @@ impl Slot {
         match self {
             Self::Open { hive, to_edit } => {
                 *to_edit = true;
-                Some(hive)
+                Some(Arc::make_mut(hive))
             }
             _ => None,
         }

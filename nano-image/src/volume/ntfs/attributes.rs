@@ -146,7 +146,7 @@ impl Files {
 }
 
 /// Attribute bits of `$STANDARD_INFORMATION`.
-fn stored_attributes(node: &Node) -> u32 {
+pub(super) fn stored_attributes(node: &Node) -> u32 {
     let reparse = if wof::reparse_tag(node).is_some() { attribute::REPARSE_POINT } else { 0 };
     let sparse = if node.compact.is_some() { attribute::SPARSE_FILE } else { 0 };
     node.attributes & STORED_ATTRIBUTES | reparse | sparse

@@ -85,7 +85,7 @@ pub(super) enum DirectoryIndex {
 }
 
 /// All files of a tree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Files {
     pub tree: Arc<FileTree>,
     pub files: Vec<File>,
@@ -332,7 +332,18 @@ impl Files {
         if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
             return Err(Error::unsupported(format!("`{name}` has more streams than NTFS can list")));
         }
-        let unnamed = attributes
+        let shown = self.shown_sizes(file, &attributes);
+        let record = if place == 0 { record::ROOT } else { self.next_record };
+        self.next_record += if place == 0 { 0 } else { record_count };
+        let file = &mut self.files[place];
+        file.record = record;
+        (file.allocated_size, file.data_size) = shown;
+        Ok(())
+    }
+
+    /// Bytes of the unnamed stream on disk, and in all, as directories show them.
+    pub fn shown_sizes(&self, file: &File, attributes: &[Attribute<'_>]) -> (u64, u64) {
+        attributes
             .iter()
             .find(|attribute| attribute.kind == attribute_type::DATA && attribute.name.is_empty())
             .filter(|_| !self.tree[file.node].is_directory())
@@ -341,13 +352,7 @@ impl Files {
                 (Form::NonResident(run, Source::Hole), _) => (0, run.size),
                 (Form::NonResident(run, _), _) => (run.allocated(), run.size),
                 _ => (0, 0),
-            });
-        let record = if place == 0 { record::ROOT } else { self.next_record };
-        self.next_record += if place == 0 { 0 } else { record_count };
-        let file = &mut self.files[place];
-        file.record = record;
-        (file.allocated_size, file.data_size) = unnamed;
-        Ok(())
+            })
     }
 
     fn index_shape(&self, place: usize, system_len: usize) -> DirectoryIndex {

@@ -18,7 +18,7 @@ use crate::tree::{FileTree, NodeId, Times};
 use crate::types::{ByteSize, Lba, Utf16Name, VolumeOffset};
 
 /// What a volume is, apart from its files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NtfsOptions {
     /// Size of the partition, whole sectors.
     pub size: ByteSize,
@@ -198,7 +198,9 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
         data: [early, late],
         options,
     };
-    layout.add_boot_sectors(sectors);
+    let boot_sectors = layout.boot_sectors(&layout.options);
+    let owned = |(offset, bytes)| Segment { offset, bytes: SegmentBytes::Owned(bytes) };
+    layout.segments.extend(boot_sectors.into_iter().map(owned));
     if is_mirror_early {
         let records: Vec<u8> = layout.system[..4].iter().flat_map(|file| file.record(layout.options.time)).collect();
         let offset = VolumeOffset(layout.mft_mirr.lcn.unwrap_or(0) * cluster_size);
@@ -270,10 +272,12 @@ impl NtfsLayout {
         Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * RECORD_SIZE as u64 }
     }
 
-    fn add_boot_sectors(&mut self, sectors: u64) {
+    /// The boot file, and the copy of its first sector behind the last cluster.
+    pub(super) fn boot_sectors(&self, options: &NtfsOptions) -> [(VolumeOffset, Vec<u8>); 2] {
         let cluster_size = self.sizes.cluster_size;
+        let sectors = options.size.bytes() / SECTOR_SIZE as u64 - 1;
         let sectors_per_cluster = (cluster_size / SECTOR_SIZE as u64) as u32;
-        let mut boot = self.options.boot_code.unwrap_or(HALT_STUB).to_vec();
+        let mut boot = options.boot_code.unwrap_or(HALT_STUB).to_vec();
         boot.resize(boot.len().max(SECTOR_SIZE), 0);
         let jump = [boot[0], boot[1], boot[2]];
         let sector = BootSector {
@@ -286,7 +290,7 @@ impl NtfsLayout {
             unused2: [0; 2],
             sectors_per_track: 63.into(),
             heads: 255.into(),
-            hidden_sectors: (self.options.start.0 as u32).into(),
+            hidden_sectors: (options.start.0 as u32).into(),
             unused3: [0; 4],
             signature: [0x80, 0, 0x80, 0],
             total_sectors: sectors.into(),
@@ -300,15 +304,14 @@ impl NtfsLayout {
                 -(INDEX_BLOCK_SIZE.trailing_zeros() as i8)
             },
             unused5: [0; 3],
-            serial_number: self.options.serial_number.into(),
+            serial_number: options.serial_number.into(),
             checksum: 0.into(),
             boot_code: boot[0x54..0x1FE].try_into().expect("426 bytes"),
             end_marker: [0x55, 0xAA],
         };
         boot[..SECTOR_SIZE].copy_from_slice(sector.as_bytes());
-        let backup = VolumeOffset(sectors * SECTOR_SIZE as u64);
-        self.segments.push(Segment { offset: backup, bytes: SegmentBytes::Owned(boot[..SECTOR_SIZE].to_vec()) });
-        self.segments.push(Segment { offset: VolumeOffset(0), bytes: SegmentBytes::Owned(boot) });
+        let backup = boot[..SECTOR_SIZE].to_vec();
+        [(VolumeOffset(0), boot), (VolumeOffset(sectors * SECTOR_SIZE as u64), backup)]
     }
 }
 

@@ -3,9 +3,12 @@
 //! Windows reads a machine's settings from few files. Each has its place on the volume whether it is there or not, and
 //! hives have room for more values: so two images that differ in such settings differ in few blocks.
 
+use std::sync::Arc;
+
 use super::files::PRIVATE;
-use super::{HiveFile, ImageEdit, Slot};
+use super::{HiveFile, ImageEdit, Slot, control_sets};
 use crate::error::Result;
+use crate::registry::Hive;
 use crate::security::{ObjectClass, constant};
 use crate::tree::Kept;
 
@@ -13,8 +16,20 @@ use crate::tree::Kept;
 const ANSWER_FILE: &str = r"Windows\Panther\Unattend.xml";
 const SCRIPT: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
 const DIRECTORIES: [&str; 2] = [r"Windows\Panther", r"Windows\Setup\Scripts"];
-/// Hives that settings of a machine are in.
-const HIVES: [HiveFile; 4] = [HiveFile::System, HiveFile::Software, HiveFile::Default, HiveFile::NewUser];
+/// Hives that settings of a machine are in. What is added to a hive lies at its end: that of SYSTEM, which every machine
+/// touches, is beside the answer file.
+const HIVES: [HiveFile; 4] = [HiveFile::Software, HiveFile::Default, HiveFile::NewUser, HiveFile::System];
+/// Keys of each control set with values of a machine's name, network, time zone and locale.
+const SYSTEM_KEYS: [&str; 6] = [
+    r"Control\ComputerName\ComputerName",
+    r"Services\Tcpip\Parameters",
+    r"Control\TimeZoneInformation",
+    r"Control\Nls\Language",
+    r"Control\Nls\Locale",
+    r"Control\Nls\CodePage",
+];
+/// The same of DEFAULT, and of new users.
+const USER_KEYS: [&str; 1] = [r"Control Panel\International"];
 /// Room for an answer file, a script, and what a hive gets: more than all settings need, but for answer files with
 /// much in them and long lists of registry edits.
 const ROOM: u32 = 64 << 10;
@@ -43,7 +58,9 @@ impl ImageEdit<'_> {
             if self.load(file).is_ok()
                 && let Slot::Open { hive, to_edit } = &mut self.registry.hives[file as usize]
             {
+                let hive = Arc::make_mut(hive);
                 hive.reserve(ROOM)?;
+                gather(hive, file)?;
                 *to_edit = true;
             }
             self.tree.keep(kept(file.path(), 0, None));
@@ -54,4 +71,21 @@ impl ImageEdit<'_> {
         self.tree.keep(kept(SCRIPT, ROOM.into(), None));
         Ok(())
     }
+}
+
+/// Moves what settings of a machine change to one place of the hive.
+fn gather(hive: &mut Hive, file: HiveFile) -> Result<()> {
+    let (parents, keys) = match file {
+        HiveFile::System => (control_sets(hive).unwrap_or_default(), &SYSTEM_KEYS[..]),
+        HiveFile::Default | HiveFile::NewUser => (vec![hive.root()], &USER_KEYS[..]),
+        _ => return Ok(()),
+    };
+    for parent in parents {
+        for path in keys {
+            if let Some(key) = hive.find_from(parent, path) {
+                hive.gather(key)?;
+            }
+        }
+    }
+    Ok(())
 }
