@@ -289,13 +289,29 @@ pub struct Inspect {
     pub json: bool,
 }
 
-/// Print commands that start a disk image: Hyper-V, QEMU, libvirt
+/// Print commands that start a disk image: Hyper-V, QEMU, libvirt, Azure, Proxmox
 #[derive(Args, Debug)]
 #[command(after_long_help = RUN_HINT_EXAMPLES)]
 pub struct RunHint {
     /// Disk image
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
+
+    /// Name of the machine; without it, that of the file
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Memory of the machine; without it, what the Windows on the disk runs well with
+    #[arg(long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
+    pub memory: Option<ByteSize>,
+
+    /// Hyper-V's switch, libvirt's network or Proxmox' bridge that the machine is connected to
+    #[arg(long, value_name = "NAME")]
+    pub switch: Option<String>,
+
+    /// Print only this set of commands; may be given several times
+    #[arg(long, value_name = "SET", value_enum)]
+    pub set: Vec<CommandSet>,
 
     /// Print JSON
     #[arg(long)]
@@ -365,6 +381,21 @@ pub enum ProgressStyle {
     Json,
     /// Nothing
     None,
+}
+
+/// Whose commands start an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CommandSet {
+    /// PowerShell
+    HyperV,
+    /// A shell
+    Qemu,
+    /// virt-install
+    Libvirt,
+    /// az and azcopy
+    Azure,
+    /// qm
+    Proxmox,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -517,6 +548,7 @@ Examples:
 const RUN_HINT_EXAMPLES: &str = "\
 Examples:
   nano-image run-hint nano.vhdx
+  nano-image run-hint web-01.qcow2 --set libvirt --memory 2G --switch lab
   nano-image run-hint --json nano.raw | jq -r .qemu | sh";
 
 const INSPECT_EXAMPLES: &str = "\

@@ -1,16 +1,21 @@
 //! `nano-image run-hint` and `nano-image inspect --launch`: commands that start a disk image.
 
+mod clouds;
+
 use std::path::{Path, PathBuf};
 
 use nano_image::inspect::{self, Inspection, Scheme};
-use nano_image::{Error, Format, Result};
+use nano_image::{ByteSize, Error, Format, Result};
 use serde_json::json;
 
+use crate::args::{CommandSet, RunHint};
 use crate::report::{message, output, printable, warning};
 
 /// What Nano Server runs well with; its least is half of that.
-const MEMORY_MIB: u32 = 1024;
+const MEMORY_MIB: u64 = 1024;
 const PROCESSORS: u32 = 2;
+/// Its first build.
+const FIRST_WINDOWS_11: u32 = 22000;
 /// Firmware of Debian's package `ovmf`; other distributions have it elsewhere.
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
@@ -19,10 +24,27 @@ const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const AAVMF_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
 const AAVMF_VARS: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
 
+/// What is asked of the machine.
+#[derive(Default)]
+pub struct Wishes<'a> {
+    name: Option<&'a str>,
+    memory: Option<ByteSize>,
+    switch: Option<&'a str>,
+    /// Which commands are wanted; all if none is named.
+    sets: &'a [CommandSet],
+}
+
+impl<'a> Wishes<'a> {
+    pub fn of(arguments: &'a RunHint) -> Self {
+        let (name, switch) = (arguments.name.as_deref(), arguments.switch.as_deref());
+        Self { name, memory: arguments.memory, switch, sets: &arguments.set }
+    }
+}
+
 /// Prints the commands that start the disk image at `path`.
-pub fn run(path: &Path, as_json: bool) -> Result<()> {
+pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
     let inspection = inspect::open(path)?;
-    let machine = Machine::of(path, &inspection)?;
+    let machine = Machine::of(path, &inspection, wishes)?;
     let boot = &inspection.boot;
     if boot.removable_path.is_none() && boot.stores.is_empty() {
         message(&warning("no boot manager is found on the disk: it may not start"));
@@ -32,28 +54,38 @@ pub fn run(path: &Path, as_json: bool) -> Result<()> {
     let for_qemu = !(is_child && [Format::VHD, Format::VHDX].contains(&machine.format));
     if !for_qemu {
         message(&warning(
-            "QEMU and libvirt do not read differencing VHD and VHDX disks: give them a qcow2 that `clone` makes, or a \
-             whole image: nano-image build --disk IMAGE -o whole.qcow2",
+            "QEMU, libvirt and Proxmox do not read differencing VHD and VHDX disks, and Azure takes whole ones: give them a \
+             qcow2 that `clone` makes, or a whole image: nano-image build --disk IMAGE -o whole.qcow2",
         ));
     }
-    let hyper_v = machine.hyper_v();
-    let (qemu, libvirt) = (for_qemu.then(|| machine.qemu()), for_qemu.then(|| machine.libvirt()));
+    let wanted = |set: CommandSet| wishes.sets.is_empty() || wishes.sets.contains(&set);
+    let script = |set: CommandSet, make: &dyn Fn() -> String| wanted(set).then(make);
+    let whole = |set: CommandSet, make: &dyn Fn() -> String| script(set, make).filter(|_| for_qemu);
+    let hyper_v = script(CommandSet::HyperV, &|| machine.hyper_v());
+    let qemu = whole(CommandSet::Qemu, &|| machine.qemu());
+    let libvirt = whole(CommandSet::Libvirt, &|| machine.libvirt());
+    let azure = whole(CommandSet::Azure, &|| machine.azure());
+    // It has no machines of other processors.
+    let proxmox = whole(CommandSet::Proxmox, &|| machine.proxmox()).filter(|_| !machine.is_arm64);
     if as_json {
         let generation = if machine.uefi { 2 } else { 1 };
         let value = json!({
             "firmware": if machine.uefi { "uefi" } else { "bios" }, "generation": generation,
             "secure-boot": machine.secure_boot, "powershell": hyper_v, "qemu": qemu, "virt-install": libvirt,
+            "az": azure, "qm": proxmox,
         });
         return output(&format!("{value:#}\n"));
     }
-    let shell = |name: &str, script: Option<String>| {
-        script.map(|script| format!("\n# {name}: a shell\n{script}")).unwrap_or_default()
-    };
-    output(&format!(
-        "# Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches\n{hyper_v}{}{}",
-        shell("QEMU", qemu),
-        shell("libvirt", libvirt)
-    ))
+    let where_to_run = "Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches";
+    let all = [
+        (where_to_run, hyper_v),
+        ("QEMU: a shell", qemu),
+        ("libvirt: a shell", libvirt),
+        ("Azure: a shell after `az login`; GROUP is a resource group", azure),
+        ("Proxmox: a shell of the host; STORAGE is where disks are", proxmox),
+    ];
+    let told = all.into_iter().filter_map(|(place, script)| Some(format!("# {place}\n{}", script?)));
+    output(&told.collect::<Vec<_>>().join("\n"))
 }
 
 /// A machine that fits an image.
@@ -67,10 +99,18 @@ struct Machine {
     is_arm64: bool,
     secure_boot: bool,
     windows: bool,
+    /// Windows 11, which Windows itself sets up with a TPM only.
+    wants_tpm: bool,
+    memory_mib: u64,
+    switch: Option<String>,
+    /// Bytes of the disk.
+    size: u64,
+    /// Whether the file holds what is used alone.
+    is_dynamic: bool,
 }
 
 impl Machine {
-    fn of(path: &Path, inspection: &Inspection) -> Result<Self> {
+    fn of(path: &Path, inspection: &Inspection, wishes: &Wishes<'_>) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
         let table = &inspection.partition_table;
         let is_active = table.partitions.iter().any(|partition| partition.active);
@@ -79,15 +119,30 @@ impl Machine {
         let windows = !inspection.boot.stores.is_empty() || !inspection.windows.is_empty();
         let name = absolute.file_stem().map(PathBuf::from).unwrap_or_default();
         let file_name = absolute.file_name().map(PathBuf::from).unwrap_or_default();
+        let is_arm64 = inspection.boot.removable_program.as_deref() == Some("bootaa64.efi");
+        let installed = inspection.windows.first();
+        let of_type = |name| installed.is_some_and(|windows| windows.installation_type.as_deref() == Some(name));
+        let build = installed.and_then(|windows| windows.version.as_deref()?.split('.').nth(2)?.parse().ok());
+        let is_large = of_type("Client") || of_type("Server");
+        let usual = if is_large { 4 * MEMORY_MIB } else { MEMORY_MIB } * if is_arm64 && !is_large { 2 } else { 1 };
+        let memory_mib = wishes.memory.map_or(usual, |memory| memory.bytes() >> 20);
+        if memory_mib == 0 {
+            return Err(Error::recipe("a machine with less than 1 MiB of memory").with_hint("write e.g. --memory 2G"));
+        }
         Ok(Self {
-            name: text(&name)?,
+            name: wishes.name.map_or_else(|| text(&name), |name| word(name, "name of the machine"))?,
             path: text(&absolute)?,
             file_name: text(&file_name)?,
             format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
-            is_arm64: inspection.boot.removable_program.as_deref() == Some("bootaa64.efi"),
+            is_arm64,
             secure_boot: uefi && windows,
             windows,
+            wants_tpm: of_type("Client") && build.is_some_and(|build: u32| build >= FIRST_WINDOWS_11),
+            memory_mib,
+            switch: wishes.switch.map(|name| word(name, "name of the switch")).transpose()?,
+            size: inspection.container.virtual_size,
+            is_dynamic: inspection.container.subformat.as_deref() != Some("fixed"),
         })
     }
 
@@ -111,10 +166,12 @@ impl Machine {
             }
         }
         script += &format!(
-            "$vm = New-VM -Name {} -Generation {} -MemoryStartupBytes {MEMORY_MIB}MB -SwitchName 'Default Switch' \
+            "$vm = New-VM -Name {} -Generation {} -MemoryStartupBytes {}MB -SwitchName {} \
              -VHDPath (Convert-Path -LiteralPath {})\n",
             powershell(&self.name),
             if self.uefi { 2 } else { 1 },
+            self.memory_mib,
+            powershell(self.switch.as_deref().unwrap_or("Default Switch")),
             powershell(&file),
         );
         script += &format!("Set-VMProcessor -VM $vm -Count {PROCESSORS}\n");
@@ -127,6 +184,14 @@ impl Machine {
             // Generation 1 has none.
             (false, _) => "",
         };
+        let tpm = "Set-VMKeyProtector -VM $vm -NewLocalKeyProtector\nEnable-VMTPM -VM $vm\n";
+        match (self.uefi && self.windows, self.wants_tpm) {
+            (true, true) => script += tpm,
+            (true, false) => {
+                script += &format!("# A TPM, for BitLocker:\n# {}\n", tpm.trim_end().replace('\n', "\n# "))
+            }
+            (false, _) => {}
+        }
         script + "Start-VM -VM $vm\n"
     }
 
@@ -137,8 +202,9 @@ impl Machine {
         }
         let mut script = String::new();
         let mut arguments = vec![format!(
-            "-machine {} -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {MEMORY_MIB}M",
-            if self.uefi { "q35" } else { "pc" }
+            "-machine {} -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {}M",
+            if self.uefi { "q35" } else { "pc" },
+            self.memory_mib
         )];
         let disk = format!("format={},file={}", self.format.qemu_name(), self.path.replace(',', ",,"));
         if self.uefi {
@@ -162,7 +228,7 @@ impl Machine {
         let pflash = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
         let disk = format!("if=none,id=disk,format={},file={}", self.format.qemu_name(), self.path.replace(',', ",,"));
         let arguments = [
-            format!("-machine virt -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {}M", 2 * MEMORY_MIB),
+            format!("-machine virt -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {}M", self.memory_mib),
             format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={AAVMF_CODE}"),
             format!("-drive {}", sh(&pflash)),
             format!("-drive {} -device nvme,drive=disk,serial=1", sh(&disk)),
@@ -188,12 +254,15 @@ impl Machine {
         };
         let system = if self.windows { "win2k16" } else { "detect=off,require=off" };
         let disk = format!("path={path},format={format},bus={bus}");
+        let network = format!("network={},model={model}", self.switch.as_deref().unwrap_or("default"));
         script
             + &format!(
-                "virt-install --name={} --memory {MEMORY_MIB} --vcpus {PROCESSORS} --machine {machine}{boot} \\\n  --osinfo \
-             {system} --import --disk {} \\\n  --network network=default,model={model} --noautoconsole\n",
+                "virt-install --name={} --memory {} --vcpus {PROCESSORS} --machine {machine}{boot} \\\n  --osinfo \
+             {system} --import --disk {} \\\n  --network {} --noautoconsole\n",
                 sh(&self.name),
+                self.memory_mib,
                 sh(&disk),
+                sh(&network),
             )
     }
 }
@@ -206,6 +275,14 @@ fn text(path: &Path) -> Result<String> {
             .with_path(path)
             .with_hint("rename the file, or give it another name by a link")
     })
+}
+
+/// A word that was given, if it can be shown.
+fn word(text: &str, what: &str) -> Result<String> {
+    match !text.is_empty() && printable(text) == text {
+        true => Ok(text.into()),
+        false => Err(Error::recipe(format!("the {what} has characters that cannot be shown in a command, or none"))),
+    }
 }
 
 /// A word of a POSIX shell that is `text`.
@@ -245,6 +322,11 @@ mod tests {
             is_arm64: false,
             secure_boot: uefi,
             windows: true,
+            wants_tpm: false,
+            memory_mib: MEMORY_MIB,
+            switch: None,
+            size: 4 << 30,
+            is_dynamic: true,
         }
     }
 
@@ -286,5 +368,9 @@ mod tests {
         );
         let plain = Machine { secure_boot: false, ..machine("vhdx", true) };
         assert!(plain.hyper_v().contains("-EnableSecureBoot Off"));
+        let eleven = Machine { wants_tpm: true, ..machine("vhdx", true) };
+        assert!(eleven.hyper_v().contains("\nEnable-VMTPM"), "{}", eleven.hyper_v());
+        assert!(script.contains("-SwitchName 'Default Switch'") && !script.contains("TPM"), "{script}");
+        assert!(machine("vhdx", true).hyper_v().contains("\n# Enable-VMTPM"));
     }
 }

@@ -50,13 +50,17 @@ fn main() -> ExitCode {
         Command::Plan(arguments) => done(plan::run(arguments)),
         Command::Packages(arguments) => done(packages::run(arguments)),
         Command::Images(arguments) => done(images::run(arguments)),
-        Command::Inspect(arguments) if arguments.launch => done(launch::run(&arguments.image, arguments.json)),
+        Command::Inspect(arguments) if arguments.launch => {
+            done(launch::run(&arguments.image, &launch::Wishes::default(), arguments.json))
+        }
         Command::Inspect(arguments) => done(inspect::run(arguments)),
         Command::Cat(arguments) => done(read::cat(arguments)),
         Command::Extract(arguments) => read::extract(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Size(arguments) => done(size::run(arguments)),
-        Command::RunHint(arguments) => done(launch::run(&arguments.image, arguments.json)),
+        Command::RunHint(arguments) => {
+            done(launch::run(&arguments.image, &launch::Wishes::of(arguments), arguments.json))
+        }
         Command::Completions(arguments) => done(about::completions(arguments.shell)),
         Command::Man(arguments) => done(manual::man(arguments.directory.as_deref(), arguments.force)),
         Command::Schema(_) => done(about::schema()),
