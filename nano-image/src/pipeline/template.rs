@@ -72,19 +72,15 @@ impl Template {
 
     /// The pages of the volume that differ with `changes`; `None` if one of them has a blob.
     fn changed(&self, golden: &Pieces<'_>, changes: &[(u64, Vec<u8>)]) -> Option<Vec<(u64, Page)>> {
-        let mut all: BTreeSet<u64> = self.volume.pages.iter().flat_map(numbers).collect();
+        let own: BTreeSet<u64> = self.volume.pages.iter().flat_map(numbers).collect();
         let touched = changes.iter().map(|(at, bytes)| Extent { start: *at, len: bytes.len() as u64 });
-        let new: BTreeSet<u64> =
-            touched.flat_map(|extent| numbers(&extent)).filter(|number| !all.contains(number)).collect();
-        let in_volume = |number: &u64| (number * PAGE - self.volume.start, (number + 1) * PAGE - self.volume.start);
-        if !self.ntfs.residents_in(&new.iter().map(in_volume).collect::<Vec<_>>()).is_empty() {
-            return None;
-        }
-        all.extend(new);
-        let mut pages = Vec::new();
-        for at in all.into_iter().map(|number| number * PAGE) {
-            let mut page = pages::page(&self.volume.pieces, at)?;
-            // Records lie side by side, so several may be in one page; none is as long as to reach over the next.
+        let all: BTreeSet<u64> = touched.flat_map(|extent| numbers(&extent)).chain(own.iter().copied()).collect();
+        let (mut pages, mut new) = (Vec::new(), Vec::new());
+        for number in all {
+            let at = number * PAGE;
+            let before = pages::page(&self.volume.pieces, at)?;
+            let mut page = before;
+            // Several may be in one page, as records are.
             let first = changes.partition_point(|(start, bytes)| start + bytes.len() as u64 <= at);
             for (start, bytes) in changes[first..].iter().take_while(|(start, _)| *start < at + PAGE) {
                 let (from, end) = ((*start).max(at), (start + bytes.len() as u64).min(at + PAGE));
@@ -93,9 +89,20 @@ impl Template {
                     page[(from - at) as usize..(end - at) as usize].copy_from_slice(part);
                 }
             }
+            // What is as it was is the golden image's.
+            if !own.contains(&number) && page == before {
+                continue;
+            }
+            if !own.contains(&number) {
+                new.push((at - self.volume.start, at + PAGE - self.volume.start));
+            }
             if pages::page(golden, at).is_none_or(|golden| golden != page) {
                 pages.push((at, page));
             }
+        }
+        // Records beside those that changed may have contents that stand-ins are there for.
+        if !self.ntfs.residents_in(&new).is_empty() {
+            return None;
         }
         Some(pages)
     }
