@@ -14,7 +14,7 @@ use crate::error::Error;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("unattend.xml");
 /// # std::fs::write(&path, "<unattend xmlns='urn:schemas-microsoft-com:unattend'/>").unwrap();
-/// let lint = nano_image::Lint::file(path, Some("amd64"))?;
+/// let lint = nano_image::Lint::file(path, None)?;
 /// assert_eq!(lint.count(nano_image::Verdict::Refused), 0);
 /// # Ok(())
 /// # }
