@@ -172,7 +172,10 @@ fn iso_seeds() -> Vec<Vec<u8>> {
         std::fs::write(root.join(name), Data::noise(len, len).to_vec()).expect("a file");
     }
     fixtures::media::write_iso(Path::new(&root), Path::new(&iso), "FUZZ").expect("genisoimage of scripts/install-deps");
-    vec![std::fs::read(iso).expect("an ISO image")]
+    let plain = folder.path().join("b.iso");
+    fixtures::media::write_driver_iso(Path::new(&root), Path::new(&plain))
+        .expect("genisoimage of scripts/install-deps");
+    [iso, plain].map(|iso| std::fs::read(iso).expect("an ISO image")).into()
 }
 
 /// What a compressed manifest becomes can be compressed again to the same; a delta is never longer than it may be.

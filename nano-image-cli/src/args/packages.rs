@@ -50,7 +50,7 @@ pub struct Packages {
     #[arg(long, value_name = "FILE")]
     pub servicing_package: Vec<PathBuf>,
 
-    /// Driver: INF file, or folder in which all are taken; may be repeated
+    /// Driver: INF file, or folder or ISO image in which all are taken; may be repeated
     #[arg(long, value_name = "PATH")]
     pub driver: Vec<PathBuf>,
 

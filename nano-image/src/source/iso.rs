@@ -1,23 +1,22 @@
-//! ISO images of install media, read in place: UDF 1.02, as Microsoft writes it (beside an ISO 9660 file system that
-//! says no more than that there is UDF).
+//! ISO images, read in place: UDF 1.02, as Microsoft writes install media (beside an ISO 9660 file system that says no
+//! more than that there is UDF), else ISO 9660 with the names of Rock Ridge or Joliet, as disks of drivers are.
 //!
-//! The crate `hadris-udf` reads the file system; the data of a file is read from its extents without it, by any
-//! number of threads.
+//! The crates `hadris-udf` and `hadris-iso` read the file systems; the data of a file is read from its extents without
+//! them, by any number of threads.
 
 mod device;
+mod volume;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hadris_fs::sync::FileSystem;
-use hadris_fs::{DirCursor, FileType, MountOptions, NodeId};
-use hadris_udf::sync::UdfFs;
+use hadris_fs::{DirCursor, FileType, NodeId};
 
 use crate::content::ReadAt;
 use crate::error::{Error, Result};
-use device::Device;
+use volume::Volume;
 
 /// A directory with more entries than this is refused.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -31,7 +30,7 @@ pub struct Iso {
     len: u64,
     label: String,
     /// It has buffers of its own.
-    udf: Mutex<UdfFs<Device>>,
+    volume: Mutex<Volume>,
 }
 
 /// An entry of a directory.
@@ -80,16 +79,14 @@ impl Iso {
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there is no UDF file system, or one that is not of a plain
-    /// disc; [`Corrupt`](crate::ErrorKind::Corrupt) names the broken structure.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there is no UDF or ISO 9660 file system, or one that is not of
+    /// a plain disc; [`Corrupt`](crate::ErrorKind::Corrupt) names the broken structure.
     pub fn open(data: Arc<dyn ReadAt>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let len = data.len().map_err(|error| Error::io("read the ISO image", path, error))?;
-        let udf = UdfFs::mount(Device::new(data.clone(), len), MountOptions::new());
-        let mut udf = udf.map_err(|error| device::error(error.into_error(), path))?;
-        let mut buffer = [0; 1024];
-        let label = udf.label(&mut buffer).map_err(|error| device::error(error, path))?.unwrap_or("").to_owned();
-        Ok(Self { data, path: path.to_owned(), len, label, udf: Mutex::new(udf) })
+        let mut volume = Volume::mount(&data, len).map_err(|error| device::error(error, path))?;
+        let label = volume.label().map_err(|error| device::error(error, path))?;
+        Ok(Self { data, path: path.to_owned(), len, label, volume: Mutex::new(volume) })
     }
 
     /// Name of the volume.
@@ -122,11 +119,11 @@ impl Iso {
         if is_directory {
             return Err(Error::not_found(format!("`{path}` is a directory")).with_path(&self.path));
         }
-        let mut udf = self.udf.lock().unwrap_or_else(PoisonError::into_inner);
-        let udf_error = |error| device::error(error, &self.path);
-        let len = udf.stat(node).map_err(udf_error)?.len();
+        let mut volume = self.volume.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error| device::error(error, &self.path);
+        let len = volume.stat(node).map_err(failed)?.len();
         let mut extents = vec![hadris_fs::Extent::new(0, 0); MAX_EXTENTS];
-        let count = udf.extents(node, 0, &mut extents).map_err(udf_error)?;
+        let count = volume.extents(node, &mut extents).map_err(failed)?;
         if count == MAX_EXTENTS {
             return Err(Error::unsupported(format!("`{path}` has too many pieces")).with_path(&self.path));
         }
@@ -145,7 +142,7 @@ impl Iso {
 
     /// The node that `path` means, and whether it is a directory.
     fn resolve(&self, path: &str) -> Result<(NodeId, bool)> {
-        let mut node = (self.udf.lock().unwrap_or_else(PoisonError::into_inner).root(), true);
+        let mut node = (self.volume.lock().unwrap_or_else(PoisonError::into_inner).root(), true);
         for part in path.split(['/', '\\']).filter(|part| !part.is_empty()) {
             let entries = if node.1 { self.list(node.0)? } else { Vec::new() };
             let same = |name: &str| name.to_lowercase() == part.to_lowercase();
@@ -163,10 +160,10 @@ impl Iso {
 
     /// The entries of a directory.
     fn list(&self, directory: NodeId) -> Result<Vec<(IsoEntry, NodeId)>> {
-        let mut udf = self.udf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut volume = self.volume.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Vec::new();
         let mut cursor = DirCursor::START;
-        while let Some(entry) = udf.readdir(directory, cursor).map_err(|error| device::error(error, &self.path))? {
+        while let Some(entry) = volume.readdir(directory, cursor).map_err(|error| device::error(error, &self.path))? {
             if entries.len() == MAX_ENTRIES {
                 let message = format!("a directory of more than {MAX_ENTRIES} entries");
                 return Err(Error::unsupported(message).with_path(&self.path));

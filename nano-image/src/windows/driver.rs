@@ -13,6 +13,7 @@ mod add_reg;
 mod database;
 mod edit_key;
 mod files;
+mod image;
 mod inf;
 mod install;
 mod models;
@@ -56,6 +57,8 @@ pub struct Prepared {
     packages: Vec<Package>,
     /// Reports of what is not added.
     skipped: Vec<DriverReport>,
+    /// The ISO images among what was named.
+    images: Vec<PathBuf>,
     target: Target,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
@@ -63,7 +66,7 @@ pub struct Prepared {
 
 /// Reads all INF files and the files that they name.
 ///
-/// Of a folder that has folders for versions of Windows and processors, as virtio-win has, those for the image are taken.
+/// Drivers are INF files, folders and ISO images. Of a folder that has folders for versions of Windows and processors, as virtio-win has, those for the image are taken.
 /// An INF file that is for other processors or versions of Windows is an error if it was named itself; in a folder it
 /// is passed over, as long as there is another one to add.
 ///
@@ -77,15 +80,16 @@ pub fn prepare(
     options: &DriverOptions,
     observer: &dyn Observer,
 ) -> Result<Prepared> {
+    let (from, images) = image::with_images(drivers, from)?;
     let target = Target::new(options.architecture, options.version)?.client(options.is_client);
     let mut warnings = Vec::new();
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
-    for (path, name) in files::find_infs(drivers, from, &target, &mut warnings)? {
+    for (path, name) in files::find_infs(drivers, &from, &target, &mut warnings)? {
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
         let bytes = from.read(&path, inf::MAX_LEN, "an INF file")?;
-        match Package::read(&path, from, bytes, &target, options.boot_critical)
+        match Package::read(&path, &from, bytes, &target, options.boot_critical)
             .map_err(|error| error.with_path(&path))?
         {
             // The same driver, found in two places.
@@ -112,7 +116,7 @@ pub fn prepare(
     // Not by the folders that they are in, so that these do not decide the names in the image.
     packages.sort_by(|a, b| a.label.cmp(&b.label));
     check_conflicts(&packages)?;
-    Ok(Prepared { packages, skipped, target, warnings })
+    Ok(Prepared { packages, skipped, images, target, warnings })
 }
 
 impl Prepared {
@@ -126,9 +130,11 @@ impl Prepared {
         if self.packages.is_empty() { Vec::new() } else { hash.finalize().to_vec() }
     }
 
-    /// Paths of the files that the drivers consist of.
+    /// Paths of the files that the drivers consist of, or of the ISO images that these are in.
     pub fn sources(&self) -> impl Iterator<Item = &Path> {
-        self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &*source.source))
+        let files = self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &*source.source));
+        let is_outside = |path: &&Path| !self.images.iter().any(|image| path.starts_with(image));
+        files.filter(is_outside).chain(self.images.iter().map(PathBuf::as_path))
     }
 
     /// Adds the drivers to `image`.

@@ -117,7 +117,7 @@ impl Media {
 
     fn iso(data: Arc<dyn ReadAt>, path: &Path) -> Result<Self> {
         let iso = Iso::open(data, path).map_err(|error| match error.kind() {
-            ErrorKind::Unsupported => Error::unsupported("neither an ISO image with a UDF file system nor a WIM")
+            ErrorKind::Unsupported => Error::unsupported("neither an ISO image (UDF or ISO 9660) nor a WIM")
                 .with_path(path)
                 .with_hint("name the ISO image as Microsoft ships it, or a folder with the files of the medium"),
             _ => error,

@@ -298,6 +298,58 @@ fn of_a_tree_for_many_versions_the_drivers_for_the_image_are_added() {
     assert!(!sources.is_empty() && sources.iter().all(|path| path.starts_with(folder.join("viostor/2k22"))));
 }
 
+/// The disk that virtio-win is shipped as: with the names of Joliet, of Rock Ridge, and of both.
+#[test]
+fn an_iso_image_of_drivers_gives_what_the_folder_gives() {
+    let Some(folder) = virtio("driver-iso") else { return };
+    for name in ["w10", "2k22"] {
+        let other = folder.join("viostor").join(name).join("amd64");
+        fs::create_dir_all(&other).unwrap();
+        fs::copy(folder.join("viostor/2k16/amd64/viostor.inf"), other.join("viostor.inf")).unwrap();
+    }
+    let options = DriverOptions {
+        architecture: Architecture::Amd64,
+        version: Some((10, 0, 14393)),
+        is_client: false,
+        boot_critical: false,
+    };
+    let prepare = |path: &Path| driver::prepare(&[path.to_owned()], &InputFiles::default(), &options, &());
+    let of_folder = prepare(&folder).unwrap();
+    let dir = folder.parent().unwrap();
+    for (number, names) in
+        [&["-J", "-R"][..], &["-J", "-joliet-long"], &["-R"], &["-udf", "-J", "-R"]].iter().enumerate()
+    {
+        let iso = dir.join(format!("drivers-{number}.iso"));
+        let file = iso.to_str().unwrap();
+        run(
+            "genisoimage",
+            &[&["-quiet", "-V", "virtio-win", "-o", file], *names, &[folder.to_str().unwrap()]].concat(),
+        );
+        let of_iso = prepare(&iso).unwrap();
+        assert!(of_iso.warnings.is_empty() && of_iso.identity() == of_folder.identity(), "{names:?}");
+        assert!(of_iso.sources().all(|path| path == iso));
+        // What is cut off lies at the end: the files.
+        let bytes = fs::read(&iso).unwrap();
+        fs::write(&iso, &bytes[..bytes.len() / 3]).unwrap();
+        let error = prepare(&iso).err().expect("the image is cut");
+        assert!(error.path().is_some_and(|path| path.starts_with(&iso)), "{names:?}: {error:?}");
+    }
+    let text = dir.join("drivers-text.iso");
+    fs::write(&text, "no image").unwrap();
+    assert!(prepare(&text).err().expect("no image").path().is_some());
+    let volume = Volume::new(
+        "driver-of-iso",
+        &[dir.join("drivers-whole.iso")].map(|iso| {
+            run("genisoimage", &["-quiet", "-J", "-R", "-o", iso.to_str().unwrap(), folder.to_str().unwrap()]);
+            iso
+        }),
+        false,
+    );
+    assert_eq!(volume.reports.iter().filter(|report| report.published.is_some()).count(), 16);
+    assert_bound(&volume, "viostor", &["VEN_1AF4&DEV_1001", "VEN_1AF4&DEV_1042"]);
+    judge::ntfs_volume(&volume.path);
+}
+
 #[test]
 fn virtio_drivers_are_bound_at_boot() {
     let Some(folder) = virtio("driver-virtio") else { return };

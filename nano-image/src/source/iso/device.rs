@@ -1,10 +1,10 @@
-//! An image as what `hadris-udf` reads, and its errors as ours.
+//! An image as what the readers of its file system read, and their errors as ours.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use hadris_fs::{Error as UdfError, ErrorKind as UdfErrorKind, Location};
+use hadris_fs::{Error as FsError, ErrorKind as FsErrorKind, Location};
 use hadris_io::ErrorType;
 use hadris_storage::sync::BlockDevice;
 use hadris_storage::{BlockIndex, BlockSize};
@@ -41,28 +41,28 @@ impl BlockDevice for Device {
         self.count
     }
 
-    fn read_blocks(&mut self, first: BlockIndex, buf: &mut [u8]) -> Result<(), UdfError<io::Error>> {
+    fn read_blocks(&mut self, first: BlockIndex, buf: &mut [u8]) -> Result<(), FsError<io::Error>> {
         let end = first.get().checked_add(buf.len() as u64 / u64::from(SECTOR));
         if !buf.len().is_multiple_of(SECTOR as usize) || end.is_none_or(|end| end > self.count) {
-            return Err(UdfError::new(UdfErrorKind::InvalidInput, "the image ends before what is said to be in it"));
+            return Err(FsError::new(FsErrorKind::InvalidInput, "the image ends before what is said to be in it"));
         }
         let read = self.data.read_exact_at(buf, first.get() * u64::from(SECTOR));
-        read.map_err(|error| UdfError::device(error, "the image cannot be read"))
+        read.map_err(|error| FsError::device(error, "the image cannot be read"))
     }
 }
 
-/// The error that the UDF reader met in the image `path`.
-pub(super) fn error(error: UdfError<io::Error>, path: &Path) -> Error {
-    let message = format!("UDF: {}", error.message());
+/// The error that the reader of its file system met in the image `path`.
+pub(super) fn error(error: FsError<io::Error>, path: &Path) -> Error {
+    let message = format!("ISO image: {}", error.message());
     let place = error.location();
     let ours = match error.kind() {
-        UdfErrorKind::Io => match error.into_device_error() {
+        FsErrorKind::Io => match error.into_device_error() {
             Some(error) => return Error::io("read the ISO image", path, error),
             None => Error::corrupt(message),
         },
-        UdfErrorKind::NotRecognized => Error::unsupported("no ISO image with a UDF file system")
+        FsErrorKind::NotRecognized => Error::unsupported("no ISO image with a UDF or ISO 9660 file system")
             .with_hint("copy the files of the medium to a folder, and name the folder"),
-        UdfErrorKind::Unsupported | UdfErrorKind::LimitExceeded | UdfErrorKind::Symlink => Error::unsupported(message),
+        FsErrorKind::Unsupported | FsErrorKind::LimitExceeded | FsErrorKind::Symlink => Error::unsupported(message),
         _ => Error::corrupt(message),
     };
     let ours = match place {
