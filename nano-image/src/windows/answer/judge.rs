@@ -326,9 +326,15 @@ impl Judge<'_> {
 
     /// A component that the image has no manifest of.
     fn missing_component(&mut self, found: Option<&Found>, place: Place<'_>) {
-        let hint = match found {
-            Some(Found::Missing(Some(near))) => format!("did you mean {near}?"),
-            _ => "it may belong to another edition, or to a feature that the image has not".into(),
+        let documented =
+            known::nearest_component(place.component).filter(|near| !near.eq_ignore_ascii_case(place.component));
+        let near = match found {
+            Some(Found::Missing(Some(near))) => Some(near.as_str()),
+            _ => documented,
+        };
+        let hint = match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => "it may belong to another edition, or to a feature that the image has not".into(),
         };
         let what = "is no component of this image: Windows ignores its settings, or stops at them";
         self.fault("not-in-image", place, Fault::told(what).with_hint(hint));
