@@ -7,16 +7,17 @@ use std::path::Path;
 use clap::{Arg, FromArgMatches};
 use nano_image::{Error, MachineConfig, Result, nearest};
 use serde_json::{Map, Value};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use crate::args::{Arguments, Command, SeedArgument};
-use crate::recipe;
-use crate::usage;
+use crate::{recipe, text_file, usage};
 
-/// Larger files are no lists.
-const MAX_LEN: u64 = 256 << 20;
 /// Headings of the flags for one machine.
 const HEADINGS: [&str; 2] = ["Machine", "Network"];
+
+/// What a list may be.
+const FORMS: &str = "a list is CSV with a line of names first, JSON with one machine in a line and no brackets around \
+                     them, or TOML with a [[machine]] each";
 
 /// A machine of the list.
 pub struct Row {
@@ -34,25 +35,24 @@ pub struct Row {
 
 /// Reads a list and checks all of it.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let text = std::fs::metadata(path).and_then(|metadata| match metadata.len() {
-        0..=MAX_LEN => std::fs::read_to_string(path),
-        _ => Err(std::io::Error::other("more than 256 MiB: this is no list of machines")),
-    });
-    let text = text.map_err(|error| Error::io("read", path, error))?;
-    let text = text.trim_start_matches('\u{feff}');
+    let text = text_file::read(path, "list of machines")?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    rows(text, folder).map_err(|error| error.with_path(path))
+    rows(&text, folder).map_err(|error| error.with_path(path))
 }
 
 fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
     let is_toml = text.lines().any(|line| line.trim() == "[[machine]]");
-    let objects = match text.trim_start().starts_with('{') {
-        true => json_lines(text)?,
-        false if is_toml => toml_tables(text)?,
-        false => csv(text)?,
+    let objects = match text.trim_start().chars().next() {
+        Some('{') => json_lines(text)?,
+        _ if is_toml => toml_tables(text)?,
+        Some('[') => {
+            let message = "line 1: a bracket begins no list of machines";
+            return Err(Error::recipe(message).with_hint(FORMS));
+        }
+        _ => csv(text)?,
     };
     if objects.is_empty() {
-        return Err(Error::recipe("there is no machine in the list"));
+        return Err(Error::recipe("there is no machine in the list").with_hint(FORMS));
     }
     let command = recipe::lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
@@ -87,7 +87,8 @@ fn row(
         return Err(Error::recipe("the machine has no `name`").with_hint("name it: the files are called by it"));
     };
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':', '*', '\0']) {
-        return Err(Error::recipe(format!("`{name}` cannot be the name of a file")));
+        let hint = "the files are called by it: letters, digits and hyphens are right everywhere";
+        return Err(Error::recipe(format!("`{name}` cannot be the name of a file")).with_hint(hint));
     }
     let mut flags: Vec<OsString> = ["nano-image", "build"].map(OsString::from).into();
     for (key, value) in &object {
@@ -107,8 +108,10 @@ fn row(
         flags.extend(said.map_err(|message| Error::recipe(format!("`{key}` {message}")))?);
     }
     let matches = parser.try_get_matches_from_mut(flags);
-    let matches = matches.map_err(|error| Error::recipe(usage::message(&error)))?;
-    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Error::recipe(usage::message(&error)))?;
+    let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
+        let told = usage::mistake(&error, parser);
+        told.unwrap_or_else(|| Error::recipe(usage::message(&error)))
+    })?;
     let Command::Build(build) = arguments.command else { return Err(Error::recipe("not flags of `build`")) };
     let (own, secret, seed) = (build.machine.config(&build.network), build.machine.secret, build.seed);
     let keys = object.into_iter().map(|(key, _)| key).collect();
@@ -124,9 +127,8 @@ pub fn check(rows: &[Row], list: &Path, base: &MachineConfig) -> Result<()> {
 impl Row {
     /// The settings of this machine: those of the recipe, and over them its own.
     pub fn config(&self, base: &MachineConfig) -> Result<MachineConfig> {
-        let value = |config: &MachineConfig| {
-            serde_json::to_value(config).map_err(|error| Error::unsupported(format!("settings of a machine: {error}")))
-        };
+        let not_told = |error| Error::unsupported(format!("settings of a machine: {error}"));
+        let value = |config: &MachineConfig| serde_json::to_value(config).map_err(not_told);
         let (mut all, row) = (value(base)?, value(&self.own)?);
         let object = all.as_object_mut().expect("settings are an object");
         for key in self.keys.iter().filter(|key| !["secret", "seed"].contains(&key.as_str())) {
@@ -139,8 +141,7 @@ impl Row {
         } else if !is_named {
             object.insert("computer-name".into(), self.name.clone().into());
         }
-        let bad = |error: serde_json::Error| Error::recipe(error.to_string());
-        let mut config: MachineConfig = serde_json::from_value(all).map_err(bad)?;
+        let mut config: MachineConfig = serde_json::from_value(all).map_err(not_told)?;
         config.user_passwords = base.user_passwords.clone();
         Ok(config)
     }
@@ -152,29 +153,27 @@ fn json_lines(text: &str) -> Result<Objects> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let object = serde_json::from_str(line)
-                .map_err(|error| Error::recipe(format!("line {number}: no JSON object: {error}")))?;
+            let object =
+                serde_json::from_str(line).map_err(|error| text_file::json_mistake(&error, number).with_hint(FORMS))?;
             Ok((format!("line {number}"), object))
         })
         .collect()
 }
 
 fn toml_tables(text: &str) -> Result<Objects> {
-    let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-    let table = DeTable::parse(text).map_err(|error| {
-        let place = line(error.span().map_or(0, |span| span.start));
-        Error::recipe(format!("line {place}: {}", error.message()))
-    })?;
+    let table = text_file::toml(text)?;
+    let lines = text_file::Lines::of(text);
     let mut objects = Vec::new();
     for (key, value) in table.get_ref() {
         let (DeValue::Array(tables), "machine") = (value.get_ref(), &**key.get_ref()) else {
-            let (place, key) = (line(key.span().start), key.get_ref());
-            return Err(Error::recipe(format!("line {place}: there is no key `{key}` beside [[machine]]")));
+            let (place, key) = (lines.number(key.span().start), key.get_ref());
+            let error = Error::recipe(format!("line {place}: there is no key `{key}` beside [[machine]]"));
+            return Err(error.with_hint("what all machines have alike stands in the recipe"));
         };
         for table in tables {
-            let place = format!("line {}", line(table.span().start));
+            let place = format!("line {}", lines.number(table.span().start));
             let DeValue::Table(table) = table.get_ref() else {
-                return Err(Error::recipe(format!("{place}: a machine is a table")));
+                return Err(Error::recipe(format!("{place}: this is no machine")).with_hint(FORMS));
             };
             let pair = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
                 let key: &std::borrow::Cow<'_, str> = key.get_ref();
@@ -188,14 +187,23 @@ fn toml_tables(text: &str) -> Result<Objects> {
 
 fn csv(text: &str) -> Result<Objects> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-    let bad = |error: csv::Error| Error::recipe(error.to_string());
-    let headers = reader.headers().map_err(bad)?.clone();
+    let headers = reader.headers().map_err(|error| csv_mistake(&error))?.clone();
+    if headers.len() == 1
+        && let Some(separator) = [';', '\t'].into_iter().find(|separator| headers[0].contains(*separator))
+    {
+        let message = format!("line 1: the columns are separated by {separator:?}");
+        return Err(Error::recipe(message).with_hint("separate them by commas"));
+    }
     let mut objects = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(bad)?;
+        let record = record.map_err(|error| csv_mistake(&error))?;
         let line = record.position().map_or(0, csv::Position::line);
         let mut object: Map<String, Value> = Map::new();
         for (header, cell) in headers.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
+            if cell.contains('\n') {
+                let message = format!("line {line}: the value of `{header}` goes on in the next line");
+                return Err(Error::recipe(message).with_hint("close its quote"));
+            }
             let cell = match cell {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
@@ -210,6 +218,20 @@ fn csv(text: &str) -> Result<Objects> {
         objects.push((format!("line {line}"), object));
     }
     Ok(objects)
+}
+
+/// The text is in memory, and is UTF-8: only the number of values can be wrong.
+fn csv_mistake(error: &csv::Error) -> Error {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            let message = format!("line {line}: values for {len} columns, of {expected_len} that the list has");
+            Error::recipe(message).with_hint(
+                "a value with commas stands in double quotes; one that is left out leaves its comma; quotes are closed",
+            )
+        }
+        _ => Error::recipe(format!("line {line}: this is not CSV")).with_hint(FORMS),
+    }
 }
 
 #[cfg(test)]
@@ -251,11 +273,26 @@ mod tests {
             ("name,size\na,4G\n", "no column `size`"),
             ("name\n", "no machine"),
             ("{\"name\": 1}", "no `name`"),
-            ("{\"name\": ", "line 1: no JSON object"),
-            ("[[machine]]\nname = ", "line 2"),
+            ("{\"name\": ", "line 1: begins like JSON, but ends too early"),
+            ("{\"name\": \"a\"}\n\n{\"name\": b}", "line 3: begins like JSON, but is not, at character 10"),
+            ("{\"name\": \"a\"}\n[1]", "line 2: this is JSON, but no object"),
+            ("[{\"name\": \"a\"}]", "line 1: a bracket begins no list"),
+            ("[[machine]]\nname = ", "line 2: this is not TOML: text without quotes, or no value"),
+            ("[[machine]]\nname = 'a'\nname = 'b'\n", "line 3: this is not TOML: the key is there twice"),
+            ("name = 1\n[[machine]]\n", "line 1: there is no key `name` beside [[machine]]"),
+            ("name,locale\na\n", "line 2: values for 1 columns, of 2"),
+            ("name,locale\na,\"b\nc,d\n", "line 2: the value of `locale` goes on in the next line"),
+            ("name;locale\na;de-DE\n", "line 1: the columns are separated by ';'"),
+            ("name,jobs\na,0\n", "no column `jobs`"),
+            ("name,reboot\na,yes\n", "no column `reboot`"),
         ] {
             let Err(error) = rows(text, Path::new("")) else { panic!("{text}") };
             assert!(error.to_string().contains(part), "{text}: {error}");
+            let tells_what_to_try = error.hint().is_some() || error.message().contains(" like ");
+            assert!(tells_what_to_try, "{text}: {error}");
+            for raw in ["expected", "invalid type", "CSV error", "TOML parse", "column 1"] {
+                assert!(!error.to_string().contains(raw), "{text}: {error}");
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod secret;
 mod signals;
 mod size;
 mod suggest;
+mod text_file;
 mod usage;
 mod verify;
 

@@ -4,23 +4,18 @@
 //! The other way round, [`value`] tells all of a build that decides its bytes.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use nano_image::{Error, ErrorKind, Recipe, Result, Subformat};
+use nano_image::{Error, Recipe, Result, Subformat};
 use nano_image::{FileCopy, Preset, SourceCheck, nearest};
 use serde_json::{Map, Value, json};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use crate::args::{Build, OutputArgument, WITH_BUILD_FLAGS, command};
-use crate::usage;
+use crate::{text_file, usage};
 
-/// Larger files are no recipes, and no metadata.
-const MAX_LEN: u64 = 256 << 20;
 /// Keys that name files or the form of outputs, or that decide no byte: what a build is made of and makes is told with
 /// its digests.
 pub const FILES_AND_FORMS: [&str; 18] = [
@@ -56,41 +51,12 @@ pub fn lenient_command() -> Command {
 /// given.
 pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     let Some(path) = given.get_one::<PathBuf>("recipe") else { return Ok(Vec::new()) };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LEN + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::io("read", path, error))?;
-    if bytes.len() as u64 > MAX_LEN {
-        return Err(Error::unsupported("more than 256 MiB: this is no recipe").with_path(path));
-    }
-    // PowerShell's `>` writes UTF-16.
-    let text = decoded(&bytes).map_err(|error| error.with_path(path))?;
+    let text = text_file::read(path, "recipe")?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let command = lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
     read(&text, folder, &|id| is_given(id) || rivals(build, id).any(is_given)).map_err(|error| error.with_path(path))
-}
-
-/// The text of a file: UTF-8, or UTF-16 with its mark.
-fn decoded(bytes: &[u8]) -> Result<String> {
-    let wrong = |encoding: &str| {
-        let hint = "save it as UTF-8, or as UTF-16 with a byte order mark";
-        Error::new(ErrorKind::Corrupt, format!("bad recipe: it is not {encoding}")).with_hint(hint)
-    };
-    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
-        let (pairs, odd) = rest.as_chunks();
-        let text = String::from_utf16(&pairs.iter().copied().map(unit).collect::<Vec<_>>());
-        text.ok().filter(|_| odd.is_empty()).ok_or_else(|| wrong("UTF-16, as its first bytes say"))
-    };
-    match bytes {
-        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => {
-            let text = std::str::from_utf8(rest).map_err(|error| wrong("UTF-8").at(error.valid_up_to() as u64))?;
-            Ok(text.to_owned())
-        }
-    }
 }
 
 /// Flags that cannot be used with the flag `id`, whichever of them says so.
@@ -179,33 +145,14 @@ struct Entry {
 
 /// The keys of a TOML file, in their order.
 fn toml_entries(text: &str) -> Result<Vec<Entry>> {
-    let place = |span: Range<usize>| {
-        let line = text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
-        format!("line {line}: ")
-    };
-    let table = DeTable::parse(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let line = text.get(..span.start).unwrap_or(text).rsplit('\n').next().unwrap_or_default();
-        let place = place(span);
-        let value = line.split_once('=').map(|(_, value)| value.trim_start());
-        let message = match value {
-            _ if error.message().contains("duplicate") => ": the key is there twice",
-            // A value that begins with a letter is no number either, whatever was expected.
-            Some(value) if !value.contains(['"', '\'', '[']) => ": text without quotes, or no value",
-            Some(value) if value.starts_with('"') && value.contains('\\') => {
-                ": a backslash in double quotes says that a special character follows"
-            }
-            _ => "",
-        };
-        Error::recipe(format!("{place}this is not TOML{message}")).with_hint(
-            "text stands in quotes, paths of Windows best in single ones: label = \"Windows\", wim = 'D:\\nano.wim'",
-        )
-    })?;
+    let table = text_file::toml(text)?;
+    let lines = text_file::Lines::of(text);
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let key: &std::borrow::Cow<'_, str> = key.get_ref();
-        Entry { key: key.to_string(), value: json_of(value.get_ref()), place: place(value.span()) }
+        let place = format!("line {}: ", lines.number(value.span().start));
+        Entry { key: key.to_string(), value: json_of(value.get_ref()), place }
     };
     Ok(entries.into_iter().map(entry).collect())
 }
@@ -213,15 +160,7 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
 /// The keys of a JSON file, and the folder that its paths begin from: of what --metadata-file wrote, that of the recipe
 /// in it, and the folder that the build ran in.
 fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Path)> {
-    let mut value: Value = serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let message = match error.is_eof() {
-            true => format!("line {line}: begins like JSON, but ends too early"),
-            false => format!("line {line}: begins like JSON, but is not, at character {column}"),
-        };
-        Error::recipe(message)
-            .with_hint(r#"text stands in double quotes, and each backslash twice: "wim": "D:\\nano.wim""#)
-    })?;
+    let mut value: Value = serde_json::from_str(text).map_err(|error| text_file::json_mistake(&error, 1))?;
     let folder = match value["build"]["recipe"].is_object() {
         true => {
             value = value["build"]["recipe"].take();
