@@ -1,7 +1,9 @@
-//! What an image says of its own first start: how far its setup is, which answer files it has, what it knows.
+//! What an image says of itself and its first start: which Windows it is, how far its setup is, which answer files it
+//! has, what it knows.
 //!
 //! Sources: "Windows Setup States" and "Methods for Running Windows Setup" on learn.microsoft.com.
 
+use lcid::LanguageId;
 use serde::Serialize;
 
 use super::components::{Components, Manifests};
@@ -25,17 +27,25 @@ pub const PLACES: [&str; 7] = [
 /// The one that a build writes.
 pub const PLACE: &str = r"Windows\Panther\Unattend.xml";
 
+const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
 const STATE: &str = r"Microsoft\Windows\CurrentVersion\Setup\State";
 const ZONES: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
 const ENVIRONMENT: &str = r"Control\Session Manager\Environment";
 const LANGUAGES: &str = r"Control\MUI\UILanguages";
+const LANGUAGE: &str = r"Control\Nls\Language";
 /// State of an image whose setup is done, and of one in which it failed.
 const COMPLETE: &str = "IMAGE_STATE_COMPLETE";
 const UNDEPLOYABLE: &str = "IMAGE_STATE_UNDEPLOYABLE";
 
-/// What an image says of its own first start.
+/// What an image says of itself and its first start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageSetup {
+    /// `InstallationType`: `Client`, `Server`, `Server Core`, `Nano Server`; empty if it does not say.
+    pub installation: String,
+    /// `EditionID`, e.g. `ServerDatacenter`.
+    pub edition: String,
+    /// Number of its build; 0 if it does not say.
+    pub build: u32,
     /// `ImageState`, e.g. `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE`.
     pub state: Option<String>,
     /// `SetupType`: whether a program runs in the place of Windows' logon.
@@ -50,6 +60,8 @@ pub struct ImageSetup {
     pub architecture: Option<Architecture>,
     /// Installed languages of Windows' own texts, if they are listed.
     pub languages: Vec<String>,
+    /// The language that it was made in, if it says so.
+    pub language: Option<String>,
     /// Names of its time zones, if they are listed.
     pub time_zones: Vec<String>,
     /// What its manifests say of the components that the answer file names.
@@ -91,8 +103,11 @@ impl ImageSetup {
 
     /// Reads what the hive SOFTWARE says.
     pub fn read_software(&mut self, hive: &Hive) {
-        let key = hive.find(STATE);
-        self.state = key.and_then(|key| hive.value(key, "ImageState")?.text()).map(|state| state.trim().to_uppercase());
+        let text = |key: &str, name: &str| hive.find(key).and_then(|key| hive.value(key, name)?.text());
+        self.installation = text(VERSION, "InstallationType").unwrap_or_default();
+        self.edition = text(VERSION, "EditionID").unwrap_or_default();
+        self.build = text(VERSION, "CurrentBuildNumber").and_then(|build| build.parse().ok()).unwrap_or(0);
+        self.state = text(STATE, "ImageState").map(|state| state.trim().to_uppercase());
         let zones = hive.find(ZONES).map(|key| hive.subkeys(key)).unwrap_or_default();
         self.time_zones = zones.into_iter().map(|key| hive.name(key).to_string()).collect();
     }
@@ -110,6 +125,10 @@ impl ImageSetup {
         self.architecture = architecture.and_then(|name| Architecture::named(&name));
         let languages = hive.find_from(set, LANGUAGES).map(|key| hive.subkeys(key)).unwrap_or_default();
         self.languages = languages.into_iter().map(|key| hive.name(key).to_string()).collect();
+        let number = hive.find_from(set, LANGUAGE).and_then(|key| hive.value(key, "InstallLanguage")?.text());
+        let number = number.and_then(|number| u32::from_str_radix(&number, 16).ok());
+        let known: Option<&LanguageId> = number.and_then(|number| number.try_into().ok());
+        self.language = known.map(|language| language.name.to_owned());
     }
 
     /// Reads the answer files that the image has; `read` gives a file of at most so many bytes.
@@ -138,10 +157,20 @@ impl ImageSetup {
         }
     }
 
-    /// Whether sysprep has generalized it, so that the first start sets names anew.
-    #[cfg(test)]
+    /// Whether sysprep has generalized it, so that the first start sets names anew. What Nano Server does is not known.
     pub fn is_generalized(&self) -> bool {
-        self.state.as_deref().is_some_and(|state| state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL"))
+        let is_resealed = |state: &str| state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL");
+        self.state.as_deref().is_some_and(is_resealed) && !self.is_nano()
+    }
+
+    /// Whether it is a Nano Server.
+    pub fn is_nano(&self) -> bool {
+        self.installation.eq_ignore_ascii_case("Nano Server") || self.edition.to_lowercase().ends_with("nano")
+    }
+
+    /// Whether it is no server.
+    pub fn is_client(&self) -> bool {
+        self.installation.eq_ignore_ascii_case("Client")
     }
 
     /// What is to be said of the image, for which there is an answer file if it `has_answer`.
@@ -270,6 +299,8 @@ mod tests {
     fn the_state_of_an_image_decides_whether_an_answer_file_is_read() {
         let resealed = setup("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", Some(1), r"oobe\windeploy.exe");
         assert!(resealed.is_generalized() && resealed.time_zones == ["UTC"]);
+        let nano = ImageSetup { installation: "Nano Server".into(), ..resealed.clone() };
+        assert!(!nano.is_generalized() && nano.is_nano() && !nano.is_client());
         assert_eq!(codes(&resealed, true), Vec::<&str>::new());
         assert_eq!(codes(&setup("", None, ""), true), Vec::<&str>::new());
         let complete = setup("IMAGE_STATE_COMPLETE", Some(0), "");

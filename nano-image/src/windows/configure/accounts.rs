@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::unattend::OFFLINE;
 use crate::error::{Error, Result};
 use crate::types::text;
-use crate::windows::answer::{AnswerFile, SHELL_SETUP};
+use crate::windows::answer::{AnswerFile, ImageSetup, SHELL_SETUP};
 
 /// Windows accepts no longer password here.
 const MAX_LEN: usize = 127;
@@ -73,26 +73,43 @@ pub(super) fn check_conflict(file: &AnswerFile, password: Option<&Secret>) -> Re
 }
 
 /// Puts the password into the answer file. Without one, the file's own offlineServicing password, which would have to
-/// be written into the SAM hive, becomes one that Windows sets at first boot.
-pub(super) fn apply(file: &mut AnswerFile, password: Option<&Secret>, warnings: &mut Vec<String>) -> Result<()> {
+/// be written into the SAM hive, becomes one that Windows sets at first boot. Returns whether there is any.
+pub(super) fn apply(file: &mut AnswerFile, password: Option<&Secret>) -> Result<bool> {
     let offline = offline_password(file)?;
     let wanted = password.or(offline.as_ref());
     if let Some(password) = wanted {
         let value = encode(password.expose(), ACCOUNT[1]);
         file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "Value"), &value);
         file.set(PASS, SHELL_SETUP, &path(&ACCOUNT, "PlainText"), "false");
-    } else if named(file).is_none() {
-        warnings.push(
-            "no administrator password is given: the account stays as the image has it. Nano Server asks for a new \
-             password at the first logon at its console, previews let anyone in with a blank one, and no remote \
-             logon works until then"
-                .into(),
-        );
     }
     if offline.is_some() {
         file.remove(OFFLINE, SHELL_SETUP, OFFLINE_ACCOUNT[0]);
     }
-    Ok(())
+    Ok(named(file).is_some())
+}
+
+/// What follows for a server without a password.
+pub(super) fn doubt(image: &ImageSetup) -> &'static str {
+    match (image.is_nano(), image.is_complete(), &*image.installation.to_ascii_lowercase()) {
+        (true, ..) => {
+            "no administrator password is given: the account stays as the image has it. Nano Server asks for a new \
+             password at the first logon at its console, previews let anyone in with a blank one, and no remote \
+             logon works until then"
+        }
+        (false, true, _) => "no administrator password is given: the account stays as the image has it",
+        (false, false, "server core") => {
+            "no administrator password is given: the account stays as the image has it. Server Core asks for a new \
+             password at its console at first boot, and no remote logon works until then"
+        }
+        (false, false, "server") => {
+            "no administrator password is given: the account stays as the image has it. Windows Server asks for a \
+             new password at its console at first boot, and no remote logon works until then"
+        }
+        _ => {
+            "no administrator password is given: the account stays as the image has it. Windows asks for a new \
+             password at its console at first boot, and no remote logon works until then"
+        }
+    }
 }
 
 fn offline_password(file: &AnswerFile) -> Result<Option<Secret>> {
@@ -135,9 +152,7 @@ mod tests {
             file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "Value"), &value);
             file.set(OFFLINE, SHELL_SETUP, &path(&OFFLINE_ACCOUNT, "PlainText"), plain);
             assert!(check_conflict(&file, Some(&Secret::new("x"))).unwrap_err().hint().is_some());
-            let mut warnings = Vec::new();
-            apply(&mut file, None, &mut warnings).unwrap();
-            assert!(warnings.is_empty());
+            assert!(apply(&mut file, None).unwrap());
             let set = file.text(PASS, SHELL_SETUP, &path(&ACCOUNT, "Value")).unwrap();
             assert_eq!(set, encode("hunter2", ACCOUNT[1]));
             assert!(!String::from_utf8(file.to_bytes()).unwrap().contains(OFFLINE));
@@ -145,9 +160,15 @@ mod tests {
     }
 
     #[test]
-    fn no_password_is_a_warning() {
-        let mut warnings = Vec::new();
-        apply(&mut AnswerFile::empty(), None, &mut warnings).unwrap();
-        assert!(warnings[0].contains("no administrator password"));
+    fn without_a_password_each_windows_is_called_what_it_is() {
+        assert!(!apply(&mut AnswerFile::empty(), None).unwrap());
+        let image = |installation: &str| ImageSetup { installation: installation.into(), ..ImageSetup::default() };
+        for installation in ["Nano Server", "Server Core"] {
+            assert!(doubt(&image(installation)).contains(installation));
+        }
+        assert!(doubt(&image("Server")).contains("Windows Server asks"));
+        assert!(!doubt(&image("")).contains("Server"));
+        let complete = ImageSetup { setup_type: Some(0), ..image("Server") };
+        assert!(!doubt(&complete).contains("asks"));
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use super::computer_name::{self, NameChoice};
-use super::first_boot::Facts;
 use super::unattend::{self, OFFLINE};
 use super::{
     Applied, Prepared, RemoteManagement, accounts, domain, firewall, locale, setup_complete, time_zone, users,
@@ -39,8 +38,7 @@ impl Prepared {
             return Err(error);
         }
         self.judge_given(image, &mut setup, manifests, &mut applied)?;
-        let facts = Facts::read(image);
-        self.write_name(image, &mut applied, facts.is_generalized())?;
+        self.write_name(image, &mut applied, setup.is_generalized())?;
         self.apply_offline_settings(image)?;
         self.write_time_zone(image, &mut applied)?;
         if let Some(name) = &self.config.locale {
@@ -50,12 +48,11 @@ impl Prepared {
             firewall::allow_remote_management(image, &mut applied.warnings)?;
         }
         domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()));
-        self.prepare_first_boot(image, &facts)?;
-        let (password, mut doubts) = (self.password.as_ref(), Vec::new());
-        accounts::apply(&mut self.answer, password, &mut doubts)?;
+        self.prepare_first_boot(image, &setup)?;
+        let has_password = accounts::apply(&mut self.answer, self.password.as_ref())?;
         // Where others log on, nobody needs that account.
-        if users::named(&self.answer).is_empty() && !facts.is_client() {
-            applied.warnings.extend(doubts);
+        if !has_password && users::named(&self.answer).is_empty() && !setup.is_client() {
+            applied.warnings.push(accounts::doubt(&setup).into());
         }
         self.write_answer_file(image, &setup, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;

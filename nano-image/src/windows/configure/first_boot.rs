@@ -2,13 +2,11 @@
 //!
 //! All of it is said in the answer file, and only images that Windows has not set up yet read one.
 
-use lcid::LanguageId;
-
 use super::secret::Secret;
 use super::{Prepared, cloud_init, keys, locale, ssh, users};
 use crate::error::{Error, Result};
-use crate::windows::answer::SHELL_SETUP;
-use crate::windows::edit::{HiveFile, ImageEdit, control_set};
+use crate::windows::answer::{ImageSetup, SHELL_SETUP};
+use crate::windows::edit::ImageEdit;
 use crate::windows::remote_desktop;
 
 const OOBE: &str = "oobeSystem";
@@ -17,79 +15,23 @@ const INTERNATIONAL: &str = "Microsoft-Windows-International-Core";
 const FIREWALL: &str = "Networking-MPSSVC-Svc";
 const SESSIONS: &str = "Microsoft-Windows-TerminalServices-LocalSessionManager";
 const LISTENER: &str = "Microsoft-Windows-TerminalServices-RDP-WinStationExtensions";
-/// State of an image that Windows has been set up in.
-const COMPLETE: &str = "IMAGE_STATE_COMPLETE";
 
-/// What an image says of itself.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
-    /// `InstallationType`: `Client`, `Server`, `Server Core`, `Nano Server`.
-    installation: String,
-    edition: String,
-    build: u32,
-    /// `ImageState`.
-    state: String,
-    /// Languages of its own texts, if they are listed.
-    languages: Vec<String>,
-    /// The one that it was made in, if it says so.
-    language: Option<String>,
-}
-
-impl Facts {
-    /// A hive that cannot be read says nothing here: who needs it, is told.
-    pub fn read(image: &mut ImageEdit<'_>) -> Self {
-        let mut facts = Self::default();
-        if let Some(hive) = image.hive(HiveFile::Software).ok().flatten() {
-            let text = |key: &str, name: &str| {
-                hive.find(key).and_then(|key| hive.value(key, name)?.text()).unwrap_or_default()
-            };
-            const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
-            facts.installation = text(VERSION, "InstallationType");
-            facts.edition = text(VERSION, "EditionID");
-            facts.build = text(VERSION, "CurrentBuildNumber").parse().unwrap_or(0);
-            facts.state = text(r"Microsoft\Windows\CurrentVersion\Setup\State", "ImageState").to_uppercase();
-        }
-        if let Some(hive) = image.hive(HiveFile::System).ok().flatten() {
-            let key = hive.find(&format!(r"{}\Control\MUI\UILanguages", control_set(hive)));
-            let languages = key.map(|key| hive.subkeys(key)).unwrap_or_default();
-            facts.languages = languages.into_iter().map(|key| hive.name(key).to_string()).collect();
-            let key = hive.find(&format!(r"{}\Control\Nls\Language", control_set(hive)));
-            let number = key.and_then(|key| hive.value(key, "InstallLanguage")?.text());
-            let number = number.and_then(|number| u32::from_str_radix(&number, 16).ok());
-            let known: Option<&LanguageId> = number.and_then(|number| number.try_into().ok());
-            facts.language = known.map(|language| language.name.to_owned());
-        }
-        facts
-    }
-
-    /// Whether the first start names the machine anew. What Nano Server does is not known.
-    pub fn is_generalized(&self) -> bool {
-        self.state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL") && !self.is_nano()
-    }
-
-    fn is_nano(&self) -> bool {
-        self.installation.eq_ignore_ascii_case("Nano Server") || self.edition.to_lowercase().ends_with("nano")
-    }
-
-    pub fn is_client(&self) -> bool {
-        self.installation.eq_ignore_ascii_case("Client")
-    }
-
-    /// Refuses what Windows would not do at first boot.
-    fn check(&self, what: &str) -> Result<()> {
-        let why = match (self.is_nano(), self.state == COMPLETE) {
-            (true, _) => "is a Nano Server, which has no such setting",
-            (false, true) => "has been set up (IMAGE_STATE_COMPLETE), so Windows reads no answer file",
-            (false, false) => return Ok(()),
-        };
-        let hint = "--setup-command runs commands in a Nano Server; other images need `sysprep /generalize /oobe`";
-        Err(Error::unsupported(format!("{what} cannot be done: the image {why}")).with_hint(hint))
-    }
+/// Refuses what Windows would not do at first boot.
+fn check(setup: &ImageSetup, what: &str) -> Result<()> {
+    let (why, hint) = match (setup.is_nano(), setup.is_complete()) {
+        (true, _) => ("is a Nano Server, which has no such setting", "--setup-command runs commands in a Nano Server"),
+        (false, true) => (
+            "has been set up, so Windows reads no answer file",
+            "use an image that `sysprep /generalize /oobe` was run on, or --setup-command",
+        ),
+        (false, false) => return Ok(()),
+    };
+    Err(Error::unsupported(format!("{what} cannot be done: the image {why}")).with_hint(hint))
 }
 
 impl Prepared {
     /// Puts all that is for the first boot into the answer file, or refuses what the image cannot do.
-    pub(super) fn prepare_first_boot(&mut self, image: &mut ImageEdit<'_>, facts: &Facts) -> Result<()> {
+    pub(super) fn prepare_first_boot(&mut self, image: &mut ImageEdit<'_>, setup: &ImageSetup) -> Result<()> {
         let config = self.config.clone();
         for (is_wanted, what) in [
             (config.skip_oobe, "--skip-oobe"),
@@ -103,14 +45,14 @@ impl Prepared {
             (config.input_locale.is_some(), "--input-locale"),
         ] {
             if is_wanted {
-                facts.check(what)?;
+                check(setup, what)?;
             }
         }
         if config.product_key.is_some() || config.kms {
-            keys::check_edition(&facts.edition)?;
+            keys::check_edition(&setup.edition)?;
             let key = match &config.product_key {
                 Some(key) => key.to_uppercase(),
-                None => keys::kms(&facts.edition, facts.build)?.into(),
+                None => keys::kms(&setup.edition, setup.build)?.into(),
             };
             self.answer.set(SPECIALIZE, SHELL_SETUP, &["ProductKey"], &key);
         }
@@ -118,12 +60,12 @@ impl Prepared {
             let password = self.password_of(&user.name)?.clone();
             users::add(&mut self.answer, user, &password);
         }
-        self.write_languages(facts)?;
+        self.write_languages(setup)?;
         if config.skip_oobe {
-            self.skip_questions(facts)?;
+            self.skip_questions(setup)?;
         }
         if let Some(count) = config.auto_logon {
-            let (name, password) = self.first_account(facts)?;
+            let (name, password) = self.first_account(setup)?;
             let (name, password) = (name.to_owned(), password.clone());
             users::log_on(&mut self.answer, &name, &password, count);
         }
@@ -136,7 +78,7 @@ impl Prepared {
             cloud_init::write_settings(image)?;
         }
         if config.rdp {
-            self.allow_remote_desktop(image, facts)?;
+            self.allow_remote_desktop(image, setup)?;
         }
         if !self.ssh_keys.is_empty() {
             ssh::allow(image, &self.ssh_keys)?;
@@ -152,39 +94,39 @@ impl Prepared {
     }
 
     /// The account that logs on: the first that is made, or the administrator.
-    fn first_account(&self, facts: &Facts) -> Result<(&str, &Secret)> {
+    fn first_account(&self, setup: &ImageSetup) -> Result<(&str, &Secret)> {
         if let Some(user) = self.config.local_user.first() {
             return Ok((&user.name, self.password_of(&user.name)?));
         }
         match &self.password {
-            Some(password) if !facts.is_client() => Ok(("Administrator", password)),
+            Some(password) if !setup.is_client() => Ok(("Administrator", password)),
             _ => Err(Error::recipe("nobody is there to be logged on")
                 .with_hint("make an account with --local-user; on servers the password of Administrator does, too")),
         }
     }
 
     /// Languages and locales, for an image that asks for them at first boot.
-    fn write_languages(&mut self, facts: &Facts) -> Result<()> {
+    fn write_languages(&mut self, setup: &ImageSetup) -> Result<()> {
         let config = self.config.clone();
         let is_asked = config.ui_language.is_some() || config.input_locale.is_some() || config.skip_oobe;
         let locale = config.locale.as_deref().map(locale::find).transpose()?.map(|locale| locale.name);
-        if !(is_asked || locale.is_some() && facts.is_generalized()) {
+        if !(is_asked || locale.is_some() && setup.is_generalized()) {
             return Ok(());
         }
-        let has_english = facts.languages.is_empty() || facts.languages.iter().any(|language| language == "en-US");
-        let usual = || match facts.languages.first().filter(|_| !has_english) {
+        let has_english = setup.languages.is_empty() || setup.languages.iter().any(|language| language == "en-US");
+        let usual = || match setup.languages.first().filter(|_| !has_english) {
             Some(first) => first.clone(),
             None => "en-US".into(),
         };
         let language = match &config.ui_language {
-            None => facts.language.clone().unwrap_or_else(usual),
+            None => setup.language.clone().unwrap_or_else(usual),
             Some(wanted) => {
-                let known = facts.languages.iter().find(|language| language.eq_ignore_ascii_case(wanted));
-                if known.is_none() && !facts.languages.is_empty() {
+                let known = setup.languages.iter().find(|language| language.eq_ignore_ascii_case(wanted));
+                if known.is_none() && !setup.languages.is_empty() {
                     return Err(Error::not_found(format!("the image has no texts in the language {wanted}"))
                         .with_hint(format!(
                             "it has {}; others are packages of the media",
-                            facts.languages.join(", ")
+                            setup.languages.join(", ")
                         )));
                 }
                 known.unwrap_or(wanted).clone()
@@ -206,19 +148,19 @@ impl Prepared {
     }
 
     /// Answers all that Windows asks at first boot.
-    fn skip_questions(&mut self, facts: &Facts) -> Result<()> {
+    fn skip_questions(&mut self, setup: &ImageSetup) -> Result<()> {
         let has_account = !users::named(&self.answer).is_empty();
         let administrator = ["UserAccounts", "AdministratorPassword", "Value"];
         let has_password = self.password.is_some() || self.answer.text(OOBE, SHELL_SETUP, &administrator).is_some();
-        if !has_account && (facts.is_client() || !has_password) {
-            let hint = match facts.is_client() {
+        if !has_account && (setup.is_client() || !has_password) {
+            let hint = match setup.is_client() {
                 true => "make one with --local-user NAME and --secret user.NAME=…",
                 false => "give the password of Administrator with --secret admin=…",
             };
             return Err(Error::recipe("Windows would ask for an account at first boot").with_hint(hint));
         }
-        let client = facts.is_client().then_some(("HideOnlineAccountScreens", "true"));
-        let server = (!facts.is_client()).then_some(("HideLocalAccountScreen", "true"));
+        let client = setup.is_client().then_some(("HideOnlineAccountScreens", "true"));
+        let server = (!setup.is_client()).then_some(("HideLocalAccountScreen", "true"));
         let always = [
             ("HideEULAPage", "true"),
             ("HideOEMRegistrationScreen", "true"),
@@ -234,12 +176,12 @@ impl Prepared {
     }
 
     /// In the registry, and, as the first start may set it back, in the answer file.
-    fn allow_remote_desktop(&mut self, image: &mut ImageEdit<'_>, facts: &Facts) -> Result<()> {
+    fn allow_remote_desktop(&mut self, image: &mut ImageEdit<'_>, setup: &ImageSetup) -> Result<()> {
         if !remote_desktop::enable(image)? {
             return Err(Error::unsupported("the image has no Remote Desktop: there is no service TermService")
-                .with_hint("--remote-management opens PowerShell's remoting, which Nano Server has"));
+                .with_hint("--remote-management opens PowerShell's remoting instead"));
         }
-        if !facts.is_generalized() {
+        if !setup.is_generalized() {
             return Ok(());
         }
         self.answer.set(SPECIALIZE, SESSIONS, &["fDenyTSConnections"], "false");

@@ -18,6 +18,16 @@ pub(super) struct RegistrySetting {
     pub in_system: bool,
     pub key: &'static str,
     pub value: &'static str,
+    kind: Kind,
+}
+
+/// What the text of a setting is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// `true` or `false`, in any case, or 1 or 0.
+    Flag,
+    /// A number.
+    Number,
 }
 
 const FIREWALL_POLICY: [&str; 3] = [
@@ -26,14 +36,15 @@ const FIREWALL_POLICY: [&str; 3] = [
     r"Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile",
 ];
 
-/// Settings of the offlineServicing pass that are one REG_DWORD: 1 for true, 0 for false.
-const REGISTRY_SETTINGS: [RegistrySetting; 5] = [
+/// Settings of the offlineServicing pass that are one REG_DWORD: 1 for true, 0 for false, or a number.
+const REGISTRY_SETTINGS: [RegistrySetting; 7] = [
     RegistrySetting {
         component: LUA,
         setting: "EnableLUA",
         in_system: false,
         key: r"Microsoft\Windows\CurrentVersion\Policies\System",
         value: "EnableLUA",
+        kind: Kind::Flag,
     },
     RegistrySetting {
         component: TERMINAL,
@@ -41,6 +52,23 @@ const REGISTRY_SETTINGS: [RegistrySetting; 5] = [
         in_system: true,
         key: r"Control\Terminal Server",
         value: "fDenyTSConnections",
+        kind: Kind::Flag,
+    },
+    RegistrySetting {
+        component: "Microsoft-Windows-PartitionManager",
+        setting: "SanPolicy",
+        in_system: true,
+        key: r"Services\partmgr\Parameters",
+        value: "SanPolicy",
+        kind: Kind::Number,
+    },
+    RegistrySetting {
+        component: "Microsoft-Windows-SecureStartup-FilterDriver",
+        setting: "PreventDeviceEncryption",
+        in_system: true,
+        key: r"Control\BitLocker",
+        value: "PreventDeviceEncryption",
+        kind: Kind::Flag,
     },
     firewall("DomainProfile_EnableFirewall", FIREWALL_POLICY[0]),
     firewall("PrivateProfile_EnableFirewall", FIREWALL_POLICY[1]),
@@ -48,7 +76,7 @@ const REGISTRY_SETTINGS: [RegistrySetting; 5] = [
 ];
 
 const fn firewall(setting: &'static str, key: &'static str) -> RegistrySetting {
-    RegistrySetting { component: FIREWALL, setting, in_system: true, key, value: "EnableFirewall" }
+    RegistrySetting { component: FIREWALL, setting, in_system: true, key, value: "EnableFirewall", kind: Kind::Flag }
 }
 
 /// Takes the registry settings of the offlineServicing pass, and their values, out of the file.
@@ -56,13 +84,16 @@ pub(super) fn take_registry_settings(file: &mut AnswerFile) -> Result<Vec<(&'sta
     let mut found = Vec::new();
     for known in &REGISTRY_SETTINGS {
         let Some(text) = file.text(OFFLINE, known.component, &[known.setting]) else { continue };
-        let value = match text.to_ascii_lowercase().as_str() {
-            "true" | "1" => 1,
-            "false" | "0" => 0,
-            _ => {
-                let what = format!("`{text}` is no value of {}/{}", known.component, known.setting);
-                return Err(Error::corrupt(format!("bad answer file: {what}")).with_hint("write true or false"));
-            }
+        let value = match (known.kind, text.to_ascii_lowercase().as_str()) {
+            (Kind::Flag, "true" | "1") => Some(1),
+            (Kind::Flag, "false" | "0") => Some(0),
+            (Kind::Flag, _) => None,
+            (Kind::Number, text) => text.parse().ok(),
+        };
+        let Some(value) = value else {
+            let what = format!("`{text}` is no value of {}/{}", known.component, known.setting);
+            let hint = if let Kind::Flag = known.kind { "write true or false" } else { "write a number" };
+            return Err(Error::corrupt(format!("bad answer file: {what}")).with_hint(hint));
         };
         file.remove(OFFLINE, known.component, known.setting);
         found.push((known, value));
