@@ -10,8 +10,8 @@ use crate::source::wim::ImageInfo;
 use crate::types::Architecture;
 use crate::windows::driver::{self, DriverOptions, Prepared};
 
-/// What is not done of one driver that a warning lists.
-const MAX_LISTED: usize = 3;
+/// What is not done of one driver that is told, a line each. The report has all.
+const MAX_LISTED: usize = 12;
 
 /// What an image of Windows that is no server calls itself.
 const CLIENT: &str = "Client";
@@ -44,18 +44,14 @@ pub(super) fn warnings(drivers: &[DriverReport], strict: bool) -> Result<Vec<Str
     let (added, passed_over): (Vec<_>, Vec<_>) = drivers.iter().partition(|driver| driver.published.is_some());
     for driver in added {
         let inf = &driver.inf;
-        if !driver.not_applied.is_empty() {
-            // The report has all.
-            let mut list = driver.not_applied.clone();
-            if list.len() > MAX_LISTED {
-                list.truncate(MAX_LISTED);
-                list.push(format!("{} more in the report", driver.not_applied.len() - MAX_LISTED));
-            }
-            let what = format!("{inf}: not done: {}", list.join("; "));
-            if strict {
-                return Err(Error::unsupported(what).with_hint("without --strict that is a warning"));
-            }
-            warnings.push(what);
+        if strict && !driver.not_applied.is_empty() {
+            let what = format!("{inf}: not done: {}", driver.not_applied.join("; "));
+            return Err(Error::unsupported(what).with_hint("without --strict that is a warning"));
+        }
+        let listed = driver.not_applied.iter().take(MAX_LISTED);
+        warnings.extend(listed.map(|what| format!("{inf}: not done: {what}")));
+        if let Some(more) = driver.not_applied.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+            warnings.push(format!("{inf}: not done: {more} more, which --json lists"));
         }
         warnings.extend(driver.warnings.iter().map(|warning| format!("{inf}: {warning}")));
     }

@@ -4,7 +4,8 @@
 //! it is for. Windows installs most drivers when it finds a device. What it needs before that, it must have: the files of
 //! boot-critical drivers go where the INF file wants them, their services and settings into the registry, and what the
 //! INF file says of devices into the database. So the boot loader and the kernel find a storage driver at the first
-//! start; without it Windows stops with 0x7B. Of these drivers, what is not done is reported.
+//! start; without it Windows stops with 0x7B. What these drivers need of Windows' own INF files is taken from the image.
+//! What only Windows can do (co-installers, declarative filters, interfaces) is reported by name.
 //!
 //! Sources: the INF pages on learn.microsoft.com; for `DriverDatabase`, the manifests of drivers that come with
 //! Windows, and the keys that virt-v2v and distrobuilder write for virtio drivers.
@@ -20,11 +21,12 @@ mod models;
 mod package;
 mod place;
 mod reader;
+mod section;
 mod service;
 mod target;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -84,7 +86,9 @@ pub fn prepare(
     let target = Target::new(options.architecture, options.version)?.client(options.is_client);
     let mut warnings = Vec::new();
     let (mut packages, mut skipped) = (Vec::<Package>::new(), Vec::new());
-    for (path, name) in files::find_infs(drivers, &from, &target, &mut warnings)? {
+    let mut open = VecDeque::from(files::find_infs(drivers, &from, &target, &mut warnings)?);
+    let mut found: BTreeSet<PathBuf> = open.iter().map(|(path, _)| path.clone()).collect();
+    while let Some((path, name)) = open.pop_front() {
         if observer.cancelled() {
             return Err(Error::cancelled());
         }
@@ -94,7 +98,22 @@ pub fn prepare(
         {
             // The same driver, found in two places.
             Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
-            Ok(package) => packages.push(package),
+            Ok(mut package) => {
+                for companion in std::mem::take(&mut package.companions) {
+                    match files::beside(&from, &path, &companion)? {
+                        Some(other) if found.contains(&other) => {}
+                        Some(other) => {
+                            found.insert(other.clone());
+                            open.push_back((other, Some(companion)));
+                        }
+                        None => warnings.push(format!(
+                            "{}: CopyINF {companion}: there is no such file beside the INF file",
+                            package.name
+                        )),
+                    }
+                }
+                packages.push(package);
+            }
             Err(why) => match name {
                 Some(inf) => skipped.push(DriverReport { inf, not_applied: vec![why], ..DriverReport::default() }),
                 None => {
@@ -161,7 +180,7 @@ impl Prepared {
 fn check_conflicts(packages: &[Package]) -> Result<()> {
     let mut places = BTreeMap::new();
     for package in packages {
-        for (index, destination) in &package.copies {
+        for (index, destination) in package.placed() {
             let digest = package.files.files[*index].file.digest();
             let (other, other_digest) = places.entry(destination.to_lowercase()).or_insert((package, digest));
             if *other_digest != digest {

@@ -24,10 +24,15 @@ use nano_image::windows::configure::FileCopy;
 use nano_image::windows::driver::{self, DriverOptions};
 use nano_image::windows::edit::ImageEdit;
 
-const TIME: FileTime = FileTime(131_138_784_120_000_000);
+pub const TIME: FileTime = FileTime(131_138_784_120_000_000);
+
+/// For Windows Server 2016.
+pub fn options(boot_critical: bool) -> DriverOptions {
+    DriverOptions { architecture: Architecture::Amd64, version: Some((10, 0, 14393)), is_client: false, boot_critical }
+}
 
 /// A WIM of an image with hives.
-fn wim(path: &Path) {
+pub fn wim(path: &Path) {
     let mut system = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
     let root = system.root();
     system.create_key(root, r"ControlSet001\Services").unwrap();
@@ -68,14 +73,8 @@ impl Volume {
         let copy = vec![FileCopy { source: big, destination: Some(r"\Tools\".into()) }];
         let machine = MachineConfig { copy, ..MachineConfig::default() }.prepare(None, Architecture::Amd64).unwrap();
         let mut image = ImageEdit::new(&mut tree, wim.store().clone(), TIME);
-        let options = DriverOptions {
-            architecture: Architecture::Amd64,
-            version: Some((10, 0, 14393)),
-            is_client: false,
-            boot_critical,
-        };
-        let reports =
-            driver::prepare(drivers, &InputFiles::default(), &options, &()).unwrap().apply(&mut image).unwrap();
+        let prepared = driver::prepare(drivers, &InputFiles::default(), &options(boot_critical), &()).unwrap();
+        let reports = prepared.apply(&mut image).unwrap();
         machine.apply(&mut image).unwrap();
         let store = image.finish().unwrap();
 
@@ -275,9 +274,7 @@ fn virtio(name: &str) -> Option<PathBuf> {
 fn of_a_tree_for_many_versions_the_drivers_for_the_image_are_added() {
     let Some(folder) = virtio("driver-versions") else { return };
     let prepare = |build: u32| {
-        let version = Some((10, 0, build));
-        let options =
-            DriverOptions { architecture: Architecture::Amd64, version, is_client: false, boot_critical: false };
+        let options = DriverOptions { version: Some((10, 0, build)), ..options(false) };
         driver::prepare(std::slice::from_ref(&folder), &InputFiles::default(), &options, &()).unwrap()
     };
     let alone = prepare(14393).identity();
@@ -307,13 +304,7 @@ fn an_iso_image_of_drivers_gives_what_the_folder_gives() {
         fs::create_dir_all(&other).unwrap();
         fs::copy(folder.join("viostor/2k16/amd64/viostor.inf"), other.join("viostor.inf")).unwrap();
     }
-    let options = DriverOptions {
-        architecture: Architecture::Amd64,
-        version: Some((10, 0, 14393)),
-        is_client: false,
-        boot_critical: false,
-    };
-    let prepare = |path: &Path| driver::prepare(&[path.to_owned()], &InputFiles::default(), &options, &());
+    let prepare = |path: &Path| driver::prepare(&[path.to_owned()], &InputFiles::default(), &options(false), &());
     let of_folder = prepare(&folder).unwrap();
     let dir = folder.parent().unwrap();
     for (number, names) in

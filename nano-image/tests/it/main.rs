@@ -32,6 +32,7 @@ mod differencing;
 mod disk_source;
 #[cfg(unix)]
 mod driver;
+mod driver_samples;
 #[cfg(unix)]
 mod extract;
 #[cfg(unix)]

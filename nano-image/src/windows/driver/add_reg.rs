@@ -1,6 +1,6 @@
-//! Lines of add-registry sections.
+//! Lines of add-registry and delete-registry sections.
 //!
-//! Source: "INF AddReg Directive" on learn.microsoft.com.
+//! Sources: "INF AddReg Directive" and "INF DelReg Directive" on learn.microsoft.com.
 
 use super::inf::{Inf, Line, bad_line, number};
 use super::place::{self, Style};
@@ -18,6 +18,8 @@ const OVERWRITE_ONLY: u32 = 0x20;
 const KEY_ONLY_COMMON: u32 = 0x2000;
 /// For programs of 32 bits.
 const KEY_32_BIT: u32 = 0x4000;
+/// Of a delete-registry section: what is deleted are strings of a value.
+const DELETE_STRINGS: u32 = 0x1_8002;
 /// A number of 64 bits, or its bytes.
 const QWORD: u32 = 0xB_0001;
 /// Bits that say how data are written.
@@ -30,6 +32,8 @@ pub(super) enum Root {
     Relative,
     /// HKLM.
     Machine,
+    /// HKLM as programs of 32 bits see it.
+    Machine32,
     /// HKCR.
     Classes,
 }
@@ -46,6 +50,8 @@ pub(super) enum Action {
     SetOld(Value),
     /// Add to the strings of the value those that it lacks.
     Append(Vec<String>),
+    /// Take these out of the strings of the value.
+    Remove(Vec<String>),
     /// Delete the value, or without a name the key.
     Delete,
 }
@@ -60,43 +66,95 @@ pub(super) struct Edit {
     pub action: Action,
 }
 
-/// The edits of an add-registry section; what cannot be done goes to `not_applied`.
-pub(super) fn read(inf: &Inf, section: &str, package: &str, not_applied: &mut Vec<String>) -> Result<Vec<Edit>> {
+/// The edits that a section wants: those of its DelReg lines, as Windows makes them first, and of its AddReg lines. What
+/// cannot be done goes to `not_applied`.
+pub(super) fn all(inf: &Inf, section: &str, package: &str, not_applied: &mut Vec<String>) -> Result<Vec<Edit>> {
     let mut edits = Vec::new();
-    for line in inf.lines(section)? {
-        match edit(inf, line, package)? {
-            Ok(edit) => edits.push(edit),
-            Err(why) => not_applied.push(format!("[{section}], line {}: {why}", line.number)),
+    for (directive, one) in [("DelReg", deletion as fn(&Inf, &Line, &str) -> _), ("AddReg", addition)] {
+        for section in inf.list(section, directive)? {
+            edits.extend(read(inf, &section, package, not_applied, one)?);
         }
     }
     Ok(edits)
 }
 
-/// The edit of a line, or why there is none.
-fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
-    let text = |index: usize, style: Style| {
-        let field = line.fields.get(index).map_or("", String::as_str);
-        inf.expand_with(field, &|id| place::directory(id, package, style))
+/// The edits of a section, of which `one` reads a line.
+fn read(
+    inf: &Inf,
+    section: &str,
+    package: &str,
+    not_applied: &mut Vec<String>,
+    one: fn(&Inf, &Line, &str) -> Result<Result<Edit, String>>,
+) -> Result<Vec<Edit>> {
+    let mut edits = Vec::new();
+    for line in inf.lines(section)? {
+        match one(inf, line, package)? {
+            Ok(edit) => edits.push(edit),
+            Err(why) => not_applied.push(format!("[{section}], line {}: {}: {why}", line.number, line.shown())),
+        }
+    }
+    Ok(edits)
+}
+
+/// A field with its strings, and with directories as `style` writes them.
+fn text(inf: &Inf, line: &Line, index: usize, package: &str, style: Style) -> Result<String> {
+    let field = line.fields.get(index).map_or("", String::as_str);
+    inf.expand_with(field, &|id| place::directory(id, package, style))
+}
+
+/// What a line is about.
+struct Subject {
+    root: Root,
+    key: String,
+    name: String,
+    flags: u32,
+}
+
+/// The first fields of a line, or why nothing is done of it.
+fn subject(inf: &Inf, line: &Line, package: &str) -> Result<Result<Subject, String>> {
+    let text = |index: usize| text(inf, line, index, package, Style::Absolute);
+    let flags = match text(3)? {
+        empty if empty.is_empty() => 0,
+        flags => number(&flags).ok_or_else(|| bad_line(line.number, "the flags are no number"))?,
     };
-    let root = match text(0, Style::Absolute)?.to_ascii_uppercase().as_str() {
+    let root = match text(0)?.to_ascii_uppercase().as_str() {
         "HKR" => Root::Relative,
+        "HKLM" if flags & KEY_32_BIT != 0 => Root::Machine32,
         "HKLM" => Root::Machine,
         "HKCR" => Root::Classes,
         root @ ("HKCU" | "HKU") => return Ok(Err(format!("{root} belongs to users, who do not exist yet"))),
         _ => return Err(bad_line(line.number, "an edit of the registry begins with HKR, HKLM, HKCR, HKCU or HKU")),
     };
-    let (key, name) = (text(1, Style::Absolute)?, text(2, Style::Absolute)?);
+    let (key, name) = (text(1)?, text(2)?);
     let key = key.split('\\').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\\");
     if key.split('\\').any(|part| part.encode_utf16().count() > 255) || name.encode_utf16().count() > 16_383 {
         return Err(bad_line(line.number, "the name of a registry key or value is too long"));
     }
-    let flags = match text(3, Style::Absolute)? {
-        empty if empty.is_empty() => 0,
-        flags => number(&flags).ok_or_else(|| bad_line(line.number, "the flags are no number"))?,
+    Ok(Ok(Subject { root, key, name, flags }))
+}
+
+/// The edit of a line of a delete-registry section, or why there is none.
+fn deletion(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
+    let Subject { root, key, name, flags } = match subject(inf, line, package)? {
+        Ok(subject) => subject,
+        Err(why) => return Ok(Err(why)),
     };
-    if flags & KEY_32_BIT != 0 {
-        return Ok(Err("it is for programs of 32 bits, which the image does not run".into()));
+    if flags & DELETE_STRINGS == DELETE_STRINGS {
+        let texts = (4..line.fields.len()).map(|index| text(inf, line, index, package, Style::Absolute));
+        let action = Action::Remove(texts.collect::<Result<Vec<_>>>()?);
+        return Ok(Ok(Edit { root, key, name, action }));
     }
+    let name = if flags & KEY_ONLY_COMMON != 0 { String::new() } else { name };
+    Ok(Ok(Edit { root, key, name, action: Action::Delete }))
+}
+
+/// The edit of a line of an add-registry section, or why there is none.
+fn addition(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
+    let Subject { root, key, name, flags } = match subject(inf, line, package)? {
+        Ok(subject) => subject,
+        Err(why) => return Ok(Err(why)),
+    };
+    let text = |index: usize, style: Style| text(inf, line, index, package, style);
     if flags & (KEY_ONLY | KEY_ONLY_COMMON) != 0 {
         return Ok(Ok(Edit { root, key, name: String::new(), action: Action::Key }));
     }
@@ -104,6 +162,7 @@ fn edit(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
         return Ok(Ok(Edit { root, key, name, action: Action::Delete }));
     }
     let fields = line.fields.get(4..).unwrap_or_default();
+    let fields = &fields[..fields.iter().rposition(|field| !field.is_empty()).map_or(0, |last| last + 1)];
     let value = match flags & TYPE {
         0 => Value::sz(&text(4, Style::Absolute)?),
         0x2_0000 => Value::expand_sz(&text(4, Style::Environment)?),
@@ -166,7 +225,7 @@ mod tests {
     fn one(line: &str) -> Edit {
         let inf = Inf::parse(format!("[a]\n{line}\n[Strings]\nD=0x10001\nM=0x10000\n").as_bytes()).unwrap();
         let mut not_applied = Vec::new();
-        let mut edits = read(&inf, "a", "pkg", &mut not_applied).unwrap();
+        let mut edits = read(&inf, "a", "pkg", &mut not_applied, addition).unwrap();
         assert_eq!((edits.len(), not_applied.len()), (1, 0), "{line}: {not_applied:?}");
         edits.remove(0)
     }
@@ -196,6 +255,24 @@ mod tests {
         assert_eq!(set("HKR,,a,0x000B0001,0x70000040003"), Value::qword(0x700_0004_0003));
         assert_eq!(set("HKR,,a,0xB0001,-1"), Value::qword(u64::MAX));
         assert_eq!(set("HKR,,a,0x80001,5"), Value::new(ValueKind::RESOURCE_LIST, [5]));
+        assert_eq!(set("HKR,,a,%D%,7,"), Value::dword(7), "a comma at the end is no byte");
+    }
+
+    #[test]
+    fn deletions_come_first() {
+        let text = "[a]\nAddReg=b\nDelReg=c,d\n[b]\nHKR,,x,,y\n[c]\nHKLM,k,v\nHKR,k\nHKR,k,,0x2000\n\
+            HKLM,k,v,0x18002,one,two\n[d]\nHKLM,k,v,0x4000\n";
+        let inf = Inf::parse(text.as_bytes()).unwrap();
+        let mut not_applied = Vec::new();
+        let edits = all(&inf, "a", "p", &mut not_applied).unwrap();
+        let delete = |root, name: &str| Edit { root, key: "k".into(), name: name.into(), action: Action::Delete };
+        let removal = Action::Remove(vec!["one".into(), "two".into()]);
+        let strings = Edit { action: removal, ..delete(Root::Machine, "v") };
+        let relative = delete(Root::Relative, "");
+        assert_eq!(edits[..4], [delete(Root::Machine, "v"), relative.clone(), relative, strings]);
+        assert_eq!(edits[4], delete(Root::Machine32, "v"));
+        assert_eq!((edits.len(), &edits[5].action), (6, &Action::Set(Value::sz("y"))));
+        assert!(not_applied.is_empty(), "{not_applied:?}");
     }
 
     #[test]
@@ -207,18 +284,19 @@ mod tests {
         assert_eq!(one("HKLM,a,b,0x20,c").action, Action::SetOld(Value::sz("c")));
         assert_eq!(one("HKLM,a,b,0x10008,c,d").action, Action::Append(vec!["c".into(), "d".into()]));
         assert_eq!((one("hklm,a").root, one("HKCR,a").root), (Root::Machine, Root::Classes));
+        assert_eq!(one("HKLM,a,b,0x4000,c").root, Root::Machine32);
     }
 
     #[test]
     fn what_cannot_be_done_is_told_and_errors_name_the_line() {
         let inf = |line: &str| Inf::parse(format!("[a]\n\n{line}\n").as_bytes()).unwrap();
-        for line in ["HKCU,a", "HKU,a", "HKLM,a,b,0x4000,c", "HKR,,a,0x30000,b"] {
+        for line in ["HKCU,a", "HKU,a", "HKR,,a,0x30000,b"] {
             let mut not_applied = Vec::new();
-            assert_eq!(read(&inf(line), "a", "p", &mut not_applied).unwrap(), []);
+            assert_eq!(read(&inf(line), "a", "p", &mut not_applied, addition).unwrap(), []);
             assert!(not_applied[0].starts_with("[a], line 3: "), "{not_applied:?}");
         }
         for line in ["HKXX,a", "HKR,,a,x,b", "HKR,,a,0x10001,b", "HKR,,a,1,100", "a=b"] {
-            let error = read(&inf(line), "a", "p", &mut Vec::new()).unwrap_err();
+            let error = read(&inf(line), "a", "p", &mut Vec::new(), addition).unwrap_err();
             assert!(error.message().contains("line 3"), "{line}: {error}");
         }
     }

@@ -45,6 +45,11 @@ pub(super) fn has(hive: &Hive, name: &str) -> bool {
     hive.find(&format!(r"{ROOT}\DriverInfFiles\{name}")).is_some()
 }
 
+/// Which package an INF file is of.
+pub(super) fn active_package(hive: &Hive, name: &str) -> Option<String> {
+    hive.value(hive.find(&format!(r"{ROOT}\DriverInfFiles\{name}"))?, "Active")?.text()
+}
+
 /// The name of the INF file of a package.
 pub(super) fn published_name(hive: &Hive, label: &str) -> Option<String> {
     hive.value(hive.find(&format!(r"{ROOT}\DriverPackages\{label}"))?, "")?.text()

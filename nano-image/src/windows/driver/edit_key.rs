@@ -11,8 +11,8 @@ use crate::registry::{Hive, KeyId, Value, ValueKind};
 pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bool) -> Result<()> {
     let flagged = |value: &Value, flag: u32| Value::new(ValueKind(value.kind.0 | flag << 16), value.data.clone());
     if let Action::Delete = edit.action {
-        let key = hive.find_from(parent, &edit.key).filter(|_| !deferred);
-        return match key {
+        // A deferred one is of a device that is not there yet: it has what was written down here, and nothing else.
+        return match hive.find_from(parent, &edit.key) {
             Some(key) if !edit.name.is_empty() => hive.delete_value(key, edit.name.as_str()).map(|_| ()),
             Some(key) if !edit.key.is_empty() => hive.delete_key(key),
             _ => Ok(()),
@@ -21,7 +21,9 @@ pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bo
     let is_there = |hive: &Hive| {
         hive.find_from(parent, &edit.key).is_some_and(|key| hive.value(key, edit.name.as_str()).is_some())
     };
-    if matches!(edit.action, Action::SetOld(_)) && !deferred && !is_there(hive) {
+    if matches!(edit.action, Action::SetOld(_)) && !deferred && !is_there(hive)
+        || matches!(edit.action, Action::Remove(_)) && !is_there(hive)
+    {
         return Ok(());
     }
     let key = hive.create_key(parent, &edit.key)?;
@@ -35,7 +37,17 @@ pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bo
         Action::SetNew(value) | Action::SetOld(value) => hive.set_value(key, name, value.clone()),
         Action::Append(texts) if deferred => hive.set_value(key, name, flagged(&Value::multi_sz(texts), 0x8)),
         Action::Append(texts) => append(hive, key, name, texts),
+        Action::Remove(texts) => remove(hive, key, name, texts),
     }
+}
+
+/// Takes `texts` out of the strings of a value.
+fn remove(hive: &mut Hive, key: KeyId, name: &str, texts: &[String]) -> Result<()> {
+    let Some(value) = hive.value(key, name) else { return Ok(()) };
+    let Some(mut all) = value.texts() else { return Ok(()) };
+    let gone: BTreeSet<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+    all.retain(|text| !gone.contains(&text.to_lowercase()));
+    hive.set_value(key, name, Value::new(value.kind, Value::multi_sz(all).data))
 }
 
 /// Adds those of `texts` to the strings of a value that it lacks.

@@ -91,6 +91,12 @@ fn places(inf: &Inf, target: &Target) -> Result<BTreeMap<String, String>> {
     Ok(places)
 }
 
+/// The file `name` in the folder of the INF file `inf`, if there is one.
+pub(super) fn beside(from: &InputFiles, inf: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let folder = inf.parent().unwrap_or(Path::new(""));
+    resolve(from, folder, &place::relative(name)?, &mut BTreeMap::new()).map_err(|error| error.with_path(inf))
+}
+
 /// The file at `path` below `folder`, without regard to case.
 fn resolve(
     from: &InputFiles,

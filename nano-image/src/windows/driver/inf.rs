@@ -49,6 +49,17 @@ impl Line {
     pub fn has_key(&self, name: &str) -> bool {
         self.key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case(name))
     }
+
+    /// As it is told: key and fields, cut off where it gets long.
+    pub fn shown(&self) -> String {
+        const MAX: usize = 120;
+        let fields = self.fields.iter().filter(|field| !field.is_empty()).cloned().collect::<Vec<_>>().join(", ");
+        let text = format!("{} {fields}", self.key.as_deref().unwrap_or_default());
+        match text.char_indices().nth(MAX) {
+            Some((end, _)) => format!("{}…", text[..end].trim()),
+            None => text.trim().to_owned(),
+        }
+    }
 }
 
 impl Inf {

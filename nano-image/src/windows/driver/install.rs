@@ -1,9 +1,10 @@
 //! Putting a driver package into an image.
 
-use super::add_reg::{Edit, Root};
+use super::add_reg::{Action, Edit, Root};
 use super::database::{self, Published};
 use super::edit_key::{append, edit_key};
 use super::files::SourceFile;
+use super::inf::{self, Inf};
 use super::package::Package;
 use super::place::{REPOSITORY, relative};
 use super::service::{Service, Text};
@@ -22,6 +23,10 @@ const EDITED: [HiveFile; 2] = [HiveFile::System, HiveFile::Software];
 const INF: &str = r"Windows\INF";
 /// Catalogs of the subsystem that checks drivers.
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
+/// What programs of 32 bits have in the place of SOFTWARE.
+const SOFTWARE_32: &str = "WOW6432Node";
+/// Values that name drivers above and below that of a device.
+const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 const LOCKDOWN: &str = r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles";
 /// Windows gives no higher number.
 const MAX_OEM: u32 = 10_000;
@@ -43,6 +48,7 @@ impl<'e, 'i> Installer<'e, 'i> {
     }
 
     pub fn install(&mut self, mut package: Package, target: &Target) -> Result<DriverReport> {
+        self.include(&mut package, target)?;
         let mut report = report(&package);
         if self.image.tree.find(&format!(r"{REPOSITORY}\{}", package.label)).is_some() {
             for file in DATABASES {
@@ -66,6 +72,7 @@ impl<'e, 'i> Installer<'e, 'i> {
             for edit in &package.edits {
                 self.edit_machine(edit, &mut report)?;
             }
+            self.check_filters(&package, &mut report)?;
             self.write_class(&package)?;
             self.write_lockdown(&package, &name)?;
         }
@@ -96,6 +103,44 @@ impl<'e, 'i> Installer<'e, 'i> {
         Err(Error::unsupported(format!("the image has {MAX_OEM} drivers already")))
     }
 
+    /// Reads what a driver that Windows starts with includes of the image's own INF files.
+    fn include(&self, package: &mut Package, target: &Target) -> Result<()> {
+        if !package.boot_critical || package.includes.is_empty() {
+            return Ok(());
+        }
+        let image = &*self.image;
+        let find = |file: &str| {
+            let bytes = image.read(&format!(r"{INF}\{}", relative(file)?), inf::MAX_LEN)?;
+            // One that cannot be read is as good as none.
+            Ok(bytes.and_then(|bytes| Inf::parse(&bytes).ok()))
+        };
+        let path = package.path.clone();
+        package.include(target, &find).map_err(|error| error.with_path(path))
+    }
+
+    /// Makes sure that the image has the files that its own INF files copy for the driver.
+    fn place_included(&mut self, package: &Package, report: &mut DriverReport) -> Result<()> {
+        for (inf, source, destination) in &package.included_copies {
+            if self.image.tree.find(destination).is_some() {
+                continue;
+            }
+            let mut label = None;
+            for file in DATABASES {
+                label = label.or(self.image.hive(file)?.and_then(|hive| database::active_package(hive, inf)));
+            }
+            let from = label.map(|label| format!(r"{REPOSITORY}\{label}\{source}"));
+            let node = from.and_then(|from| self.image.tree.find(&from)).filter(|node| {
+                // Directories have no bytes to be linked.
+                !self.image.tree[*node].is_directory()
+            });
+            match node {
+                Some(node) => self.place(destination, node).map(drop)?,
+                None => report.not_applied.push(format!("{destination}: the image has no {source} of {inf}")),
+            }
+        }
+        Ok(())
+    }
+
     fn place_files(&mut self, package: &Package, number: u32, report: &mut DriverReport) -> Result<()> {
         let folder = format!(r"{REPOSITORY}\{}", package.label);
         let inf: Content = package.inf.clone().into();
@@ -107,14 +152,13 @@ impl<'e, 'i> Installer<'e, 'i> {
             nodes.push(self.write(&format!(r"{folder}\{path}"), content)?);
         }
         // One file in all its places, as Windows has its own drivers.
-        let copies = package.copies.iter().filter(|(_, destination)| {
-            package.boot_critical
-                || package.services.values().any(|service| service.is_on_demand() && service.is_in(destination))
-        });
-        for (index, destination) in copies {
+        for (index, destination) in package.placed() {
             if self.place(destination, nodes[*index])? {
                 report.warnings.push(format!("{destination} of the image is replaced"));
             }
+        }
+        if package.boot_critical {
+            self.place_included(package, report)?;
         }
         if let Some(catalog) = package.catalog {
             self.place(&format!(r"{CATALOGS}\oem{number}.cat"), nodes[catalog])?;
@@ -139,6 +183,11 @@ impl<'e, 'i> Installer<'e, 'i> {
         let path = format!(r"{}\Services\{}", self.image.control_set()?, service.name);
         let hive = self.image.edit(HiveFile::System)?;
         let is_new = hive.find(&path).is_none();
+        // What Windows has of its own driver is right already.
+        if service.of.is_some() && !is_new {
+            return Ok(());
+        }
+        let inf = service.of.as_deref().unwrap_or(inf);
         let key = hive.create_key(hive.root(), &path)?;
         let shown = |text: &Text| match &text.name {
             Some(name) => format!("@{inf},%{name}%;{}", text.text),
@@ -172,7 +221,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         for edit in &service.edits {
             match edit.root {
                 Root::Relative => edit_key(self.image.edit(HiveFile::System)?, key, edit, false)?,
-                Root::Machine | Root::Classes => self.edit_machine(edit, report)?,
+                Root::Machine | Root::Machine32 | Root::Classes => self.edit_machine(edit, report)?,
             }
         }
         if let Some(version) = &service.kmdf_version {
@@ -194,12 +243,44 @@ impl<'e, 'i> Installer<'e, 'i> {
         let root = if edit.root == Root::Classes { "HKCR" } else { "HKLM" };
         let place = Place::find(&format!(r"{root}\{}", edit.key));
         if let Some(place) = place.filter(|place| EDITED.contains(&place.file) && !place.path.is_empty()) {
-            let path = self.image.resolve(&place)?;
+            let mut path = self.image.resolve(&place)?;
             if let Some(hive) = self.image.edit_if_there(place.file)? {
+                if edit.root == Root::Machine32 && place.file == HiveFile::Software {
+                    if hive.find(SOFTWARE_32).is_none() {
+                        let what = format!("registry key {}: the image runs no programs of 32 bits", edit.key);
+                        report.not_applied.push(what);
+                        return Ok(());
+                    }
+                    path = format!(r"{SOFTWARE_32}\{path}");
+                }
                 return edit_key(hive, hive.root(), &Edit { key: path, ..edit.clone() }, false);
             }
         }
         report.not_applied.push(format!("registry key {}: it is in no hive of the image", edit.key));
+        Ok(())
+    }
+
+    /// Says which filters of the driver's devices are no service: with one of these Windows does not start a device.
+    fn check_filters(&mut self, package: &Package, report: &mut DriverReport) -> Result<()> {
+        let services = format!(r"{}\Services", self.image.control_set()?);
+        let Some(hive) = self.image.hive(HiveFile::System)? else { return Ok(()) };
+        for edit in package.configurations.iter().flat_map(|configuration| &configuration.device) {
+            let is_filter = FILTERS.iter().any(|name| edit.name.eq_ignore_ascii_case(name)) && edit.key.is_empty();
+            let names = match &edit.action {
+                Action::Set(value) | Action::SetNew(value) => value.texts().or_else(|| Some(vec![value.text()?])),
+                Action::Append(texts) => Some(texts.clone()),
+                _ => None,
+            };
+            for name in names.into_iter().flatten().filter(|name| is_filter && !name.is_empty()) {
+                if hive.find(&format!(r"{services}\{name}")).is_none() {
+                    report.warnings.push(format!(
+                        "its devices get the filter {name} ({}), and the image has no such service: Windows does not \
+                         start a device without its filters",
+                        edit.name
+                    ));
+                }
+            }
+        }
         Ok(())
     }
 

@@ -165,10 +165,7 @@ fn read_models(inf: &Inf, target: &Target, manufacturer: &str, section: &str, mo
             }
             ids.push(id);
         }
-        if ids.iter().all(String::is_empty) {
-            // Software devices that a program makes have none, and nothing is to be found by one.
-            continue;
-        }
+        // What a program or a user adds, as printers, may have no identifier.
         let hardware = ids.first().filter(|id| !id.is_empty()).cloned();
         let compatible = ids.into_iter().skip(1).filter(|id| !id.is_empty()).collect();
         let (description, manufacturer) = (description.clone(), manufacturer.to_owned());
@@ -222,9 +219,10 @@ mod tests {
             [M.NTamd64.10.0...17763]\nnew=x,a\\9\n[N.ntamd64]\nother=x,b\\1\n[x]\n[X.NT]\n";
         let Devices::These(models) = devices(&inf(text), &target()).unwrap() else { panic!("none") };
         let ids: Vec<_> = models.iter().map(|model| (model.hardware.as_deref(), model.compatible.join(" "))).collect();
-        assert_eq!(ids, [(Some(r"a\2"), r"a\3 a\4".into()), (None, r"a\5".into()), (Some(r"b\1"), String::new())]);
+        let own = [(Some(r"a\2"), r"a\3 a\4".into()), (None, r"a\5".into()), (None, String::new())];
+        assert_eq!((&ids[..3], &ids[3..]), (&own[..], &[(Some(r"b\1"), String::new())][..]));
         assert_eq!((models[0].description.as_str(), models[0].configuration.as_str()), ("%d%", "X.NT"));
-        assert_eq!(models[2].manufacturer, "%B%");
+        assert_eq!(models[3].manufacturer, "%B%");
     }
 
     #[test]

@@ -11,10 +11,11 @@ use super::inf::Inf;
 use super::models::{Devices, Model, Version, devices};
 use super::place;
 use super::reader::{Copies, Reader};
+use super::section::Included;
 use super::service::{BOOT_START, Service, Services, Text};
 use super::target::Target;
 use crate::content::InputFiles;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Classes whose drivers Windows has from the start: what it is started from, the buses that this is on, and keyboards.
 const BOOT_CLASSES: [&str; 10] =
@@ -22,6 +23,8 @@ const BOOT_CLASSES: [&str; 10] =
 /// Class of storage adapters, whose driver must start at boot to be of use for that.
 const STORAGE_CLASSES: [&str; 2] = ["scsiadapter", "hdc"];
 const NET_CLASS: &str = "net";
+/// INF files of Windows that one driver includes, at most.
+const MAX_INCLUDED: usize = 64;
 /// Larger catalogs are not read.
 const MAX_CATALOG: u64 = 64 << 20;
 
@@ -49,6 +52,12 @@ pub(super) struct Package {
     pub edits: Vec<Edit>,
     /// Edits of the class's key, made if the image does not know the class.
     pub class_edits: Vec<Edit>,
+    /// INF files of Windows that it includes, in lower case.
+    pub includes: BTreeSet<String>,
+    /// What it needs of their packages: INF file, name in the package, path in the image.
+    pub included_copies: Vec<(String, String, String)>,
+    /// INF files beside it that are to be added too.
+    pub companions: Vec<String>,
     /// Whether Windows needs it to start.
     pub boot_critical: bool,
     pub not_applied: Vec<String>,
@@ -63,6 +72,7 @@ pub(super) struct DeviceModel {
 }
 
 /// What an install section says.
+#[derive(Default)]
 pub(super) struct Configuration {
     /// Name of the section.
     pub name: String,
@@ -76,6 +86,12 @@ pub(super) struct Configuration {
     pub driver: Vec<Edit>,
     /// Relative to the device's key.
     pub device: Vec<Edit>,
+}
+
+impl Configuration {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
 }
 
 impl Package {
@@ -95,13 +111,22 @@ impl Package {
         let Some(version) = Version::read(&inf, target)? else {
             return Ok(Err("it is no INF file of a driver for Windows".into()));
         };
+        let is_primitive = |platform: &String| inf.has(&format!("DefaultInstall{platform}"));
         let models = match devices(&inf, target)? {
             Devices::These(models) => models,
+            Devices::None(_) if !inf.has("Manufacturer") && target.platforms().iter().any(is_primitive) => {
+                return Ok(Err(
+                    "it is for no device (DefaultInstall): Windows installs such drivers only while it runs; \
+                               copy it, and let --setup-command run `pnputil /add-driver FILE /install`"
+                        .into(),
+                ));
+            }
             Devices::None(why) => return Ok(Err(why)),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         place::relative(&name)?;
-        let mut reader = Reader::new(&inf);
+        let included = Included::new();
+        let mut reader = Reader::new(&inf, &included);
         let mut configurations: Vec<&str> = Vec::new();
         let mut known = BTreeSet::new();
         for model in &models {
@@ -110,9 +135,12 @@ impl Package {
             }
         }
         let mut copies = Copies::default();
+        let mut companions = Vec::new();
         for configuration in &configurations {
             reader.copies(configuration, &mut copies)?;
+            companions.extend(reader.companions(configuration)?);
         }
+        reader.class_copies(target, &mut copies)?;
         let mut wanted = copies.sources();
         wanted.extend(version.catalog.clone());
         let files = SourceFiles::find(&inf, path, from, &wanted, target)?;
@@ -129,10 +157,13 @@ impl Package {
             },
             copies: Vec::new(),
             models: Vec::new(),
-            configurations: Vec::new(),
+            configurations: configurations.iter().map(|name| Configuration::new(name)).collect(),
             services: BTreeMap::new(),
             edits: Vec::new(),
-            class_edits: reader.class_edits(target)?,
+            class_edits: Vec::new(),
+            includes: BTreeSet::new(),
+            included_copies: Vec::new(),
+            companions,
             not_applied: Vec::new(),
             warnings: Vec::new(),
             name,
@@ -145,21 +176,77 @@ impl Package {
             let index = package.files.index(source).expect("all copied files were found");
             package.copies.push((index, destination.to_owned()));
         }
-        for name in configurations {
-            package.read_configuration(&mut reader, name)?;
-        }
+        package.read_sections(&mut reader, target)?;
         for model in models {
             let description = Text::of(&inf, &model.description)?;
             let manufacturer = Text::of(&inf, &model.manufacturer)?;
             package.models.push(DeviceModel { model, description, manufacturer });
         }
-        package.not_applied = reader.not_applied;
         package.inf = bytes;
         package.judge();
+        for (file, why) in &copies.unknown {
+            if package.services.values().any(|service| service.is_in(file)) {
+                return Err(Error::unsupported(format!("{why}, where {file} is to go, the program of a service")));
+            }
+            if package.boot_critical {
+                package.warnings.push(format!("{file} is not copied: {why}"));
+            }
+        }
         Ok(Ok(package))
     }
 
-    fn read_configuration(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<()> {
+    /// Reads the sections anew with those INF files of the image that they include. `find` gives one of these, if there
+    /// is one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and those of `find`.
+    pub fn include(&mut self, target: &Target, find: &dyn Fn(&str) -> Result<Option<Inf>>) -> Result<()> {
+        let inf = Inf::parse(&self.inf)?;
+        let (mut included, mut asked) = (Included::new(), BTreeSet::new());
+        while let Some(file) = self.includes.iter().find(|file| !asked.contains(*file)).cloned() {
+            if asked.len() == MAX_INCLUDED {
+                return Err(Error::unsupported(format!("it includes more than {MAX_INCLUDED} INF files of Windows")));
+            }
+            if let Some(other) = find(&file)? {
+                included.insert(file.clone(), other);
+            }
+            asked.insert(file);
+            let mut reader = Reader::new(&inf, &included);
+            reader.package.clone_from(&self.label);
+            self.configurations.iter_mut().for_each(|known| *known = Configuration::new(&known.name));
+            (self.services, self.edits) = (BTreeMap::new(), Vec::new());
+            self.read_sections(&mut reader, target)?;
+        }
+        Ok(())
+    }
+
+    /// The copies that are made while the image is built: of a driver that Windows starts with all, of others the programs
+    /// of services that do nothing before a device is there.
+    pub fn placed(&self) -> impl Iterator<Item = &(usize, String)> {
+        let is_of_service = |destination: &str| {
+            self.services.values().any(|service| service.is_on_demand() && service.is_in(destination))
+        };
+        self.copies.iter().filter(move |(_, destination)| self.boot_critical || is_of_service(destination))
+    }
+
+    /// Reads all that install sections and the section of the class say.
+    fn read_sections(&mut self, reader: &mut Reader<'_>, target: &Target) -> Result<()> {
+        reader.not_applied.clear();
+        self.class_edits = reader.class_edits(target)?;
+        self.included_copies.clear();
+        for number in 0..self.configurations.len() {
+            self.read_configuration(reader, number)?;
+        }
+        self.not_applied = std::mem::take(&mut reader.not_applied);
+        // One section may be needed by many.
+        let mut known = BTreeSet::new();
+        self.not_applied.retain(|what| known.insert(what.clone()));
+        self.includes.append(&mut reader.includes);
+        Ok(())
+    }
+
+    fn read_configuration(&mut self, reader: &mut Reader<'_>, number: usize) -> Result<()> {
+        let name = &*self.configurations[number].name.clone();
         let (mut driver, mut device) = (Vec::new(), Vec::new());
         for section in reader.with_needs(name)? {
             self.sort(reader.edits(&section)?, &mut driver);
@@ -175,14 +262,15 @@ impl Package {
         reader.frameworks(name, &mut services)?;
         reader.left(name)?;
         let names = services.services.iter().map(|service| service.name.clone()).collect();
-        self.configurations.push(Configuration {
+        self.included_copies.extend(reader.included_copies(name)?);
+        self.configurations[number] = Configuration {
             name: name.into(),
             feature_score: reader.feature_score(name)?,
             service: services.associated,
             services: names,
             driver,
             device,
-        });
+        };
         for service in services.services {
             self.services.entry(service.name.to_lowercase()).or_insert(service);
         }
@@ -194,7 +282,7 @@ impl Package {
         for edit in edits {
             match edit.root {
                 Root::Relative => relative.push(edit),
-                Root::Machine | Root::Classes => self.edits.push(edit),
+                Root::Machine | Root::Machine32 | Root::Classes => self.edits.push(edit),
             }
         }
     }

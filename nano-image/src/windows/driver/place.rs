@@ -74,11 +74,12 @@ pub(super) fn is_package(id: u32) -> bool {
     id == PACKAGE
 }
 
-/// A directory identifier in the text of a DestinationDirs line.
-pub(super) fn identifier(text: &str) -> Result<u32> {
-    number(text)
-        .filter(|id| *id == PACKAGE || DIRECTORIES.iter().any(|(number, _)| number == id))
-        .ok_or_else(|| Error::unsupported(format!("files go to the directory identifier {text}, which is not known")))
+/// A directory identifier in the text of a DestinationDirs line; `None` for one that only Windows knows, as those of
+/// printers.
+pub(super) fn identifier(text: &str) -> Result<Option<u32>> {
+    let id =
+        number(text).ok_or_else(|| Error::corrupt(format!("bad INF file: `{text}` is no directory identifier")))?;
+    Ok(Some(id).filter(|id| *id == PACKAGE || DIRECTORIES.iter().any(|(number, _)| number == id)))
 }
 
 /// `path`, relative, without empty parts.
@@ -122,8 +123,8 @@ mod tests {
         assert_eq!(all(13)[1], r"\SystemRoot\System32\DriverStore\FileRepository\p");
         assert_eq!(all(16422)[3], r"%SystemDrive%\Program Files");
         assert_eq!(directory(1, "p", Style::Image), None);
-        assert!(identifier("99").is_err() && identifier("x").is_err());
-        assert_eq!(identifier("13").unwrap(), 13);
+        assert!(identifier("99").unwrap().is_none() && identifier("x").is_err());
+        assert_eq!(identifier("13").unwrap(), Some(13));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::add_reg::{self, Action, Edit, Root};
 use super::inf::{Inf, Line, number};
 use super::place::{self, Style};
+use super::section::{self, Included, Section};
 use super::service::{self, Services};
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -18,20 +19,26 @@ const NET_VALUES: [(&str, bool); 5] = [
     ("*MediaType", false),
     ("*PhysicalMediaType", false),
 ];
-/// Lines of an install section that are read elsewhere, and one that Windows reads from the file again.
-const KNOWN: [&str; 6] = ["CopyFiles", "AddReg", "Include", "Needs", "DriverVer", "FeatureScore"];
+/// Lines of sections that are read elsewhere, and one that Windows reads from the file again.
+const KNOWN: [&str; 8] = ["CopyFiles", "CopyINF", "AddReg", "DelReg", "Include", "Needs", "DriverVer", "FeatureScore"];
 /// The score of a driver that names none.
 const NO_FEATURE_SCORE: u8 = 0xFF;
 /// What may follow the name of an install section and is left to Windows.
 const LEFT_SECTIONS: [&str; 9] =
-    ["Interfaces", "Components", "Software", "Events", "Filters", "WMI", "FactDef", "LogConfigOverride", "Extensions"];
+    ["Filters", "Interfaces", "Components", "Software", "Events", "WMI", "FactDef", "LogConfigOverride", "Extensions"];
+/// Values that name co-installers.
+const CO_INSTALLERS: &str = "CoInstallers32";
 
 /// Reads the sections of one file.
 pub(super) struct Reader<'a> {
     inf: &'a Inf,
+    /// INF files of the image.
+    included: &'a Included,
     /// Name of the package in the driver store; empty while it is not known.
     pub package: String,
     pub not_applied: Vec<String>,
+    /// INF files of the image that sections include, in lower case.
+    pub includes: BTreeSet<String>,
 }
 
 /// Files to copy.
@@ -40,10 +47,30 @@ pub(super) struct Copies {
     /// Name in the source, and path in the image; `None` for what is only in the package.
     files: Vec<(String, Option<String>)>,
     known: BTreeSet<String>,
+    /// Files for directories that only Windows knows: name at their place, and why.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// Where a file goes.
+enum Destination {
+    /// Nowhere: it stays in the package.
+    Package,
+    /// A path in the image.
+    Image(String),
+    /// A directory that only Windows knows, for this reason.
+    Unknown(String),
 }
 
 impl Copies {
-    fn add(&mut self, source: String, destination: Option<String>) {
+    fn add(&mut self, source: String, name: &str, destination: Destination) {
+        let destination = match destination {
+            Destination::Package => None,
+            Destination::Image(path) => Some(path),
+            Destination::Unknown(why) => {
+                self.unknown.push((name.to_owned(), why));
+                None
+            }
+        };
         // Of two files that go to one place the first counts, as in Windows.
         if destination.as_ref().is_none_or(|destination| self.known.insert(destination.to_lowercase())) {
             self.files.push((source, destination));
@@ -62,64 +89,47 @@ impl Copies {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(inf: &'a Inf) -> Self {
-        Self { inf, package: String::new(), not_applied: Vec::new() }
+    pub fn new(inf: &'a Inf, included: &'a Included) -> Self {
+        let (package, not_applied, includes) = (String::new(), Vec::new(), BTreeSet::new());
+        Self { inf, included, package, not_applied, includes }
     }
 
-    /// A section and those that it needs, as far as they are in the file. Others are left, and said so.
-    pub fn with_needs(&mut self, section: &str) -> Result<Vec<String>> {
-        let (sections, missing) = self.needs(section)?;
-        self.not_applied.extend(missing);
-        Ok(sections)
+    /// A section and those that it needs. What is nowhere is left, and said so.
+    pub fn with_needs(&mut self, section: &str) -> Result<Vec<Section<'a>>> {
+        let needed = section::needed(self.inf, self.included, section)?;
+        self.not_applied.extend(needed.missing);
+        self.includes.extend(needed.files);
+        Ok(needed.sections)
     }
 
-    fn needs(&self, section: &str) -> Result<(Vec<String>, Vec<String>)> {
-        let (mut sections, mut missing, mut next) = (vec![section.to_owned()], Vec::new(), 0);
-        let mut known = BTreeSet::from([section.to_lowercase()]);
-        while let Some(section) = sections.get(next).cloned() {
-            next += 1;
-            let files = self.inf.list(&section, "Include")?.join(", ");
-            let needed = self.inf.list(&section, "Needs")?;
-            if needed.is_empty() && !files.is_empty() {
-                missing.push(format!("[{section}]: Include {files}: other INF files are not read"));
-            }
-            for needed in needed {
-                if !self.inf.has(&needed) {
-                    missing.push(format!("[{section}]: Needs {needed}: it is in another INF file ({files})"));
-                } else if known.insert(needed.to_lowercase()) {
-                    sections.push(needed);
-                }
-            }
-        }
-        Ok((sections, missing))
-    }
-
-    /// Edits of the AddReg lines of a section.
-    pub fn edits(&mut self, section: &str) -> Result<Vec<Edit>> {
-        let mut edits = Vec::new();
-        for section in self.inf.list(section, "AddReg")? {
-            edits.extend(add_reg::read(self.inf, &section, &self.package, &mut self.not_applied)?);
-        }
-        Ok(edits)
+    /// Edits of the registry that a section wants.
+    pub fn edits(&mut self, section: &Section<'_>) -> Result<Vec<Edit>> {
+        add_reg::all(section.inf, &section.name, &self.package, &mut self.not_applied)
     }
 
     /// Edits of the class's key.
     pub fn class_edits(&mut self, target: &Target) -> Result<Vec<Edit>> {
-        let sections = target.platforms().map(|platform| format!("ClassInstall32{platform}"));
-        match sections.into_iter().find(|section| self.inf.has(section)) {
-            Some(section) => self.edits(&section),
-            None => Ok(Vec::new()),
+        let Some(section) = self.class_section(target) else { return Ok(Vec::new()) };
+        let mut edits = Vec::new();
+        for section in self.with_needs(&section)? {
+            edits.extend(self.edits(&section)?);
         }
+        Ok(edits)
+    }
+
+    fn class_section(&self, target: &Target) -> Option<String> {
+        let sections = target.platforms().map(|platform| format!("ClassInstall32{platform}"));
+        sections.into_iter().find(|section| self.inf.has(section))
     }
 
     /// Values of a network adapter's driver that stand in its install section; other lines that are not known are left.
-    pub fn directives(&mut self, section: &str, is_net: bool) -> Result<Vec<Edit>> {
+    pub fn directives(&mut self, section: &Section<'_>, is_net: bool) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
-        for line in self.inf.lines(section)? {
+        for line in section.lines()? {
             if KNOWN.iter().any(|name| line.has_key(name)) {
                 continue;
             }
-            let text = self.inf.expand(line.field(0).unwrap_or_default())?;
+            let text = section.inf.expand(line.field(0).unwrap_or_default())?;
             let found = NET_VALUES.iter().filter(|_| is_net).find(|(name, _)| line.has_key(name));
             let value = found.and_then(|(name, is_text)| {
                 let value = if *is_text { Some(Value::sz(&text)) } else { number(&text).map(Value::dword) };
@@ -144,23 +154,26 @@ impl<'a> Reader<'a> {
     }
 
     /// The services of a services section.
-    pub fn services(&mut self, section: &str, services: &mut Services) -> Result<()> {
-        service::read(self.inf, section, &self.package, services, &mut self.not_applied)
+    pub fn services(&mut self, section: &Section<'_>, services: &mut Services) -> Result<()> {
+        service::read(section, &self.package, services, &mut self.not_applied)
     }
 
     /// The versions of driver frameworks that services are made for.
     pub fn frameworks(&mut self, name: &str, services: &mut Services) -> Result<()> {
-        let section = format!("{name}.Wdf");
         let mut versions = BTreeMap::new();
-        for line in self.inf.lines(&section)? {
-            if !line.has_key("KmdfService") {
-                self.leave(&section, line);
-                continue;
+        for section in self.with_needs(&format!("{name}.Wdf"))? {
+            for line in section.lines()? {
+                if !line.has_key("KmdfService") {
+                    if !KNOWN.iter().any(|name| line.has_key(name)) {
+                        self.leave(&section, line);
+                    }
+                    continue;
+                }
+                let service = section.inf.expand(line.field(0).unwrap_or_default())?;
+                let framework = section.inf.expand(line.field(1).unwrap_or_default())?;
+                let version = section.inf.value(&framework, "KmdfLibraryVersion")?;
+                versions.entry(service.to_lowercase()).or_insert(version);
             }
-            let service = self.inf.expand(line.field(0).unwrap_or_default())?;
-            let framework = self.inf.expand(line.field(1).unwrap_or_default())?;
-            let version = self.inf.value(&framework, "KmdfLibraryVersion")?;
-            versions.insert(service.to_lowercase(), version);
         }
         for service in &mut services.services {
             service.kmdf_version = versions.get(&service.name.to_lowercase()).cloned().flatten();
@@ -171,65 +184,121 @@ impl<'a> Reader<'a> {
     /// Says what else belongs to an install section and is left to Windows, which reads the file when it finds the
     /// device.
     pub fn left(&mut self, name: &str) -> Result<()> {
-        let co_installers = format!("{name}.CoInstallers");
-        for list in self.inf.list(&co_installers, "AddReg")? {
-            if !self.inf.lines(&list)?.is_empty() {
-                self.not_applied.push(format!("[{co_installers}]: co-installers run when Windows finds the device"));
+        for section in self.with_needs(&format!("{name}.CoInstallers"))? {
+            // Only Windows' own installation runs them.
+            for edit in self.edits(&section)? {
+                let (Action::Set(_) | Action::SetNew(_) | Action::Append(_)) = edit.action else { continue };
+                let programs = match &edit.action {
+                    Action::Set(value) | Action::SetNew(value) => value.texts().unwrap_or_default(),
+                    Action::Append(texts) => texts.clone(),
+                    _ => continue,
+                };
+                let is_it = edit.name.eq_ignore_ascii_case(CO_INSTALLERS);
+                self.not_applied.extend(programs.iter().filter(|_| is_it).map(|program| {
+                    format!("[{}]: co-installer {program}: Windows runs it when it finds the device", section.name)
+                }));
             }
         }
         for left in LEFT_SECTIONS {
-            let section = format!("{name}.{left}");
-            if !self.inf.lines(&section)?.is_empty() {
-                self.not_applied.push(format!("[{section}]: read by Windows when it finds the device"));
+            for section in self.with_needs(&format!("{name}.{left}"))? {
+                for line in section.lines()?.iter().filter(|line| !KNOWN.iter().any(|name| line.has_key(name))) {
+                    let what = section.shown(line);
+                    self.not_applied.push(format!("{what}: done by Windows when it finds the device"));
+                }
             }
         }
         Ok(())
     }
 
-    fn leave(&mut self, section: &str, line: &Line) {
-        let fields = line.fields.iter().filter(|field| !field.is_empty()).cloned().collect::<Vec<_>>().join(", ");
-        let key = line.key.as_deref().unwrap_or_default();
-        self.not_applied.push(format!("[{section}], line {}: {}", line.number, format!("{key} {fields}").trim()));
+    fn leave(&mut self, section: &Section<'_>, line: &Line) {
+        self.not_applied.push(section.shown(line));
     }
 
-    /// Adds what an install section copies to `copies`. Co-installers belong to the package too.
+    /// INF files that an install section wants to be added too.
+    pub fn companions(&mut self, name: &str) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for section in self.with_needs(name)?.iter().filter(|section| section.file.is_none()) {
+            files.extend(section.list("CopyINF")?);
+        }
+        Ok(files)
+    }
+
+    /// Adds what an install section copies of its own package to `copies`. Co-installers and interfaces belong to it too.
     pub fn copies(&self, name: &str, copies: &mut Copies) -> Result<()> {
-        let (mut sections, _) = self.needs(name)?;
-        sections.push(format!("{name}.CoInstallers"));
-        for section in sections {
-            for list in self.inf.list(&section, "CopyFiles")? {
-                if let Some(file) = list.strip_prefix('@') {
-                    copies.add(file.into(), self.destination("DefaultDestDir", file)?);
-                    continue;
-                }
-                let has_place = self.inf.lines("DestinationDirs")?.iter().any(|line| line.has_key(&list));
-                let place = if has_place { list.as_str() } else { "DefaultDestDir" };
-                for line in self.inf.lines(&list)? {
-                    let text = |index: usize| self.inf.expand(line.fields.get(index).map_or("", String::as_str));
-                    let name = text(0)?;
-                    let source = Some(text(1)?).filter(|source| !source.is_empty()).unwrap_or_else(|| name.clone());
-                    if !name.is_empty() {
-                        copies.add(source, self.destination(place, &name)?);
-                    }
+        let needed = |name: &str| Ok(section::needed(self.inf, self.included, name)?.sections);
+        let mut sections: Vec<Section<'_>> = needed(name)?;
+        sections.extend(needed(&format!("{name}.CoInstallers"))?);
+        for interfaces in needed(&format!("{name}.Interfaces"))? {
+            let lines = interfaces.lines()?.iter().filter(|line| line.has_key("AddInterface"));
+            for line in lines.filter_map(|line| line.field(2)) {
+                let name = interfaces.inf.expand(line)?;
+                sections.push(Section { name, ..interfaces.clone() });
+            }
+        }
+        self.own_copies(&sections, copies)
+    }
+
+    /// Adds the files of the class: what installs it, and its icons.
+    pub fn class_copies(&self, target: &Target, copies: &mut Copies) -> Result<()> {
+        let Some(section) = self.class_section(target) else { return Ok(()) };
+        self.own_copies(&section::needed(self.inf, self.included, &section)?.sections, copies)
+    }
+
+    fn own_copies(&self, sections: &[Section<'_>], copies: &mut Copies) -> Result<()> {
+        let mut own = sections.iter().filter(|section| section.file.is_none());
+        own.try_for_each(|section| self.section_copies(section, copies))
+    }
+
+    /// What an install section copies of files that Windows has: INF file, name in its package, and path in the image.
+    pub fn included_copies(&self, name: &str) -> Result<Vec<(String, String, String)>> {
+        let mut all = Vec::new();
+        for section in section::needed(self.inf, self.included, name)?.sections {
+            let Some(file) = section.file else { continue };
+            let mut copies = Copies::default();
+            self.section_copies(&section, &mut copies)?;
+            all.extend(copies.outside().map(|(source, path)| (file.to_owned(), source.to_owned(), path.to_owned())));
+        }
+        Ok(all)
+    }
+
+    fn section_copies(&self, section: &Section<'_>, copies: &mut Copies) -> Result<()> {
+        let inf = section.inf;
+        for list in section.list("CopyFiles")? {
+            if let Some(file) = list.strip_prefix('@') {
+                copies.add(file.into(), file, self.destination(inf, "DefaultDestDir", file)?);
+                continue;
+            }
+            let has_place = inf.lines("DestinationDirs")?.iter().any(|line| line.has_key(&list));
+            let place = if has_place { list.as_str() } else { "DefaultDestDir" };
+            for line in inf.lines(&list)? {
+                let text = |index: usize| inf.expand(line.fields.get(index).map_or("", String::as_str));
+                let name = text(0)?;
+                let source = Some(text(1)?).filter(|source| !source.is_empty()).unwrap_or_else(|| name.clone());
+                if !name.is_empty() {
+                    copies.add(source, &name, self.destination(inf, place, &name)?);
                 }
             }
         }
         Ok(())
     }
 
-    /// The path in the image of a file that a section copies; `None` for what stays in the package.
-    fn destination(&self, section: &str, file: &str) -> Result<Option<String>> {
+    /// Where a file goes that a section of `inf` copies.
+    fn destination(&self, inf: &Inf, section: &str, file: &str) -> Result<Destination> {
         let file = place::relative(file)?;
-        let Some(line) = self.inf.lines("DestinationDirs")?.iter().find(|line| line.has_key(section)) else {
-            return Ok(Some(format!(r"Windows\System32\{file}")));
+        let Some(line) = inf.lines("DestinationDirs")?.iter().find(|line| line.has_key(section)) else {
+            return Ok(Destination::Image(format!(r"Windows\System32\{file}")));
         };
         let in_line = |error: Error| error.within(format_args!("line {}", line.number));
-        let id = place::identifier(&self.inf.expand(line.field(0).unwrap_or_default())?).map_err(in_line)?;
-        let subdirectory = self.inf.expand(line.fields.get(1).map_or("", String::as_str))?;
+        let text = inf.expand(line.field(0).unwrap_or_default())?;
+        let Some(id) = place::identifier(&text).map_err(in_line)? else {
+            let why = format!("line {}: the directory identifier {text} is not known", line.number);
+            return Ok(Destination::Unknown(why));
+        };
+        let subdirectory = inf.expand(line.fields.get(1).map_or("", String::as_str))?;
         if place::is_package(id) {
-            return Ok(None);
+            return Ok(Destination::Package);
         }
         let directory = place::directory(id, &self.package, Style::Image).unwrap_or_default();
-        place::relative(&format!(r"{directory}\{subdirectory}\{file}")).map(Some).map_err(in_line)
+        place::relative(&format!(r"{directory}\{subdirectory}\{file}")).map(Destination::Image).map_err(in_line)
     }
 }

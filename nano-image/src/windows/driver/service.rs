@@ -5,6 +5,7 @@
 use super::add_reg::{self, Edit};
 use super::inf::{Inf, Line, bad_line, number};
 use super::place::{self, Style};
+use super::section::Section;
 use crate::error::Result;
 
 /// The service is the driver of the device.
@@ -44,6 +45,8 @@ impl Text {
 #[derive(Debug)]
 pub(super) struct Service {
     pub name: String,
+    /// The INF file of Windows that installs it, if it is not the driver's own.
+    pub of: Option<String>,
     pub kind: u32,
     pub start: u32,
     pub error_control: u32,
@@ -89,19 +92,19 @@ pub(super) struct Services {
 
 /// Reads the AddService lines of a services section into `services`.
 pub(super) fn read(
-    inf: &Inf,
-    section: &str,
+    section: &Section<'_>,
     package: &str,
     services: &mut Services,
     not_applied: &mut Vec<String>,
 ) -> Result<()> {
-    for line in inf.lines(section)? {
+    let inf = section.inf;
+    for line in section.lines()? {
         let Some(key) = &line.key else { continue };
         match key.to_ascii_lowercase().as_str() {
             "addservice" => {}
             "include" | "needs" => continue,
             _ => {
-                not_applied.push(format!("[{section}], line {}: {key}", line.number));
+                not_applied.push(section.shown(line));
                 continue;
             }
         }
@@ -119,16 +122,13 @@ pub(super) fn read(
             services.associated = Some(name.clone());
         }
         let mut service = service(inf, line, name, &text(2)?, package, not_applied)?;
+        service.of = section.file.map(str::to_owned);
         service.keeps = KEEP.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, value)| *value).collect();
         let events = text(3)?;
         if !events.is_empty() {
             let log = Some(text(4)?).filter(|log| !log.is_empty()).unwrap_or_else(|| "System".into());
             let source = Some(text(5)?).filter(|source| !source.is_empty()).unwrap_or_else(|| service.name.clone());
-            let mut edits = Vec::new();
-            for section in inf.list(&events, "AddReg")? {
-                edits.extend(add_reg::read(inf, &section, package, not_applied)?);
-            }
-            service.event_log = Some((log, source, edits));
+            service.event_log = Some((log, source, add_reg::all(inf, &events, package, not_applied)?));
         }
         services.services.push(service);
     }
@@ -162,11 +162,9 @@ fn service(
         Some(field) => inf.expand_with(field, &|id| place::directory(id, package, style))?,
         None => return Err(bad_line(line.number, &format!("the service {name} has no ServiceBinary in [{section}]"))),
     };
-    let mut edits = Vec::new();
-    for section in inf.list(section, "AddReg")? {
-        edits.extend(add_reg::read(inf, &section, package, not_applied)?);
-    }
+    let edits = add_reg::all(inf, section, package, not_applied)?;
     let mut service = Service {
+        of: None,
         kind,
         start,
         error_control,
@@ -200,8 +198,8 @@ fn service(
                 }
             }
             "servicetype" | "starttype" | "errorcontrol" | "servicebinary" | "loadordergroup" | "startname"
-            | "addreg" | "bootflags" => {}
-            _ => not_applied.push(format!("[{section}], line {}: {key}", line.number)),
+            | "addreg" | "delreg" | "bootflags" => {}
+            _ => not_applied.push(format!("[{section}], line {}: {}", line.number, line.shown())),
         }
     }
     Ok(service)

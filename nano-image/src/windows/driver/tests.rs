@@ -49,7 +49,7 @@ Needs=Common, Elsewhere
 Include=pci.inf
 [Common]
 AddReg=Common_Reg
-DelReg=Gone
+DelReg=Stale
 [Stor_Inst.NTamd64.HW]
 AddReg=Hw_Reg
 [Stor_Inst.NTamd64.Services]
@@ -72,6 +72,11 @@ helper.dll,help.dll,,2
 help.dll
 [Co_Reg]
 HKR,,CoInstallers32,0x10000,"x.dll"
+[Stale]
+HKLM,SYSTEM\CurrentControlSet\Control\Stale,Old
+HKLM,SYSTEM\CurrentControlSet\Control\Stale\Gone
+HKLM,SYSTEM\CurrentControlSet\Control\Stale,Names,0x18002,TWO
+HKR,,Common
 [Driver_Reg]
 HKR,,Plain,,"text"
 HKR,Params,New,2,"only if new"
@@ -144,6 +149,10 @@ fn image() -> FileTree {
     for set in ["ControlSet001", "ControlSet002"] {
         let things = system.create_key(root, &format!(r"{set}\Control\Things")).unwrap();
         system.set_value(things, "List", Value::multi_sz(["one"])).unwrap();
+        let stale = system.create_key(root, &format!(r"{set}\Control\Stale")).unwrap();
+        system.set_value(stale, "Old", Value::sz("x")).unwrap();
+        system.set_value(stale, "Names", Value::multi_sz(["one", "two"])).unwrap();
+        system.create_key(stale, r"Gone\Too").unwrap();
         let helper = system.create_key(root, &format!(r"{set}\Services\Helper")).unwrap();
         system.set_value(helper, "Start", Value::dword(4)).unwrap();
         system.create_key(root, &format!(r"{set}\Services\Stor\StartOverride")).unwrap();
@@ -211,10 +220,16 @@ fn a_driver_is_put_everywhere() {
     assert!(tree[node(&package)].security.is_none(), "inherited at layout");
 
     let told = report.not_applied.join("\n");
-    for part in ["Needs Elsewhere", "DelReg Gone", "CoInstallers", "Interfaces", "HKCU", "Security"] {
+    for part in [
+        "Needs Elsewhere: the image has no Windows\\INF\\pci.inf",
+        "co-installer x.dll",
+        "AddInterface {0}, x",
+        "HKCU, Software, x",
+        "Security D:P",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    assert_eq!(report.not_applied.len(), 6, "{told}");
+    assert_eq!(report.not_applied.len(), 5, "{told}");
 }
 
 #[test]
@@ -242,6 +257,9 @@ fn the_registry_is_what_windows_would_write() {
     assert_eq!(text(helper, "ImagePath"), r"%SystemRoot%\System32\sub\helper.dll");
     assert_eq!(text(r"ControlSet002\Control\Things", "List"), "one|two");
     assert_eq!(text(r"ControlSet001\Control\Things", "List"), "one");
+    let stale = r"ControlSet002\Control\Stale";
+    assert_eq!((value(stale, "Old"), text(stale, "Names")), (None, "one".into()));
+    assert!(system.find(&format!(r"{stale}\Gone")).is_none(), "with all below it");
 
     assert_eq!(value("DriverDatabase", "OemInfMap"), Some(Value::binary([0xC0])));
     let mark = |id: &str| value(&format!(r"DriverDatabase\DeviceIds\{id}"), "oem1.inf").unwrap();
@@ -374,6 +392,7 @@ fn what_is_wrong_is_one_clear_error() {
     check(&replace("[Reg]", "[Reg"), ErrorKind::Corrupt, "line 17");
     check(&replace("HKR,Ndi", "HKX,Ndi"), ErrorKind::Corrupt, "line 18");
     check(&replace("Dir=12", "Dir=99"), ErrorKind::Unsupported, "99");
+    check(&replace("Dir=12", "Dir=x"), ErrorKind::Corrupt, "`x`");
     check(&replace("Dir=12", "Dir=12,..\\.."), ErrorKind::Corrupt, "`..`");
     check(&replace("[Files]\nnet.sys", "[Files]\n..\\net.sys"), ErrorKind::Corrupt, "`..`");
     check(&replace("DriverVer", "Driver"), ErrorKind::Corrupt, "DriverVer");
@@ -396,6 +415,105 @@ fn what_is_wrong_is_one_clear_error() {
     assert!(clash.kind() == ErrorKind::Recipe && clash.message().contains("net.sys"), "{clash}");
 }
 
+/// A keyboard filter and a bus of one package: parts of INF files of the image, filters, companions.
+#[test]
+fn what_other_files_have_is_taken_from_the_image() {
+    const BUS: &str = "[Version]\nSignature=$CHICAGO$\nClass=Keyboard\nClassGuid={4d36e96b-e325-11ce-bfc1-08002be10318}\n\
+        Provider=Me\nDriverVer=01/02/2016\n[Manufacturer]\nMe=M,NTamd64\n[M.NTamd64]\nKeys=Keys_Inst,ACPI\\PNP0303\n\
+        [Keys_Inst]\nInclude=keyboard.inf, other.inf\nNeeds=Standard_Inst\nCopyFiles=@keyfilter.sys\n\
+        CopyINF=net.inf,none.inf\n[Keys_Inst.HW]\nAddReg=Hw\n[Hw]\nHKR,,UpperFilters,0x10008,keyfilter\n\
+        HKR,,LowerFilters,0x10000,missing\n[Keys_Inst.Services]\nInclude=keyboard.inf\nNeeds=Standard_Inst.Services\n\
+        AddService=keyfilter,,Svc\n[Svc]\nServiceType=1\nStartType=3\nErrorControl=1\n\
+        ServiceBinary=%12%\\keyfilter.sys\n[Keys_Inst.Filters]\nAddFilter=keyfilter,,Level\n[Level]\n\
+        FilterPosition=Upper\n[DestinationDirs]\nDefaultDestDir=12\n";
+    const OF_IMAGE: &str = "[Version]\nSignature=$CHICAGO$\n[Standard_Inst]\nNeeds=Deeper\nAddReg=Standard_Reg\n\
+        CopyFiles=Standard_Files\n[Deeper]\nAddReg=Deeper_Reg\n[Standard_Reg]\nHKR,,DevLoader,,*ntkern\n[Deeper_Reg]\n\
+        HKR,,Deep,0x10001,1\n[Standard_Files]\nport.sys\nthere.sys\ngone.sys\n[DestinationDirs]\nDefaultDestDir=12\n\
+        [Standard_Inst.Services]\nAddService=port,2,Port_Svc\nAddService=new,,Port_Svc\n[Port_Svc]\nServiceType=1\n\
+        StartType=3\nErrorControl=1\nServiceBinary=%12%\\port.sys\nDisplayName=%name%\n[Strings]\nname=\"A port\"\n";
+    let (folder, mut tree) = (Folder::new(), image());
+    let keys = folder.put("keys.inf", BUS);
+    folder.put("keyfilter.sys", "filter");
+    folder.put("net.inf", NETWORK);
+    folder.put("net.sys", "net");
+    let (without, _) = add_to(&mut tree.clone(), std::slice::from_ref(&keys)).unwrap();
+    let told = without[0].not_applied.join("\n");
+    assert!(told.contains(r"Needs Standard_Inst: the image has no Windows\INF\keyboard.inf"), "{told}");
+
+    tree.write_file(r"Windows\INF\keyboard.inf", OF_IMAGE.as_bytes().to_vec(), Times::default()).unwrap();
+    tree.write_file(r"Windows\System32\drivers\there.sys", vec![3], Times::default()).unwrap();
+    let package = r"Windows\System32\DriverStore\FileRepository\keyboard.inf_amd64_1\port.sys";
+    let port = tree.write_file(package, vec![4], Times::default()).unwrap();
+    let mut system = hive(&tree, HiveFile::System);
+    let root = system.root();
+    let known = system.create_key(root, r"DriverDatabase\DriverInfFiles\keyboard.inf").unwrap();
+    system.set_value(known, "Active", Value::sz("keyboard.inf_amd64_1")).unwrap();
+    let service = system.create_key(root, r"ControlSet002\Services\port").unwrap();
+    system.set_value(service, "Start", Value::dword(1)).unwrap();
+    tree.write_file(HiveFile::System.path(), system.into_bytes(), Times::default()).unwrap();
+
+    let mut warnings = Vec::new();
+    let (reports, _) = edit(&mut tree, TIME, |image| {
+        let prepared = prepare(std::slice::from_ref(&keys), &InputFiles::default(), &options(), &())?;
+        warnings.clone_from(&prepared.warnings);
+        prepared.apply(image)
+    })
+    .unwrap();
+    let names: Vec<_> = reports.iter().map(|report| (&*report.inf, report.published.is_some())).collect();
+    assert_eq!(names, [("keys.inf", true), ("net.inf", true)], "CopyINF adds it");
+    assert!(warnings.len() == 1 && warnings[0].contains("CopyINF none.inf"), "{warnings:?}");
+    let told = reports[0].not_applied.join("\n");
+    assert!(told.contains("[Keys_Inst.Filters], line 31: AddFilter keyfilter, Level"), "{told}");
+    assert!(told.contains(r"Windows\System32\drivers\gone.sys: the image has no gone.sys of keyboard.inf"), "{told}");
+    assert_eq!(reports[0].not_applied.len(), 2, "{told}");
+    let filters: Vec<_> = reports[0].warnings.iter().filter(|warning| warning.contains("filter")).collect();
+    assert!(filters.len() == 1 && filters[0].contains("missing (LowerFilters)"), "{filters:?}");
+
+    let system = hive(&tree, HiveFile::System);
+    assert_eq!(tree.find(r"Windows\System32\drivers\port.sys"), Some(port));
+    let section = format!(r"DriverDatabase\DriverPackages\{}\Configurations\Keys_Inst", reports[0].package);
+    assert_eq!(text(&system, &section, "Service"), "port");
+    assert_eq!(text(&system, &format!(r"{section}\Driver"), "DevLoader"), "*ntkern");
+    assert_eq!(text(&system, &format!(r"{section}\Driver"), "Deep"), "1");
+    assert_eq!(value(&system, &format!(r"{section}\Device"), "UpperFilters").unwrap().kind, ValueKind(0x8_0007));
+    assert_eq!(text(&system, r"ControlSet002\Services\port", "Start"), "1", "the image's own service stays");
+    assert_eq!(text(&system, r"ControlSet002\Services\new", "DisplayName"), "@keyboard.inf,%name%;A port");
+    assert_eq!(text(&system, r"ControlSet002\Services\keyfilter", "Start"), "3");
+}
+
+/// What is not for a device, for a directory that only Windows knows, or in a file that two drivers have.
+#[test]
+fn other_kinds_of_files_are_told_or_left_to_windows() {
+    let (folder, mut tree) = (Folder::new(), image());
+    folder.put("net.sys", "x");
+    let primitive =
+        NETWORK.replace("[Manufacturer]\nMe=M,NTamd64\n", "").replace("[Net_Inst", "[DefaultInstall.NTamd64");
+    let path = folder.put("a.inf", primitive);
+    let error = add_to(&mut tree, std::slice::from_ref(&path)).map(|_| ()).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("pnputil /add-driver"), "{error}");
+
+    // A printer: its files wait in the driver store, so nobody asks where they go, nor what others bring for that.
+    let printer = |class: &str| {
+        let services = NETWORK.find("[Net_Inst.Services]").unwrap();
+        NETWORK[..services].replace("Class=Net", class).replace("Dir=12", "Dir=66000")
+    };
+    std::fs::remove_file(path).unwrap();
+    folder.put("b/b.inf", printer("Class=Printer"));
+    folder.put("b/net.sys", "other");
+    folder.put("c/c.inf", printer("Class=Printers").replace("66000", "11"));
+    folder.put("c/net.sys", "third");
+    folder.put("d/d.inf", printer("Class=Printing").replace("66000", "11"));
+    folder.put("d/net.sys", "fourth");
+    let (reports, _) = add_to(&mut tree, &[folder.0.path().to_owned()]).unwrap();
+    assert_eq!(reports.iter().filter(|report| report.published.is_some()).count(), 3, "{reports:?}");
+    assert!(reports.iter().all(|report| report.not_applied.is_empty()), "{reports:?}");
+    // One that Windows starts with is told.
+    let bus = folder.put("e/e.inf", printer("Class=System"));
+    folder.put("e/net.sys", "fifth");
+    let (reports, _) = add_to(&mut tree, &[bus]).unwrap();
+    assert!(reports[0].warnings.iter().any(|warning| warning.contains("net.sys is not copied: line")), "{reports:?}");
+}
+
 /// Truncated and damaged files end in an error or a driver, and nothing else.
 #[test]
 fn hostile_files_do_no_harm() {
@@ -408,7 +526,7 @@ fn hostile_files_do_no_harm() {
     };
     assert!(read(bytes.clone()).unwrap());
     let mut good = 0;
-    for len in (0..bytes.len()).step_by(7) {
+    for len in (0..bytes.len()).step_by(7).chain(bytes.len() - 20..bytes.len()) {
         good += u32::from(read(bytes[..len].to_vec()).unwrap_or(false));
     }
     assert!(good > 0, "the end of the file is its strings");

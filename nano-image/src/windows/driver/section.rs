@@ -1,0 +1,85 @@
+//! A section of the driver's own INF file or of one of Windows, and the sections that it needs.
+//!
+//! Source: "INF DDInstall Section" on learn.microsoft.com: `Include` names INF files of Windows, `Needs` sections of these.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::inf::{Inf, Line};
+use crate::error::Result;
+
+/// The INF files of the image that a driver includes, by their names in lower case.
+pub(super) type Included = BTreeMap<String, Inf>;
+
+/// A section.
+#[derive(Clone)]
+pub(super) struct Section<'a> {
+    pub inf: &'a Inf,
+    /// The name of the file, if it is not the driver's own.
+    pub file: Option<&'a str>,
+    pub name: String,
+}
+
+/// A section with those that it needs, and what there is to tell.
+pub(super) struct Needed<'a> {
+    pub sections: Vec<Section<'a>>,
+    /// What it needs and nobody has, a sentence each.
+    pub missing: Vec<String>,
+    /// INF files of Windows that it names, in lower case.
+    pub files: BTreeSet<String>,
+}
+
+impl<'a> Section<'a> {
+    /// Its lines.
+    pub fn lines(&self) -> Result<&'a [Line]> {
+        self.inf.lines(&self.name)
+    }
+
+    /// The fields of all its lines with the key `key`.
+    pub fn list(&self, key: &str) -> Result<Vec<String>> {
+        self.inf.list(&self.name, key)
+    }
+
+    /// A line of it, as it is told.
+    pub fn shown(&self, line: &Line) -> String {
+        let file = self.file.map(|file| format!("{file}, ")).unwrap_or_default();
+        format!("{file}[{}], line {}: {}", self.name, line.number, line.shown())
+    }
+}
+
+/// The section `name` of `inf`, and those that it needs: of its own file, else of `included`.
+pub(super) fn needed<'a>(inf: &'a Inf, included: &'a Included, name: &str) -> Result<Needed<'a>> {
+    let mut all = Needed {
+        sections: vec![Section { inf, file: None, name: name.to_owned() }],
+        missing: Vec::new(),
+        files: BTreeSet::new(),
+    };
+    let mut known = BTreeSet::from([(None, name.to_lowercase())]);
+    let mut next = 0;
+    while let Some(section) = all.sections.get(next).cloned() {
+        next += 1;
+        let files: Vec<String> = section.list("Include")?.iter().map(|file| file.to_lowercase()).collect();
+        all.files.extend(files.iter().cloned());
+        for needed in section.list("Needs")? {
+            let others = files.iter().filter_map(|file| included.get_key_value(file));
+            let mut places = std::iter::once((section.file, section.inf))
+                .chain(others.map(|(file, inf)| (Some(file.as_str()), inf)));
+            match places.find(|(_, inf)| inf.has(&needed)) {
+                Some((file, inf)) => {
+                    if known.insert((file, needed.to_lowercase())) {
+                        all.sections.push(Section { inf, file, name: needed });
+                    }
+                }
+                None => {
+                    let from = match files.iter().find(|file| !included.contains_key(*file)) {
+                        Some(_) if files.len() == 1 => format!("the image has no Windows\\INF\\{}", files[0]),
+                        Some(file) => format!("the image has no Windows\\INF\\{file} of {}", files.join(", ")),
+                        None if files.is_empty() => "there is no such section".into(),
+                        None => format!("{} has no such section", files.join(", ")),
+                    };
+                    all.missing.push(format!("[{}]: Needs {needed}: {from}", section.name));
+                }
+            }
+        }
+    }
+    Ok(all)
+}
