@@ -468,6 +468,9 @@ fn presets() -> impl TypedValueParser<Value = Preset> {
 
 /// Permission bits as chmod(1) takes them.
 fn mode(text: &str) -> Result<u32, String> {
+    if cfg!(windows) {
+        return Err("Windows has no such modes; the folder's permissions count".into());
+    }
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| format!("`{text}` is no mode: three octal digits, e.g. 640"))
 }

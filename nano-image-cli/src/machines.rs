@@ -251,7 +251,8 @@ mod tests {
         let configs: Vec<MachineConfig> = [csv, &json, toml]
             .map(|text| {
                 let rows = rows(text, Path::new("folder")).unwrap();
-                assert_eq!(rows[0].secret, ["admin=file:folder/pw"]);
+                let file = Path::new("folder").join("pw");
+                assert_eq!(rows[0].secret, [format!("admin=file:{}", file.display())]);
                 rows[0].config(&base).unwrap()
             })
             .into();

@@ -243,6 +243,9 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
 mod tests {
     use super::*;
 
+    /// How paths in the folder begin.
+    const INSIDE: &str = if cfg!(windows) { "folder\\" } else { "folder/" };
+
     fn flags(text: &str) -> Result<Vec<String>> {
         let flags = read(text, Path::new("folder"), &|id| id == "label")?;
         Ok(flags.into_iter().map(|flag| flag.into_string().unwrap()).collect())
@@ -289,7 +292,8 @@ mod tests {
             "--copy=folder/x:Windows/y",
             "--copy=/z:C:\\z",
             "--reg=folder/a.reg",
-        ];
+        ]
+        .map(|flag| flag.replace("folder/", INSIDE));
         assert_eq!(flags(text).unwrap(), expected);
         assert!(flags("compact = false\nems = false").unwrap().is_empty());
     }
@@ -302,7 +306,7 @@ mod tests {
             ["--copy=F/tools:Tools", "--compact=lzx", "--ems", "--size=268435456", "--storage", "--wim=F/a.wim"];
         let sorted = |flags: Vec<String>| std::collections::BTreeSet::from_iter(flags);
         let at = |folder: &str| expected.map(|flag| flag.replace("F/", folder)).to_vec();
-        assert_eq!(sorted(flags(recipe).unwrap()), sorted(at("folder/")));
+        assert_eq!(sorted(flags(recipe).unwrap()), sorted(at(INSIDE)));
         // Metadata have the paths that the build was given.
         let metadata = format!(r#"{{"build": {{"recipe": {recipe}}}, "run": {{}}}}"#);
         assert_eq!(sorted(flags(&metadata).unwrap()), sorted(at("")));
@@ -339,6 +343,7 @@ mod tests {
             ("size = 1\nsize = 2", ["line 2: ", "twice"]),
             ("size = ", ["line 1: ", ""]),
             ("wim = \"C:\\Users\"", ["line 1: ", "backslash"]),
+            ("\nwim = \"nano.wim\n", ["line 2: ", "a quote is not closed"]),
             ("copy = ':x'", ["line 1: ", "nothing to copy"]),
             ("size = 99999999999999999999", ["line 1: ", "not a size"]),
         ] {

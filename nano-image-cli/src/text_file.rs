@@ -71,6 +71,9 @@ pub fn toml(text: &str) -> Result<toml::Spanned<DeTable<'_>>> {
             Some(value) if value.starts_with('"') && value.contains('\\') => {
                 ": a backslash in double quotes says that a special character follows"
             }
+            Some(value) if value.starts_with(['"', '\'']) && !value[1..].contains(&value[..1]) => {
+                ": a quote is not closed"
+            }
             _ => "",
         };
         Error::recipe(format!("line {}: this is not TOML{message}", Lines::of(text).number(at))).with_hint(

@@ -94,6 +94,8 @@ fn is_list(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::MAIN_SEPARATOR;
+
     use super::*;
 
     #[test]
@@ -104,9 +106,9 @@ mod tests {
         let output = OutputArgument::parse("type=vhd,subformat=fixed,path=b.vhd").unwrap();
         assert_eq!((output.format, output.subformat), (Preset::named("vhd"), Some(Subformat::Fixed)));
         let relative = |text| OutputArgument::relative_to(Path::new("folder"), text);
-        assert_eq!(relative("a.vhdx"), "folder/a.vhdx");
+        assert_eq!(relative("a.vhdx"), Path::new("folder").join("a.vhdx"));
         assert_eq!(relative("-"), "-");
-        assert_eq!(relative("type=vhd,path=b.vhd"), "type=vhd,path=folder/b.vhd");
+        assert_eq!(relative("type=vhd,path=b.vhd"), format!("type=vhd,path=folder{MAIN_SEPARATOR}b.vhd").as_str());
         for bad in
             ["type=vhd", "type=vhdz,path=a", "tpye=vhd,path=a", "path=a,size=3", "path=a,fixed", "block-size=x,path=a"]
         {

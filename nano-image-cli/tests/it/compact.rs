@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use fixtures::outside;
+
 use crate::support::Place;
 
 /// `nano.wim`, compressed by wimlib in LZX, as `lzx.wim`.
@@ -13,6 +15,9 @@ fn lzx(place: &Place) {
 
 #[test]
 fn the_form_is_chosen_and_the_summary_counts_files() {
+    if !outside::programs("wimlib-imagex") {
+        return;
+    }
     let place = Place::new();
     lzx(&place);
     let build = |output: &str, more: &[&str]| {

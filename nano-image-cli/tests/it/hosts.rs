@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use fixtures::outside;
+
 use fixtures::scenes::{self, Windows};
 
 use crate::support::{Place, Run};
@@ -82,6 +84,9 @@ const BOOTMGR: &str = "{9dea862c-5cdd-4e70-acc1-f32b344d4795}";
 
 #[test]
 fn every_host_builds_and_its_settings_are_there() {
+    if !outside::programs("hivexget, hivexregedit") {
+        return;
+    }
     let place = place("server-2022");
     drivers(&place);
     for (host, output, uefi, needs_drivers) in [
@@ -132,6 +137,9 @@ fn every_host_builds_and_its_settings_are_there() {
 
 #[test]
 fn hosts_take_clients_and_arm64_too() {
+    if !outside::programs("wimlib-imagex") {
+        return;
+    }
     let hosts = ["hyper-v", "azure", "vmware", "virtualbox"];
     for (windows, hosts) in [("windows-11", &hosts[..]), ("windows-11-arm64", &["hyper-v"])] {
         let place = place(windows);
@@ -151,6 +159,9 @@ fn hosts_take_clients_and_arm64_too() {
 
 #[test]
 fn explicit_flags_win() {
+    if !outside::programs("hivexregedit") {
+        return;
+    }
     let place = place("server-2022");
     drivers(&place);
     let more = ["--for", "openstack", "--driver", "virtio", "--firmware", "uefi", "--boot-setting", "timeout=30"];
@@ -197,6 +208,9 @@ fn a_driver_must_be_bound_start_and_be_there() {
 
 #[test]
 fn compact_images_need_the_driver_that_shows_them() {
+    if !outside::programs("wimlib-imagex") {
+        return;
+    }
     let place = place("windows-11");
     build(&place, "a.vhdx", &["--compact=lzx"]).ok();
     place.run(&["verify", "a.vhdx"]).ok();
@@ -223,6 +237,9 @@ fn compact_images_need_the_driver_that_shows_them() {
 
 #[test]
 fn the_recovery_environment_gets_a_partition() {
+    if !outside::programs("hivexregedit, qemu-img, sgdisk, xmllint") {
+        return;
+    }
     for windows in ["server-2022", "windows-11-arm64"] {
         let place = place(windows);
         let more = ["--recovery-size", "64M", "--json"];

@@ -24,3 +24,13 @@ mod recipe;
 mod reports;
 mod servicing;
 mod verify;
+
+/// What is left out above says so.
+#[cfg(windows)]
+#[test]
+fn modules_that_windows_cannot_run() {
+    for rest in include_str!("main.rs").split("#[cfg(unix)]\nmod ").skip(1) {
+        let module = rest.split(';').next().unwrap();
+        assert!(!fixtures::outside::programs(&format!("shells, pipes and signals of Unix, in all of {module}")));
+    }
+}

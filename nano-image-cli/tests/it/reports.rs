@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use fixtures::outside;
+
 use crate::support::{Place, Run, image_with_hives};
 use serde_json::Value;
 
@@ -17,6 +19,9 @@ fn sha256(place: &Place, name: &str) -> String {
 
 #[test]
 fn metadata_tells_what_was_built_of_what() {
+    if !outside::programs("sha256sum") {
+        return;
+    }
     let place = Place::new();
     fs::create_dir_all(place.path("folder/inner")).unwrap();
     fs::write(place.path("folder/inner/b.txt"), "b").unwrap();
@@ -72,6 +77,9 @@ fn a_password_is_told_by_its_presence_alone() {
 
 #[test]
 fn a_statement_says_what_was_made_of_what() {
+    if !outside::programs("sha256sum") {
+        return;
+    }
     let place = Place::new();
     place.build("a.vhdx", &["-o", "b.raw", "--provenance", "a.intoto.json"]).ok();
     let statement = json(&place, "a.intoto.json");
@@ -153,6 +161,9 @@ fn a_check_finds_the_first_difference_and_writes_nothing() {
 
 #[test]
 fn a_bill_of_materials_names_image_inputs_and_packages() {
+    if !outside::programs("sha256sum") {
+        return;
+    }
     let place = Place::new();
     place.build("a.vhdx", &["--sbom", "a.cdx.json"]).ok();
     let bom = json(&place, "a.cdx.json");

@@ -189,6 +189,9 @@ fn judge(place: &Place, flags: &[&str], [before, after]: [&State; 2]) -> Value {
 
 #[test]
 fn a_feature_of_the_image_is_turned_on_with_its_parent() {
+    if !outside::programs("python3") {
+        return;
+    }
     let on = core::turned_on("Web-Server");
     let (place, before, after) = core_image(on);
     let report = judge(&place, &["--wim", "core.wim", "--feature", "web-server"], [&before, &after]);
@@ -212,6 +215,9 @@ fn a_feature_of_the_image_is_turned_on_with_its_parent() {
 /// The same by an answer file, as servers have it: with a child that stays off.
 #[test]
 fn features_of_the_image_are_turned_on_by_an_answer_file() {
+    if !outside::programs("python3") {
+        return;
+    }
     let (place, before, _) = core_image(&[]);
     let select = |name: &str, state: bool| format!("<selection name='{name}' state='{state}'/>");
     let configure = |selections: &str| {
@@ -233,6 +239,9 @@ fn features_of_the_image_are_turned_on_by_an_answer_file() {
 
 #[test]
 fn files_that_were_removed_are_taken_from_the_media() {
+    if !outside::programs("genisoimage, python3") {
+        return;
+    }
     let feature = "Legacy-Runtime";
     let (place, before, after) = core_image(core::turned_on(feature));
     place

@@ -2,13 +2,14 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test runs programs")]
 
+#[cfg_attr(windows, allow(dead_code, reason = "it is for tests that Windows cannot run"))]
 mod judge;
+#[cfg_attr(windows, allow(dead_code, reason = "it is for tests that Windows cannot run"))]
 mod support;
 
 // These need nothing but the library.
 mod answer;
 mod architecture;
-mod boot_code;
 mod build;
 mod check;
 mod circles;
@@ -18,6 +19,8 @@ mod surface;
 mod wim;
 
 // Judged by, or made with, programs that Windows has not.
+#[cfg(unix)]
+mod boot_code;
 #[cfg(unix)]
 mod cab;
 #[cfg(unix)]
@@ -61,3 +64,13 @@ mod verify;
 mod verify_disks;
 #[cfg(unix)]
 mod verify_random;
+
+/// What is left out above says so.
+#[cfg(windows)]
+#[test]
+fn modules_that_windows_cannot_run() {
+    for rest in include_str!("main.rs").split("#[cfg(unix)]\nmod ").skip(1) {
+        let module = rest.split(';').next().unwrap();
+        assert!(!fixtures::outside::programs(&format!("judges of Linux, in all of {module}")));
+    }
+}

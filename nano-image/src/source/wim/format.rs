@@ -83,6 +83,15 @@ impl ResourceHeader {
     pub fn stored_len(&self) -> u64 {
         self.stored_len_and_flags.get() & ((1 << 56) - 1)
     }
+
+    /// How many bytes libwim reads of it: of what is stored raw, the uncompressed length, whatever else is said.
+    pub fn read_len(&self) -> u64 {
+        const COMPRESSED: u64 = 4 << 56;
+        match self.stored_len_and_flags.get() & COMPRESSED {
+            0 => self.stored_len().max(self.len.get()),
+            _ => self.stored_len(),
+        }
+    }
 }
 
 /// First bytes of a solid resource.

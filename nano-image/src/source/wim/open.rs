@@ -143,7 +143,7 @@ fn read_header(part: &Part) -> Result<Header> {
     }
     let header = Header::read_from_bytes(&bytes).expect("an array of this size");
     for (what, place, at) in [("blob table", &header.blob_table, 0x30), ("XML data", &header.xml, 0x48)] {
-        if place.offset.get().checked_add(place.stored_len()).is_none_or(|end| end > len) {
+        if place.offset.get().checked_add(place.read_len()).is_none_or(|end| end > len) {
             return Err(part
                 .corrupt(format!("the {what} lies beyond the end of the WIM: it is truncated"), at)
                 .with_hint("copy the file again and compare its size and hash with the original"));
