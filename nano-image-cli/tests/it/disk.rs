@@ -1,6 +1,7 @@
 //! `--disk`: the Windows of a disk image becomes a new image.
 
 use std::fs;
+use std::process::Command;
 
 use crate::support::{Place, image_with_hives};
 
@@ -40,6 +41,45 @@ fn an_old_machine_gets_another_name_size_format_and_firmware() {
     let back = ["build", "--disk", "new.vhdx", "--size", "256M", "-o", "back.vhd", "--computer-name", "old-01"];
     place.run(&back).ok();
     place.run(&["verify", "back.vhd"]).ok();
+}
+
+/// The names in the root of partition `number` of a raw image, as ntfsls lists them.
+fn root_of(place: &Place, image: &str, report: &serde_json::Value, number: usize) -> Vec<String> {
+    let partition = &report["partitions"][number - 1];
+    let at = |name: &str| usize::try_from(partition[name].as_u64().unwrap()).unwrap();
+    let bytes = place.read(image);
+    fs::write(place.path("volume"), &bytes[at("start")..at("start") + at("size")]).unwrap();
+    let output = Command::new("ntfsls").arg("-f").arg("-a").arg(place.path("volume")).output();
+    let output = output.expect("ntfsls is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|name| name.trim().to_lowercase()).collect()
+}
+
+#[test]
+fn old_boot_files_do_not_stay_beside_windows() {
+    let place = place();
+    // A file that no new boot folder has.
+    fs::write(place.path("stale"), "stale").unwrap();
+    let old = ["build", "--wim", "only.wim", "--size", "256M", "-o", "old.vhd", "--force", "--copy", r"stale:\Boot\"];
+    place.run(&old).ok();
+    let rebuild = |firmware: &str| {
+        let arguments = ["build", "--disk", "old.vhd", "--size", "256M", "-o", "new.raw", "--force", "--json"];
+        let run = place.run(&[&arguments[..], &["--firmware", firmware]].concat()).ok();
+        let report = run.json();
+        let notes = report["notes"].to_string();
+        assert!(notes.contains(r"left out (\\bootmgr, ") && notes.contains("--boot-setting"), "{notes}");
+        place.run(&["verify", "new.raw"]).ok();
+        report
+    };
+    let report = rebuild("uefi");
+    let names = root_of(&place, "new.raw", &report, 3);
+    assert!(names.contains(&"windows".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| ["bootmgr", "boot", "bootnxt"].contains(&name.as_str())), "{names:?}");
+    let report = rebuild("bios");
+    let names = root_of(&place, "new.raw", &report, 1);
+    assert!(names.contains(&"bootmgr".to_owned()) && names.contains(&"boot".to_owned()), "{names:?}");
+    place.run(&["cat", "new.raw", r"Boot\stale"]).fails(3, &["no such file"]);
+    place.run(&["cat", "new.raw", r"Boot\BCD"]).ok();
 }
 
 #[test]

@@ -22,13 +22,19 @@ use crate::disk::{self, gpt, mbr};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::source::wim::ImageInfo;
-use crate::tree::FileTree;
+use crate::tree::{FileTree, NodeId};
+use crate::types::Utf16Name;
 use crate::volume::{ntfs::NtfsReader, signature};
 
 /// The hive without which there is no Windows.
 const SYSTEM_HIVE: &str = HiveFile::System.path();
 /// Where in the hive SYSTEM Windows keeps which drive letters volumes have.
 const MOUNTED_DEVICES: &str = "MountedDevices";
+/// What a BIOS machine has for its start at the root of the volume: files, and the folder of the store.
+const BOOT_FILES: [&str; 3] = ["bootmgr", "BOOTNXT", "BOOTSECT.BAK"];
+const BOOT_FOLDER: &str = "Boot";
+/// The store in that folder, without which it is somebody else's.
+const STORE: &str = r"Boot\BCD";
 
 /// A Windows of a disk image.
 pub struct DiskSource {
@@ -153,12 +159,28 @@ impl DiskSource {
     }
 }
 
-/// Takes from the image what it remembers of its old disk: drive letters are bound to identifiers of partitions, and
-/// Windows would give the new volume another letter than its own.
+/// Takes from the image what it remembers of its old disk, and says what the user may want to know. Drive letters are
+/// bound to identifiers of partitions, and Windows would give the new volume another letter than its own. Boot files that
+/// lie beside Windows start the old disk; the new one gets its own, elsewhere if its firmware is UEFI.
 ///
 /// # Errors
 /// Those of reading the hive.
-pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<()> {
+pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<String> {
+    let mut gone = Vec::new();
+    let is_folder = |name: &str| edit.tree.find(name).is_some_and(|node| edit.tree[node].is_directory());
+    let has_store = edit.tree.find(STORE).is_some();
+    for (name, is_there) in BOOT_FILES
+        .map(|name| (name, edit.tree.find(name).is_some() && !is_folder(name)))
+        .into_iter()
+        .chain([(BOOT_FOLDER, has_store && is_folder(BOOT_FOLDER))])
+    {
+        let known = Utf16Name::from(name);
+        let root = Some(NodeId::ROOT).filter(|_| is_there);
+        if let Some(children) = root.and_then(|root| edit.tree[root].children.as_mut()) {
+            children.retain(|name, _| !name.eq_ignore_case(&known));
+            gone.push(format!(r"\{name}"));
+        }
+    }
     let has_letters =
         |hive: &crate::registry::Hive| hive.find(MOUNTED_DEVICES).is_some_and(|key| !hive.value_names(key).is_empty());
     if edit.hive(HiveFile::System)?.is_some_and(has_letters) {
@@ -169,7 +191,8 @@ pub fn forget_disk(edit: &mut ImageEdit<'_>) -> Result<()> {
             }
         }
     }
-    Ok(())
+    let gone = if gone.is_empty() { String::new() } else { format!(" ({})", gone.join(", ")) };
+    Ok(format!("boot files and boot settings of the disk are left out{gone}: new ones are made; see --boot-setting"))
 }
 
 /// The files of the disk image at `path`, and its partitions that have a volume of a known kind.
