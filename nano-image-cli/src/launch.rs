@@ -71,7 +71,7 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
         let generation = if machine.uefi { 2 } else { 1 };
         let value = json!({
             "firmware": if machine.uefi { "uefi" } else { "bios" }, "generation": generation,
-            "secure-boot": machine.secure_boot, "powershell": hyper_v, "qemu": qemu, "virt-install": libvirt,
+            "secure-boot": machine.secure_boot(), "powershell": hyper_v, "qemu": qemu, "virt-install": libvirt,
             "az": azure, "qm": proxmox,
         });
         return output(&format!("{value:#}\n"));
@@ -97,7 +97,8 @@ struct Machine {
     format: Format,
     uefi: bool,
     is_arm64: bool,
-    secure_boot: bool,
+    /// Why it starts with Secure Boot off; none if it may be on.
+    insecure: Option<String>,
     windows: bool,
     /// Windows 11, which Windows itself sets up with a TPM only.
     wants_tpm: bool,
@@ -109,7 +110,27 @@ struct Machine {
     is_dynamic: bool,
 }
 
+/// Why an image does not start with Secure Boot on.
+fn insecure(inspection: &Inspection, windows: bool) -> Option<String> {
+    let boot = &inspection.boot;
+    let entries = boot.stores.iter().flat_map(|store| &store.entries);
+    let on: Vec<&str> = entries.flat_map(|entry| &entry.against_secure_boot).map(String::as_str).collect();
+    match boot.removable_signed {
+        _ if !windows => Some("Only Windows' own boot programs are signed for this:".into()),
+        Some(false) => {
+            Some(format!("{} is not signed:", boot.removable_program.as_deref().unwrap_or("the boot program")))
+        }
+        _ if !on.is_empty() => Some(format!("Secure Boot does not let {} be:", on.join(", "))),
+        _ => None,
+    }
+}
+
 impl Machine {
+    /// Whether the machine has Secure Boot on.
+    fn secure_boot(&self) -> bool {
+        self.uefi && self.insecure.is_none()
+    }
+
     fn of(path: &Path, inspection: &Inspection, wishes: &Wishes<'_>) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
         let table = &inspection.partition_table;
@@ -136,7 +157,7 @@ impl Machine {
             format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
             is_arm64,
-            secure_boot: uefi && windows,
+            insecure: insecure(inspection, windows),
             windows,
             wants_tpm: of_type("Client") && build.is_some_and(|build: u32| build >= FIRST_WINDOWS_11),
             memory_mib,
@@ -175,14 +196,13 @@ impl Machine {
             powershell(&file),
         );
         script += &format!("Set-VMProcessor -VM $vm -Count {PROCESSORS}\n");
-        script += match (self.uefi, self.secure_boot) {
-            (true, true) => {
-                "# Off for drivers with test signatures or a kernel debugger:\n\
-                 Set-VMFirmware -VM $vm -EnableSecureBoot On -SecureBootTemplate MicrosoftWindows\n"
-            }
-            (true, false) => "Set-VMFirmware -VM $vm -EnableSecureBoot Off\n",
+        script += &match (self.uefi, &self.insecure) {
+            (true, None) => "# Off for drivers that are not signed for it:\n\
+                Set-VMFirmware -VM $vm -EnableSecureBoot On -SecureBootTemplate MicrosoftWindows\n"
+                .to_owned(),
+            (true, Some(why)) => format!("# {why}\nSet-VMFirmware -VM $vm -EnableSecureBoot Off\n"),
             // Generation 1 has none.
-            (false, _) => "",
+            (false, _) => String::new(),
         };
         let tpm = "Set-VMKeyProtector -VM $vm -NewLocalKeyProtector\nEnable-VMTPM -VM $vm\n";
         match (self.uefi && self.windows, self.wants_tpm) {
@@ -320,7 +340,7 @@ mod tests {
             format: Format::named(format).unwrap(),
             uefi,
             is_arm64: false,
-            secure_boot: uefi,
+            insecure: None,
             windows: true,
             wants_tpm: false,
             memory_mib: MEMORY_MIB,
@@ -366,8 +386,9 @@ mod tests {
         assert!(
             machine("raw", true).hyper_v().starts_with("qemu-img convert -f raw -O vhdx './it''s.raw' './it''s.vhdx'")
         );
-        let plain = Machine { secure_boot: false, ..machine("vhdx", true) };
-        assert!(plain.hyper_v().contains("-EnableSecureBoot Off"));
+        let plain = Machine { insecure: Some("why".into()), ..machine("vhdx", true) };
+        assert!(plain.hyper_v().contains("# why\nSet-VMFirmware -VM $vm -EnableSecureBoot Off"));
+        assert!(!plain.secure_boot() && machine("vhdx", true).secure_boot() && !machine("vhd", false).secure_boot());
         let eleven = Machine { wants_tpm: true, ..machine("vhdx", true) };
         assert!(eleven.hyper_v().contains("\nEnable-VMTPM"), "{}", eleven.hyper_v());
         assert!(script.contains("-SwitchName 'Default Switch'") && !script.contains("TPM"), "{script}");

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use fixtures::outside;
+
 use crate::support::{Place, image_with_hives};
 
 /// A folder with `only.wim` and an image of it, `old.vhd`: BIOS, of a machine called `old-01`.
@@ -57,6 +59,9 @@ fn root_of(place: &Place, image: &str, report: &serde_json::Value, number: usize
 
 #[test]
 fn old_boot_files_do_not_stay_beside_windows() {
+    if !outside::programs("ntfsls") {
+        return;
+    }
     let place = place();
     // A file that no new boot folder has.
     fs::write(place.path("stale"), "stale").unwrap();

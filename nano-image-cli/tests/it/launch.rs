@@ -52,7 +52,8 @@ fn shells_hand_on_every_path_unharmed() {
     for (image, uefi) in images(&place) {
         let hints = hints(&place, &image);
         assert_eq!(hints["generation"], if uefi { 2 } else { 1 }, "{image}");
-        assert_eq!(hints["secure-boot"], uefi);
+        // The stand-in for the boot program is not signed.
+        assert_eq!(hints["secure-boot"], false);
         let path = place.path(&image).canonicalize().unwrap().to_str().unwrap().to_owned();
         let extension = &image[image.rfind('.').unwrap() + 1..];
         let format = if extension == "vhd" { "vpc" } else { extension };

@@ -11,6 +11,7 @@ mod disk;
 mod errors;
 mod first_boot;
 mod hosts;
+mod hosts_read;
 mod identifiers;
 #[cfg(unix)]
 mod launch;

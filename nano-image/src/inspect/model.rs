@@ -188,6 +188,8 @@ pub struct Boot {
     pub removable_path: Option<u32>,
     /// Its name, which tells the processor: `bootx64.efi`, `bootaa64.efi`.
     pub removable_program: Option<String>,
+    /// Whether it carries a signature, which Secure Boot asks for; whose, is not checked.
+    pub removable_signed: Option<bool>,
     /// Boot configuration stores.
     pub stores: Vec<BootStore>,
 }
@@ -230,6 +232,9 @@ pub struct BootEntry {
     pub os_device: Option<BootDevice>,
     /// Directory of Windows.
     pub system_root: Option<String>,
+    /// What is on that a machine with Secure Boot does not let be: `testsigning`, `debug` …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub against_secure_boot: Vec<String>,
 }
 
 /// A device that a boot entry names.

@@ -61,7 +61,8 @@ impl Plan {
             others => format!("; {others} more"),
         };
         let path = first.path.as_ref().map(|path| format!(" `{path}`")).unwrap_or_default();
-        let message = format!("the image cannot start: {}{path} {}{others}", first.structure, first.message);
+        let what = if first.code == host::CODE { "is not fit for its host" } else { "cannot start" };
+        let message = format!("the image {what}: {}{path} {}{others}", first.structure, first.message);
         let anyway = "--allow-unbootable builds it all the same";
         Err(Error::new(ErrorKind::Unsatisfied, message).with_hint(match first.code {
             host::CODE => format!("add it with --driver; {anyway}"),

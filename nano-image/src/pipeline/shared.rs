@@ -45,6 +45,7 @@ pub(super) struct Shared {
     packages: Vec<InstalledPackage>,
     build: Option<BuildChange>,
     drivers: Vec<DriverReport>,
+    notes: Vec<String>,
     warnings: Vec<String>,
     /// The boot files, once they are read.
     boot: Option<Collected>,
@@ -68,10 +69,11 @@ impl Shared {
         }
         observer.begin(Phase::Plan, None);
         let mut warnings = [&opened.warnings[..], &of_image, &opened.packages.warnings].concat();
+        let mut notes = Vec::new();
         let mut edit = ImageEdit::new(&mut tree, opened.base.store(), opened.time);
         if let Some(disk) = opened.base.disk() {
             // What binds the Windows of a disk to that disk.
-            disk_source::forget_disk(&mut edit)?;
+            notes.push(disk_source::forget_disk(&mut edit)?);
             let compact = disk.compact_files();
             if compact > 0 && recipe.compact().is_none() {
                 warnings.push(format!("{compact} compressed files of the disk are decompressed: --compact keeps them"));
@@ -114,6 +116,7 @@ impl Shared {
             packages,
             build,
             drivers,
+            notes,
             warnings,
             boot,
             manifests: Arc::default(),
@@ -208,7 +211,7 @@ impl Shared {
             packages: self.packages,
             build: self.build,
             drivers: self.drivers,
-            notes: applied.notes,
+            notes: [self.notes, applied.notes].concat(),
             warnings,
             image: opened.info.clone(),
         })

@@ -66,6 +66,12 @@ pub fn plan_with(mut collected: Collected, image: &mut ImageEdit<'_>, options: &
     let mut warnings = Vec::new();
     let (store, loader) = template::store(image, &collected, options, &mut warnings)?;
     let bytes = store.to_bytes(options.firmware, options.time)?;
+    let on = store.objects.get(&loader).map(bcd::BcdObject::against_secure_boot).unwrap_or_default();
+    if options.firmware == Firmware::Uefi && !on.is_empty() {
+        let on = on.join(", ");
+        warnings
+            .push(format!("the boot settings have {on}: the machine must have Secure Boot off, or they do nothing"));
+    }
     collected.add_generated(options, bytes);
     let (files, directories) = collected.into_parts();
     Ok(BootPlan { files, directories, loader, warnings })

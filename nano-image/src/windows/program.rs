@@ -14,6 +14,8 @@ pub const ARM: u16 = 0x01C4;
 /// Bytes of the file header behind the signature, and of a section's header.
 const FILE_HEADER: usize = 20;
 const SECTION_HEADER: usize = 40;
+/// Number of the directory of certificates.
+const CERTIFICATES: usize = 4;
 
 /// The processor that `program` is for; `None`: it is no program.
 pub fn machine(program: &[u8]) -> Option<u16> {
@@ -29,6 +31,21 @@ pub fn architecture(program: &[u8]) -> Option<Architecture> {
         ARM => Some(Architecture::Arm),
         _ => None,
     }
+}
+
+/// Whether a program carries a signature (an attribute certificate); `None`: it is no program. Whose it is, and whether it
+/// is right, is not looked at.
+pub fn is_signed(program: &[u8]) -> Option<bool> {
+    let optional = header(program)? + 4 + FILE_HEADER;
+    // Fields before the directories, for 32 and 64 bits.
+    let fields = match word(program, optional)? {
+        0x010B => 96,
+        0x020B => 112,
+        _ => return None,
+    };
+    let directories = long(program, optional + fields - 4)?;
+    let entry = optional + fields + CERTIFICATES * 8;
+    Some(directories > CERTIFICATES && long(program, entry)? > 0 && long(program, entry + 4)? > 0)
 }
 
 /// Why `program` is none for `expected` that firmware starts.
@@ -80,6 +97,24 @@ fn name(machine: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_is_a_directory_with_bytes() {
+        let mut bytes = vec![0; 0x200];
+        bytes[..2].copy_from_slice(b"MZ");
+        bytes[0x3C] = 0x80;
+        bytes[0x80..0x84].copy_from_slice(b"PE\0\0");
+        for (magic, fields) in [(0x010B_u16, 96), (0x020B, 112)] {
+            bytes[0x98..0x9A].copy_from_slice(&magic.to_le_bytes());
+            let (count, entry) = (0x98 + fields - 4, 0x98 + fields + 32);
+            for (directories, offset, len, expected) in [(16, 9, 8, true), (16, 9, 0, false), (4, 9, 8, false)] {
+                (bytes[count], bytes[entry], bytes[entry + 4]) = (directories, offset, len);
+                assert_eq!(is_signed(&bytes), Some(expected), "{magic:x} {directories} {len}");
+            }
+            (bytes[count], bytes[entry], bytes[entry + 4]) = (0, 0, 0);
+        }
+        assert_eq!((is_signed(&bytes[..0x98]), is_signed(b"text")), (None, None));
+    }
 
     #[test]
     fn a_program_is_for_one_processor_and_whole() {

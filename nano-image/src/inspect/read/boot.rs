@@ -7,11 +7,14 @@ use crate::inspect::tell::bcd::device;
 use crate::types::Guid;
 use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
+use crate::windows::program::is_signed;
 
 /// What firmware without settings starts, on a 64-bit PC first (UEFI 2.10 §3.5.1.1).
 const REMOVABLE: [&str; 3] = ["bootx64.efi", "bootaa64.efi", "bootia32.efi"];
 const UEFI_STORE: &str = r"EFI\Microsoft\Boot\BCD";
 const BIOS_STORE: &str = r"Boot\BCD";
+/// Boot managers have 1 to 3 MiB.
+const MAX_PROGRAM: u64 = 64 << 20;
 /// Stores have some 30 KiB.
 const MAX_STORE: u64 = 16 << 20;
 
@@ -31,7 +34,13 @@ pub(crate) fn inspect(
         }
         let path = format!(r"EFI\Boot\{name}");
         match contents.has_file(&path) {
-            Ok(true) => (boot.removable_path, boot.removable_program) = (Some(partition.number), Some(name.to_owned())),
+            Ok(true) => {
+                (boot.removable_path, boot.removable_program) = (Some(partition.number), Some(name.to_owned()));
+                match contents.read_file(&path, MAX_PROGRAM) {
+                    Ok(program) => boot.removable_signed = program.and_then(|program| is_signed(&program)),
+                    Err(error) => note(&path, error),
+                }
+            }
             Ok(false) => {}
             Err(error) => note(&path, error),
         }
@@ -76,5 +85,6 @@ fn entry(id: Guid, object: &BcdObject, table: &PartitionTable) -> BootEntry {
         device: device(object.device()),
         os_device: device(object.os_device().filter(|_| !boot_manager)),
         system_root: object.string(element::SYSTEM_ROOT).filter(|_| !boot_manager),
+        against_secure_boot: object.against_secure_boot().into_iter().map(str::to_owned).collect(),
     }
 }

@@ -16,7 +16,10 @@ impl fmt::Display for Inspection {
         volumes(f, &self.partition_table)?;
         writeln!(f, "\nBoot")?;
         match (&self.boot.removable_program, self.boot.removable_path) {
-            (Some(name), Some(number)) => writeln!(f, "  EFI\\Boot\\{name} on partition {number}")?,
+            (Some(name), Some(number)) => {
+                let unsigned = if self.boot.removable_signed == Some(false) { ", not signed" } else { "" };
+                writeln!(f, "  EFI\\Boot\\{name} on partition {number}{unsigned}")?;
+            }
             _ => writeln!(f, "  no EFI\\Boot\\bootx64.efi")?,
         }
         if self.boot.stores.is_empty() {

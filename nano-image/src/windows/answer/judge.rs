@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::components::{Components, Found};
 use super::known::{self, page};
 use super::place::Lines;
-use super::servicing::{self, ServicingPackage};
+use super::servicing::{self, ServicingAction, ServicingPackage};
 use super::value::{Fault, shown};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, TOKEN, Verdict, is_for};
 use crate::types::{Architecture, nearest};
@@ -131,9 +131,23 @@ impl Judge<'_> {
                 Some("move it to the front".into());
         }
         for package in servicing::packages(section) {
-            let Err(Fault { what, hint, .. }) = ServicingPackage::read(package) else { continue };
-            let message = format!("a package of `servicing` {what}");
-            self.say(Verdict::Refused, "bad-package", package.offset, message).hint = hint;
+            match ServicingPackage::read(package) {
+                Err(Fault { what, hint, .. }) => {
+                    let message = format!("a package of `servicing` {what}");
+                    self.say(Verdict::Refused, "bad-package", package.offset, message).hint = hint;
+                }
+                Ok(package_of) => {
+                    let name = shown(&package_of.identity.name);
+                    let (verdict, what) = match package_of.action {
+                        ServicingAction::Install => (Verdict::Applied, "is installed while the image is built"),
+                        ServicingAction::Configure => (Verdict::Applied, "gets its features while the image is built"),
+                        ServicingAction::Remove => (Verdict::Told, "is to be removed, which a build refuses"),
+                        ServicingAction::Stage => (Verdict::Told, "is to be staged only, which a build refuses"),
+                    };
+                    let code = if verdict == Verdict::Applied { "applied" } else { "package-action" };
+                    self.say(verdict, code, package.offset, format!("the package {name} {what}"));
+                }
+            }
         }
     }
 

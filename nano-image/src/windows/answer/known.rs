@@ -5,6 +5,7 @@
 mod components;
 mod model;
 mod network;
+mod offline;
 mod setup;
 mod shell;
 mod time_zones;
@@ -12,6 +13,7 @@ mod time_zones;
 use crate::types::nearest;
 
 pub use model::{Component, Key, Kind, Setting};
+pub use offline::{is_applied_offline, is_opened_offline};
 pub use time_zones::{is_time_zone, nearest_time_zone, without_daylight};
 
 /// What the names of most components begin with.

@@ -59,6 +59,19 @@ impl BcdObject {
         Some(u64::from_le_bytes(bytes))
     }
 
+    /// Names of what is on that Secure Boot does not let be: bcdedit refuses it then ("BCDEdit /set" and "BCDEdit /debug" on
+    /// learn.microsoft.com).
+    pub fn against_secure_boot(&self) -> Vec<&'static str> {
+        const ELEMENTS: [(u32, &str); 4] = [
+            (element::TEST_SIGNING, "testsigning"),
+            (element::NO_INTEGRITY_CHECKS, "nointegritychecks"),
+            (element::BOOT_DEBUG, "bootdebug"),
+            (element::KERNEL_DEBUG, "debug"),
+        ];
+        let is_on = |(code, _): &&(u32, &str)| self.integer(*code).is_some_and(|value| value != 0);
+        ELEMENTS.iter().filter(is_on).map(|(_, name)| *name).collect()
+    }
+
     /// The identifier of another object.
     pub fn object(&self, code: u32) -> Option<Guid> {
         self.string(code)?.parse().ok()

@@ -23,6 +23,7 @@ pub mod element {
     pub const BAD_MEMORY_ACCESS: u32 = 0x1600_000B;
     pub const BOOT_DEBUG: u32 = 0x1600_0010;
     pub const BOOT_EMS: u32 = 0x1600_0020;
+    pub const NO_INTEGRITY_CHECKS: u32 = 0x1600_0048;
     pub const TEST_SIGNING: u32 = 0x1600_0049;
     pub const ISOLATED_CONTEXT: u32 = 0x1600_0060;
     pub const ALLOWED_IN_MEMORY_SETTINGS: u32 = 0x1700_0077;

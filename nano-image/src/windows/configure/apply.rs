@@ -179,11 +179,6 @@ impl Prepared {
             let (action, name) = (package.action.name(), &package.identity.name);
             applied.warnings.push(format!("the answer file wants to {action} the package {name}: this is not done"));
         }
-        for setting in self.answer.settings(OFFLINE) {
-            applied.warnings.push(format!(
-                "{setting} ({OFFLINE}) of the answer file is not applied: it is not a setting of the registry"
-            ));
-        }
         let has_answer = !self.answer.is_empty();
         for remark in setup.remarks(has_answer) {
             let hint = remark.hint.map(|hint| format!("; {hint}")).unwrap_or_default();

@@ -202,10 +202,15 @@ fn settings_of_the_offline_pass_are_applied_or_named() {
         )
     };
     let text = format!(
-        "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"offlineServicing\">{}{}{}</settings></unattend>",
+        "<unattend xmlns=\"urn:schemas-microsoft-com:unattend\"><settings pass=\"offlineServicing\">{}{}{}{}{}</settings></unattend>",
         component("Networking-MPSSVC-Svc", "<PublicProfile_EnableFirewall>false</PublicProfile_EnableFirewall>"),
         component("Microsoft-Windows-LUA-Settings", "<EnableLUA>true</EnableLUA>"),
-        component("Microsoft-Windows-PnpCustomizationsNonWinPE", "<DriverPaths />"),
+        component("Microsoft-Windows-PartitionManager", "<SanPolicy>4</SanPolicy>"),
+        component(
+            "Microsoft-Windows-SecureStartup-FilterDriver",
+            "<PreventDeviceEncryption>true</PreventDeviceEncryption>"
+        ),
+        component("Microsoft-Windows-Shell-Setup", "<RegisteredOwner>me</RegisteredOwner>"),
     );
     std::fs::write(&path, text).unwrap();
     let mut tree = image();
@@ -218,7 +223,13 @@ fn settings_of_the_offline_pass_are_applied_or_named() {
     let key = software.find(r"Microsoft\Windows\CurrentVersion\Policies\System").unwrap();
     assert_eq!(software.value(key, "EnableLUA").unwrap().as_dword(), Some(1));
     let warnings = applied.warnings.join("\n");
-    assert!(warnings.contains("Microsoft-Windows-PnpCustomizationsNonWinPE/DriverPaths"), "{warnings}");
+    assert!(warnings.contains("Shell-Setup/RegisteredOwner (offlineServicing) is not set"), "{warnings}");
+    for (key, name, number) in [
+        (r"ControlSet002\Services\partmgr\Parameters", "SanPolicy", 4),
+        (r"ControlSet002\Control\BitLocker", "PreventDeviceEncryption", 1),
+    ] {
+        assert_eq!(system.value(system.find(key).unwrap(), name).unwrap().as_dword(), Some(number), "{name}");
+    }
 }
 
 #[test]

@@ -104,6 +104,15 @@ pub(super) fn take_registry_settings(file: &mut AnswerFile) -> Result<Vec<(&'sta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::windows::answer::known;
+
+    #[test]
+    fn what_is_set_is_said_to_be() {
+        for known in &REGISTRY_SETTINGS {
+            assert!(known::is_applied_offline(known.component, known.setting), "{}", known.setting);
+        }
+        assert!(!known::is_applied_offline(LUA, "Other") && !known::is_opened_offline(LUA, "EnableLUA"));
+    }
 
     #[test]
     fn offline_settings_are_taken_once() {

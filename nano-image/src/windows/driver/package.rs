@@ -16,6 +16,7 @@ use super::service::{BOOT_START, Service, Services, Text};
 use super::target::Target;
 use crate::content::InputFiles;
 use crate::error::{Error, Result};
+use crate::windows::program;
 
 /// Classes whose drivers Windows has from the start: what it is started from, the buses that this is on, and keyboards.
 const BOOT_CLASSES: [&str; 10] =
@@ -25,6 +26,8 @@ const STORAGE_CLASSES: [&str; 2] = ["scsiadapter", "hdc"];
 const NET_CLASS: &str = "net";
 /// INF files of Windows that one driver includes, at most.
 const MAX_INCLUDED: usize = 64;
+/// Bytes of a program that say whether it is signed.
+const MAX_HEADER: u64 = 64 << 10;
 /// Larger catalogs are not read.
 const MAX_CATALOG: u64 = 64 << 20;
 
@@ -184,6 +187,7 @@ impl Package {
         }
         package.inf = bytes;
         package.judge();
+        package.check_signatures(from)?;
         for (file, why) in &copies.unknown {
             if package.services.values().any(|service| service.is_in(file)) {
                 return Err(Error::unsupported(format!("{why}, where {file} is to go, the program of a service")));
@@ -308,10 +312,33 @@ impl Package {
             }
         }
         if self.catalog.is_none() {
-            let warning =
-                "the driver has no catalog, so it is not signed: Windows does not load it without test signing";
+            let warning = "the driver has no catalog: Windows does not install it without test signing";
             self.warnings.push(warning.into());
         }
+    }
+}
+
+impl Package {
+    /// Says which drivers a machine with Secure Boot does not start. What starts at boot must be signed itself, because
+    /// catalogs are not read yet ("Driver signing" on learn.microsoft.com).
+    fn check_signatures(&mut self, from: &InputFiles) -> Result<()> {
+        let at_boot: Vec<&Service> = self.services.values().filter(|service| service.start == BOOT_START).collect();
+        for (index, destination) in &self.copies {
+            if !at_boot.iter().any(|service| service.is_in(destination)) {
+                continue;
+            }
+            let source = &self.files.files[*index].source;
+            let failed = |error| Error::io("read", source, error);
+            let file = from.open(source).map_err(failed)?;
+            let mut head = vec![0; file.len().map_err(failed)?.min(MAX_HEADER) as usize];
+            file.read_exact_at(&mut head, 0).map_err(failed)?;
+            if program::is_signed(&head) == Some(false) {
+                self.warnings.push(format!(
+                    "{destination} starts at boot and is not signed itself: with Secure Boot Windows stops at it (0xC0000428)"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -343,7 +343,7 @@ fn others_wait_in_the_driver_store() {
     assert_eq!(names, [("net.inf", Some("oem1.inf")), ("autorun.inf", None), ("x86/net.inf", None)]);
     assert!(reports[2].not_applied[0].contains("NTx86"));
     assert!(!reports[0].boot_critical && reports[0].not_applied.is_empty(), "{:?}", reports[0]);
-    assert!(reports[0].warnings[0].contains("not signed"));
+    assert!(reports[0].warnings[0].contains("no catalog"));
     let (system, drivers) = (hive(&tree, HiveFile::System), hive(&tree, HiveFile::Drivers));
     let package = format!(r"DriverDatabase\DriverPackages\{}", reports[0].package);
     assert_eq!(text(&drivers, &package, ""), "oem1.inf");

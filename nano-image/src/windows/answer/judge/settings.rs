@@ -28,12 +28,23 @@ struct Declared<'a> {
 impl Judge<'_> {
     /// Says that a setting of a component comes into force, and when.
     pub(super) fn comes_into_force(&mut self, setting: &Element, place: Place<'_>) {
+        let path = join(place.path, setting.local());
+        let place = Place { path: &path, offset: setting.offset, ..place };
         let when = match place.pass {
-            Pass::OfflineServicing => "while the image is built, as far as that is possible",
+            Pass::OfflineServicing if known::is_opened_offline(place.component, &path) => {
+                let inner = setting.elements().filter(|inner| inner.namespace == setting.namespace);
+                return inner.for_each(|inner| self.comes_into_force(inner, place));
+            }
+            Pass::OfflineServicing if !known::is_applied_offline(place.component, &path) => {
+                let what =
+                    "is not set: of this pass a build does what is a value of the registry, and some settings more";
+                let hint = "set it in specialize or oobeSystem, as far as the component has it there, or with --reg";
+                return self.fault("not-applied-offline", place, Fault::told(what).with_hint(hint));
+            }
+            Pass::OfflineServicing => "while the image is built",
             Pass::Specialize => "by Windows at its first start (specialize)",
             _ => "by Windows at its first start, before the first logon (oobeSystem)",
         };
-        let place = Place { path: setting.local(), offset: setting.offset, ..place };
         let message = format!("{} is set {when}", place.name());
         self.say(Verdict::Applied, "applied", setting.offset, message).set_place(place);
     }
