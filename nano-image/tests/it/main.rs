@@ -35,6 +35,7 @@ mod differencing;
 mod disk_source;
 #[cfg(unix)]
 mod driver;
+#[cfg(unix)]
 mod driver_samples;
 #[cfg(unix)]
 mod extract;
