@@ -164,7 +164,7 @@ impl Stage<'_> {
         if resolution.packages.is_empty() {
             return Ok(report);
         }
-        match record(image, &resolution)? {
+        match record(image, &resolution, &mut report.warnings)? {
             Recorded::Completely => report.packages.iter_mut().for_each(|package| package.tier = Tier::Recorded),
             Recorded::Except(why) if self.options.strict => {
                 let what = format!("not everything about the packages can be noted for the servicing stack: {why}");

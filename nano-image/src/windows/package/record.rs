@@ -45,12 +45,13 @@ pub enum Recorded {
     NotAtAll(String),
 }
 
-/// Records the installation of `resolution` in the hives of `image`. Nothing is changed unless everything can be.
+/// Records the installation of `resolution` in the hives of `image`. Nothing is changed unless everything can be. What
+/// the user should know of the image's own records is added to `warnings`.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if the component
 /// store has still to finish another installation.
-pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution) -> Result<Recorded> {
+pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution, warnings: &mut Vec<String>) -> Result<Recorded> {
     let time = image.time;
     let Some(components) = image.hive(HiveFile::Components)? else {
         return Ok(Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
@@ -72,8 +73,25 @@ pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution) -> Result<Reco
     let (Some(components), Some(software)) = image.edit_both(HiveFile::Components, HiveFile::Software)? else {
         return Ok(Recorded::NotAtAll("the image has no SOFTWARE hive".into()));
     };
-    if let Err(why) = gate::check(components, software, &manifests) {
+    let silent = match gate::check(components, software, &manifests) {
+        Ok(silent) => silent,
+        Err(why) => return Ok(Recorded::NotAtAll(why)),
+    };
+    let mut won = resolution.packages.iter().flat_map(|package| &package.components).filter(|one| one.is_new());
+    let family = won.find_map(|one| silent.get(&one.manifest.manifest.identity.versionless_key_form()));
+    if let Some(family) = family {
+        let why = format!("`{family}` among the winners in the image does not say which series is in use");
         return Ok(Recorded::NotAtAll(why));
+    }
+    if let Some(family) = silent.first() {
+        let others = match silent.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        warnings.push(format!(
+            "`{family}`{others} among the winners in the image does not say which series is in use: that stays, and \
+             an update of it cannot be noted"
+        ));
     }
     let shape = match Shape::of(software, components) {
         Ok(shape) => shape,
@@ -307,7 +325,7 @@ impl Record<'_> {
         for file in &manifest.files {
             self.components.set_value(key, name::truncated_file(&file.name).as_str(), Value::dword(1))?;
         }
-        if !component.staged {
+        if component.is_new() {
             self.winner(&manifest.identity)?;
         }
         Ok(())

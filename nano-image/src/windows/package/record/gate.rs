@@ -14,11 +14,16 @@ const COMPONENTS: &str = r"DerivedData\Components";
 pub(super) const PREFIXES: [char; 3] = ['p', 's', 'i'];
 
 /// Checks the notes of all components and deployments in the COMPONENTS hive, and the winners in SOFTWARE, against those
-/// that would be made here of their identities and `manifests`.
+/// that would be made here of their identities and `manifests`. Gives the families, in lower case, that do not say which
+/// series is in use.
 ///
 /// # Errors
 /// Says the first that differs, or that there are none to compare with.
-pub(super) fn check(components: &Hive, software: &Hive, manifests: &BTreeMap<String, Noted>) -> Result<(), String> {
+pub(super) fn check(
+    components: &Hive,
+    software: &Hive,
+    manifests: &BTreeMap<String, Noted>,
+) -> Result<BTreeSet<String>, String> {
     let mut families = BTreeSet::new();
     let gate = Gate { hive: components, deployments: children(components, r"CanonicalData\Deployments")? };
     let mut count = 0;
@@ -151,8 +156,9 @@ pub(super) fn owner(value: &Value) -> Option<(&str, &[u8])> {
 }
 
 /// Each family of components is called as here, and names the series of the version in use, and that the version. One of
-/// which nothing is in use names none.
-fn check_winners(software: &Hive, families: &BTreeSet<String>) -> Result<(), String> {
+/// which nothing is in use names none. Gives those that should name a series and do not.
+fn check_winners(software: &Hive, families: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
+    let mut silent = BTreeSet::new();
     let keys = software.find(WINNERS).map(|key| software.subkeys(key)).unwrap_or_default();
     for family in keys {
         let name = software.name(family).to_string();
@@ -172,9 +178,11 @@ fn check_winners(software: &Hive, families: &BTreeSet<String>) -> Result<(), Str
         let is_used = all.iter().any(|series| text(*series).is_some());
         match text(family) {
             Some(series) if software.child(family, series.as_str()).and_then(text).is_some() => {}
-            None if !is_used => {}
+            None if software.value(family, "").is_none() => {
+                silent.extend(is_used.then(|| name.to_ascii_lowercase()));
+            }
             _ => return odd("series"),
         }
     }
-    Ok(())
+    Ok(silent)
 }

@@ -29,18 +29,23 @@ fn read<'a>(cabinet: &Cabinet, dictionary: &'a Dictionary<'a>) -> PackageCabinet
 
 /// Records the package in the image.
 fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
+    install_telling(tree, cabinet).0
+}
+
+/// The same, and what is told.
+fn install_telling(tree: &mut FileTree, cabinet: &Cabinet) -> (Recorded, Vec<String>) {
+    let mut warnings = Vec::new();
     let dictionary = testing::plain();
     let read = read(cabinet, &dictionary);
     let install = |image: &mut ImageEdit<'_>| {
         let installed = Installed::read(image)?;
         let given = [Given { cabinet: &read, purpose: Purpose::Package }];
         let (installed, architecture) = (&installed, Architecture::Amd64);
-        record(
-            image,
-            &resolve(&Request { given: &given, store: None, features: Choice::default(), installed, architecture })?,
-        )
+        let request = Request { given: &given, store: None, features: Choice::default(), installed, architecture };
+        record(image, &resolve(&request)?, &mut warnings)
     };
-    edit(tree, TIME, install).unwrap().0
+    let recorded = edit(tree, TIME, install).unwrap().0;
+    (recorded, warnings)
 }
 
 /// Edits a hive of the image.
@@ -97,7 +102,7 @@ fn unknown_forms_stop_it() {
         }),
         (HiveFile::Software, "winners", |hive| {
             let family = hive.subkeys(hive.find(WINNERS).unwrap())[0];
-            hive.delete_value(family, "").unwrap();
+            hive.set_value(family, "", Value::sz("9.9")).unwrap();
         }),
         (HiveFile::Components, "file", |hive| {
             let component = hive.subkeys(hive.find(r"DerivedData\Components").unwrap())[0];
@@ -127,6 +132,25 @@ fn unknown_forms_stop_it() {
     let mut tree = testing::image(&state);
     tree.write_file(HiveFile::Components.path(), Vec::new(), Times::default()).unwrap();
     assert_eq!(install(&mut tree, &nano::guest()), Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
+}
+
+/// A family that does not say which series is in use concerns its own components only.
+#[test]
+fn a_family_without_its_series_stops_what_changes_it() {
+    let mut tree = testing::image(&nano_cbs_state("ServerDatacenterNano"));
+    let update = nano::servicing(80_000);
+    let family = update.components[0].identity.versionless();
+    change(&mut tree, HiveFile::Software, |hive| {
+        let family = hive.find(&format!(r"{WINNERS}\{family}")).unwrap();
+        hive.delete_value(family, "").unwrap();
+    });
+    let before = testing::values(&tree, HiveFile::Components);
+    let Recorded::NotAtAll(why) = install(&mut tree, &update) else { panic!("recorded") };
+    assert!(why.contains(&family) && why.contains("series"), "{why}");
+    assert_eq!(testing::values(&tree, HiveFile::Components), before);
+    let (recorded, warnings) = install_telling(&mut tree, &nano::guest());
+    assert_eq!(recorded, Recorded::Completely);
+    assert!(matches!(&warnings[..], [one] if one.contains(&family) && one.contains("series")), "{warnings:?}");
 }
 
 /// Flags of owners go with the state that a package has, so those of a permanent edition are not taken.

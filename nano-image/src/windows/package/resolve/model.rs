@@ -105,7 +105,12 @@ pub struct ResolvedComponent {
 impl ResolvedComponent {
     /// Whether it is the version that is used.
     pub fn is_in_use(&self) -> bool {
-        !self.staged && !self.superseded && !self.is_present
+        self.is_new() && !self.superseded
+    }
+
+    /// Whether its family gets one more version, which need not be the one that is used.
+    pub fn is_new(&self) -> bool {
+        !self.staged && !self.is_present
     }
 }
 
