@@ -59,11 +59,6 @@ impl Architecture {
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMED.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(name))
     }
-
-    /// Whether a package or component for `name` is for images of this architecture.
-    pub fn takes(self, name: &str) -> bool {
-        Self::named(name) == Some(self) || ["neutral", "*", ""].iter().any(|any| name.eq_ignore_ascii_case(any))
-    }
 }
 
 #[cfg(test)]
@@ -76,7 +71,5 @@ mod tests {
             assert_eq!(Architecture::named(&one.to_string().to_uppercase()), Some(one));
         }
         assert_eq!(["wow64", "neutral", "msil", ""].map(Architecture::named), [None; 4]);
-        let amd64 = Architecture::Amd64;
-        assert!(amd64.takes("AMD64") && amd64.takes("neutral") && !amd64.takes("x86") && !amd64.takes("wow64"));
     }
 }

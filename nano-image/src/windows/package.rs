@@ -5,6 +5,7 @@
 //! ([`record`](record())).
 
 pub mod apply;
+pub mod architecture;
 mod base;
 pub mod cabinet;
 pub mod contents;

@@ -8,6 +8,7 @@ use super::{TOKEN, known};
 use crate::error::Result;
 use crate::source::delta;
 use crate::windows::edit::ImageFiles;
+use crate::windows::package::architecture::AssemblyArchitecture;
 use crate::windows::package::identity::Version;
 use crate::windows::package::installed::{STORE, dictionary};
 use crate::windows::package::shortened_component;
@@ -46,9 +47,9 @@ impl Components {
 #[derive(Debug, Default)]
 pub struct Manifests {
     /// Versions, the latest first, with the file, by component and architecture.
-    files: BTreeMap<(String, String), Vec<(Version, String)>>,
+    files: BTreeMap<(String, AssemblyArchitecture), Vec<(Version, String)>>,
     dictionary: OnceLock<Option<Vec<u8>>>,
-    found: Mutex<BTreeMap<(String, String), Arc<Found>>>,
+    found: Mutex<BTreeMap<(String, AssemblyArchitecture), Arc<Found>>>,
 }
 
 impl Manifests {
@@ -68,14 +69,18 @@ impl Manifests {
     }
 
     /// What `image`, whose manifests these are, says of components with these names and architectures.
-    pub fn look_up<'a>(&self, names: impl Iterator<Item = (&'a str, String)>, image: &dyn ImageFiles) -> Components {
+    pub fn look_up<'a>(
+        &self,
+        names: impl Iterator<Item = (&'a str, AssemblyArchitecture)>,
+        image: &dyn ImageFiles,
+    ) -> Components {
         let mut components = Components::default();
         if self.files.is_empty() {
             return components;
         }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, architecture) in names {
-            let key = (name.to_lowercase(), architecture.to_lowercase());
+            let key = (name.to_lowercase(), architecture);
             let compare = components.found.len() < MOST_COMPARED;
             let one = found.entry(key).or_insert_with_key(|key| Arc::new(self.find(&key.0, &key.1, compare, image)));
             components.found.insert(name.to_lowercase(), one.clone());
@@ -83,14 +88,14 @@ impl Manifests {
         components
     }
 
-    fn find(&self, name: &str, architecture: &str, compare: bool, image: &dyn ImageFiles) -> Found {
-        if let Some(versions) = self.files.get(&(shortened_component(name), architecture.to_owned())) {
+    fn find(&self, name: &str, architecture: &AssemblyArchitecture, compare: bool, image: &dyn ImageFiles) -> Found {
+        if let Some(versions) = self.files.get(&(shortened_component(name), architecture.clone())) {
             // What cannot be read is not known; the table stands in for it.
             let texts = versions.iter().take(MOST_READ).filter_map(|(_, file)| self.text(file, image).ok().flatten());
             let mut schemas = texts.filter_map(|text| Schema::parse(&text).ok());
             return Found::There(schemas.find(|schema| schema.component.eq_ignore_ascii_case(name)));
         }
-        let is_there = |near: &&str| self.files.contains_key(&(shortened_component(near), architecture.to_owned()));
+        let is_there = |near: &&str| self.files.contains_key(&(shortened_component(near), architecture.clone()));
         let documented = known::nearest_component(name).filter(is_there);
         let near = || known::nearest_name(name, self.files.keys().map(|(name, _)| &**name));
         Found::Missing(documented.or_else(|| if compare { near() } else { None }).map(str::to_owned))
@@ -114,11 +119,11 @@ fn folder() -> String {
 
 /// Architecture, name and version of the component that a manifest's name tells: `amd64_NAME_TOKEN_VERSION_none_HASH`.
 /// Those of languages and of other makers have no settings.
-fn fields(manifest: &str) -> Option<(String, String, Version)> {
+fn fields(manifest: &str) -> Option<(AssemblyArchitecture, String, Version)> {
     let lower = manifest.to_lowercase();
     let mut parts = lower.strip_suffix(".manifest")?.rsplitn(5, '_');
     let (_hash, language, version, token) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let (architecture, name) = parts.next()?.split_once('_')?;
     let is_wanted = language == "none" && token == TOKEN;
-    is_wanted.then(|| Some((architecture.to_owned(), name.to_owned(), version.parse().ok()?)))?
+    is_wanted.then(|| Some((AssemblyArchitecture::named(architecture), name.to_owned(), version.parse().ok()?)))?
 }

@@ -8,6 +8,7 @@ use super::servicing::{self, ServicingPackage};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, SHELL_SETUP, TOKEN, UNATTENDED_JOIN, Verdict, WCM, is_for};
 use crate::error::{Error, Result};
 use crate::types::Architecture;
+use crate::windows::package::architecture::AssemblyArchitecture;
 use crate::windows::xml::{Document, Element};
 
 /// Largest answer file that is read, bytes.
@@ -193,15 +194,17 @@ impl AnswerFile {
     }
 
     /// Names and architectures of the components for the image whose settings come into force in it.
-    pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, String)> {
+    pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, AssemblyArchitecture)> {
         let comes_into_force = |name: &str| Pass::find(name.trim()).is_some_and(Pass::comes_into_force);
         let sections = self.document.root.elements().filter(move |section| {
             section.local() == "settings" && is_ours(section) && section.attribute("pass").is_some_and(comes_into_force)
         });
         sections.flat_map(Element::elements).filter(|element| self.counts(element)).filter_map(|component| {
-            let architecture = component.attribute("processorArchitecture")?.trim();
-            let of_image = self.architecture.filter(|_| architecture.eq_ignore_ascii_case("neutral"));
-            let architecture = of_image.map_or(architecture.to_owned(), |image| image.to_string());
+            let architecture = match AssemblyArchitecture::named(component.attribute("processorArchitecture")?.trim()) {
+                AssemblyArchitecture::Neutral => self.architecture.map(AssemblyArchitecture::Processor),
+                other => Some(other),
+            };
+            let architecture = architecture.unwrap_or(AssemblyArchitecture::Neutral);
             Some((component.attribute("name")?.trim(), architecture))
         })
     }

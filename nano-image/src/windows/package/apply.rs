@@ -23,7 +23,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::report::{InstallReport, InstalledPackage, NotApplied};
 use crate::security::{ObjectClass, compile};
-use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
 use target::Target;
 
@@ -104,16 +103,13 @@ impl<'a> Part<'a> {
         options: &InstallOptions<'_>,
     ) -> Result<Self> {
         let manifest = &component.manifest.manifest;
-        let name = &manifest.identity.architecture;
-        let is_other = |named: Architecture| named != options.architecture;
-        let is_foreign = name.eq_ignore_ascii_case("wow64") || Architecture::named(name).is_some_and(is_other);
         let mut part = Self {
             component,
             manifest,
             key_form: manifest.identity.key_form(),
             files: Vec::new(),
             macros: Macros::new(&manifest.strings),
-            is_foreign,
+            is_foreign: manifest.identity.architecture.is_foreign_to(options.architecture),
             cabinet: payload.path(component.cabinet),
         };
         if component.in_store {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::architecture::AssemblyArchitecture;
 use crate::error::{Error, Result};
 
 /// A version of four numbers, `10.0.14393.0`.
@@ -30,14 +31,14 @@ impl FromStr for Version {
 
 /// What an assembly or a package is called. Two are the same if all fields are, without regard to case
 /// ([`is`](Self::is)).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssemblyIdentity {
     /// Name as written.
     pub name: String,
     /// Version; `0.0.0.0` where none is written.
     pub version: Version,
-    /// `amd64`, `x86`, `wow64`, `neutral` …
-    pub architecture: String,
+    /// What it is made for.
+    pub architecture: AssemblyArchitecture,
     /// Language as written (`en-US`), or `*` for any in a dependency; `None` is neutral.
     pub language: Option<String>,
     /// Token of the maker's key, 16 hexadecimal digits; empty where none is written.
@@ -57,7 +58,7 @@ impl AssemblyIdentity {
         let mut identity = Self {
             name: String::new(),
             version: Version::default(),
-            architecture: String::new(),
+            architecture: AssemblyArchitecture::Unsaid,
             language: None,
             public_key_token: String::new(),
             kind: None,
@@ -98,7 +99,7 @@ impl AssemblyIdentity {
         match name.to_ascii_lowercase().as_str() {
             "name" => self.name = value.to_owned(),
             "version" => self.version = value.parse()?,
-            "processorarchitecture" => self.architecture = value.to_owned(),
+            "processorarchitecture" => self.architecture = AssemblyArchitecture::named(value),
             "language" | "culture" => {
                 let neutral = ["", "neutral", "none"].iter().any(|word| value.eq_ignore_ascii_case(word));
                 self.language = (!neutral).then(|| value.to_owned());
@@ -123,7 +124,7 @@ impl AssemblyIdentity {
             one.as_deref().unwrap_or_default().eq_ignore_ascii_case(other.as_deref().unwrap_or_default())
         };
         self.name.eq_ignore_ascii_case(&other.name)
-            && self.architecture.eq_ignore_ascii_case(&other.architecture)
+            && self.architecture == other.architecture
             && self.public_key_token.eq_ignore_ascii_case(&other.public_key_token)
             && same(&self.language, &other.language)
             && same(&self.kind, &other.kind)
@@ -136,7 +137,7 @@ impl AssemblyIdentity {
         let fits = |field: &str, wanted: &str| wanted.is_empty() || field.eq_ignore_ascii_case(wanted);
         self.is_named_by(wanted)
             && (wanted.version == Version::default() || wanted.version == self.version)
-            && fits(&self.architecture, &wanted.architecture)
+            && [AssemblyArchitecture::Unsaid, self.architecture.clone()].contains(&wanted.architecture)
             && fits(&self.public_key_token, &wanted.public_key_token)
     }
 
@@ -150,7 +151,7 @@ impl AssemblyIdentity {
     pub fn fits(&self, pattern: &Self) -> bool {
         let fits = |field: &str, pattern: &str| pattern == "*" || field.eq_ignore_ascii_case(pattern);
         fits(&self.name, &pattern.name)
-            && fits(&self.architecture, &pattern.architecture)
+            && [AssemblyArchitecture::Any, self.architecture.clone()].contains(&pattern.architecture)
             && fits(&self.public_key_token, &pattern.public_key_token)
             && fits(self.language.as_deref().unwrap_or(""), pattern.language.as_deref().unwrap_or(""))
     }

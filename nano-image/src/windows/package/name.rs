@@ -72,7 +72,7 @@ impl AssemblyIdentity {
         let version = if with_version { format!("{}_", self.version) } else { String::new() };
         format!(
             "{}_{}_{}_{version}{}_{:016x}",
-            self.architecture.to_ascii_lowercase(),
+            self.architecture,
             shortened(&self.name, MAX_NAME),
             self.token(),
             self.language.as_deref().map_or("none".into(), |language| shortened(language, MAX_CULTURE)),
@@ -89,7 +89,7 @@ impl AssemblyIdentity {
 
     /// The hash at the end of a key form: over all attributes that are there, as they are.
     fn pseudo_key(&self, with_version: bool) -> u64 {
-        let version = self.version.to_string();
+        let (version, architecture) = (self.version.to_string(), self.architecture.word());
         let given = |text: &'_ str| !text.is_empty();
         let fields = [
             ("name", Some(self.name.as_str())),
@@ -97,7 +97,7 @@ impl AssemblyIdentity {
             ("type", self.kind.as_deref()),
             ("version", with_version.then_some(version.as_str())),
             ("publickeytoken", Some(self.public_key_token.as_str()).filter(|text| given(text))),
-            ("processorarchitecture", Some(self.architecture.as_str()).filter(|text| given(text))),
+            ("processorarchitecture", Some(&*architecture).filter(|text| given(text))),
             ("versionscope", self.version_scope.as_deref()),
         ];
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -173,6 +173,7 @@ fn shortened(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::windows::package::architecture::AssemblyArchitecture;
 
     const TOKEN: &str = "31bf3856ad364e35";
 
@@ -180,7 +181,7 @@ mod tests {
         AssemblyIdentity {
             name: name.into(),
             version: version.parse().unwrap(),
-            architecture: architecture.into(),
+            architecture: AssemblyArchitecture::named(architecture),
             language: None,
             public_key_token: TOKEN.into(),
             kind: None,

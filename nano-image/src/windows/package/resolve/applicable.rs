@@ -22,7 +22,7 @@ pub(super) fn order(
     for (index, candidate) in given.iter().enumerate() {
         if (candidate.purpose != Purpose::Source || chosen.contains(&index)) && wants(index, given, installed, notes) {
             let identity = &root(candidate).identity;
-            if !architecture.takes(&identity.architecture) {
+            if !identity.architecture.is_for(architecture) {
                 let (id, other) = (identity.package_id(), &identity.architecture);
                 missing.add(format!("`{id}` is for {other}, the image for {architecture} ({NOT_APPLICABLE})"), []);
             } else {
