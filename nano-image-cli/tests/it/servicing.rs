@@ -138,6 +138,31 @@ fn packages_of_an_answer_file_are_installed() {
     answer("<package action='instal'><assemblyIdentity name='A'/></package>").fails(4, &["line 1", "`install`"]);
 }
 
+/// DISM takes no companion along that the file does not name, and does nothing where the package is there already.
+#[test]
+fn an_answer_file_installs_what_it_names_and_lacks() {
+    let place = media();
+    write_answer(&place, &package("install", IIS, "neutral", ""), "");
+    let run = plan(&place, &["--image", "2"]);
+    let told = run.stderr.clone();
+    assert_eq!(ids(run), iis()[..1]);
+    let expected = "installs `Microsoft-NanoServer-IIS-Package` without its texts for en-us";
+    assert!(told.contains(expected), "{told}");
+    let there = "Microsoft-NanoServer-Edition-Package";
+    for more in ["", &source(r"d:\gone.cab")] {
+        write_answer(&place, &package("install", there, "neutral", more), "");
+        assert!(ids(plan(&place, &["--image", "2"])).is_empty());
+    }
+    let other = package("install", there, "neutral", "").replace("14393", "14300");
+    write_answer(&place, &other, "");
+    plan(&place, &["--image", "2"]).fails(3, &["answer.xml", "no such package", "10.0.14300.0"]);
+
+    let (place, _, _) = core_image(&[]);
+    write_answer(&place, &package("install", "Microsoft-Windows-FaxServer-Package", "neutral", ""), "");
+    let flags = ["plan", "--json", "--wim", "core.wim", "--size", "512M", "--unattend", "answer.xml"];
+    place.run(&flags).fails(4, &["answer.xml", "component store only", "--feature"]);
+}
+
 #[test]
 fn what_dism_refuses_of_packages_is_refused() {
     let place = media();
@@ -168,6 +193,15 @@ fn core_image(features: &[&str]) -> (Place, State, State) {
     (place, core_state(&[]), core_state(features))
 }
 
+/// A script of the repository agrees, and says `says`.
+fn run_script(place: &Place, name: &str, flags: &[&str], says: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
+    let run = Command::new("python3").arg(script).args(flags).current_dir(place.path("")).output();
+    let run = run.expect("python3 judges; scripts/install-deps installs it");
+    let text = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    assert!(run.status.success() && text.contains(says), "{name}: {text}");
+}
+
 /// Builds an image and lets other programs compare its volume with what must be there beyond `before`.
 fn judge(place: &Place, flags: &[&str], [before, after]: [&State; 2]) -> Value {
     let build = ["build", "--size", "256M", "-o", "core.raw", "--strict", "--force", "--json"];
@@ -179,11 +213,8 @@ fn judge(place: &Place, flags: &[&str], [before, after]: [&State; 2]) -> Value {
     let lines = after.lines_beyond(before);
     assert!(lines.len() > 20, "{lines:?}");
     fs::write(place.path("expected"), lines.join("\n") + "\n").unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-packages");
-    let judge = Command::new("python3").arg(script).arg("volume").arg("expected").current_dir(place.path("")).output();
-    let judge = judge.expect("python3 judges; scripts/install-deps installs it");
-    let text = String::from_utf8_lossy(&[judge.stdout, judge.stderr].concat()).into_owned();
-    assert!(judge.status.success() && text.contains("- 0 wrong"), "{text}");
+    run_script(place, "check-packages", &["volume", "expected"], "- 0 wrong");
+    run_script(place, "check-records", &["volume", "--prove"], "planted, 0 not found");
     report
 }
 

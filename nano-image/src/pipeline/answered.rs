@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::cabinet;
 use super::sources::Sources;
 use crate::content::InputFiles;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::windows::answer::{ServicingAction, ServicingPackage};
 use crate::windows::configure::Servicing;
 use crate::windows::media::{Media, MediaFile};
+use crate::windows::package::architecture::AssemblyArchitecture;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::{CabinetSource, Install, Named, UpdateDetails, describe};
 
@@ -17,10 +18,8 @@ use crate::windows::package::{CabinetSource, Install, Named, UpdateDetails, desc
 pub(super) struct Answered {
     /// What is installed: cabinets of its own, and features.
     pub install: Install,
-    /// Names of packages of the media.
-    pub names: Vec<String>,
-    /// Cabinets of languages of the media that are named themselves.
-    pub languages: Vec<MediaFile>,
+    /// Cabinets of the media.
+    pub cabinets: Vec<MediaFile>,
     /// What is wanted of packages beside installing them.
     pub named: Vec<Named>,
 }
@@ -96,29 +95,47 @@ impl Search<'_> {
             return self.install_file(wanted, place);
         }
         let called = place.as_deref().and_then(|place| place.file_stem()?.to_str());
-        if let Some((package, file)) = self.media.identified(wanted, called)? {
-            match package.neutral.as_ref() == Some(file) {
-                // With the languages of the image, as if it were named.
-                true => self.answered.names.push(package.name.clone()),
-                false => self.answered.languages.push(file.clone()),
+        let other = match self.media.identified(wanted, called) {
+            // Nothing but what is named: DISM takes no languages along either.
+            Ok(Some((_, file))) => {
+                self.answered.cabinets.push(file.clone());
+                return Ok(());
             }
-            return Ok(());
-        }
+            Ok(None) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(error),
+            Err(error) => return Err(error),
+        };
         for path in &self.sources.servicing_packages {
             if self.describe(&cabinet::open(&self.sources.files, path)?)?.iter().any(|inside| is_it(inside, wanted)) {
                 return Ok(());
             }
         }
+        // Where the image has it already there is nothing to do, and nothing to do it with is needed.
+        let error = match other {
+            Some(error) => error,
+            None => self.nowhere(package, called),
+        };
+        self.answered.named.push(Named::Installed {
+            package: wanted.clone(),
+            absent: error.message().to_owned(),
+            hint: error.hint().unwrap_or_default().to_owned(),
+        });
+        Ok(())
+    }
+
+    /// The error for a package that neither the media nor any file has; its cabinet may be `called` so.
+    fn nowhere(&self, package: &ServicingPackage, called: Option<&str>) -> Error {
+        let wanted = &package.identity;
         let place = package.source.as_ref().map(|source| format!(", and no file `{source}`")).unwrap_or_default();
         let what =
             format!("the answer file installs `{}`: there is no such package on the media{place}", shown(wanted));
         let called = called.unwrap_or(&wanted.name);
         let other = self.media.package(called).ok().and_then(|package| package.neutral.as_ref());
         let other = other.and_then(|file| Some((file, self.media.identity(file).ok()?)));
-        Err(Error::not_found(what).with_hint(match other {
+        Error::not_found(what).with_hint(match other {
             Some((file, is)) => format!("{} is `{}`: write its identity", file.name(), is.package_id()),
             None => "take it out of the answer file, or give its cabinet as an update".into(),
-        }))
+        })
     }
 
     /// Installs the package `wanted` of the file at `path`.
@@ -150,7 +167,7 @@ fn is_it(inside: &UpdateDetails, wanted: &AssemblyIdentity) -> bool {
 
 /// An identity in a message: its name alone if that is all that is said.
 fn shown(identity: &AssemblyIdentity) -> String {
-    match identity.public_key_token.is_empty() && identity.architecture.is_empty() {
+    match identity.public_key_token.is_empty() && identity.architecture == AssemblyArchitecture::Unsaid {
         true => identity.name.clone(),
         false => identity.package_id(),
     }

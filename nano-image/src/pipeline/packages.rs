@@ -1,5 +1,6 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use crate::report::InstallReport;
 use crate::source::wim::ImageInfo;
 use crate::windows::configure::Servicing;
 use crate::windows::edit::ImageEdit;
-use crate::windows::media::{Media, MediaPackage};
+use crate::windows::media::{Media, MediaFile, MediaPackage};
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::{self, CabinetSource, Install, InstallOptions, Named};
 
@@ -45,22 +46,22 @@ impl Packages {
         image: &ImageInfo,
         servicing: &Servicing,
     ) -> Result<Self> {
-        let Answered { install, names, mut languages, named } = answered::find(servicing, sources, media)?;
+        let Answered { install, cabinets: mut named_cabinets, named } = answered::find(servicing, sources, media)?;
         let mut packages = Self { install, named, ..Self::default() };
         packages.install.files = sources.files.clone();
         packages.install.features.extend_from_slice(recipe.features());
         packages.answer_file.clone_from(&servicing.answer_file);
-        let names = [recipe.package_names(), names].concat();
         packages.install.features.sort();
         packages.install.features.dedup();
-        let selection = media.select(&names, image)?;
+        let selection = media.select(&recipe.package_names(), image)?;
         packages.warnings.extend(selection.warnings);
         packages.names = selection.names;
         for file in &selection.cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
-        languages.retain(|file| !selection.cabinets.contains(file));
-        for file in &languages {
+        packages.warn_of_texts(media, &named_cabinets, image);
+        named_cabinets.retain(|file| !selection.cabinets.contains(file));
+        for file in &named_cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
         if !packages.install.features.is_empty() {
@@ -72,6 +73,26 @@ impl Packages {
             packages.install.servicing.push(cabinet::open(&sources.files, path)?);
         }
         Ok(packages)
+    }
+
+    /// Warns of packages that the answer file names, and not their cabinets for the languages of the image.
+    fn warn_of_texts(&mut self, media: &Media, named: &[MediaFile], image: &ImageInfo) {
+        let languages: BTreeSet<String> =
+            image.default_language.iter().chain(&image.languages).map(|language| language.to_lowercase()).collect();
+        for package in media.packages().iter().filter(|one| one.neutral.as_ref().is_some_and(|one| named.contains(one)))
+        {
+            let lacks = |(language, file): &&(String, MediaFile)| {
+                languages.contains(&language.to_lowercase()) && !named.contains(file)
+            };
+            for (language, file) in package.languages.iter().filter(lacks) {
+                self.warnings.push(format!(
+                    "the answer file installs `{}` without its texts for {language}, as DISM takes only what is named; \
+                     {} has them",
+                    package.name,
+                    file.name()
+                ));
+            }
+        }
     }
 
     /// Whether nothing is installed.

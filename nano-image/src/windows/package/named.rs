@@ -1,7 +1,7 @@
 //! Packages that the image must have, because something else than installing them is wanted.
 
 use super::identity::AssemblyIdentity;
-use super::installed::Installed;
+use super::installed::{Installed, InstalledPackage};
 use super::resolve::{INVALID_PACKAGE, UNKNOWN_UPDATE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::windows::edit::ImageEdit;
@@ -9,6 +9,15 @@ use crate::windows::edit::ImageEdit;
 /// What is wanted of a package beside installing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
+    /// It is to be there, and no cabinet has it.
+    Installed {
+        /// The package.
+        package: AssemblyIdentity,
+        /// What to say if the image does not have it.
+        absent: String,
+        /// What to try then.
+        hint: String,
+    },
     /// It is to be removed.
     Removed(AssemblyIdentity),
     /// Some of its features are to be on or off.
@@ -26,13 +35,29 @@ pub enum Named {
 ///
 /// # Errors
 /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for packages and features that the image does not have,
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for removing what it has; those of hives.
+/// [`NotFound`](crate::ErrorKind::NotFound) for packages that are nowhere, [`Unsupported`](crate::ErrorKind::Unsupported)
+/// for removing what it has; those of hives.
 pub fn check_named(image: &mut ImageEdit<'_>, named: &[Named]) -> Result<()> {
     if named.is_empty() {
         return Ok(());
     }
     let installed = &Installed::read(image)?;
     named.iter().try_for_each(|named| match named {
+        Named::Installed { package, absent, hint } => {
+            let is_it = |one: &&InstalledPackage| one.identity.is_meant_by(package);
+            if installed.packages().iter().any(|one| is_it(&one)) {
+                return Ok(());
+            }
+            Err(match installed.staged().iter().find(is_it) {
+                Some(staged) => {
+                    let id = staged.identity.package_id();
+                    let what =
+                        format!("`{id}` is in the image's component store only, and installing it there is not done");
+                    Error::unsupported(what).with_hint("turn on its feature: <selection> of `configure`, or --feature")
+                }
+                None => Error::not_found(absent.clone()).with_hint(hint.clone()),
+            })
+        }
         Named::Removed(package) => {
             let id = find(package, installed, "remove")?.package_id();
             let error = Error::unsupported(format!("removing packages is not done: `{id}` is to be removed"));
