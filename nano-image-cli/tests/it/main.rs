@@ -17,6 +17,7 @@ mod identifiers;
 mod launch;
 mod lint;
 mod machine;
+mod manifests;
 #[cfg(unix)]
 mod outputs;
 mod packages;

@@ -1,11 +1,9 @@
 //! What the `servicing` section of answer files wants, features of an image itself, and what an image lists.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use crate::packages::{costs, driver, media, update};
-use crate::support::{Place, Run};
+use crate::support::{Place, Run, cut_volume, run_script};
 use fixtures::cab::Method;
 use fixtures::hive::value;
 use fixtures::media::{Release, write_iso};
@@ -193,23 +191,11 @@ fn core_image(features: &[&str]) -> (Place, State, State) {
     (place, core_state(&[]), core_state(features))
 }
 
-/// A script of the repository agrees, and says `says`.
-fn run_script(place: &Place, name: &str, flags: &[&str], says: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
-    let run = Command::new("python3").arg(script).args(flags).current_dir(place.path("")).output();
-    let run = run.expect("python3 judges; scripts/install-deps installs it");
-    let text = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
-    assert!(run.status.success() && text.contains(says), "{name}: {text}");
-}
-
 /// Builds an image and lets other programs compare its volume with what must be there beyond `before`.
 fn judge(place: &Place, flags: &[&str], [before, after]: [&State; 2]) -> Value {
     let build = ["build", "--size", "256M", "-o", "core.raw", "--strict", "--force", "--json"];
     let report = place.run(&[&build[..], flags].concat()).ok().json();
-    let windows = report["partitions"].as_array().unwrap().last().unwrap();
-    let number = |name: &str| windows[name].as_u64().unwrap() as usize;
-    let volume = &place.read("core.raw")[number("start")..][..number("size")];
-    fs::write(place.path("volume"), volume).unwrap();
+    cut_volume(place, "core.raw", &report);
     let lines = after.lines_beyond(before);
     assert!(lines.len() > 20, "{lines:?}");
     fs::write(place.path("expected"), lines.join("\n") + "\n").unwrap();

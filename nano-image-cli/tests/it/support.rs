@@ -1,7 +1,7 @@
 //! Runs the program in a folder with a WIM.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
@@ -116,6 +116,24 @@ impl Run {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap()
     }
+}
+
+/// Writes the Windows volume of the raw image `image`, of which `report` tells, as `volume`.
+pub fn cut_volume(place: &Place, image: &str, report: &Value) {
+    let windows = report["partitions"].as_array().unwrap().last().unwrap();
+    let number = |name: &str| windows[name].as_u64().unwrap() as usize;
+    let volume = &place.read(image)[number("start")..][..number("size")];
+    fs::write(place.path("volume"), volume).unwrap();
+}
+
+/// A script of the repository agrees, and says `says`; gives all that it says.
+pub fn run_script(place: &Place, name: &str, flags: &[&str], says: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
+    let run = Command::new("python3").arg(script).args(flags).current_dir(place.path("")).output();
+    let run = run.expect("python3 judges; scripts/install-deps installs it");
+    let text = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    assert!(run.status.success() && text.contains(says), "{name}: {text}");
+    text
 }
 
 /// A WIM with one image that boots either way and has hives, for the name `MINWINPC`.
