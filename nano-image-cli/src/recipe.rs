@@ -358,7 +358,11 @@ mod tests {
 
     #[test]
     fn the_examples_are_recipes() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        if !workspace.join("fixtures").exists() {
+            return eprintln!("not run: the package alone has no examples");
+        }
+        let folder = workspace.join("examples");
         let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let recipes: Vec<PathBuf> = paths.filter(|path| path.extension() == Some("toml".as_ref())).collect();
         assert!(recipes.len() >= 7, "{recipes:?}");

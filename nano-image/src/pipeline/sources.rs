@@ -99,6 +99,7 @@ impl Sources {
     /// updates, drivers, answer files and what is copied can all come from memory.
     ///
     /// ```
+    /// # #[cfg(feature = "internals")] // The tests of a package alone have no fixtures.
     /// # fn main() -> nano_image::Result<()> {
     /// # let wim = fixtures::scenes::nano_small(&fixtures::scenes::pe_stand_in()).to_bytes();
     /// use nano_image::{MachineConfig, Recipe, Sources};
@@ -111,6 +112,8 @@ impl Sources {
     /// assert!(plan.inputs().is_empty(), "no file was read");
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(feature = "internals"))]
+    /// # fn main() {}
     /// ```
     pub fn file(mut self, path: impl Into<PathBuf>, data: Arc<dyn ReadAt>) -> Self {
         self.files.add(path, data);

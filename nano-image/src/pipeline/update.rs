@@ -12,6 +12,7 @@ use crate::windows::package::{Applicability, CabinetSource, Install, UpdateDetai
 /// An update: an `.msu` file, or a cabinet of one.
 ///
 /// ```
+/// # #[cfg(feature = "internals")] // The tests of a package alone have no fixtures.
 /// # fn main() -> nano_image::Result<()> {
 /// # use fixtures::packages::update;
 /// # let bytes = update::to_cabinet(&update::intra(&update::cumulative(50, 10)));
@@ -21,6 +22,8 @@ use crate::windows::package::{Applicability, CabinetSource, Install, UpdateDetai
 /// assert_eq!(update.describe(None)?[0].kb.as_deref(), Some("KB4000002"));
 /// # Ok(())
 /// # }
+/// # #[cfg(not(feature = "internals"))]
+/// # fn main() {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct Update(CabinetSource);
