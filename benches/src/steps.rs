@@ -78,6 +78,7 @@ fn volume() -> NtfsOptions {
     NtfsOptions {
         size: ByteSize::gib(64),
         start: Lba(2048),
+        sector_size: 512,
         cluster_size: None,
         serial_number: 1,
         label: "Windows".into(),

@@ -112,8 +112,8 @@ pub struct Build {
     #[arg(help_heading = "Output", long, value_parser = presets())]
     pub format: Option<Preset>,
 
-    /// Whether blocks without data are left out [default: dynamic; azure: fixed]
-    #[arg(help_heading = "Output", long, value_enum)]
+    /// Kind of the image file [default: dynamic; azure: fixed; vmdk: monolithicSparse]
+    #[arg(help_heading = "Output", long, value_enum, ignore_case = true)]
     pub subformat: Option<Subformat>,
 
     /// Bytes per block, e.g. 2M: each format has its own sizes [default: vhdx 1M, vhd 2M]
@@ -124,9 +124,13 @@ pub struct Build {
     #[arg(help_heading = "Disk", long, default_value = "4G", value_parser = parsed::<ByteSize>)]
     pub size: ByteSize,
 
-    /// Size of the EFI system partition
-    #[arg(help_heading = "Disk", long, value_name = "SIZE", default_value = "100M", value_parser = parsed::<ByteSize>)]
-    pub esp_size: ByteSize,
+    /// Logical sector size of the disk: 512, or 4096 for VHDX and raw images that UEFI starts
+    #[arg(help_heading = "Disk", long, value_name = "BYTES", default_value = "512", value_parser = parsed::<ByteSize>)]
+    pub sector_size: ByteSize,
+
+    /// Size of the EFI system partition [default: 100M; with sectors of 4096 bytes 260M]
+    #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
+    pub esp_size: Option<ByteSize>,
 
     /// What the image will run on: chooses format, firmware and boot settings as far as flags do not, sets what that host
     /// needs, and checks that the image has drivers for its devices

@@ -41,7 +41,7 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     let (recipe, sources) = arguments.packages.add_to(recipe, sources);
     let mut recipe = recipe
         .disk_size(arguments.size)
-        .esp_size(arguments.esp_size)
+        .sector_size(arguments.sector_size)
         .label(&arguments.label)
         .machine(arguments.machine.config(&arguments.network))
         .boot(arguments.boot.settings());
@@ -52,6 +52,7 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     recipe = passwords.administrator.into_iter().fold(recipe, RecipeBuilder::administrator_password);
     let of_user = |recipe: RecipeBuilder, (name, password): (String, Secret)| recipe.user_password(name, password);
     recipe = passwords.users.into_iter().fold(recipe, of_user);
+    recipe = arguments.esp_size.into_iter().fold(recipe, RecipeBuilder::esp_size);
     recipe = arguments.cluster_size.into_iter().fold(recipe, RecipeBuilder::cluster_size);
     recipe = arguments.recovery_size.into_iter().fold(recipe, RecipeBuilder::recovery_size);
     recipe = arguments.compact.into_iter().fold(recipe, RecipeBuilder::compact);

@@ -58,15 +58,25 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
              qcow2 that `clone` makes, or a whole image: nano-image build --disk IMAGE -o whole.qcow2",
         ));
     }
+    let for_large_sectors = !machine.has_large_sectors || machine.format == Format::RAW;
+    if machine.has_large_sectors {
+        message(&warning(
+            "Azure and Proxmox have no disks with sectors of 4096 bytes, Hyper-V has them in VHDX files only, and QEMU reads \
+             them from raw files only: nano-image build --disk IMAGE --sector-size 4096 -o OTHER makes one of the other",
+        ));
+    }
     let wanted = |set: CommandSet| wishes.sets.is_empty() || wishes.sets.contains(&set);
     let script = |set: CommandSet, make: &dyn Fn() -> String| wanted(set).then(make);
-    let whole = |set: CommandSet, make: &dyn Fn() -> String| script(set, make).filter(|_| for_qemu);
-    let hyper_v = script(CommandSet::HyperV, &|| machine.hyper_v());
+    let whole =
+        |set: CommandSet, make: &dyn Fn() -> String| script(set, make).filter(|_| for_qemu && for_large_sectors);
+    let small = |set: CommandSet, make: &dyn Fn() -> String| whole(set, make).filter(|_| !machine.has_large_sectors);
+    let hyper_v = script(CommandSet::HyperV, &|| machine.hyper_v())
+        .filter(|_| !machine.has_large_sectors || machine.format == Format::VHDX);
     let qemu = whole(CommandSet::Qemu, &|| machine.qemu());
     let libvirt = whole(CommandSet::Libvirt, &|| machine.libvirt());
-    let azure = whole(CommandSet::Azure, &|| machine.azure());
+    let azure = small(CommandSet::Azure, &|| machine.azure());
     // It has no machines of other processors.
-    let proxmox = whole(CommandSet::Proxmox, &|| machine.proxmox()).filter(|_| !machine.is_arm64);
+    let proxmox = small(CommandSet::Proxmox, &|| machine.proxmox()).filter(|_| !machine.is_arm64);
     if as_json {
         let generation = if machine.uefi { 2 } else { 1 };
         let value = json!({
@@ -97,6 +107,8 @@ struct Machine {
     format: Format,
     uefi: bool,
     is_arm64: bool,
+    /// Logical sectors of 4096 bytes.
+    has_large_sectors: bool,
     /// Why it starts with Secure Boot off; none if it may be on.
     insecure: Option<String>,
     windows: bool,
@@ -157,6 +169,7 @@ impl Machine {
             format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
             is_arm64,
+            has_large_sectors: inspection.container.sector_size > 512,
             insecure: insecure(inspection, windows),
             windows,
             wants_tpm: of_type("Client") && build.is_some_and(|build: u32| build >= FIRST_WINDOWS_11),
@@ -233,7 +246,9 @@ impl Machine {
             arguments.push(format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"));
             let vars = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
             arguments.push(format!("-drive {}", sh(&vars)));
-            arguments.push(format!("-drive {} -device ide-hd,drive=disk", sh(&format!("if=none,id=disk,{disk}"))));
+            // Disks of other kinds that Windows has drivers for have sectors of 512 bytes.
+            let device = if self.has_large_sectors { self.nvme() } else { "ide-hd,drive=disk".into() };
+            arguments.push(format!("-drive {} -device {device}", sh(&format!("if=none,id=disk,{disk}"))));
             arguments.push("-nic user,model=e1000e".into());
         } else {
             arguments.push(format!("-drive {}", sh(&format!("if=ide,media=disk,{disk}"))));
@@ -251,10 +266,15 @@ impl Machine {
             format!("-machine virt -accel kvm -accel tcg -cpu max -smp {PROCESSORS} -m {}M", self.memory_mib),
             format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={AAVMF_CODE}"),
             format!("-drive {}", sh(&pflash)),
-            format!("-drive {} -device nvme,drive=disk,serial=1", sh(&disk)),
+            format!("-drive {} -device {}", sh(&disk), self.nvme()),
             "-device ramfb -device qemu-xhci -device usb-kbd -device usb-tablet".into(),
         ];
         format!("cp -n {AAVMF_VARS} {}\nqemu-system-aarch64 {}\n", sh(&vars), arguments.join(" \\\n  "))
+    }
+
+    fn nvme(&self) -> String {
+        let sectors = if self.has_large_sectors { ",logical_block_size=4096,physical_block_size=4096" } else { "" };
+        format!("nvme,drive=disk,serial=1{sectors}")
     }
 
     fn libvirt(&self) -> String {
@@ -273,7 +293,11 @@ impl Machine {
             (false, false) => ("pc", "", "ide", "e1000"),
         };
         let system = if self.windows { "win2k16" } else { "detect=off,require=off" };
-        let disk = format!("path={path},format={format},bus={bus}");
+        let (bus, sectors) = match self.has_large_sectors {
+            true => ("nvme", ",blockio.logical_block_size=4096,blockio.physical_block_size=4096"),
+            false => (bus, ""),
+        };
+        let disk = format!("path={path},format={format},bus={bus}{sectors}");
         let network = format!("network={},model={model}", self.switch.as_deref().unwrap_or("default"));
         script
             + &format!(
@@ -340,6 +364,7 @@ mod tests {
             format: Format::named(format).unwrap(),
             uefi,
             is_arm64: false,
+            has_large_sectors: false,
             insecure: None,
             windows: true,
             wants_tpm: false,
@@ -370,6 +395,15 @@ mod tests {
         }
         assert!(arm.libvirt().contains("--machine virt --arch aarch64 --boot uefi"), "{}", arm.libvirt());
         assert!(machine("qcow2", true).qemu().contains("qemu-system-x86_64"));
+    }
+
+    #[test]
+    fn large_sectors_have_a_disk_that_windows_knows() {
+        let large = Machine { has_large_sectors: true, ..machine("raw", true) };
+        let (qemu, libvirt) = (large.qemu(), large.libvirt());
+        assert!(qemu.contains("-device nvme,drive=disk,serial=1,logical_block_size=4096"), "{qemu}");
+        assert!(libvirt.contains("bus=nvme,blockio.logical_block_size=4096"), "{libvirt}");
+        assert!(!machine("raw", true).qemu().contains("4096"));
     }
 
     #[test]

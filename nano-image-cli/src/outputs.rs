@@ -44,7 +44,7 @@ impl Output {
     pub fn described(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
         let describe = |argument: &OutputArgument| {
             let format = format(argument, arguments)?;
-            format.check(arguments.size)?;
+            format.check(arguments.size, arguments.sector_size)?;
             Ok(Self { path: argument.path.clone(), format })
         };
         list.iter().map(describe).collect()

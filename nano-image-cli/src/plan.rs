@@ -64,7 +64,8 @@ fn text(report: &Report, outputs: &[Output], is_default: bool) -> String {
     }
     let outputs = outputs.iter().zip(&report.outputs).map(|(output, made)| {
         let name = if is_default { String::new() } else { output.label() };
-        [name, made.format.clone(), made.file_size.to_string(), size(made.file_size)]
+        let most = if made.is_bound { "at most " } else { "" };
+        [name, made.format.clone(), format!("{most}{}", made.file_size), size(made.file_size)]
     });
     text + "\n" + &nano_image::table("", Some(["output", "format", "bytes", "size"]), 0, &outputs.collect::<Vec<_>>())
 }

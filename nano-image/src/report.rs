@@ -255,7 +255,7 @@ impl PartitionReport {
 pub struct OutputReport {
     /// Format, e.g. `vhdx`.
     pub format: String,
-    /// `dynamic` or `fixed`; none for raw images.
+    /// `dynamic`, `fixed`, `monolithicSparse` or `streamOptimized`; none for formats without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subformat: Option<String>,
     /// Bytes of a block of a VHDX or dynamic VHD.
@@ -263,6 +263,9 @@ pub struct OutputReport {
     pub block_size: Option<u64>,
     /// Bytes of the file.
     pub file_size: u64,
+    /// Whether `file_size` is the most that it can be: how well blocks compress turns out while they are written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_bound: bool,
     /// SHA-256 of the file in hexadecimal digits, if it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -271,6 +274,6 @@ pub struct OutputReport {
 impl OutputReport {
     /// Of these facts.
     pub fn new(format: &str, file_size: u64) -> Self {
-        Self { format: format.into(), subformat: None, block_size: None, file_size, sha256: None }
+        Self { format: format.into(), subformat: None, block_size: None, file_size, is_bound: false, sha256: None }
     }
 }

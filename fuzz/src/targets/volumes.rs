@@ -61,6 +61,7 @@ fn ntfs_seeds() -> Vec<Vec<u8>> {
         let options = ntfs::NtfsOptions {
             size: ByteSize::mib(64),
             start: Lba(2048),
+            sector_size: 512,
             cluster_size: Some(ByteSize::new(cluster_size)),
             serial_number: 7,
             label: "Windows".into(),

@@ -102,3 +102,84 @@ fn what_is_no_source_or_would_be_written_over_is_refused() {
     }
     assert!(!place.path("new.vhdx").exists());
 }
+
+#[test]
+fn disks_with_large_sectors_are_made_and_read_like_others() {
+    let place = place();
+    let build = |output: &str, more: &[&str]| {
+        let arguments = ["build", "--wim", "only.wim", "--size", "512M", "--sector-size", "4096", "-o", output];
+        place.run(&[&arguments[..], more].concat())
+    };
+    build("large.vhdx", &["-o", "large.raw", "--computer-name", "large-01", "--metadata-file", "large.json"]).ok();
+    for image in ["large.vhdx", "large.raw"] {
+        assert_eq!(place.run(&["inspect", image, "--json"]).ok().json()["container"]["sector-size"], 4096);
+        place.run(&["verify", image]).ok();
+    }
+    let plain = ["build", "--wim", "only.wim", "--size", "512M", "-o", "small.vhdx", "--computer-name", "large-01"];
+    place.run(&plain).ok();
+    let file = r"Windows\Boot\EFI\bootmgfw.efi";
+    let cat = |image: &str| place.run(&["cat", image, file]).ok().stdout;
+    assert!(cat("large.raw") == cat("small.vhdx") && cat("large.vhdx") == cat("small.vhdx"));
+    let told = place.run(&["diff", "large.raw", "large.vhdx", "--json"]).json();
+    assert!(told["files"].as_array().is_none_or(Vec::is_empty), "{told}");
+    // The metadata are a recipe of the same bytes.
+    place.run(&["build", "--recipe", "large.json", "--check", "large.vhdx"]).ok();
+    // From one sector size to the other, and back.
+    for (from, to, bytes) in [("large.vhdx", "from.vhdx", "512"), ("from.vhdx", "back.raw", "4096")] {
+        let again = ["build", "--disk", from, "--size", "512M", "--sector-size", bytes, "-o", to];
+        place.run(&again).ok();
+        place.run(&["verify", to]).ok();
+        assert!(cat(to) == cat("small.vhdx"));
+    }
+    fs::write(place.path("list.csv"), "name\nlarge-02\n").unwrap();
+    let clone = ["clone", "large.vhdx", "--recipe", "large.json", "--machines", "list.csv", "--check"];
+    place.run(&[&clone[..], &["-o", "{name}.vhdx"]].concat()).ok();
+    place.run(&["verify", "large-02.vhdx"]).ok();
+    assert_eq!(
+        place.run(&["inspect", "large-02.vhdx", "--json"]).ok().json()["windows"][0]["computer-name"],
+        "LARGE-02"
+    );
+    // Hosts get what they take.
+    let hints = place.run(&["run-hint", "large.raw", "--json"]).ok().json();
+    assert!(hints["qemu"].as_str().unwrap().contains("logical_block_size=4096") && hints["az"].is_null(), "{hints}");
+    let hints = place.run(&["run-hint", "large.vhdx", "--json"]).ok().json();
+    assert!(hints["powershell"].is_string() && hints["qemu"].is_null(), "{hints}");
+
+    for (more, parts) in [
+        (&["-o", "bad.vhd", "--firmware", "uefi"][..], &["VHD", "4096", "VHDX or raw"][..]),
+        (&["--firmware", "bios"], &["BIOS", "4096"]),
+        (&["--esp-size", "100M"], &["100 MiB", "260 MiB"]),
+    ] {
+        build("bad.raw", more).fails(2, parts);
+    }
+    let other = ["build", "--wim", "only.wim", "--sector-size", "2K", "-o", "bad.raw"];
+    place.run(&other).fails(2, &["2048", "512 or 4096"]);
+    assert!(!place.path("bad.raw").exists() && !place.path("bad.vhd").exists());
+}
+
+#[test]
+fn a_vmdk_of_an_appliance_is_no_longer_than_planned() {
+    let place = place();
+    let flags = ["--wim", "only.wim", "--size", "256M", "--firmware", "bios", "--subformat", "streamoptimized"];
+    let arguments = |command, output| [&[command][..], &flags, &["-o", output, "--json"]].concat();
+    let planned = place.run(&arguments("plan", "new.vmdk")).ok().json()["outputs"][0].clone();
+    assert_eq!((&planned["is-bound"], &planned["subformat"]), (&true.into(), &"streamOptimized".into()), "{planned}");
+    let told = place.run(&[&["plan"][..], &flags, &["-o", "new.vmdk"]].concat()).ok();
+    assert!(String::from_utf8(told.stdout).unwrap().contains("at most "));
+    let made = place.run(&arguments("build", "new.vmdk")).ok().json()["outputs"][0].clone();
+    let len = fs::metadata(place.path("new.vmdk")).unwrap().len();
+    assert!(made["file-size"] == len && made["is-bound"].is_null(), "{made}");
+    assert!(planned["file-size"].as_u64().unwrap() >= len, "{planned}");
+    place.run(&["verify", "new.vmdk"]).ok();
+    let told = place.run(&["inspect", "new.vmdk", "--json"]).ok().json();
+    assert_eq!(told["container"]["subformat"], "streamOptimized");
+    let plain = [&["build"][..], &flags[..6], &["-o", "new.raw"]].concat();
+    place.run(&plain).ok();
+    let told = place.run(&["diff", "new.vmdk", "new.raw", "--json"]).json();
+    assert!(told["files"].as_array().is_none_or(Vec::is_empty), "{told}");
+    let check = [&["build"][..], &flags[..6], &["--check", "new.vmdk"]].concat();
+    place.run(&check).ok();
+    let extract = ["extract", "new.vmdk", r"Windows\Boot", "-C", "out"];
+    place.run(&extract).ok();
+    assert!(place.path("out/Windows/Boot/PCAT/bootmgr").exists());
+}

@@ -2,11 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use super::blocks::joined;
+use super::blocks::{BlockMap, joined};
 use super::formats::Format;
 use super::parent::{GRAIN, Parent};
-use super::parts::{Parts, Structure};
-use super::row::Request;
+use super::parts::{Packer, Parts, Structure};
+use super::row::{DiskSize, Request};
 use super::sink::{Output, ZEROS};
 use super::subformat::Subformat;
 use crate::content::{Extent, ReadAt};
@@ -26,7 +26,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Lays out a disk of `disk_size` whose bytes outside `used` (ascending extents in disk bytes) are zero.
+    /// Lays out a disk whose bytes outside `used` (ascending extents in disk bytes) are zero.
     ///
     /// Identifiers come from `identity`; `time` is the VHD's time stamp.
     ///
@@ -35,12 +35,12 @@ impl Container {
     /// on the disk or overlaps.
     pub fn lay_out(
         format: Format,
-        disk_size: ByteSize,
+        disk: impl Into<DiskSize>,
         used: &[Extent],
         identity: &Identity,
         time: FileTime,
     ) -> Result<Self> {
-        Self::lay_out_over(None, format, disk_size, used, identity, time)
+        Self::lay_out_over(None, format, disk, used, identity, time)
     }
 
     /// [`lay_out`](Self::lay_out) of a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
@@ -51,7 +51,7 @@ impl Container {
     pub fn lay_out_over(
         parent: Option<&Parent<'_>>,
         format: Format,
-        disk_size: ByteSize,
+        disk: impl Into<DiskSize>,
         used: &[Extent],
         identity: &Identity,
         time: FileTime,
@@ -59,8 +59,10 @@ impl Container {
         if parent.is_some() != (format.subformat() == Some(Subformat::Differencing)) {
             return Err(Error::recipe("a differencing disk needs a parent, and no other has one"));
         }
-        if disk_size.bytes() == 0 || !disk_size.bytes().is_multiple_of(512) {
-            return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of 512-byte sectors")));
+        let DiskSize { bytes: disk_size, sector_size } = disk.into();
+        if disk_size.bytes() == 0 || !disk_size.bytes().is_multiple_of(u64::from(sector_size.max(1))) {
+            let what = format!("a disk of {disk_size} is not a whole number of {sector_size}-byte sectors");
+            return Err(Error::recipe(what));
         }
         let used = joined(used, disk_size)?;
         if parent.is_some()
@@ -68,7 +70,8 @@ impl Container {
         {
             return Err(Error::recipe("a differencing disk holds whole pages of 4 KiB"));
         }
-        let request = Request { subformat: None, block_size: 0, disk_size, used: &used, identity, time, parent };
+        let (subformat, block_size) = (None, 0);
+        let request = Request { subformat, block_size, disk_size, sector_size, used: &used, identity, time, parent };
         let parts = format.lay_out(request)?;
         Ok(Self { format, used, parts })
     }
@@ -91,9 +94,14 @@ impl Container {
         self.format
     }
 
-    /// Exact length of the file.
+    /// Length of the file: exact, but of [one that is compressed](Self::is_packed) the most that it can be.
     pub fn file_size(&self) -> ByteSize {
         ByteSize::new(self.parts.file_size)
+    }
+
+    /// Whether blocks are compressed, so that the length of the file turns out while it is written.
+    pub fn is_packed(&self) -> bool {
+        self.parts.packing.is_some()
     }
 
     /// The parts of the disk that may hold other bytes than zero, ascending, neither touching nor overlapping.
@@ -135,8 +143,12 @@ impl Container {
         bytes
     }
 
-    /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format.
+    /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format, and where
+    /// blocks are compressed.
     pub fn disk_offset(&self, offset: FileOffset) -> Option<DiskOffset> {
+        if self.is_packed() {
+            return None;
+        }
         let blocks = &self.parts.blocks;
         let stride = blocks.lead + blocks.block_size;
         let inside = offset.0.checked_sub(blocks.start)?;
@@ -160,9 +172,16 @@ impl Container {
     }
 
     fn start<'a>(&'a self, output: &'a mut dyn Output, digest: Option<Sha256>) -> Result<Writer<'a>> {
-        let mut writer = Writer { container: self, output, digest, position: 0, leads: 0, extent: 0, run: 0, disk: 0 };
+        let (position, leads, extent, run, disk, packed) = (0, 0, 0, 0, 0, None);
+        let mut writer = Writer { container: self, output, digest, position, leads, extent, run, disk, packed };
         for (offset, structure) in &self.parts.head {
             structure.write(*offset, &self.parts.blocks, &mut |offset, bytes| writer.put(offset, bytes))?;
+        }
+        if let Some(packing) = &self.parts.packing {
+            let BlockMap { start, block_size, .. } = self.parts.blocks;
+            writer.skip_to(start)?;
+            writer.packed =
+                Some(Packed { packer: packing.begin(start), number: None, block: vec![0; block_size as usize] });
         }
         Ok(writer)
     }
@@ -184,6 +203,23 @@ pub struct Writer<'a> {
     run: usize,
     /// Disk offset behind the last write.
     disk: u64,
+    packed: Option<Packed>,
+}
+
+/// What is written of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Length of the file.
+    pub file_size: ByteSize,
+    /// SHA-256 of the file, if it is wanted.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// The block that is gathered to be compressed.
+struct Packed {
+    packer: Box<dyn Packer>,
+    number: Option<u64>,
+    block: Vec<u8>,
 }
 
 impl Writer<'_> {
@@ -192,6 +228,10 @@ impl Writer<'_> {
     pub fn write_at(&mut self, offset: DiskOffset, bytes: &[u8]) -> Result<()> {
         let (mut start, mut rest) = (offset.0, bytes);
         self.check(start, rest.len() as u64)?;
+        if self.packed.is_some() {
+            self.disk = start + rest.len() as u64;
+            return self.gather(start, rest);
+        }
         let blocks = &self.container.parts.blocks;
         while !rest.is_empty() {
             let block = start / blocks.block_size;
@@ -212,16 +252,54 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes what lies behind the last data byte, finishes the output, and returns the digest if it is wanted.
-    pub fn finish(mut self) -> Result<Option<[u8; 32]>> {
+    /// Writes what lies behind the last data byte, finishes the output, and tells what it is.
+    pub fn finish(mut self) -> Result<Written> {
+        if let Some(mut packed) = self.packed.take() {
+            self.put_packed(&mut packed)?;
+            self.put(self.position, packed.packer.finish()?)?;
+            return self.end();
+        }
         let parts = &self.container.parts;
         self.put_leads(parts.blocks.count())?;
         for (offset, bytes) in &parts.tail {
             self.put(*offset, bytes)?;
         }
         self.skip_to(parts.file_size)?;
+        self.end()
+    }
+
+    fn end(self) -> Result<Written> {
         self.output.finish()?;
-        Ok(self.digest.map(|digest| digest.finalize().into()))
+        let digest = self.digest.map(|digest| digest.finalize().into());
+        Ok(Written { file_size: ByteSize::new(self.position), digest })
+    }
+
+    /// Gathers the disk's bytes at `start`, and writes blocks that are complete.
+    fn gather(&mut self, mut start: u64, mut rest: &[u8]) -> Result<()> {
+        let Some(mut packed) = self.packed.take() else { return Ok(()) };
+        let block_size = packed.block.len() as u64;
+        while !rest.is_empty() {
+            let number = start / block_size;
+            if packed.number != Some(number) {
+                self.put_packed(&mut packed)?;
+                packed.number = Some(number);
+            }
+            let inside = (start % block_size) as usize;
+            let (piece, after) = rest.split_at(rest.len().min(packed.block.len() - inside));
+            packed.block[inside..inside + piece.len()].copy_from_slice(piece);
+            (start, rest) = (start + piece.len() as u64, after);
+        }
+        self.packed = Some(packed);
+        Ok(())
+    }
+
+    /// Writes the block that was gathered.
+    fn put_packed(&mut self, packed: &mut Packed) -> Result<()> {
+        if let Some(number) = packed.number.take() {
+            self.put(self.position, packed.packer.block(number, &packed.block)?)?;
+            packed.block.fill(0);
+        }
+        Ok(())
     }
 
     /// That a write ascends and lies in the layout.

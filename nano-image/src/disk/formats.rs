@@ -97,16 +97,18 @@ impl Format {
         Ok(Self { row, subformat: Some(Subformat::Differencing), block_size: Some(block_size) })
     }
 
-    /// Checks whether a disk of `disk_size` can have this format, before anything of it is known.
+    /// Checks whether a disk of `disk_size` with logical sectors of `sector_size` can have this format, before anything of
+    /// it is known.
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it cannot.
-    pub fn check(self, disk_size: ByteSize) -> Result<()> {
+    pub fn check(self, disk_size: ByteSize, sector_size: ByteSize) -> Result<()> {
+        let sector_size = sector_size.bytes() as u32;
         let seed = Seed::from_bytes([0; 32]);
         let identity = Identity { disk: seed, bytes: seed };
         let (subformat, block_size, used, time) = (None, 0, &[][..], FileTime(0));
-        let request = Request { subformat, block_size, disk_size, used, identity: &identity, time, parent: None };
-        self.lay_out(request).map(drop)
+        let (identity, parent) = (&identity, None);
+        self.lay_out(Request { subformat, block_size, disk_size, sector_size, used, identity, time, parent }).map(drop)
     }
 
     /// Its name on a command line and in reports: one lower-case word.
@@ -157,6 +159,9 @@ impl Format {
 
     /// Lays out a file of this format; see [`Request`].
     pub(super) fn lay_out(self, request: Request<'_>) -> Result<super::parts::Parts> {
+        if !self.row.sectors.contains(&request.sector_size) {
+            return Err(no_sectors(self.row, request.sector_size));
+        }
         let block_size = self.block_size.map_or(0, ByteSize::bytes);
         (self.row.lay_out)(&Request { subformat: self.subformat, block_size, ..request })
     }
@@ -290,6 +295,17 @@ fn no_subformat(row: &Row, given: Option<Subformat>) -> Error {
     } else {
         format!("choose {}", either(&names))
     })
+}
+
+fn no_sectors(row: &Row, sector_size: u32) -> Error {
+    let with = |size: u32| -> Vec<&str> {
+        TABLE.iter().filter(|row| row.sectors.contains(&size)).map(|row| row.title).collect()
+    };
+    let hint = match with(sector_size) {
+        titles if titles.is_empty() => "choose 512 or 4096 (--sector-size)".into(),
+        titles => format!("choose {}, or sectors of 512 bytes (--sector-size)", either(&titles)),
+    };
+    Error::recipe(format!("a {} image cannot have sectors of {sector_size} bytes", row.title)).with_hint(hint)
 }
 
 fn no_block_size(row: &Row, subformat: Option<Subformat>, sizes: &[ByteSize], size: ByteSize) -> Error {

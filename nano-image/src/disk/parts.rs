@@ -20,8 +20,25 @@ pub(super) struct Parts {
     pub leads: Leads,
     /// Structures behind the last block, ascending.
     pub tail: Vec<(u64, Vec<u8>)>,
-    /// Length of the file.
+    /// Length of the file; with packed blocks the most that it can be.
     pub file_size: u64,
+    /// Compresses blocks, if they do not lie in the file as they are.
+    pub packing: Option<Arc<dyn Packing>>,
+}
+
+/// How blocks are compressed: where each lies turns out while they are written. There are no leads and no tail then.
+pub(super) trait Packing: fmt::Debug + Send + Sync {
+    /// Begins a pass over the blocks; the file has `position` bytes before them.
+    fn begin(&self, position: u64) -> Box<dyn Packer>;
+}
+
+/// A pass over blocks, in the order of the disk.
+pub(super) trait Packer {
+    /// The bytes of the file that stand for the block with this number, and what comes before them.
+    fn block(&mut self, number: u64, bytes: &[u8]) -> Result<&[u8]>;
+
+    /// The bytes of the file behind the last block.
+    fn finish(&mut self) -> Result<&[u8]>;
 }
 
 /// Bytes before each block.
@@ -85,8 +102,8 @@ pub(super) trait Table: fmt::Debug + Send + Sync {
         0
     }
 
-    /// Appends the entry for a block that begins, with its lead, at a file offset.
-    fn entry(&self, offset: u64, bytes: &mut Vec<u8>);
+    /// Appends the entry for a block of the disk that begins, with its lead, at a file offset.
+    fn entry(&self, block: u64, offset: u64, bytes: &mut Vec<u8>);
 }
 
 impl Structure {
@@ -147,7 +164,7 @@ fn write_table(
     for &BlockRun { first, count, rank } in &blocks.runs {
         for i in 0..count {
             advance(&mut piece, &mut next, table.slot(first + i), false)?;
-            table.entry(blocks.offset_of_rank(rank + i), &mut piece);
+            table.entry(first + i, blocks.offset_of_rank(rank + i), &mut piece);
             next += 1;
         }
     }

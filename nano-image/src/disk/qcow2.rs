@@ -8,6 +8,7 @@ mod format;
 mod lay_out;
 mod packed;
 mod read;
+mod subclusters;
 
 use super::row::{Row, UsualFirmware};
 use crate::types::ByteSize;
@@ -35,8 +36,9 @@ pub(super) const FORMAT: Row = Row {
             ByteSize::mib(2),
         ],
     )],
-    // A cluster is there or not: larger ones would repeat what is around each page that differs.
-    differencing: &[ByteSize::kib(4)],
+    sectors: &[512],
+    // A cluster is there or not: without parts of its own a larger one would repeat what is around a page that differs.
+    differencing: &[ByteSize::kib(4), ByteSize::kib(64)],
     presets: &[],
     is: read::is_qcow2,
     open: read::open,

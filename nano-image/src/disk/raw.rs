@@ -16,6 +16,7 @@ pub(super) const FORMAT: Row = Row {
     libvirt: Some("raw"),
     firmware: UsualFirmware::Any,
     shapes: &[(None, &[])],
+    sectors: &[512, 4096],
     differencing: &[],
     presets: &[],
     // Any file that is in no other format.
@@ -58,5 +59,6 @@ fn lay_out(request: &Request<'_>) -> Result<Parts> {
         leads: Leads::None,
         tail: Vec::new(),
         file_size: size,
+        packing: None,
     })
 }

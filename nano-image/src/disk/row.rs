@@ -22,6 +22,22 @@ pub enum UsualFirmware {
     Any,
 }
 
+/// How large a disk and its sectors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSize {
+    /// Of the disk.
+    pub bytes: ByteSize,
+    /// Bytes of a logical sector.
+    pub sector_size: u32,
+}
+
+impl From<ByteSize> for DiskSize {
+    /// With sectors of 512 bytes.
+    fn from(bytes: ByteSize) -> Self {
+        Self { bytes, sector_size: 512 }
+    }
+}
+
 /// A format: all that is to be known of it outside of its folder.
 pub(super) struct Row {
     /// Its name on a command line: one lower-case word.
@@ -40,6 +56,8 @@ pub(super) struct Row {
     pub firmware: UsualFirmware,
     /// Its subformats, and the block sizes of each. The first of each is the default.
     pub shapes: &'static [Shape],
+    /// Logical sector sizes, bytes, that its disks can have.
+    pub sectors: &'static [u32],
     /// Block sizes of its differencing images, the usual one first; none if it has no such images.
     pub differencing: &'static [ByteSize],
     /// Names for a shape that a certain host wants.
@@ -75,8 +93,10 @@ pub(super) struct Request<'a> {
     pub subformat: Option<Subformat>,
     /// One that the subformat has; 0 if it has no blocks.
     pub block_size: u64,
-    /// Size of the disk, a whole number of sectors of 512 bytes.
+    /// Size of the disk, a whole number of sectors.
     pub disk_size: ByteSize,
+    /// Bytes of a logical sector: a size that the format has.
+    pub sector_size: u32,
     /// The parts that may hold other bytes than zero, in ascending order, with gaps between them.
     pub used: &'a [Extent],
     /// Makes identifiers.

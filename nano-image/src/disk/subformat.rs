@@ -13,6 +13,12 @@ pub enum Subformat {
     Dynamic,
     /// Every block is in the file.
     Fixed,
+    /// A VMDK of which one file has grains with data as they are, and tables before them.
+    #[cfg_attr(feature = "clap", value(name = "monolithicSparse"))]
+    MonolithicSparse,
+    /// A VMDK of compressed grains, as appliances (OVA) have them. How long the file is turns out while it is written.
+    #[cfg_attr(feature = "clap", value(name = "streamOptimized"))]
+    StreamOptimized,
     /// Only what differs from a parent is in the file. `clone` makes such files, `build` does not.
     #[cfg_attr(feature = "clap", value(skip))]
     Differencing,
@@ -20,13 +26,15 @@ pub enum Subformat {
 
 impl Subformat {
     /// All that an image without a parent has.
-    pub const ALL: [Self; 2] = [Self::Dynamic, Self::Fixed];
+    pub const ALL: [Self; 4] = [Self::Dynamic, Self::Fixed, Self::MonolithicSparse, Self::StreamOptimized];
 
-    /// One lower-case word.
+    /// One word, as qemu-img has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dynamic => "dynamic",
             Self::Fixed => "fixed",
+            Self::MonolithicSparse => "monolithicSparse",
+            Self::StreamOptimized => "streamOptimized",
             Self::Differencing => "differencing",
         }
     }

@@ -21,6 +21,7 @@ pub(super) const FORMAT: Row = Row {
     libvirt: Some("vpc"),
     firmware: UsualFirmware::Bios,
     shapes: &[(Some(Subformat::Dynamic), &[ByteSize::mib(2), ByteSize::kib(512)]), (Some(Subformat::Fixed), &[])],
+    sectors: &[512],
     differencing: &[ByteSize::mib(2), ByteSize::kib(512)],
     presets: &[PresetRow {
         name: "azure",

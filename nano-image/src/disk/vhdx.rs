@@ -38,6 +38,7 @@ pub(super) const FORMAT: Row = Row {
     libvirt: None,
     firmware: UsualFirmware::Uefi,
     shapes: &[(Some(Subformat::Dynamic), BLOCK_SIZES), (Some(Subformat::Fixed), BLOCK_SIZES)],
+    sectors: &[512, 4096],
     differencing: BLOCK_SIZES,
     presets: &[],
     is: read::is_vhdx,

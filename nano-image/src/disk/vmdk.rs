@@ -1,14 +1,18 @@
-//! VMDK, VMware's disk format, as one sparse file (`monolithicSparse`); that of appliances (`streamOptimized`) is read.
+//! VMDK, VMware's disk format, as one file: sparse (`monolithicSparse`), or compressed as in appliances
+//! (`streamOptimized`).
 //! "Virtual Disk Format 5.0" of VMware.
 //!
 //! Home-made because no crate writes it in one ascending pass with sizes that are known beforehand.
 
 mod check;
+mod description;
 mod format;
 mod lay_out;
 mod read;
+mod stream;
 
 use super::row::{Row, UsualFirmware};
+use super::subformat::Subformat;
 
 pub(super) const FORMAT: Row = Row {
     name: "vmdk",
@@ -18,7 +22,11 @@ pub(super) const FORMAT: Row = Row {
     qemu: "vmdk",
     libvirt: Some("vmdk"),
     firmware: UsualFirmware::Any,
-    shapes: &[(None, &[format::GRAIN])],
+    shapes: &[
+        (Some(Subformat::MonolithicSparse), &[format::GRAIN]),
+        (Some(Subformat::StreamOptimized), &[format::GRAIN]),
+    ],
+    sectors: &[512],
     differencing: &[],
     presets: &[],
     is: read::is_vmdk,

@@ -185,7 +185,7 @@ impl Verify {
         }
         // What a BIOS starts finds the volume by this number alone.
         let hidden = u64::from(u32::from_le_bytes(sector[HIDDEN_SECTORS..][..4].try_into().expect("4 bytes")));
-        if part.active && is_checked && hidden * 512 != part.start {
+        if part.active && is_checked && hidden * u64::from(image.disk().logical_sector_size()) != part.start {
             let message = format!("says that {hidden} sectors are before it; it begins at byte {}", part.start);
             findings.add(Finding::new("hidden-sectors", "boot sector", message).at(HIDDEN_SECTORS as u64));
         }

@@ -137,7 +137,8 @@ impl Golden {
         let layout = self.plan.layout(&())?;
         let container = layout.container(disk.format()).map_err(in_file)?;
         let (len, expected) = (file.len().map_err(failed)?, container.file_size().bytes());
-        if (disk.size().bytes(), len) != (self.plan.recipe.disk_size().bytes(), expected) {
+        let is_length = len == expected || (container.is_packed() && len < expected);
+        if disk.size() != self.plan.recipe.disk_size() || !is_length {
             return Err(differs(format!(
                 "not the golden image of this recipe: it has {len} bytes for a disk of {}, and {expected} for one of {} are expected",
                 disk.size(),
@@ -288,8 +289,8 @@ impl Machine<'_> {
         let format_name = golden.format.qemu_name();
         let parent = Parent { path: &parent_path, format: format_name, identity: &of.identity, time: of.time };
         let sent = |pages: &[Extent], send: &mut dyn FnMut(&Container) -> Result<()>| {
-            let (disk_size, identity, time) = (self.plan.recipe.disk_size(), &self.plan.identity, self.plan.time);
-            let container = Container::lay_out_over(Some(&parent), format, disk_size, pages, identity, time)?;
+            let (disk, identity, time) = (self.plan.recipe.disk(), &self.plan.identity, self.plan.time);
+            let container = Container::lay_out_over(Some(&parent), format, disk, pages, identity, time)?;
             send(&container)?;
             let mut blocks: Vec<u64> =
                 pages.iter().flat_map(|page| page.start >> 20..=(page.end() - 1) >> 20).collect();

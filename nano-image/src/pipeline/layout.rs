@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::scheme::Scheme;
 use crate::content::{Extent, SourceCheck};
-use crate::disk::{Container, Format, gpt, mbr};
+use crate::disk::{Container, DiskSize, Format, gpt, mbr};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
 use crate::tree::Times;
@@ -11,9 +11,6 @@ use crate::types::{ByteSize, DiskOffset, Lba};
 use crate::volume::fat::{self, FatFile, FatOptions};
 use crate::volume::ntfs::{self, NtfsLayout, NtfsOptions};
 use crate::windows::boot_code;
-
-/// Logical sector size of the disk, bytes.
-pub(super) const SECTOR_SIZE: u32 = 512;
 
 /// The address of every byte of an image.
 ///
@@ -75,10 +72,11 @@ impl Plan {
 
     /// What the volume of Windows is, apart from its files.
     pub(super) fn ntfs_options(&self) -> NtfsOptions {
-        let (start, size) = self.scheme.windows();
+        let ((start, size), sector_size) = (self.scheme.windows(), self.recipe.disk().sector_size);
         NtfsOptions {
             size,
-            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
+            start: Lba(start.0 / u64::from(sector_size)),
+            sector_size,
             cluster_size: self.recipe.cluster_size(),
             serial_number: self.identity.disk.serial("NTFS volume"),
             label: self.recipe.label().into(),
@@ -89,7 +87,7 @@ impl Plan {
 
     /// What is before the volume of Windows, and what is behind it, but for other NTFS volumes; ascending.
     pub(super) fn around(&self) -> Result<(Segments, Segments)> {
-        let mut before = self.scheme_segments(self.recipe.disk_size())?;
+        let mut before = self.scheme_segments(self.recipe.disk())?;
         before.sort_by_key(|(at, _)| *at);
         let after = before.split_off(before.partition_point(|(at, _)| *at < self.scheme.windows().0));
         Ok((before, after))
@@ -98,9 +96,11 @@ impl Plan {
     /// The volume of the recovery environment.
     fn recovery_volume(&self) -> Result<Option<(DiskOffset, NtfsLayout)>> {
         let (Some((start, size)), Some(tree)) = (self.scheme.recovery(), &self.recovery) else { return Ok(None) };
+        let sector_size = self.recipe.disk().sector_size;
         let options = NtfsOptions {
             size,
-            start: Lba(start.0 / u64::from(SECTOR_SIZE)),
+            start: Lba(start.0 / u64::from(sector_size)),
+            sector_size,
             cluster_size: None,
             serial_number: self.identity.disk.serial("recovery volume"),
             label: "Recovery".into(),
@@ -120,7 +120,7 @@ impl Plan {
     }
 
     /// Everything outside the NTFS volumes: partition table and EFI system partition.
-    fn scheme_segments(&self, disk_size: ByteSize) -> Result<Segments> {
+    fn scheme_segments(&self, disk: DiskSize) -> Result<Segments> {
         match &self.scheme {
             Scheme::Mbr { signature, windows, recovery } => {
                 let mbr = mbr::Mbr {
@@ -133,7 +133,7 @@ impl Plan {
             Scheme::Gpt { esp, .. } => {
                 let options = FatOptions {
                     size: esp.len,
-                    sector_size: SECTOR_SIZE,
+                    sector_size: disk.sector_size,
                     serial: self.identity.disk.signature("EFI system partition"),
                     label: "SYSTEM".into(),
                     start: esp.start,
@@ -146,7 +146,7 @@ impl Plan {
                     .collect();
                 // What differs between machines lies near the volume's start, which does, too.
                 files.sort_by_key(|file| !file.path.ends_with(r"\BCD"));
-                let mut segments = gpt::build(&self.scheme.table(), disk_size, SECTOR_SIZE)?;
+                let mut segments = gpt::build(&self.scheme.table(), disk.bytes, disk.sector_size)?;
                 let fat = fat::build(&options, &files)?;
                 segments.extend(fat.into_iter().map(|(at, bytes)| (DiskOffset(esp.start.0 + at.0), bytes)));
                 Ok(segments)
@@ -187,7 +187,7 @@ impl Layout<'_> {
     /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
     pub(super) fn container(&self, format: Format) -> Result<Container> {
         let plan = self.plan;
-        Container::lay_out(format, plan.recipe.disk_size(), &self.used, &plan.identity, plan.time)
+        Container::lay_out(format, plan.recipe.disk(), &self.used, &plan.identity, plan.time)
     }
 
     /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.

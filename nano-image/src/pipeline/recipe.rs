@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use builder::RecipeBuilder;
 
+use crate::disk::DiskSize;
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::types::{ByteSize, FileTime, form};
@@ -23,6 +24,11 @@ use crate::windows::media::{Deployment, Edition, ImageChoice, Role};
 /// Cluster size of a compact volume: NTFS compresses nothing in larger ones, and nothing says that Windows reads
 /// compact files there.
 pub(super) const COMPACT_CLUSTER_SIZE: ByteSize = ByteSize::kib(4);
+
+/// Logical sectors of disks that have none of 512 bytes (4K native).
+pub(super) const LARGE_SECTORS: ByteSize = ByteSize::kib(4);
+/// FAT32 has at least 65,525 clusters, here of 4 KiB; the smallest size that Windows' documentation gives.
+pub(super) const LARGE_SECTORS_ESP_SIZE: ByteSize = ByteSize::mib(260);
 
 /// Which firmware starts the machine.
 ///
@@ -129,7 +135,11 @@ pub(super) struct Choices {
     /// What is not said is the host's choice, else UEFI.
     #[serde(skip_serializing_if = "form::is_default")]
     pub firmware: Option<Firmware>,
-    pub esp_size: ByteSize,
+    /// Of a logical sector.
+    pub sector_size: ByteSize,
+    /// What is not said is what Windows takes for such sectors.
+    #[serde(skip_serializing_if = "form::is_default")]
+    pub esp_size: Option<ByteSize>,
     #[serde(skip_serializing_if = "form::is_default")]
     pub recovery_size: Option<ByteSize>,
     #[serde(skip_serializing_if = "form::is_default")]
@@ -172,7 +182,8 @@ impl Default for Choices {
             size: ByteSize::gib(4),
             host: None,
             firmware: None,
-            esp_size: ByteSize::mib(100),
+            sector_size: ByteSize::new(512),
+            esp_size: None,
             recovery_size: None,
             cluster_size: None,
             compact: None,
@@ -240,7 +251,17 @@ impl Recipe {
 
     /// Size of the EFI system partition; without meaning for BIOS.
     pub fn esp_size(&self) -> ByteSize {
-        self.choices.esp_size
+        self.choices.esp_size()
+    }
+
+    /// Size of the disk's logical sectors: 512 or 4096 bytes.
+    pub fn sector_size(&self) -> ByteSize {
+        self.choices.sector_size
+    }
+
+    /// Size of the virtual disk and its sectors.
+    pub(super) fn disk(&self) -> DiskSize {
+        DiskSize { bytes: self.disk_size(), sector_size: self.sector_size().bytes() as u32 }
     }
 
     /// Size of the partition of the recovery environment; none has none.
@@ -324,6 +345,11 @@ impl Choices {
         self.firmware.or(of_host).unwrap_or_default()
     }
 
+    fn esp_size(&self) -> ByteSize {
+        let usual = if self.sector_size == LARGE_SECTORS { LARGE_SECTORS_ESP_SIZE } else { ByteSize::mib(100) };
+        self.esp_size.unwrap_or(usual)
+    }
+
     fn bcd_device(&self) -> BcdDevice {
         let locates = self.host.is_some_and(|host| host.locates(self.firmware().into()));
         self.bcd_device.unwrap_or(if locates { BcdDevice::Locate } else { BcdDevice::Partition })
@@ -348,8 +374,9 @@ impl TryFrom<Choices> for Recipe {
 
     fn try_from(choices: Choices) -> Result<Self> {
         choices.check()?;
-        let (firmware, device) = (choices.firmware(), choices.bcd_device());
-        let choices = Choices { firmware: Some(firmware), bcd_device: Some(device), ..choices };
+        let (firmware, device, esp_size) =
+            (Some(choices.firmware()), Some(choices.bcd_device()), Some(choices.esp_size()));
+        let choices = Choices { firmware, bcd_device: device, esp_size, ..choices };
         Ok(Self { choices, administrator_password: None })
     }
 }

@@ -112,6 +112,7 @@ fn add_disk(lines: &mut Lines, recipe: &Recipe) {
     lines.add_some("for", recipe.host().map(Host::name));
     lines.add_some("size", other(recipe.disk_size(), ByteSize::gib(4)));
     lines.add_some("firmware", (recipe.firmware() == Firmware::Bios).then_some("bios"));
+    lines.add_some("sector-size", other(recipe.sector_size(), ByteSize::new(512)));
     lines.add_some("esp-size", other(recipe.esp_size(), ByteSize::mib(100)));
     lines.add_some("recovery-size", recipe.recovery_size().map(ByteSize::bytes));
     lines.add_some("cluster-size", recipe.cluster_size().map(ByteSize::bytes));

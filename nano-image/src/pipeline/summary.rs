@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::scheme::Scheme;
-use crate::disk::{Container, Format, gpt, mbr};
+use crate::disk::{Container, Format, Written, gpt, mbr};
 use crate::error::Result;
 use crate::report::{LAYOUT_VERSION, OutputReport, PartitionReport, Report};
 use crate::tree::{FileTree, NodeId};
@@ -77,12 +77,14 @@ impl Layout<'_> {
     }
 }
 
-/// The report of one output.
-pub(super) fn output_report(format: Format, container: &Container, digest: Option<[u8; 32]>) -> OutputReport {
-    let mut report = OutputReport::new(format.name(), container.file_size().bytes());
+/// The report of one output, which is `written` or not yet.
+pub(super) fn output_report(format: Format, container: &Container, written: Option<Written>) -> OutputReport {
+    let file_size = written.map_or(container.file_size(), |written| written.file_size);
+    let mut report = OutputReport::new(format.name(), file_size.bytes());
+    report.is_bound = written.is_none() && container.is_packed();
     report.subformat = format.subformat().map(|subformat| subformat.name().into());
     report.block_size = format.block_size().map(ByteSize::bytes);
-    report.sha256 = digest.map(hex::encode);
+    report.sha256 = written.and_then(|written| written.digest).map(hex::encode);
     report
 }
 

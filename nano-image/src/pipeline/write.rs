@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::layout::Layout;
 use super::summary::output_report;
 use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, allow_holes, keep_apart};
-use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer};
+use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, Written};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
 use crate::report::Report;
@@ -119,22 +119,19 @@ impl Layout<'_> {
             true => container.digesting_writer(&mut **output),
             false => container.writer(&mut **output),
         });
-        let digests = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
+        let written = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
         drop(outputs);
         observer.begin(Phase::Flush, None);
         files.iter().try_for_each(|file| file.flush())?;
         made.publish()?;
-        let outputs = formats.iter().zip(&containers).zip(digests);
-        Ok(self
-            .report(outputs.map(|((format, container), digest)| output_report(*format, container, digest)).collect()))
+        let outputs = formats.iter().zip(&containers).zip(written);
+        Ok(self.report(
+            outputs.map(|((format, container), written)| output_report(*format, container, Some(written))).collect(),
+        ))
     }
 
-    /// Writes the disk, and returns the digests of the outputs that make one.
-    pub(super) fn write_disk(
-        &self,
-        mut writers: Vec<Writer<'_>>,
-        observer: &dyn Observer,
-    ) -> Result<Vec<Option<[u8; 32]>>> {
+    /// Writes the disk, and tells what the files are.
+    pub(super) fn write_disk(&self, mut writers: Vec<Writer<'_>>, observer: &dyn Observer) -> Result<Vec<Written>> {
         let total = ByteSize::new(self.volumes().map(|(_, volume)| volume.blob_bytes().bytes()).sum());
         observer.begin(Phase::Write, Some(total));
         let mut write_at = |at: DiskOffset, bytes: &[u8]| writers.iter_mut().try_for_each(|w| w.write_at(at, bytes));
@@ -160,9 +157,9 @@ impl Layout<'_> {
         for (at, bytes) in &self.after {
             write_at(*at, bytes)?;
         }
-        let digests = writers.into_iter().map(Writer::finish).collect::<Result<_>>()?;
+        let written = writers.into_iter().map(Writer::finish).collect::<Result<_>>()?;
         observer.advance(total);
-        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(digests) }
+        if observer.cancelled() { Err(Error::cancelled()) } else { Ok(written) }
     }
 }
 

@@ -11,6 +11,7 @@
 //! [`check()`] finds what is wrong with a volume, whoever made it.
 
 mod attributes;
+mod boot;
 mod changes;
 mod check;
 mod files;

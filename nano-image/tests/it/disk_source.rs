@@ -24,6 +24,7 @@ fn options(size: u64) -> NtfsOptions {
     NtfsOptions {
         size: ByteSize::new(size),
         start: Lba(2048),
+        sector_size: 512,
         cluster_size: None,
         serial_number: 0x1234_5678_9ABC_DEF0,
         label: "Windows".into(),

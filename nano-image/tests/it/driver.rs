@@ -82,6 +82,7 @@ impl Volume {
         let options = NtfsOptions {
             size,
             start: Lba(2048),
+            sector_size: 512,
             cluster_size: None,
             serial_number: 7,
             label: "Windows".into(),

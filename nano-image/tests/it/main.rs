@@ -60,6 +60,8 @@ mod partitions;
 #[cfg(unix)]
 mod readback;
 #[cfg(unix)]
+mod sectors;
+#[cfg(unix)]
 mod verify;
 #[cfg(unix)]
 mod verify_disks;

@@ -54,6 +54,7 @@ fn options(size: ByteSize) -> NtfsOptions {
     NtfsOptions {
         size,
         start: Lba(2048),
+        sector_size: 512,
         cluster_size: None,
         serial_number: 0x1234_5678_9ABC_DEF0,
         label: "Windows".into(),
@@ -273,6 +274,23 @@ fn every_cluster_size_is_read_back_by_others() {
         // Not `compare`: the crate `ntfs` takes the block numbers of such volumes for clusters.
         judge::ntfs_volume(&image);
     }
+}
+
+#[test]
+fn volumes_of_disks_with_large_sectors_are_read_back_by_others() {
+    let mut store = Memory::default();
+    let tree = rich(&mut store);
+    for kib in [4, 64] {
+        let cluster_size = Some(ByteSize::kib(kib));
+        let options = NtfsOptions { sector_size: 4096, cluster_size, ..options(ByteSize::mib(700)) };
+        let image = write(&format!("rich-4kn-{kib}k.ntfs"), tree.clone(), &store, options);
+        judge::ntfs_volume_of_large_sectors(&image);
+        if kib == 4 {
+            compare(&image, &tree, &store);
+        }
+    }
+    let options = NtfsOptions { sector_size: 1024, ..options(ByteSize::mib(256)) };
+    assert!(lay_out(Arc::new(tree), options).unwrap_err().message().contains("1024"));
 }
 
 /// Only the structure: whether the bytes decompress is another test's.

@@ -41,6 +41,7 @@ fn write_volume(path: &Path, tree: FileTree, store: &dyn BlobStore) {
     let options = NtfsOptions {
         size: ByteSize::mib(96),
         start: Lba(2048),
+        sector_size: 512,
         cluster_size: None,
         serial_number: 1,
         label: "Windows".into(),

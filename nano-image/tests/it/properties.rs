@@ -78,6 +78,7 @@ proptest! {
         let options = ntfs::NtfsOptions {
             size: ByteSize::mib(128),
             start: Lba(2048),
+            sector_size: 512,
             cluster_size: Some(ByteSize::new(1 << cluster_shift)),
             serial_number: 1,
             label: "Any".into(),

@@ -87,11 +87,17 @@ impl Usage {
             self.add(|| "refcounts".to_owned(), offset, self.cluster, at, findings);
         }
         // Of those that the disk needs the reader has seen that none is there twice.
-        let tables = header.size.get().div_ceil(self.cluster).div_ceil(l2_entries(self.cluster));
+        let is_extended = header.has_extended_l2();
+        let entries = l2_entries(self.cluster, is_extended);
+        let tables = header.size.get().div_ceil(self.cluster).div_ceil(entries);
         for (table, offset, at) in offsets(file, l1, tables, ENTRY_OFFSET)? {
             self.add(|| "L2 table".to_owned(), offset, self.cluster, at, findings);
-            let first = table * l2_entries(self.cluster);
-            for (block, offset, at) in offsets(file, offset, l2_entries(self.cluster), ENTRY_OFFSET)? {
+            let first = table * entries;
+            let all = match is_extended {
+                true => offsets_of::<16>(file, offset, entries, ENTRY_OFFSET)?,
+                false => offsets(file, offset, entries, ENTRY_OFFSET)?,
+            };
+            for (block, offset, at) in all {
                 self.add(|| format!("cluster {}", first + block), offset, self.cluster, at, findings);
             }
         }
@@ -138,9 +144,14 @@ impl Usage {
 
 /// The entries of a table that lead somewhere: number, file offset that they lead to, and their own file offset.
 fn offsets(file: &dyn ReadAt, start: u64, count: u64, mask: u64) -> Result<Vec<(u64, u64, u64)>> {
+    offsets_of::<8>(file, start, count, mask)
+}
+
+/// The same of entries of `N` bytes, which begin with an offset.
+fn offsets_of<const N: usize>(file: &dyn ReadAt, start: u64, count: u64, mask: u64) -> Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();
-    read_entries(file, start, count, |index, at, bytes| {
-        let offset = u64::from_be_bytes(bytes) & mask;
+    read_entries(file, start, count, |index, at, bytes: [u8; N]| {
+        let offset = u64::from_be_bytes(bytes[..8].try_into().expect("8 bytes")) & mask;
         if offset != 0 {
             found.push((index, offset, at));
         }

@@ -22,6 +22,10 @@ pub const INCOMPATIBLE_DIRTY: u64 = 1;
 pub const INCOMPATIBLE_CORRUPT: u64 = 1 << 1;
 /// [`Header::incompatible_features`]: [clusters are compressed](ENTRY_COMPRESSED) with another method.
 pub const INCOMPATIBLE_COMPRESSION: u64 = 1 << 3;
+/// [`Header::incompatible_features`]: an entry of an L2 table has a bitmap of [`SUBCLUSTERS`] parts behind it.
+pub const INCOMPATIBLE_EXTENDED_L2: u64 = 1 << 4;
+/// Parts of a cluster of which an extended L2 entry tells.
+pub const SUBCLUSTERS: u64 = 32;
 /// Entry of the L1 or L2 table: exactly one reference leads to the cluster.
 pub const ENTRY_COPIED: u64 = 1 << 63;
 /// Entry of an L2 table: the cluster is compressed.
@@ -98,9 +102,21 @@ pub const BACKING_FORMAT: u32 = 0xE279_2ACA;
 /// Longest name of a backing file, bytes.
 pub const MAX_BACKING_NAME: usize = 1023;
 
+/// Bytes of an entry of an L2 table.
+pub fn l2_entry_size(is_extended: bool) -> u64 {
+    if is_extended { 2 * ENTRY_SIZE } else { ENTRY_SIZE }
+}
+
 /// Entries of an L2 table.
-pub fn l2_entries(cluster_size: u64) -> u64 {
-    cluster_size / ENTRY_SIZE
+pub fn l2_entries(cluster_size: u64, is_extended: bool) -> u64 {
+    cluster_size / l2_entry_size(is_extended)
+}
+
+impl Header {
+    /// Whether entries of L2 tables are extended; version 2 knows no features.
+    pub fn has_extended_l2(&self) -> bool {
+        self.version.get() >= VERSION && self.incompatible_features.get() & INCOMPATIBLE_EXTENDED_L2 != 0
+    }
 }
 
 /// Refcounts in a cluster.

@@ -1,14 +1,16 @@
 //! The layout of a qcow2 file: header, L1 table, refcount table, refcounts, L2 tables, then the clusters in disk order.
 //! Every cluster is used once, so every refcount is 1.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U64;
 
 use super::format::*;
+use crate::content::Extent;
 use crate::disk::blocks::BlockMap;
-use crate::disk::parent::Parent;
+use crate::disk::parent::{GRAIN, Parent};
 use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ struct L2Tables {
     entries: u64,
     /// Number of each table in the L1 table, ascending.
     tables: Vec<u64>,
+    /// Extended entries: which subclusters of each cluster are in the file, the lowest bit first.
+    subclusters: Option<BTreeMap<u64, u32>>,
 }
 
 impl Table for L2Tables {
@@ -33,11 +37,14 @@ impl Table for L2Tables {
     }
 
     fn width(&self) -> u64 {
-        ENTRY_SIZE
+        l2_entry_size(self.subclusters.is_some())
     }
 
-    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+    fn entry(&self, block: u64, offset: u64, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(U64::new(offset | ENTRY_COPIED).as_bytes());
+        if let Some(subclusters) = &self.subclusters {
+            bytes.extend_from_slice(U64::new(subclusters.get(&block).copied().unwrap_or(0).into()).as_bytes());
+        }
     }
 }
 
@@ -86,10 +93,22 @@ fn backing(parent: &Parent<'_>) -> Result<(Vec<u8>, usize)> {
     Ok((bytes, offset))
 }
 
+/// The subclusters of each cluster that `used` touches.
+fn subclusters(cluster: u64, used: &[Extent]) -> BTreeMap<u64, u32> {
+    let mut all = BTreeMap::new();
+    let size = cluster / SUBCLUSTERS;
+    for number in used.iter().flat_map(|extent| extent.start / size..extent.end().div_ceil(size)) {
+        *all.entry(number / SUBCLUSTERS).or_insert(0) |= 1 << (number % SUBCLUSTERS);
+    }
+    all
+}
+
 /// Lays out a qcow2 file.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     let &Request { block_size: cluster, disk_size, used, parent, .. } = request;
-    let entries = l2_entries(cluster);
+    // Of large clusters an overlay has the parts that differ.
+    let is_extended = parent.is_some() && cluster > GRAIN;
+    let entries = l2_entries(cluster, is_extended);
     let l1_entries = disk_size.bytes().div_ceil(cluster).div_ceil(entries);
     if l1_entries * ENTRY_SIZE > MAX_L1_SIZE {
         let message = format!("a qcow2 image with clusters of {cluster} bytes cannot hold a disk of {disk_size}");
@@ -125,7 +144,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         refcount_table_clusters: (clusters.refcount_table as u32).into(),
         nb_snapshots: 0.into(),
         snapshots_offset: 0.into(),
-        incompatible_features: 0.into(),
+        incompatible_features: if is_extended { INCOMPATIBLE_EXTENDED_L2 } else { 0 }.into(),
         compatible_features: 0.into(),
         autoclear_features: 0.into(),
         refcount_order: REFCOUNT_ORDER.into(),
@@ -137,6 +156,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     }
     let refcount_blocks = (refcounts_offset..l2_offset).step_by(cluster as usize).map(U64::new);
     let refcount_table: Vec<U64> = refcount_blocks.collect();
+    let subclusters = is_extended.then(|| subclusters(cluster, used));
     let file_size = blocks.end();
     debug_assert_eq!(file_size, clusters.total() * cluster);
     Ok(Parts {
@@ -145,12 +165,13 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
             (l1_offset, l1.as_bytes().to_vec().into()),
             (refcount_table_offset, refcount_table.as_bytes().to_vec().into()),
             (refcounts_offset, Structure::Repeated { unit: REFCOUNT_ONE, count: clusters.total() }),
-            (l2_offset, Structure::Table(Arc::new(L2Tables { entries, tables }))),
+            (l2_offset, Structure::Table(Arc::new(L2Tables { entries, tables, subclusters }))),
         ],
         blocks,
         leads: Leads::None,
         tail: Vec::new(),
         file_size,
+        packing: None,
     })
 }
 

@@ -7,13 +7,15 @@ use zerocopy::FromBytes;
 use super::backing;
 use super::format::*;
 use super::packed::{self, Compressed};
+use super::subclusters::{self, CONVERT};
 use crate::content::{Extent, ReadAt};
 use crate::disk::layer::Packed;
 use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries};
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
-const CONVERT: &str = "convert it: qemu-img convert -O qcow2 IN OUT.qcow2";
+/// Smallest [`Header::cluster_bits`] with extended L2 entries: parts have a sector or more.
+const SUBCLUSTER_BITS: u32 = 14;
 
 /// Whether a file has the signature of qcow2 (which version 1, another format, has too).
 pub(crate) fn is_qcow2(file: &dyn ReadAt, _: u64) -> Result<bool> {
@@ -24,7 +26,8 @@ pub(crate) fn is_qcow2(file: &dyn ReadAt, _: u64) -> Result<bool> {
 pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     let header = header(file)?;
     let (cluster, size) = (1 << header.cluster_bits.get(), header.size.get());
-    let entries = l2_entries(cluster);
+    let is_extended = header.has_extended_l2();
+    let entries = l2_entries(cluster, is_extended);
     let l1_entries = u64::from(header.l1_size.get());
     let l1 = Extent { start: header.l1_table_offset.get(), len: l1_entries * ENTRY_SIZE };
     if l1_entries < size.div_ceil(cluster).div_ceil(entries) || l1.len > MAX_L1_SIZE {
@@ -53,10 +56,12 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     let (mut places, mut seen) = (Places::default(), BTreeSet::new());
     let (mut compressed, mut zeros) = (BTreeMap::new(), BTreeSet::new());
     let has_backing = header.backing_file_offset.get() != 0;
+    // With extended entries the blocks are the parts of clusters.
+    let parts = if is_extended { SUBCLUSTERS } else { 1 };
     for (table, at) in tables {
-        let blocks = (size.div_ceil(cluster) - places.len()).min(entries);
+        let blocks = (size.div_ceil(cluster) - places.len() / parts).min(entries);
         if table == 0 {
-            places.push_absent(blocks);
+            places.push_absent(blocks * parts);
             continue;
         }
         if !table.is_multiple_of(cluster) || table.checked_add(cluster).is_none_or(|end| end > len) {
@@ -66,6 +71,11 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
             return Err(Error::corrupt(format!("the L2 table at {table:#x} is used twice")).at(at));
         }
         structures.push((Extent { start: table, len: cluster }, "L2 tables"));
+        if is_extended {
+            let zeros = has_backing.then_some(&mut zeros);
+            subclusters::read(file, table, blocks, cluster, &mut places, zeros)?;
+            continue;
+        }
         read_entries(file, table, blocks, |_, at, bytes| {
             let (entry, block) = (u64::from_be_bytes(bytes), places.len());
             if entry & ENTRY_COMPRESSED != 0 {
@@ -80,7 +90,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
             places.push(place).map_err(|error| error.at(at))
         })?;
     }
-    let map = Map::Blocks { block_size: cluster, unit: cluster, lead: 0, places };
+    let map = Map::Blocks { block_size: cluster / parts, unit: cluster / parts, lead: 0, places };
     let cluster_bits = header.cluster_bits.get();
     let compressed = Compressed { entries: compressed, cluster_bits, len };
     let packed = (!compressed.entries.is_empty()).then(|| Box::new(compressed) as Box<dyn Packed>);
@@ -123,6 +133,9 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
     if !(CLUSTER_BITS[0]..=CLUSTER_BITS[1]).contains(&bits) {
         return Err(Error::corrupt(format!("a qcow2 image cannot have clusters of 2^{bits} bytes")).at(20));
     }
+    if header.has_extended_l2() && bits < SUBCLUSTER_BITS {
+        return Err(Error::corrupt(format!("clusters of 2^{bits} bytes have no parts")).at(20));
+    }
     let size = header.size.get();
     if size == 0 || !size.is_multiple_of(512) || size > MAX_L1_SIZE << (2 * bits - 6) {
         return Err(Error::corrupt(format!("this qcow2 image cannot hold a disk of {size} bytes")).at(24));
@@ -131,7 +144,7 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
         return Err(Error::unsupported("the qcow2 image is encrypted").at(32).with_hint(CONVERT));
     }
     // The kind of compression matters only if something is compressed.
-    let known = INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION;
+    let known = INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION | INCOMPATIBLE_EXTENDED_L2;
     match header.incompatible_features.get() & !known {
         0 => Ok(header),
         features if features & INCOMPATIBLE_CORRUPT != 0 => {

@@ -44,14 +44,14 @@ impl Table for BlockTable {
         BAT_UNUSED as u8
     }
 
-    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+    fn entry(&self, _: u64, offset: u64, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(U32::new((offset / SECTOR) as u32).as_bytes());
     }
 }
 
 /// Lays out a VHD.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { subformat, block_size: block, disk_size, used, identity, time, parent } = request;
+    let &Request { subformat, block_size: block, disk_size, used, identity, time, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
             .with_hint("choose VHDX"));
@@ -68,6 +68,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
             leads: Leads::None,
             tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, identity, time))],
             file_size: size + size_of::<Footer>() as u64,
+            packing: None,
         }),
         _ => {
             let entries = size.div_ceil(block);
@@ -94,6 +95,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
                 blocks,
                 tail: vec![(end, footer)],
                 file_size: end + size_of::<Footer>() as u64,
+                packing: None,
             })
         }
     }

@@ -12,14 +12,12 @@ use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
-use crate::identity::Seed;
 use crate::types::{ByteSize, Guid};
 
 const LOG_OFFSET: u64 = MIB;
 const METADATA_OFFSET: u64 = 2 * MIB;
 const BAT_OFFSET: u64 = 3 * MIB;
 
-const LOGICAL_SECTOR: u32 = 512;
 /// Hyper-V's default.
 const PHYSICAL_SECTOR: u32 = 4096;
 
@@ -44,19 +42,19 @@ impl Table for BlockTable {
         size_of::<BatEntry>() as u64
     }
 
-    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+    fn entry(&self, _: u64, offset: u64, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(BatEntry::new(offset | BLOCK_FULLY_PRESENT).as_bytes());
     }
 }
 
 /// Lays out a VHDX.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { subformat, block_size: block, disk_size, used, identity, parent, .. } = request;
+    let &Request { subformat, block_size: block, disk_size, sector_size, used, identity, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, the most is 64 TiB")));
     }
 
-    let chunk_ratio = chunk_ratio(LOGICAL_SECTOR.into(), block);
+    let chunk_ratio = chunk_ratio(sector_size.into(), block);
     let payload_blocks = disk_size.bytes().div_ceil(block);
     let entries = match parent {
         Some(_) => differencing_bat_entries(payload_blocks, chunk_ratio),
@@ -81,20 +79,21 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     let mut head = vec![(0, identifier().into())];
     head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number).into())));
     head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone().into())));
-    // What belongs to the disk, and not to the file, is the parent's too.
+    // That is the parent's, too.
     let disk = parent.map_or(&identity.disk, |parent| &parent.identity.disk);
     let locator = parent.map(differencing::parent_locator);
-    let metadata = metadata(block as u32, flags, disk_size, disk, locator.as_deref());
+    let disk = VirtualDisk { size: disk_size, sector_size, id: disk.guid("vhdx virtual disk") };
+    let metadata = metadata(block as u32, flags, disk, locator.as_deref());
     head.extend(metadata.map(|(offset, bytes)| (offset, bytes.into())));
     match parent {
         Some(_) => {
-            let sector = LOGICAL_SECTOR.into();
+            let sector = sector_size.into();
             head.extend(differencing::tables(BAT_OFFSET, start, chunk_ratio, sector, &mut blocks, used));
         }
         None => head.push((BAT_OFFSET, Structure::Table(Arc::new(table)))),
     }
     let file_size = blocks.end();
-    Ok(Parts { head, blocks, leads: Leads::None, tail: Vec::new(), file_size })
+    Ok(Parts { head, blocks, leads: Leads::None, tail: Vec::new(), file_size, packing: None })
 }
 
 fn identifier() -> Vec<u8> {
@@ -153,24 +152,25 @@ fn region_table(bat_size: u32) -> Vec<u8> {
     table
 }
 
+/// What belongs to the disk, and not to the file.
+struct VirtualDisk {
+    size: ByteSize,
+    sector_size: u32,
+    id: Guid,
+}
+
 /// The metadata table and the items behind it.
-fn metadata(
-    block_size: u32,
-    flags: u32,
-    disk_size: ByteSize,
-    seed: &Seed,
-    locator: Option<&[u8]>,
-) -> [(u64, Vec<u8>); 2] {
+fn metadata(block_size: u32, flags: u32, disk: VirtualDisk, locator: Option<&[u8]>) -> [(u64, Vec<u8>); 2] {
     let parameters = FileParameters { block_size: block_size.into(), flags: flags.into() };
-    let disk = ITEM_IS_VIRTUAL_DISK | ITEM_IS_REQUIRED;
-    let (disk_size, disk_id) = (disk_size.bytes().to_le_bytes(), seed.guid("vhdx virtual disk").to_bytes());
-    let (logical, physical) = (LOGICAL_SECTOR.to_le_bytes(), PHYSICAL_SECTOR.to_le_bytes());
+    let of_disk = ITEM_IS_VIRTUAL_DISK | ITEM_IS_REQUIRED;
+    let (disk_size, disk_id) = (disk.size.bytes().to_le_bytes(), disk.id.to_bytes());
+    let (logical, physical) = (disk.sector_size.to_le_bytes(), PHYSICAL_SECTOR.to_le_bytes());
     let mut items: Vec<(Guid, u32, &[u8])> = vec![
         (FILE_PARAMETERS, ITEM_IS_REQUIRED, parameters.as_bytes()),
-        (VIRTUAL_DISK_SIZE, disk, &disk_size),
-        (VIRTUAL_DISK_ID, disk, &disk_id),
-        (LOGICAL_SECTOR_SIZE, disk, &logical),
-        (PHYSICAL_SECTOR_SIZE, disk, &physical),
+        (VIRTUAL_DISK_SIZE, of_disk, &disk_size),
+        (VIRTUAL_DISK_ID, of_disk, &disk_id),
+        (LOGICAL_SECTOR_SIZE, of_disk, &logical),
+        (PHYSICAL_SECTOR_SIZE, of_disk, &physical),
     ];
     items.extend(locator.map(|locator| (PARENT_LOCATOR, ITEM_IS_REQUIRED, locator)));
     let header = MetadataTableHeader {

@@ -32,6 +32,8 @@ pub const FLAG_REDUNDANT: u32 = 1 << 1;
 pub const FLAG_ZERO_GRAINS: u32 = 1 << 2;
 /// [`SparseHeader::flags`]: grains are compressed.
 pub const FLAG_COMPRESSED: u32 = 1 << 16;
+/// [`SparseHeader::flags`]: markers tell what follows.
+pub const FLAG_MARKERS: u32 = 1 << 17;
 /// [`SparseHeader::compression`]: zlib.
 pub const COMPRESSION_DEFLATE: u16 = 1;
 /// [`SparseHeader::newlines`].
@@ -73,6 +75,28 @@ pub struct SparseHeader {
     pub reserved: [u8; 433],
 }
 const _: () = assert!(size_of::<SparseHeader>() == 512);
+
+/// [`Marker::kind`]: the end of the file.
+pub const MARKER_END: u32 = 0;
+/// [`Marker::kind`]: a grain table.
+pub const MARKER_TABLE: u32 = 1;
+/// [`Marker::kind`]: the grain directory.
+pub const MARKER_DIRECTORY: u32 = 2;
+/// [`Marker::kind`]: the header that knows where the directory is.
+pub const MARKER_FOOTER: u32 = 3;
+
+/// What lies before anything else behind the first grain; it fills a sector.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Marker {
+    /// 0: sectors that follow.
+    pub sectors: U64,
+    /// 8: 0: no grain follows.
+    pub size: U32,
+    /// 12: `MARKER_*`.
+    pub kind: U32,
+}
+const _: () = assert!(size_of::<Marker>() == 16);
 
 /// What lies before a compressed grain.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
+use super::description::{description, too_much};
 use super::format::*;
+use super::stream;
 use crate::disk::blocks::BlockMap;
 use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
+use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
-
-/// Heads and sectors per track that VMware gives to SCSI disks.
-const GEOMETRY: [u64; 2] = [255, 63];
 
 /// All grain tables, one behind the other.
 #[derive(Clone, Copy, Debug)]
@@ -34,17 +34,20 @@ impl Table for GrainTables {
         4
     }
 
-    fn entry(&self, offset: u64, bytes: &mut Vec<u8>) {
+    fn entry(&self, _: u64, offset: u64, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(U32::new((offset / SECTOR) as u32).as_bytes());
     }
 }
 
 /// Lays out a VMDK file.
 pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
-    let &Request { block_size: grain, disk_size, used, identity, .. } = request;
+    let &Request { subformat, block_size: grain, disk_size, used, identity, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE || !disk_size.bytes().is_multiple_of(grain) {
         return Err(Error::recipe(format!("a VMDK cannot hold a disk of {disk_size}"))
             .with_hint("choose a whole number of MiB, up to 2 TiB (--size)"));
+    }
+    if subformat == Some(Subformat::StreamOptimized) {
+        return stream::lay_out(request);
     }
     let capacity = disk_size.bytes() / SECTOR;
     let tables = disk_size.bytes().div_ceil(grain).div_ceil(TABLE_ENTRIES);
@@ -59,8 +62,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     let blocks = BlockMap::dynamic(grain, used, overhead * SECTOR, 0);
     let file_size = blocks.end();
     if file_size / SECTOR > u64::from(u32::MAX) {
-        return Err(Error::recipe(format!("a VMDK cannot hold so much of a disk of {disk_size}"))
-            .with_hint("choose another format, e.g. VHDX or qcow2"));
+        return Err(too_much(disk_size));
     }
     let header = SparseHeader {
         magic: MAGIC,
@@ -82,7 +84,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
     let directory = |first: u64| -> Vec<u8> {
         (0..tables).flat_map(|table| ((first + table * table_sectors) as u32).to_le_bytes()).collect()
     };
-    let text = description(capacity, identity.bytes.signature("VMDK content"));
+    let text = description("monolithicSparse", capacity, identity.bytes.signature("VMDK content"));
     let description = Structure::Named { text, name: "disk.vmdk".into() };
     let table = || Structure::Table(Arc::new(GrainTables { tables }));
     Ok(Parts {
@@ -98,32 +100,6 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         leads: Leads::None,
         tail: Vec::new(),
         file_size,
+        packing: None,
     })
-}
-
-/// What virtual machines read of the disk; `{name}` stands for the name of the file. `content` changes with the bytes,
-/// and is none of the numbers that stand for nothing.
-fn description(capacity: u64, content: u32) -> String {
-    let content = content & 0x7FFF_FFFF;
-    let [heads, sectors] = GEOMETRY;
-    let cylinders = capacity / (heads * sectors);
-    format!(
-        "# Disk DescriptorFile\n\
-         version=1\n\
-         CID={content:08x}\n\
-         parentCID=ffffffff\n\
-         createType=\"monolithicSparse\"\n\
-         \n\
-         # Extent description\n\
-         RW {capacity} SPARSE \"{{name}}\"\n\
-         \n\
-         # The Disk Data Base\n\
-         #DDB\n\
-         \n\
-         ddb.adapterType = \"lsilogic\"\n\
-         ddb.geometry.cylinders = \"{cylinders}\"\n\
-         ddb.geometry.heads = \"{heads}\"\n\
-         ddb.geometry.sectors = \"{sectors}\"\n\
-         ddb.virtualHWVersion = \"4\"\n"
-    )
 }

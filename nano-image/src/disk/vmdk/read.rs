@@ -9,6 +9,7 @@ use super::format::*;
 use crate::content::{Extent, ReadAt};
 use crate::disk::layer::{Packed, inflate};
 use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries, read_into};
+use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
 const CONVERT: &str = "convert it: qemu-img convert -f vmdk -O vhdx IN OUT.vhdx";
@@ -90,7 +91,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     Ok(Opened {
         packed,
         ..Opened::new(
-            None,
+            Some(if is_compressed { Subformat::StreamOptimized } else { Subformat::MonolithicSparse }),
             Some(grain),
             size,
             Map::Blocks { block_size: grain, unit: SECTOR, lead: 0, places },

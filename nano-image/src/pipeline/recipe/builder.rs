@@ -29,7 +29,7 @@ pub struct RecipeBuilder {
 
 impl Recipe {
     /// Begins a recipe for Nano Server from its media: an edition, and the drivers of what it will run on. The
-    /// defaults: a 4 GiB disk, an EFI system partition of 100 MiB, clusters as Windows chooses them, boot entries that
+    /// defaults: a 4 GiB disk with sectors of 512 bytes, an EFI system partition of 100 MiB, clusters as Windows chooses them, boot entries that
     /// name the partition.
     #[allow(clippy::new_ret_no_self, reason = "a recipe is checked when it is complete")]
     pub fn new(edition: Edition, deployment: Deployment) -> RecipeBuilder {
@@ -114,9 +114,15 @@ impl RecipeBuilder {
         self
     }
 
+    /// Size of the disk's logical sectors, 512 or 4096 bytes: of disks that VHDX and raw images hold, with UEFI.
+    pub fn sector_size(mut self, size: ByteSize) -> Self {
+        self.choices.sector_size = size;
+        self
+    }
+
     /// Size of the EFI system partition.
     pub fn esp_size(mut self, size: ByteSize) -> Self {
-        self.choices.esp_size = size;
+        self.choices.esp_size = Some(size);
         self
     }
 

@@ -1,6 +1,6 @@
 //! What a recipe may not say.
 
-use super::{COMPACT_CLUSTER_SIZE, Choices, Firmware};
+use super::{COMPACT_CLUSTER_SIZE, Choices, Firmware, LARGE_SECTORS, LARGE_SECTORS_ESP_SIZE};
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
 use crate::windows::host::Host;
@@ -22,6 +22,7 @@ impl Choices {
     pub(super) fn check(&self) -> Result<()> {
         self.check_keys()?;
         self.check_sizes()?;
+        self.check_sectors()?;
         self.check_compact()?;
         self.check_label()?;
         if self.timestamp.is_some_and(|timestamp| timestamp > MAX_TIMESTAMP) {
@@ -45,7 +46,7 @@ impl Choices {
     fn check_sizes(&self) -> Result<()> {
         let mut sizes = vec![("a disk", self.size, MAX_DISK_SIZE)];
         if self.firmware() == Firmware::Uefi {
-            sizes.push(("an EFI system partition", self.esp_size, MAX_ESP_SIZE));
+            sizes.push(("an EFI system partition", self.esp_size(), MAX_ESP_SIZE));
         }
         sizes.extend(self.recovery_size.map(|size| ("a recovery partition", size, MAX_ESP_SIZE)));
         for (what, size, most) in sizes {
@@ -65,6 +66,29 @@ impl Choices {
                 .with_hint("choose 4K, 8K, 16K, 32K or 64K, or leave the cluster size out")),
             None => Ok(()),
         }
+    }
+
+    fn check_sectors(&self) -> Result<()> {
+        let bytes = self.sector_size.bytes();
+        if self.sector_size == ByteSize::new(512) {
+            return Ok(());
+        }
+        if self.sector_size != LARGE_SECTORS {
+            return Err(Error::recipe(format!("a disk cannot have sectors of {bytes} bytes"))
+                .with_hint("choose 512 or 4096, or leave the sector size out"));
+        }
+        if self.firmware() == Firmware::Bios {
+            return Err(Error::recipe(format!("a BIOS starts no disk with sectors of {bytes} bytes"))
+                .with_hint("choose UEFI (--firmware uefi), or sectors of 512 bytes"));
+        }
+        if self.esp_size() < LARGE_SECTORS_ESP_SIZE {
+            let what =
+                format!("an EFI system partition of {} is too small for sectors of {bytes} bytes", self.esp_size());
+            let hint =
+                format!("FAT32 needs 65,525 clusters: give {LARGE_SECTORS_ESP_SIZE} or more, or leave the size out");
+            return Err(Error::recipe(what).with_hint(hint));
+        }
+        Ok(())
     }
 
     fn check_compact(&self) -> Result<()> {

@@ -116,16 +116,17 @@ impl Files {
 
     /// The sealed records of a file, extension records behind the base record. `late` gives the values of the
     /// resident blobs, in the order of the attributes.
-    pub fn records<'a>(&'a self, file: &File, mut late: impl FnMut() -> &'a [u8]) -> Vec<[u8; RECORD_SIZE]> {
+    pub fn records<'a>(&'a self, file: &File, mut late: impl FnMut() -> &'a [u8]) -> Vec<Vec<u8>> {
         let mut attributes = self.attributes(file);
-        let packing = Packing::of(&mut attributes, self.cluster_size);
+        let packing = Packing::of(&mut attributes, self.cluster_size, self.record_size);
         let is_directory = self.tree[file.node].is_directory();
         let flags = record_flag::IN_USE | if is_directory { record_flag::DIRECTORY } else { 0 };
         let names = attributes.iter().filter(|attribute| attribute.kind == attribute_type::FILE_NAME).count();
-        let mut builders = vec![RecordBuilder::new(file.record, flags).link_count(names as u16)];
+        let mut builders = vec![RecordBuilder::new(file.record, flags, self.record_size).link_count(names as u16)];
         for number in 1..packing.record_count() as u64 {
             let base = FileReference::of_fresh(file.record);
-            builders.push(RecordBuilder::new(file.record + number, record_flag::IN_USE).extending(base));
+            let builder = RecordBuilder::new(file.record + number, record_flag::IN_USE, self.record_size);
+            builders.push(builder.extending(base));
         }
         let list = packing.attribute_list(&attributes, file.record);
         let mut runs = self.runs[file.first_run as usize..].iter();

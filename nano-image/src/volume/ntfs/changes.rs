@@ -46,7 +46,7 @@ impl NtfsLayout {
             self.values(&mut files, place, blocks.remove(&place), &mut changes)?;
             let file = &files.files[place];
             let records = files.records(file, || &[]);
-            changes.push((VolumeOffset(mft_start + file.record * RECORD_SIZE as u64), records.concat()));
+            changes.push((VolumeOffset(mft_start + file.record * self.sizes.record_size), records.concat()));
         }
         Some(changes)
     }
@@ -62,7 +62,7 @@ impl NtfsLayout {
         }
         let file = &files.files[place];
         let mut attributes = files.attributes(file);
-        Packing::of(&mut attributes, files.cluster_size);
+        Packing::of(&mut attributes, files.cluster_size, files.record_size);
         let sizes = files.shown_sizes(file, &attributes);
         drop(attributes);
         let file = &mut files.files[place];
@@ -101,7 +101,7 @@ impl NtfsLayout {
         let (cluster_size, first_run) = (files.cluster_size, files.files[place].first_run as usize);
         let (mut runs, mut number) = (Vec::new(), first_run);
         let mut attributes = files.attributes(&files.files[place]);
-        Packing::of(&mut attributes, cluster_size);
+        Packing::of(&mut attributes, cluster_size, self.sizes.record_size);
         for attribute in attributes {
             let Form::NonResident(run, source) = attribute.form else { continue };
             let before = self.files.runs[number];
@@ -129,7 +129,7 @@ impl NtfsLayout {
 /// first record, or are blobs.
 fn forms(files: &Files, place: usize) -> Option<Vec<(u32, Option<u64>)>> {
     let mut attributes = files.attributes(&files.files[place]);
-    let packing = Packing::of(&mut attributes, files.cluster_size);
+    let packing = Packing::of(&mut attributes, files.cluster_size, files.record_size);
     if packing.record_count() != 1 || attributes.iter().any(|one| one.kind == attribute_type::ATTRIBUTE_LIST) {
         return None;
     }

@@ -98,6 +98,8 @@ pub(super) struct Files {
     /// Runs of all non-resident attributes, file by file.
     pub runs: Vec<Run>,
     pub cluster_size: u64,
+    /// Bytes of an MFT record.
+    pub record_size: u64,
     /// The number after the last record.
     pub next_record: u64,
     /// Places of what the tree [keeps](FileTree::kept); `None` for what is not there.
@@ -113,7 +115,7 @@ impl Files {
     pub fn plan(
         tree: Arc<FileTree>,
         security: &mut SecurityTable,
-        cluster_size: u64,
+        [cluster_size, record_size]: [u64; 2],
         system_len: usize,
     ) -> Result<Self> {
         let mut files = Self {
@@ -123,6 +125,7 @@ impl Files {
             places: vec![u32::MAX; tree.node_count()],
             runs: Vec::new(),
             cluster_size,
+            record_size,
             next_record: record::FIRST_USER,
             kept: Vec::new(),
             free_records: Vec::new(),
@@ -307,7 +310,7 @@ impl Files {
             }
         }
         // No page has records of what is kept and others, so that what is kept can be made without them.
-        while !self.kept.is_empty() && !self.next_record.is_multiple_of(PAGE / RECORD_SIZE as u64) {
+        while !self.kept.is_empty() && !self.next_record.is_multiple_of(PAGE / self.record_size) {
             self.skip_record();
         }
         (next..self.files.len()).try_for_each(|place| self.size_file(place, 0))
@@ -326,7 +329,7 @@ impl Files {
         let name = &self.names(file).next().expect("every file has a name").name;
         wof::check(&self.tree[file.node], name)?;
         let mut attributes = self.attributes(file);
-        let packing = Packing::of(&mut attributes, self.cluster_size);
+        let packing = Packing::of(&mut attributes, self.cluster_size, self.record_size);
         let list_len = packing.attribute_list(&attributes, 0).len();
         let record_count = packing.record_count() as u64;
         if record_count > 1 && (place == 0 || list_len > MAX_LIST_LEN) {
@@ -365,7 +368,8 @@ impl Files {
         let root_len = index::small_root_len(system_len + entries_len);
         let others: u64 = self.attributes(file).iter().map(Attribute::max_record_size).sum();
         // An empty directory has no block to put in an allocation.
-        if system_len + entries_len == 0 || others + 0x20 + align8(root_len) as u64 <= RECORD_CAPACITY {
+        if system_len + entries_len == 0 || others + 0x20 + align8(root_len) as u64 <= record_capacity(self.record_size)
+        {
             DirectoryIndex::Small(root_len)
         } else {
             DirectoryIndex::Large

@@ -2,21 +2,17 @@
 //!
 //! All integers are little-endian. Sources: the public NTFS documentation of the Linux-NTFS project, [MS-FSCC] for
 //! attribute bits and reparse data, and volumes formatted by Windows 10 and Server 2022, which the facts below were
-//! checked against. MFT records are 1 KiB and index blocks 4 KiB on every volume that this library writes.
+//! checked against. Index blocks are 4 KiB on every volume that this library writes.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Bytes of an MFT record.
-pub const RECORD_SIZE: usize = 1024;
 /// Bytes of an index block.
 pub const INDEX_BLOCK_SIZE: usize = 4096;
-/// Every such stride of a record or block ends in the update sequence number.
+/// Every such stride of a record or block ends in the update sequence number, whatever the sectors of the disk are.
 pub const SECTOR_SIZE: usize = 512;
 /// Where the update sequence array of a record lies, behind the header.
 pub const RECORD_USA_OFFSET: usize = 0x30;
-/// Where the attributes of a record begin: header, three 2-byte words of the update sequence array, alignment.
-pub const RECORD_ATTRIBUTES_OFFSET: usize = 0x38;
 /// Ends the attributes of a record: the type 0xFFFFFFFF and four bytes of padding.
 pub const RECORD_END_SIZE: usize = 8;
 
@@ -481,6 +477,17 @@ impl FileReference {
         let sequence = if record == 0 || record >= record::FIRST_FREE { 1 } else { record as u16 };
         Self::new(record, sequence)
     }
+}
+
+/// Bytes of an MFT record on a disk with sectors of `sector_size` bytes: Windows makes none smaller than a sector.
+pub const fn record_size(sector_size: u32) -> u64 {
+    if sector_size > 1024 { sector_size as u64 } else { 1024 }
+}
+
+/// Where the attributes of a record begin: header, update sequence array with a word for each stride and one for the
+/// number, alignment.
+pub const fn record_attributes_offset(record_size: u64) -> usize {
+    align8(RECORD_USA_OFFSET + 2 * (record_size as usize / SECTOR_SIZE + 1))
 }
 
 /// Seals a record or index block: puts the update sequence number 1 at the end of each sector and keeps what was

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use zerocopy::IntoBytes;
-
 use super::attributes::I30;
+use super::boot;
 use super::files::{DirectoryIndex, Files, Zone};
 use super::format::*;
 use super::index::IndexEntry;
@@ -24,6 +23,8 @@ pub struct NtfsOptions {
     pub size: ByteSize,
     /// First sector of the partition.
     pub start: Lba,
+    /// Logical sector size of the disk, bytes: 512 or 4096.
+    pub sector_size: u32,
     /// 4–64 KiB, a power of two; `None` takes Windows' choice for the size: 4 KiB up to 16 TiB.
     pub cluster_size: Option<ByteSize>,
     /// Serial number; not 0.
@@ -109,14 +110,15 @@ const SPARE_RECORDS: u64 = 256;
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for trees that it cannot hold.
 pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> {
     let cluster_size = cluster_size(&options)?;
+    let record_size = record_size(options.sector_size);
     let mut security = SecurityTable::new();
-    let mut files = Files::plan(tree, &mut security, cluster_size, system::root_entries_len())?;
+    let mut files = Files::plan(tree, &mut security, [cluster_size, record_size], system::root_entries_len())?;
 
-    let sectors = options.size.bytes() / SECTOR_SIZE as u64 - 1;
-    let clusters = sectors * SECTOR_SIZE as u64 / cluster_size;
-    let records_per_cluster = cluster_size / RECORD_SIZE as u64;
+    let clusters = boot::backup_offset(options.size, options.sector_size).0 / cluster_size;
+    let records_per_cluster = cluster_size / record_size;
     let sizes = SystemSizes {
         cluster_size,
+        record_size,
         clusters,
         records: (files.next_record + SPARE_RECORDS).next_multiple_of(64),
         mirrored_records: records_per_cluster.max(4),
@@ -125,8 +127,8 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     let mut system = SystemFile::all(sizes, &options.label, &files, &security, options.time);
 
     let mut space = Allocator { next: 0, cluster_size, segments: Vec::new() };
-    let boot = space.place(run_of(&mut system, record::BOOT));
-    debug_assert_eq!((boot.size, boot.lcn), (BOOT_SIZE, Some(0)));
+    let boot_file = space.place(run_of(&mut system, record::BOOT));
+    debug_assert_eq!((boot_file.size, boot_file.lcn), (BOOT_SIZE, Some(0)));
     // With clusters of 4 KiB the mirror holds nothing but system records, which are known beforehand.
     let is_mirror_early = cluster_size == 4096;
     if is_mirror_early {
@@ -202,7 +204,8 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     let owned = |(offset, bytes)| Segment { offset, bytes: SegmentBytes::Owned(bytes) };
     layout.segments.extend(boot_sectors.into_iter().map(owned));
     if is_mirror_early {
-        let records: Vec<u8> = layout.system[..4].iter().flat_map(|file| file.record(layout.options.time)).collect();
+        let records: Vec<u8> =
+            layout.system[..4].iter().flat_map(|file| file.record(layout.options.time, record_size)).collect();
         let offset = VolumeOffset(layout.mft_mirr.lcn.unwrap_or(0) * cluster_size);
         layout.segments.push(Segment { offset, bytes: SegmentBytes::Owned(records) });
     }
@@ -268,50 +271,27 @@ impl NtfsLayout {
     }
 
     fn records_extent(&self, run: Run) -> Extent {
-        let records = self.files.next_record.min(run.size / RECORD_SIZE as u64);
-        Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * RECORD_SIZE as u64 }
+        let records = self.files.next_record.min(run.size / self.sizes.record_size);
+        Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * self.sizes.record_size }
     }
 
-    /// The boot file, and the copy of its first sector behind the last cluster.
+    /// The boot file, and the copy of its first sector.
     pub(super) fn boot_sectors(&self, options: &NtfsOptions) -> [(VolumeOffset, Vec<u8>); 2] {
-        let cluster_size = self.sizes.cluster_size;
-        let sectors = options.size.bytes() / SECTOR_SIZE as u64 - 1;
-        let sectors_per_cluster = (cluster_size / SECTOR_SIZE as u64) as u32;
-        let mut boot = options.boot_code.unwrap_or(HALT_STUB).to_vec();
-        boot.resize(boot.len().max(SECTOR_SIZE), 0);
-        let jump = [boot[0], boot[1], boot[2]];
-        let sector = BootSector {
-            jump,
-            oem_id: *b"NTFS    ",
-            bytes_per_sector: (SECTOR_SIZE as u16).into(),
-            sectors_per_cluster: sectors_per_cluster as u8,
-            unused1: [0; 7],
-            media: 0xF8,
-            unused2: [0; 2],
-            sectors_per_track: 63.into(),
-            heads: 255.into(),
-            hidden_sectors: (options.start.0 as u32).into(),
-            unused3: [0; 4],
-            signature: [0x80, 0, 0x80, 0],
-            total_sectors: sectors.into(),
-            mft_lcn: self.mft.lcn.unwrap_or(0).into(),
-            mft_mirr_lcn: self.mft_mirr.lcn.unwrap_or(0).into(),
-            clusters_per_record: -(RECORD_SIZE.trailing_zeros() as i8),
-            unused4: [0; 3],
-            clusters_per_index_block: if cluster_size == INDEX_BLOCK_SIZE as u64 {
-                1
-            } else {
-                -(INDEX_BLOCK_SIZE.trailing_zeros() as i8)
-            },
-            unused5: [0; 3],
-            serial_number: options.serial_number.into(),
-            checksum: 0.into(),
-            boot_code: boot[0x54..0x1FE].try_into().expect("426 bytes"),
-            end_marker: [0x55, 0xAA],
+        let &NtfsOptions { size, start, sector_size, serial_number, boot_code, .. } = options;
+        let SystemSizes { cluster_size, record_size, .. } = self.sizes;
+        let [mft_lcn, mft_mirr_lcn] = [self.mft, self.mft_mirr].map(|run| run.lcn.unwrap_or(0));
+        let facts = boot::Facts {
+            size,
+            start,
+            sector_size,
+            cluster_size,
+            record_size,
+            mft_lcn,
+            mft_mirr_lcn,
+            serial_number,
+            boot_code,
         };
-        boot[..SECTOR_SIZE].copy_from_slice(sector.as_bytes());
-        let backup = boot[..SECTOR_SIZE].to_vec();
-        [(VolumeOffset(0), boot), (VolumeOffset(sectors * SECTOR_SIZE as u64), backup)]
+        facts.sectors()
     }
 }
 
@@ -376,7 +356,7 @@ impl Parts {
             let record = file.record;
             let request = |stream: &BlobStream, place| Request { blob: stream.request, len: stream.len, place, record };
             let mut attributes = files.attributes(file);
-            let packing = Packing::of(&mut attributes, files.cluster_size);
+            let packing = Packing::of(&mut attributes, files.cluster_size, files.record_size);
             for attribute in &attributes {
                 match &attribute.form {
                     Form::NonResident(run, source) => {
@@ -513,6 +493,9 @@ fn reject_system_names(files: &Files) -> Result<()> {
 
 fn cluster_size(options: &NtfsOptions) -> Result<u64> {
     let size = options.size;
+    if ![512, 4096].contains(&options.sector_size) {
+        return Err(Error::recipe(format!("sectors of {} bytes are not 512 or 4096", options.sector_size)));
+    }
     if size < MIN_SIZE {
         return Err(
             Error::too_small(format!("an NTFS volume needs at least {MIN_SIZE}, but has {size}")).with_needed(MIN_SIZE)
@@ -583,11 +566,3 @@ fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64, unused: &[(u64, u64
     segments.extend((last > split).then(|| single(last)));
     segments
 }
-
-/// `jmp $+0x54; nop`, and at 0x54 `cli; hlt; jmp $-1`: for a volume that nothing boots from through a BIOS.
-const HALT_STUB: &[u8] = &{
-    let mut code = [0; SECTOR_SIZE];
-    (code[0], code[1], code[2]) = (0xEB, 0x52, 0x90);
-    (code[0x54], code[0x55], code[0x56], code[0x57]) = (0xFA, 0xF4, 0xEB, 0xFD);
-    code
-};

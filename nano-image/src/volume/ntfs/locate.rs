@@ -1,7 +1,6 @@
 //! What lies at a byte of a layout, for people.
 
 use super::files::{File, Files};
-use super::format::RECORD_SIZE;
 use super::lay_out::NtfsLayout;
 use super::record::{Attribute, Form, Run};
 use crate::tree::NodeId;
@@ -12,7 +11,7 @@ impl NtfsLayout {
     pub fn describe(&self, offset: VolumeOffset) -> String {
         let cluster = offset.0 / self.sizes.cluster_size;
         if contains(&self.mft, cluster) {
-            let number = (offset.0 - self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size) / RECORD_SIZE as u64;
+            let number = (offset.0 - self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size) / self.sizes.record_size;
             return format!("MFT record {number}, {}", self.owner_of_record(number));
         }
         let has =

@@ -22,23 +22,24 @@ pub(super) struct Packing {
 impl Packing {
     /// Makes streams non-resident where the record would overflow, and adds `$ATTRIBUTE_LIST` where even that is
     /// not enough. `attributes` begins with `$STANDARD_INFORMATION` and stays sorted.
-    pub fn of(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64) -> Self {
+    pub fn of(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64, record_size: u64) -> Self {
+        let capacity = record_capacity(record_size);
         let total = |attributes: &[Attribute<'_>]| attributes.iter().map(Attribute::max_record_size).sum::<u64>();
         // Nothing that is larger than a record can stay in it.
         for attribute in attributes.iter_mut() {
-            if attribute.is_movable() && attribute.max_record_size() > RECORD_CAPACITY {
+            if attribute.is_movable() && attribute.max_record_size() > capacity {
                 attribute.make_non_resident(cluster_size);
             }
         }
-        if total(attributes) > RECORD_CAPACITY {
+        if total(attributes) > capacity {
             let mut smaller = attributes.clone();
-            while total(&smaller) > RECORD_CAPACITY {
+            while total(&smaller) > capacity {
                 let Some(largest) = smaller
                     .iter_mut()
                     .filter(|attribute| attribute.is_movable() && attribute.shrinks(cluster_size))
                     .max_by_key(|attribute| attribute.max_record_size())
                 else {
-                    return Self::with_list(attributes, cluster_size);
+                    return Self::with_list(attributes, cluster_size, capacity);
                 };
                 largest.make_non_resident(cluster_size);
             }
@@ -49,9 +50,9 @@ impl Packing {
 
     /// `$STANDARD_INFORMATION` and the list stay in the base record, and of the others what fits, from the last on: a
     /// reparse point is looked for there before names are. The rest fills extension records in order.
-    fn with_list(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64) -> Self {
+    fn with_list(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64, capacity: u64) -> Self {
         let list_len: usize = attributes.iter().map(|attribute| list_entry_len(attribute.name.len())).sum();
-        let room = RECORD_CAPACITY - STANDARD_INFORMATION_SIZE - 0x18;
+        let room = capacity - STANDARD_INFORMATION_SIZE - 0x18;
         let list = if list_len as u64 <= room {
             Attribute::resident(attribute_type::ATTRIBUTE_LIST, &[], vec![0; list_len])
         } else {
@@ -59,7 +60,7 @@ impl Packing {
         };
         attributes.insert(1, list);
         let mut placement = vec![0; attributes.len()];
-        let mut room = RECORD_CAPACITY - STANDARD_INFORMATION_SIZE - attributes[1].max_record_size();
+        let mut room = capacity - STANDARD_INFORMATION_SIZE - attributes[1].max_record_size();
         for (attribute, place) in attributes.iter().zip(&mut placement).skip(2).rev() {
             let size = attribute.max_record_size();
             match room.checked_sub(size) {
@@ -67,10 +68,10 @@ impl Packing {
                 None => *place = 1,
             }
         }
-        let (mut record, mut used) = (0, RECORD_CAPACITY);
+        let (mut record, mut used) = (0, capacity);
         for (attribute, place) in attributes.iter().zip(&mut placement).filter(|(_, place)| **place > 0) {
             let size = attribute.max_record_size();
-            if used + size > RECORD_CAPACITY {
+            if used + size > capacity {
                 (record, used) = (record + 1, 0);
             }
             used += size;
@@ -157,7 +158,7 @@ const fn list_entry_len(units: usize) -> usize {
     align8(size_of::<AttributeListEntry>() + 2 * units)
 }
 
-const _: () = assert!(STANDARD_INFORMATION_SIZE + NON_RESIDENT_LIST_SIZE < RECORD_CAPACITY);
+const _: () = assert!(STANDARD_INFORMATION_SIZE + NON_RESIDENT_LIST_SIZE < record_capacity(record_size(512)));
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +174,7 @@ mod tests {
         for len in [300, 500, 200] {
             attributes.push(Attribute::resident(attribute_type::DATA, &[], vec![0; len]));
         }
-        let packing = Packing::of(&mut attributes, 4096);
+        let packing = Packing::of(&mut attributes, 4096, 1024);
         assert_eq!(packing.record_count(), 1);
         let moved: Vec<bool> = attributes.iter().map(|a| matches!(a.form, Form::NonResident(..))).collect();
         assert_eq!(moved, [false, false, true, false]);
@@ -185,7 +186,7 @@ mod tests {
         for _ in 0..300 {
             attributes.push(Attribute::resident(attribute_type::FILE_NAME, &[], vec![0; 100]));
         }
-        let packing = Packing::of(&mut attributes, 4096);
+        let packing = Packing::of(&mut attributes, 4096, 1024);
         assert_eq!(packing.placement[..4], [0, 0, 1, 1]);
         assert!(matches!(attributes[1].form, Form::NonResident(..)), "9,632 bytes");
         let list = packing.attribute_list(&attributes, 100);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::format::RECORD_SIZE;
 use super::lay_out::{NtfsLayout, Place, Request, SegmentBytes};
 use crate::content::{BlobForm, BlobRequest};
 use crate::error::Result;
@@ -56,8 +55,8 @@ impl NtfsLayout {
         let start = self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size;
         let is_wanted = |request: &&Request| {
             // Extension records lie behind the first.
-            let first = start + request.record * RECORD_SIZE as u64;
-            let end = first + MAX_RECORDS * RECORD_SIZE as u64;
+            let first = start + request.record * self.sizes.record_size;
+            let end = first + MAX_RECORDS * self.sizes.record_size;
             let next = wanted.partition_point(|(_, wanted_end)| *wanted_end <= first);
             matches!(request.place, Place::Record(_)) && wanted.get(next).is_some_and(|(start, _)| *start < end)
         };

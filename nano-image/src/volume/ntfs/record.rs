@@ -145,7 +145,9 @@ pub(super) const MAX_RESIDENT_BITMAP: usize = 256;
 const MAX_INDEX_BITMAP_SIZE: u64 = (0x20 + MAX_RESIDENT_BITMAP) as u64;
 
 /// Bytes of a record that attributes can use.
-pub(super) const RECORD_CAPACITY: u64 = (RECORD_SIZE - RECORD_ATTRIBUTES_OFFSET - RECORD_END_SIZE) as u64;
+pub(super) const fn record_capacity(record_size: u64) -> u64 {
+    record_size - (record_attributes_offset(record_size) + RECORD_END_SIZE) as u64
+}
 
 /// Builds one MFT record.
 pub(super) struct RecordBuilder {
@@ -154,20 +156,21 @@ pub(super) struct RecordBuilder {
 }
 
 impl RecordBuilder {
-    pub fn new(number: u64, flags: u16) -> Self {
-        let mut bytes = Vec::with_capacity(RECORD_SIZE);
-        bytes.resize(RECORD_ATTRIBUTES_OFFSET, 0);
+    pub fn new(number: u64, flags: u16, record_size: u64) -> Self {
+        let attributes_offset = record_attributes_offset(record_size);
+        let mut bytes = Vec::with_capacity(record_size as usize);
+        bytes.resize(attributes_offset, 0);
         let header = RecordHeader {
             magic: *b"FILE",
             usa_offset: (RECORD_USA_OFFSET as u16).into(),
-            usa_count: (RECORD_SIZE as u16 / SECTOR_SIZE as u16 + 1).into(),
+            usa_count: (record_size as u16 / SECTOR_SIZE as u16 + 1).into(),
             lsn: 0.into(),
             sequence: FileReference::of_fresh(number).sequence().into(),
             link_count: 0.into(),
-            attributes_offset: (RECORD_ATTRIBUTES_OFFSET as u16).into(),
+            attributes_offset: (attributes_offset as u16).into(),
             flags: flags.into(),
             used_size: 0.into(),
-            allocated_size: (RECORD_SIZE as u32).into(),
+            allocated_size: (record_size as u32).into(),
             base_reference: 0.into(),
             next_instance: 0.into(),
             unused: 0.into(),
@@ -256,16 +259,16 @@ impl RecordBuilder {
     }
 
     /// The sealed record.
-    pub fn finish(mut self) -> [u8; RECORD_SIZE] {
+    pub fn finish(mut self) -> Vec<u8> {
         self.bytes.extend_from_slice(&attribute_type::END.to_le_bytes());
         self.bytes.extend_from_slice(&[0; 4]);
         self.header.used_size = (self.bytes.len() as u32).into();
         self.bytes[..0x30].copy_from_slice(self.header.as_bytes());
-        assert!(self.bytes.len() <= RECORD_SIZE, "record {} is overfull", self.header.record_number);
-        self.bytes.resize(RECORD_SIZE, 0);
-        let mut record: [u8; RECORD_SIZE] = self.bytes.try_into().expect("1,024 bytes");
-        seal(&mut record, RECORD_USA_OFFSET);
-        record
+        let record_size = self.header.allocated_size.get() as usize;
+        assert!(self.bytes.len() <= record_size, "record {} is overfull", self.header.record_number);
+        self.bytes.resize(record_size, 0);
+        seal(&mut self.bytes, RECORD_USA_OFFSET);
+        self.bytes
     }
 }
 
@@ -303,11 +306,18 @@ mod tests {
 
     #[test]
     fn a_record_is_sealed_and_its_used_size_is_a_multiple_of_8() {
-        let mut builder = RecordBuilder::new(30, record_flag::IN_USE);
+        let mut builder = RecordBuilder::new(30, record_flag::IN_USE, 1024);
         builder.push(&Attribute::resident(attribute_type::DATA, &[], vec![0xAA; 901]), &[]);
         let record = builder.finish();
         assert_eq!(record[0x18..0x1C], (0x38u32 + 0x18 + 904 + 8).to_le_bytes());
         assert_eq!((&record[510..512], &record[1022..]), (&[1, 0][..], &[1, 0][..]));
         assert_eq!(record[0x32..0x34], [0xAA, 0xAA]);
+    }
+
+    #[test]
+    fn a_record_for_large_sectors_has_a_word_for_each_stride() {
+        let record = RecordBuilder::new(30, record_flag::IN_USE, record_size(4096)).finish();
+        assert_eq!((record.len(), &record[4..8], record[0x14]), (4096, &[0x30, 0, 9, 0][..], 0x48));
+        assert!((1..=8).all(|stride| record[stride * 512 - 2..stride * 512] == [1, 0]));
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct SystemFile {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemSizes {
     pub cluster_size: u64,
+    /// Bytes of a record.
+    pub record_size: u64,
     pub clusters: u64,
     /// Records, spare ones included.
     pub records: u64,
@@ -94,7 +96,7 @@ impl SystemFile {
         };
 
         let mft_bitmap = sizes.records.div_ceil(64) * 8;
-        let mut mft = file(record::MFT, "$MFT", vec![generated(sizes.records * RECORD_SIZE as u64)]);
+        let mut mft = file(record::MFT, "$MFT", vec![generated(sizes.records * sizes.record_size)]);
         mft.attributes.push(Attribute::generated(BITMAP, &[], Run::unplaced(mft_bitmap, cluster_size)));
 
         let volume_information = [0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0];
@@ -145,7 +147,7 @@ impl SystemFile {
         };
         let mut all = vec![
             mft,
-            file(record::MFT_MIRR, "$MFTMirr", vec![generated(sizes.mirrored_records * RECORD_SIZE as u64)]),
+            file(record::MFT_MIRR, "$MFTMirr", vec![generated(sizes.mirrored_records * sizes.record_size)]),
             file(record::LOG_FILE, "$LogFile", vec![generated(sizes.log_file)]),
             volume,
             file(record::ATTR_DEF, "$AttrDef", vec![value(attribute_definitions())]),
@@ -167,8 +169,8 @@ impl SystemFile {
     }
 
     /// The sealed record.
-    pub fn record(&self, time: Times) -> [u8; RECORD_SIZE] {
-        let mut builder = RecordBuilder::new(self.record, self.flags).link_count(1);
+    pub fn record(&self, time: Times, record_size: u64) -> Vec<u8> {
+        let mut builder = RecordBuilder::new(self.record, self.flags, record_size).link_count(1);
         let information = standard_information(time, self.attribute_bits, self.security_id);
         builder.push(&Attribute::resident(attribute_type::STANDARD_INFORMATION, &[], information), &[]);
         builder.push(&Attribute::resident(attribute_type::FILE_NAME, &[], self.file_name(time)), &[]);
@@ -205,8 +207,8 @@ impl SystemFile {
 }
 
 /// Records 12–15: in use, without a name.
-pub(super) fn reserved_record(number: u64, time: Times) -> [u8; RECORD_SIZE] {
-    let mut builder = RecordBuilder::new(number, record_flag::IN_USE);
+pub(super) fn reserved_record(number: u64, time: Times, record_size: u64) -> Vec<u8> {
+    let mut builder = RecordBuilder::new(number, record_flag::IN_USE, record_size);
     let bits = attribute::HIDDEN | attribute::SYSTEM;
     let information = standard_information(time, bits, SecurityTable::SYSTEM_WRITABLE);
     builder.push(&Attribute::resident(attribute_type::STANDARD_INFORMATION, &[], information), &[]);

@@ -88,19 +88,20 @@ impl NtfsLayout {
         let mut out = Records { start, written: 0, buffer: Vec::with_capacity(CHUNK), mirror: Vec::new(), sink };
         let is_mirror_late = self.mft_mirr.lcn > self.mft.lcn;
         let mirror_len = if is_mirror_late { self.mft_mirr.size as usize } else { 0 };
-        let time = self.options.time;
+        let (time, record_size) = (self.options.time, self.sizes.record_size);
+        let free = vec![0; record_size as usize];
         let mut next_resident = 0..;
         let mut late = || resident.get(next_resident.next().expect("endless"));
         // The root directory comes first among the files, so its resident blobs have the first numbers.
         let root = self.files.records(&self.files.files[0], &mut late);
         for number in 0..record::FIRST_USER {
             let bytes = match number {
-                record::ROOT => root[0],
-                record::FIRST_RESERVED..record::FIRST_FREE => system::reserved_record(number, time),
-                record::FIRST_FREE..record::QUOTA => [0; RECORD_SIZE],
+                record::ROOT => root[0].clone(),
+                record::FIRST_RESERVED..record::FIRST_FREE => system::reserved_record(number, time, record_size),
+                record::FIRST_FREE..record::QUOTA => free.clone(),
                 _ => {
                     let file = self.system.iter().find(|file| file.record == number);
-                    file.expect("every system record has a file").record(time)
+                    file.expect("every system record has a file").record(time, record_size)
                 }
             };
             out.push(&bytes, mirror_len)?;
@@ -108,7 +109,7 @@ impl NtfsLayout {
         let mut next = record::FIRST_USER;
         for file in &self.files.files[1..] {
             // Records that no file has.
-            (next..file.record).try_for_each(|_| out.push(&[0; RECORD_SIZE], mirror_len))?;
+            (next..file.record).try_for_each(|_| out.push(&free, mirror_len))?;
             next = file.record;
             for bytes in self.files.records(file, &mut late) {
                 out.push(&bytes, mirror_len)?;
@@ -134,7 +135,7 @@ struct Records<'a, 's> {
 }
 
 impl Records<'_, '_> {
-    fn push(&mut self, record: &[u8; RECORD_SIZE], mirror_len: usize) -> Result<()> {
+    fn push(&mut self, record: &[u8], mirror_len: usize) -> Result<()> {
         if self.mirror.len() < mirror_len {
             self.mirror.extend_from_slice(record);
         }
