@@ -124,12 +124,17 @@ fn a_driver_must_be_bound_start_and_be_there() {
     };
     with(&format!("[{key}\\viostor]\r\n\"Start\"=dword:00000000")).ok();
     with(&format!("[{key}\\other\\StartOverride]\r\n\"0\"=dword:00000003")).ok();
+    // Names as text of Windows: `gone`, and the end of the list.
+    let filter = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control\Class\{4d36e967-e325-11ce-bfc1-08002be10318}]"
+        .to_owned()
+        + "\r\n\"UpperFilters\"=hex(7):67,00,6f,00,6e,00,65,00,00,00,00,00";
     for (text, part) in [
         (format!("[{key}\\storvsc]\r\n\"Start\"=dword:00000003"), "its Start is 3, not 0"),
         (format!("[{key}\\storvsc\\StartOverride]\r\n\"0\"=dword:00000003"), "its StartOverride is 3"),
         (format!("[{key}\\storvsc]\r\n\"ImagePath\"=\"System32\\\\drivers\\\\none.sys\""), "none.sys"),
         (format!("[-{key}\\storvsc]"), "storvsc of wstorvsc.inf is not in the registry"),
         (format!("[{key}\\netvsc]\r\n\"Start\"=dword:00000004"), "netvsc is disabled"),
+        (filter.clone(), "filter gone (UpperFilters of the class DiskDrive)"),
     ] {
         fs::write(place.path("a.reg"), format!("Windows Registry Editor Version 5.00\r\n\r\n{text}\r\n")).unwrap();
         build(&place, "a.vhdx", &["--for", "hyper-v", "--reg", "a.reg"]).fails(3, &[part, "hint: "]);

@@ -20,6 +20,14 @@ const CRITICAL_GROUPS: [&str; 5] =
 const EARLY: [&str; 8] =
     ["ntoskrnl.exe", "hal.dll", "ntdll.dll", "smss.exe", "csrss.exe", "wininit.exe", "services.exe", "kernel32.dll"];
 const WOF: &str = "Wof";
+/// Classes of the devices that lead to the disk, and the values that name filters of all of their devices.
+const CLASSES: [(&str, &str); 4] = [
+    ("SCSIAdapter", "{4d36e97b-e325-11ce-bfc1-08002be10318}"),
+    ("HDC", "{4d36e96a-e325-11ce-bfc1-08002be10318}"),
+    ("DiskDrive", "{4d36e967-e325-11ce-bfc1-08002be10318}"),
+    ("Volume", "{71a27cdd-812a-11d0-bec7-08002be2092f}"),
+];
+const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 
 impl Chain<'_> {
     /// The Windows in the folder `root` of `partition`; `compressed` are files that it needs and that are so.
@@ -62,6 +70,7 @@ impl Chain<'_> {
                 None => self.missing(&hive, key, &name, partition, &file),
             }
         }
+        self.filters(partition, &hive, &set, &path);
         for name in EARLY {
             let path = format!(r"{root}\System32\{name}");
             if matches!(self.file(partition, &path), Ok(Some(file)) if file.form == FileForm::Wof) {
@@ -76,6 +85,25 @@ impl Chain<'_> {
             );
             let first = first.clone();
             self.bad("boot-wof", "file", Some(partition), Some(&first), message);
+        }
+    }
+
+    /// Filters of storage devices that are no services: Windows starts no device without its filters, and finds no disk.
+    fn filters(&mut self, partition: &BootPartition<'_>, hive: &Hive, set: &str, path: &str) {
+        for (class, guid) in CLASSES {
+            let Some(key) = hive.find(&format!(r"{set}\Control\Class\{guid}")) else { continue };
+            for value in FILTERS {
+                let names = hive.value(key, value).and_then(|value| value.texts()).unwrap_or_default();
+                for name in names.iter().filter(|name| !name.is_empty()) {
+                    if hive.find(&format!(r"{set}\Services\{name}")).is_none() {
+                        let message = format!(
+                            "names the filter {name} ({value} of the class {class}), which is no service: Windows finds \
+                             no disk (0x7B)"
+                        );
+                        self.bad("boot-filter", "registry hive", Some(partition), Some(path), message);
+                    }
+                }
+            }
         }
     }
 
