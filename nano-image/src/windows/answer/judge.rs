@@ -4,7 +4,7 @@ mod list;
 mod password;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::components::{Components, Found};
 use super::known::{self, page};
@@ -51,12 +51,33 @@ pub(super) fn judge(root: &Element, bytes: &[u8], target: &Target<'_>) -> Vec<Re
     judge.foreign_components();
     judge.names();
     let mut remarks = judge.remarks;
+    leave_refused(&mut remarks);
     remarks.sort_by_key(|remark| remark.offset);
     let mut lines = Lines::new(bytes);
     for remark in &mut remarks {
         (remark.line, remark.column) = lines.place(remark.offset);
     }
     remarks
+}
+
+/// Takes out what is said to come into force and is refused, or holds something that is.
+fn leave_refused(remarks: &mut Vec<Remark>) {
+    let key = |remark: &Remark| Some((remark.pass?, remark.component.clone()?, remark.setting.clone()));
+    let refused = remarks.iter().filter(|remark| remark.verdict == Verdict::Refused).filter_map(key);
+    // Each setting with all around it.
+    let mut around = BTreeSet::new();
+    for (pass, component, setting) in refused {
+        let setting = setting.unwrap_or_default();
+        let ends = setting.match_indices('/').map(|(end, _)| end).chain([setting.len()]);
+        around.extend(ends.map(|end| (pass, component.clone(), setting[..end].to_owned())));
+    }
+    remarks.retain(|remark| match key(remark) {
+        Some((pass, component, setting)) if remark.verdict == Verdict::Applied => {
+            let is_refused = |setting: String| around.contains(&(pass, component.clone(), setting));
+            !is_refused(String::new()) && !is_refused(setting.unwrap_or_default())
+        }
+        _ => true,
+    });
 }
 
 struct Judge<'a> {

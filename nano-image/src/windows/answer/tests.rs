@@ -445,3 +445,26 @@ fn compressed_manifests_are_read() {
     let remarks = answer.judge(text.as_bytes(), &setup.target());
     assert!(remarks.iter().any(|remark| remark.code == "not-in-image" && remark.verdict == Verdict::Refused));
 }
+
+#[test]
+fn what_is_refused_does_not_come_into_force() {
+    let counts = |pass: &str, component: &str, text: &str| {
+        let text = file(pass, component, text);
+        let remarks = AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &Target::default());
+        let of = |verdict| remarks.iter().filter(|remark| remark.verdict == verdict).count();
+        (of(Verdict::Refused), of(Verdict::Told), of(Verdict::Applied))
+    };
+    let oobe = "<OOBE><ProtectYourPC>9</ProtectYourPC><HideEULAPage>true</HideEULAPage></OOBE><TimeZone>UTC</TimeZone>";
+    assert_eq!(counts("oobeSystem", SHELL_SETUP, oobe), (1, 0, 1), "OOBE is refused, the time zone is not");
+    assert_eq!(counts("specialize", SHELL_SETUP, "<ProductKey>1</ProductKey>"), (1, 0, 0));
+    // Documented, but not seen to be refused.
+    let run = "<RunSynchronous><RunSynchronousCommand wcm:action='add'><Order>1</Order><Path>a</Path>\
+        </RunSynchronousCommand></RunSynchronous>";
+    assert_eq!(counts("oobeSystem", "Microsoft-Windows-Deployment", run), (0, 1, 1));
+    assert_eq!(counts("specialize", "Microsoft-Windows-Deployment", run), (0, 0, 1));
+    // Of offlineServicing a build does some.
+    let offline = "<RegisteredOwner>me</RegisteredOwner><OfflineUserAccounts><OfflineAdministratorPassword><Value>x</Value>\
+        </OfflineAdministratorPassword><OfflineLocalAccounts><LocalAccount wcm:action='add'><Name>x</Name></LocalAccount>\
+        </OfflineLocalAccounts></OfflineUserAccounts>";
+    assert_eq!(counts("offlineServicing", SHELL_SETUP, offline), (0, 2, 1));
+}

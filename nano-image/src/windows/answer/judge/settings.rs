@@ -208,6 +208,7 @@ impl Judge<'_> {
         if !passes.is_empty() && !passes.contains(&place.pass) {
             return self.wrong_pass(passes, place);
         }
+        self.doubts(place);
         let declared = part.and_then(|(part, schema)| match schema.kind(part) {
             Type::Group(parts) => Some(Declared { schema, parts, is_complete: true }),
             _ => None,
@@ -237,6 +238,17 @@ impl Judge<'_> {
                 let fault = Fault::refused("holds elements, where a value is expected");
                 self.fault("bad-value", place, fault.with_hint("put the value directly into the element"));
             }
+        }
+    }
+
+    /// Says what is documented, and not known to be refused.
+    fn doubts(&mut self, place: Place<'_>) {
+        if (place.component, place.path, place.pass)
+            == ("Microsoft-Windows-Deployment", "RunSynchronous", Pass::OobeSystem)
+        {
+            let what = "is for specialize and auditUser alone: Windows may say that it does not exist";
+            let hint = "put it into specialize, or use FirstLogonCommands of Microsoft-Windows-Shell-Setup";
+            self.fault("wrong-pass", place, Fault::told(what).with_hint(hint));
         }
     }
 
