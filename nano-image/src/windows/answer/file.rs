@@ -182,6 +182,7 @@ impl AnswerFile {
     }
 
     /// Settings that `pass` has, as `component/setting`.
+    #[cfg(test)]
     pub fn settings(&self, pass: &str) -> Vec<String> {
         let mut all = Vec::new();
         for settings in self.document.root.elements().filter(|settings| is_pass(settings, pass)) {
