@@ -120,11 +120,11 @@ pub struct Node {
     pub data: Option<Content>,
     /// Compressed form, if the volume is to keep the unnamed stream in one; not for a file with a reparse point or
     /// extended attributes.
-    pub compact: Option<CompactForm>,
+    pub compact: Option<Box<CompactForm>>,
     /// Named streams, sorted by name.
     pub streams: Vec<NamedStream>,
     /// Reparse point.
-    pub reparse: Option<Reparse>,
+    pub reparse: Option<Box<Reparse>>,
     /// The 16 or 64 bytes of `$OBJECT_ID`.
     pub object_id: Option<Box<[u8]>>,
     /// Extended attributes as a packed list of FILE_FULL_EA_INFORMATION ([MS-FSCC] 2.4.16).

@@ -9,10 +9,10 @@ use super::parts::{Packer, Parts, Structure};
 use super::row::{DiskSize, Request};
 use super::sink::{Output, ZEROS};
 use super::subformat::Subformat;
-use crate::content::{Extent, ReadAt};
+use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
-use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime};
+use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime, Guid};
 
 /// The layout of an image file: pure, complete before any data is read.
 ///
@@ -109,38 +109,9 @@ impl Container {
         &self.used
     }
 
-    /// Whether `file`, of this format, says that it has the data that this layout is for, and no other. A file without
-    /// such identifiers does.
-    ///
-    /// # Errors
-    /// As [`open`](super::open).
-    pub fn has_identifier(&self, file: &dyn ReadAt) -> Result<bool> {
-        match self.format.name() {
-            "vhdx" => Ok(super::vhdx::data_write_guid(file)? == super::vhdx::data_write_guid(&self.head_bytes())?),
-            "vhd" => {
-                let id = |file: &dyn ReadAt| -> Result<[u8; 16]> {
-                    let mut id = [0; 16];
-                    let end = file.len().map_err(super::map::read_error)?;
-                    file.read_exact_at(&mut id, end.saturating_sub(512 - 68)).map_err(super::map::read_error)?;
-                    Ok(id)
-                };
-                let footer = self.parts.tail.last().map_or(&[][..], |(_, bytes)| bytes).to_vec();
-                Ok(id(file)? == id(&footer)?)
-            }
-            _ => Ok(true),
-        }
-    }
-
-    /// The first structures of the file.
-    fn head_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (offset, structure) in &self.parts.head {
-            if let (Structure::Bytes(part), 0..HEAD) = (structure, *offset) {
-                bytes.resize((*offset as usize + part.len()).max(bytes.len()), 0);
-                bytes[*offset as usize..*offset as usize + part.len()].copy_from_slice(part);
-            }
-        }
-        bytes
+    /// The identifier of the disk's data that the file will have, if the format has one.
+    pub(crate) fn content_id(&self) -> Option<Guid> {
+        self.parts.content_id
     }
 
     /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format, and where
@@ -354,9 +325,6 @@ impl Writer<'_> {
         Ok(())
     }
 }
-
-/// The identifiers of a file lie before this byte.
-const HEAD: u64 = 192 << 10;
 
 fn digest_zeros(digest: &mut Sha256, mut count: u64) {
     while count > 0 {

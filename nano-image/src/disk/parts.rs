@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::blocks::{BlockMap, BlockRun};
 use crate::error::Result;
+use crate::types::Guid;
 
 /// Bytes of a table made at a time.
 const PIECE: u64 = 64 << 10;
@@ -22,6 +23,8 @@ pub(super) struct Parts {
     pub tail: Vec<(u64, Vec<u8>)>,
     /// Length of the file; with packed blocks the most that it can be.
     pub file_size: u64,
+    /// The identifier of the disk's data that the file has, as [`Opened`](super::map::Opened) tells it.
+    pub content_id: Option<Guid>,
     /// Compresses blocks, if they do not lie in the file as they are.
     pub packing: Option<Arc<dyn Packing>>,
 }

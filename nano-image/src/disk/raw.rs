@@ -60,5 +60,6 @@ fn lay_out(request: &Request<'_>) -> Result<Parts> {
         tail: Vec::new(),
         file_size: size,
         packing: None,
+        content_id: None,
     })
 }

@@ -157,7 +157,7 @@ impl DiskReader {
     }
 
     /// By what a differencing disk knows it as its parent.
-    pub(super) fn content_id(&self) -> Option<Guid> {
+    pub(crate) fn content_id(&self) -> Option<Guid> {
         self.content_id
     }
 

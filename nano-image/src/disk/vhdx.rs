@@ -27,8 +27,6 @@ const BLOCK_SIZES: &[ByteSize] = &[
     ByteSize::mib(256),
 ];
 
-pub(super) use read::data_write_guid;
-
 pub(super) const FORMAT: Row = Row {
     name: "vhdx",
     title: "VHDX",

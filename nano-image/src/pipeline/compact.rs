@@ -43,7 +43,7 @@ pub(super) fn apply(
         for (Pending { node, algorithm }, number) in pending.iter().zip(packed) {
             if let Some(content) = number.and_then(|number| made.get(number)) {
                 let source = CompactSource::Made(content.clone());
-                tree[*node].compact = Some(CompactForm { algorithm: *algorithm, source });
+                tree[*node].compact = Some(CompactForm { algorithm: *algorithm, source }.into());
             }
         }
     }

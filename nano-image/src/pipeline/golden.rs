@@ -145,7 +145,7 @@ impl Golden {
                 self.plan.recipe.disk_size()
             )));
         }
-        if !container.has_identifier(&*file).map_err(in_file)? {
+        if container.content_id() != disk.content_id() {
             return Err(differs(
                 "not the golden image of this recipe, or it was written to: its identifier is another".into(),
             ));

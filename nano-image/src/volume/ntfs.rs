@@ -22,6 +22,7 @@ mod locate;
 mod order;
 mod pack;
 mod pieces;
+mod place;
 mod read;
 mod record;
 mod secure;

@@ -162,7 +162,7 @@ pub fn mark(
                 let is_allowed = limit == Limit::Any || form.algorithm == WofAlgorithm::Xpress4k;
                 if is_allowed && saves(len, form.len, cluster_size) {
                     let source = CompactSource::Copy { id, len: form.len };
-                    tree[node].compact = Some(CompactForm { algorithm: form.algorithm, source });
+                    tree[node].compact = Some(CompactForm { algorithm: form.algorithm, source }.into());
                 }
             }
             (_, Some(algorithm)) if len > cluster_size => pending.push((id, Pending { node, algorithm })),

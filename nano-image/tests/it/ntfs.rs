@@ -163,11 +163,11 @@ fn rich(store: &mut Memory) -> FileTree {
         }
         Reparse { tag: 0xA000_0003, data: data.into() }
     };
-    let node = Node { reparse: Some(junction(r"C:\Users")), ..Node::directory(times()) };
+    let node = Node { reparse: Some(junction(r"C:\Users").into()), ..Node::directory(times()) };
     add(&mut tree, root, "Documents and Settings", Some("DOCUME~1"), node);
     for index in 0..5 {
         let reparse = Reparse { tag: 0x8000_001B, data: noise(index, 40 + 300 * index as usize).into() };
-        let node = Node { reparse: Some(reparse), ..Node::file(times(), Content::empty()) };
+        let node = Node { reparse: Some(reparse.into()), ..Node::file(times(), Content::empty()) };
         add(&mut tree, root, &format!("app{index}.exe"), None, node);
     }
     // Names.
@@ -299,7 +299,7 @@ fn compact_files_of_every_shape() {
     let mut store = Memory::default();
     let mut tree = FileTree::new(Node::directory(times()));
     let compact = |len, stored: Content| Node {
-        compact: Some(CompactForm { algorithm: WofAlgorithm::Xpress4k, source: CompactSource::Made(stored) }),
+        compact: Some(CompactForm { algorithm: WofAlgorithm::Xpress4k, source: CompactSource::Made(stored) }.into()),
         ..Node::file(times(), Content::Blob { id: BlobId(u32::MAX), len })
     };
     // The form in the record and in clusters, from memory and from the store; holes of one byte to 5 GiB.
@@ -329,7 +329,7 @@ fn compact_files_of_every_shape() {
 
     let refused = [
         Node { extended_attributes: Some([0; 12].into()), ..compact(5000, Content::from(vec![1])) },
-        Node { reparse: Some(Reparse { tag: 1, data: [].into() }), ..compact(5000, Content::from(vec![1])) },
+        Node { reparse: Some(Reparse { tag: 1, data: [].into() }.into()), ..compact(5000, Content::from(vec![1])) },
         compact(0, Content::from(vec![1])),
     ];
     for node in refused {
@@ -349,7 +349,7 @@ fn any_number_of_descriptors_object_ids_and_reparse_points_fits_the_system_recor
             let mut node = Node::file(times(), Content::empty());
             node.security = Some(tree.add_descriptor(&descriptor(index)));
             node.object_id = Some(index.to_le_bytes().repeat(4).into());
-            node.reparse = Some(Reparse { tag: 0x8000_001B, data: [1].into() });
+            node.reparse = Some(Reparse { tag: 0x8000_001B, data: [1].into() }.into());
             add(&mut tree, NodeId::ROOT, &format!("{index}"), None, node);
         }
         let content = store.add(vec![1]);

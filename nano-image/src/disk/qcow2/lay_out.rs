@@ -172,6 +172,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         tail: Vec::new(),
         file_size,
         packing: None,
+        content_id: None,
     })
 }
 

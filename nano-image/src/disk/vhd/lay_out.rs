@@ -16,7 +16,7 @@ use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::types::text::to_utf16;
-use crate::types::{ByteSize, FileTime};
+use crate::types::{ByteSize, FileTime, Guid};
 
 const HEADER_OFFSET: u64 = size_of::<Footer>() as u64;
 const TABLE_OFFSET: u64 = HEADER_OFFSET + size_of::<DynamicHeader>() as u64;
@@ -60,7 +60,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         return Err(Error::recipe(format!("a disk of {disk_size} is not a whole number of MiB"))
             .with_hint("Azure refuses such a VHD; round the size up"));
     }
-    let size = disk_size.bytes();
+    let (size, content_id) = (disk_size.bytes(), Some(unique_id(identity)));
     match subformat {
         Some(Subformat::Fixed) => Ok(Parts {
             head: Vec::new(),
@@ -69,6 +69,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
             tail: vec![(size, footer(size, TYPE_FIXED, NO_OFFSET, identity, time))],
             file_size: size + size_of::<Footer>() as u64,
             packing: None,
+            content_id,
         }),
         _ => {
             let entries = size.div_ceil(block);
@@ -96,6 +97,7 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
                 tail: vec![(end, footer)],
                 file_size: end + size_of::<Footer>() as u64,
                 packing: None,
+                content_id,
             })
         }
     }
@@ -122,7 +124,7 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
         disk_type: disk_type.into(),
         checksum: U32::ZERO,
         // A differencing disk knows its parent by it.
-        unique_id: unique_id(identity),
+        unique_id: unique_id(identity).to_bytes(),
         saved_state: 0,
         reserved: [0; 427],
     };
@@ -135,8 +137,8 @@ fn timestamp(time: FileTime) -> U32 {
     u32::try_from(time.unix_seconds().saturating_sub(EPOCH_UNIX_SECONDS)).unwrap_or(u32::MAX).into()
 }
 
-fn unique_id(identity: &Identity) -> [u8; 16] {
-    identity.bytes.guid("vhd unique id").to_bytes()
+fn unique_id(identity: &Identity) -> Guid {
+    identity.bytes.guid("vhd unique id")
 }
 
 /// The parent's path. The absolute one is left out: a wrong one makes Windows take the file for damaged.
@@ -161,7 +163,7 @@ fn dynamic_header(entries: u64, block_size: u64, parent: Option<&Parent<'_>>, pa
         reserved2: [0; 256],
     };
     if let Some(parent) = parent {
-        header.parent_unique_id = unique_id(parent.identity);
+        header.parent_unique_id = unique_id(parent.identity).to_bytes();
         header.parent_timestamp = timestamp(parent.time);
         let name = parent.path.rsplit('/').next().unwrap_or_default();
         // The last unit stays zero.

@@ -93,7 +93,15 @@ pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         None => head.push((BAT_OFFSET, Structure::Table(Arc::new(table)))),
     }
     let file_size = blocks.end();
-    Ok(Parts { head, blocks, leads: Leads::None, tail: Vec::new(), file_size, packing: None })
+    Ok(Parts {
+        head,
+        blocks,
+        leads: Leads::None,
+        tail: Vec::new(),
+        file_size,
+        packing: None,
+        content_id: Some(ids.data),
+    })
 }
 
 fn identifier() -> Vec<u8> {

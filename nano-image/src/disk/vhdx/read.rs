@@ -103,11 +103,6 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     })
 }
 
-/// The identifier of the disk's data, by which a differencing disk knows its parent.
-pub(crate) fn data_write_guid(file: &dyn ReadAt) -> Result<Guid> {
-    Ok(Guid::from_bytes(header(file)?.data_write_guid))
-}
-
 /// The valid header with the higher sequence number.
 fn header(file: &dyn ReadAt) -> Result<Header> {
     let mut newest: Option<Header> = None;

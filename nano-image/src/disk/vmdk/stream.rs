@@ -68,6 +68,7 @@ pub(super) fn lay_out(request: &Request<'_>) -> Result<Parts> {
         leads: Leads::None,
         tail: Vec::new(),
         file_size: most * SECTOR,
+        content_id: None,
         packing: Some(Arc::new(Grains { header, tables })),
     })
 }

@@ -135,8 +135,8 @@ struct StepSource {
 impl StepSource {
     fn of(store: &WimStore, step: &Step) -> Result<Self> {
         let blob = store.get(step.blob)?;
-        let resource = &store.resources[blob.resource];
-        let number = 2 * blob.resource;
+        let resource = &store.resources[blob.resource as usize];
+        let number = 2 * blob.resource as usize;
         Ok(match step.form {
             BlobForm::Contents => Self { resource: resource.clone(), number, offset: blob.offset, len: blob.len },
             BlobForm::Stored => {
@@ -397,7 +397,7 @@ impl Delivery<'_, '_> {
             };
             let blob = self.store.get(slice.blob)?;
             if digest != blob.digest {
-                let resource = &self.store.resources[blob.resource];
+                let resource = &self.store.resources[blob.resource as usize];
                 let message =
                     format!("blob {} is damaged: its SHA-1 is {}", hex::encode(blob.digest), hex::encode(digest));
                 return Err(self.store.parts[usize::from(resource.part)].corrupt(message, resource.offset.0));

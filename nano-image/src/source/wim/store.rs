@@ -17,8 +17,8 @@ pub struct WimStore {
     /// By part and offset.
     pub(super) resources: Vec<Resource>,
     blobs: Vec<Blob>,
-    /// By digest.
-    by_digest: Vec<([u8; 20], BlobId)>,
+    /// In the order of their digests.
+    by_digest: Vec<BlobId>,
 }
 
 /// Where the contents with a certain SHA-1 are.
@@ -26,7 +26,7 @@ pub struct WimStore {
 pub(super) struct Blob {
     pub digest: [u8; 20],
     /// Index of its resource.
-    pub resource: usize,
+    pub resource: u32,
     /// Offset in what the resource holds.
     pub offset: u64,
     pub len: u64,
@@ -40,8 +40,8 @@ impl WimStore {
 
     /// The blob with this SHA-1.
     pub fn find(&self, digest: &[u8; 20]) -> Option<BlobId> {
-        let index = self.by_digest.binary_search_by(|(key, _)| key.cmp(digest)).ok()?;
-        Some(self.by_digest[index].1)
+        let index = self.by_digest.binary_search_by(|id| self.blob(*id).digest.cmp(digest)).ok()?;
+        Some(self.by_digest[index])
     }
 
     /// SHA-1 of a blob.
@@ -60,7 +60,7 @@ impl WimStore {
 
     /// The resource that holds a blob.
     pub fn resource(&self, id: BlobId) -> &Resource {
-        &self.resources[self.blob(id).resource]
+        &self.resources[self.blob(id).resource as usize]
     }
 
     /// A blob as it is stored (see [`resource`](Self::resource) for its form): the file and the bytes in it. `None`
@@ -81,7 +81,7 @@ impl WimStore {
 
     /// The form of a blob that can be copied; an empty one has none.
     pub(super) fn form(&self, blob: &Blob) -> Option<StoredForm> {
-        self.resources[blob.resource].stored_form().filter(|_| blob.len > 0)
+        self.resources[blob.resource as usize].stored_form().filter(|_| blob.len > 0)
     }
 
     /// The files that the parts are.
@@ -94,7 +94,8 @@ impl WimStore {
         entries.sort_by_key(|entry| {
             (entry.part_number, entry.solid.map_or(entry.offset, |solid| solid.offset), entry.offset, entry.digest)
         });
-        let mut store = Self { parts, resources: Vec::new(), blobs: Vec::new(), by_digest: Vec::new() };
+        let blobs = Vec::with_capacity(entries.len());
+        let mut store = Self { parts, resources: Vec::new(), blobs, by_digest: Vec::new() };
         // The solid resource at the end of `resources`, and how far its blobs reach.
         let mut solid = None;
         for entry in &entries {
@@ -121,11 +122,13 @@ impl WimStore {
                 }
                 *reach = end;
             }
-            let blob = Blob { digest: entry.digest, resource: store.resources.len() - 1, offset, len: entry.len };
-            store.by_digest.push((blob.digest, BlobId(store.blobs.len() as u32)));
+            let blob =
+                Blob { digest: entry.digest, resource: store.resources.len() as u32 - 1, offset, len: entry.len };
             store.blobs.push(blob);
         }
-        store.by_digest.sort_unstable();
+        store.resources.shrink_to_fit();
+        store.by_digest = (0..store.blob_count()).map(BlobId).collect();
+        store.by_digest.sort_unstable_by_key(|id| (store.blobs[id.0 as usize].digest, *id));
         Ok(store)
     }
 

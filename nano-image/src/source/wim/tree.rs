@@ -158,6 +158,10 @@ impl Builder<'_> {
                 pending.push((node, entry.children, depth + 1));
             }
         }
+        // Names that were added one after the other, in their order, leave a tree of half empty nodes.
+        if let Some(children) = &mut self.tree[directory].children {
+            *children = std::mem::take(children).into_iter().collect();
+        }
         pending[first_pending..].reverse();
         Ok(())
     }
@@ -246,7 +250,7 @@ impl Builder<'_> {
                 if let Content::Blob { id, .. } = data {
                     self.last_reparse = Some(id);
                 }
-                Some(Reparse { tag, data: Arc::from([]) })
+                Some(Box::new(Reparse { tag, data: Arc::from([]) }))
             }
             None => None,
         };

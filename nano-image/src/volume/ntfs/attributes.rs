@@ -6,6 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::files::{DirectoryIndex, File, Files, Link};
 use super::format::*;
+use super::index;
 use super::pack::Packing;
 use super::record::*;
 use super::wof;
@@ -73,23 +74,20 @@ impl Files {
     }
 
     fn index_attributes<'a>(&'a self, file: &'a File) -> Vec<Attribute<'a>> {
-        let (root, bitmap, blocks_len) = match &file.index {
-            DirectoryIndex::None => return Vec::new(),
-            DirectoryIndex::Small(len) => (Cow::Owned(vec![0; *len]), Cow::Borrowed(&[][..]), 0),
-            DirectoryIndex::Large => {
-                (Cow::Owned(vec![0; super::index::LARGE_ROOT_LEN]), Cow::Borrowed(&[0; 8][..]), INDEX_BLOCK_SIZE as u64)
+        let root = |value: Cow<'a, [u8]>| Attribute::resident(attribute_type::INDEX_ROOT, &I30, value);
+        match &file.index {
+            DirectoryIndex::None => Vec::new(),
+            DirectoryIndex::Small(value) => vec![root(Cow::Borrowed(value))],
+            DirectoryIndex::Large(blocks) => {
+                let blocks = *blocks as usize;
+                let run = Run::unplaced((blocks * INDEX_BLOCK_SIZE) as u64, self.cluster_size);
+                vec![
+                    root(index::large_root(self.index_kind(), blocks).into()),
+                    Attribute::generated(attribute_type::INDEX_ALLOCATION, &I30, run),
+                    Attribute::index_bitmap(&I30, index::bitmap(blocks).into(), self.cluster_size),
+                ]
             }
-            DirectoryIndex::Built { root, bitmap, blocks_len } => {
-                (Cow::Borrowed(&root[..]), Cow::Borrowed(&bitmap[..]), *blocks_len)
-            }
-        };
-        let mut attributes = vec![Attribute::resident(attribute_type::INDEX_ROOT, &I30, root)];
-        if blocks_len > 0 {
-            let run = Run::unplaced(blocks_len, self.cluster_size);
-            attributes.push(Attribute::generated(attribute_type::INDEX_ALLOCATION, &I30, run));
-            attributes.push(Attribute::index_bitmap(&I30, bitmap, self.cluster_size));
         }
-        attributes
     }
 
     /// Value of a `$FILE_NAME`, which the directory's index repeats.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attributes::stored_attributes;
-use super::files::{DirectoryIndex, Files};
+use super::files::Files;
 use super::format::*;
 use super::lay_out::{NtfsLayout, NtfsOptions};
 use super::pack::Packing;
@@ -72,21 +72,12 @@ impl NtfsLayout {
 
     /// Builds an index again, whose names are the same, and returns its blocks.
     fn index_again(&self, files: &mut Files, place: usize) -> Option<Vec<u8>> {
-        let DirectoryIndex::Built { root, bitmap, blocks_len } = self.files.files[place].index.clone() else {
-            return None;
-        };
         // The root directory has system files, too.
         if place == 0 {
             return None;
         }
-        files.files[place].index =
-            if blocks_len == 0 { DirectoryIndex::Small(root.len()) } else { DirectoryIndex::Large };
-        let blocks = files.build_index(place, Vec::new());
-        let DirectoryIndex::Built { root: new_root, bitmap: new_bitmap, .. } = &files.files[place].index else {
-            return None;
-        };
-        let lens = (new_root.len(), new_bitmap, blocks.len() as u64);
-        (lens == (root.len(), &bitmap, blocks_len)).then_some(blocks)
+        files.finish_index(place, &[]);
+        Some(files.index_blocks(place, Vec::new()))
     }
 
     /// Adds what the file at `place` has in clusters; `blocks` are those of its index, if they are new.

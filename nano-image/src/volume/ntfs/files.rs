@@ -1,6 +1,6 @@
 //! The tree's files and directories as MFT records: their names, attributes and indexes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -73,15 +73,10 @@ pub(super) enum Zone {
 pub(super) enum DirectoryIndex {
     /// Not a directory.
     None,
-    /// In the root, whose value has so many bytes.
-    Small(usize),
-    Large,
-    /// The blocks are elsewhere; `blocks_len` are their bytes.
-    Built {
-        root: Vec<u8>,
-        bitmap: Vec<u8>,
-        blocks_len: u64,
-    },
+    /// The value of its root; zeros until all files have their records.
+    Small(Box<[u8]>),
+    /// Its blocks; one until they are counted. They are made when they are written.
+    Large(u32),
 }
 
 /// All files of a tree.
@@ -119,7 +114,7 @@ impl Files {
         system_len: usize,
     ) -> Result<Self> {
         let mut files = Self {
-            files: Vec::new(),
+            files: Vec::with_capacity(tree.node_count()),
             links: Vec::new(),
             by_file: Vec::new(),
             places: vec![u32::MAX; tree.node_count()],
@@ -156,16 +151,42 @@ impl Files {
         self.by_file[file.names.start as usize..file.names.end as usize].iter().map(|&link| &self.links[link as usize])
     }
 
-    /// Builds the index of the directory at `place` and returns its blocks. `system` are entries that the root has
-    /// besides its own.
-    pub fn build_index(&mut self, place: usize, system: Vec<(Utf16Name, IndexEntry)>) -> Vec<u8> {
-        let file = &self.files[place];
-        let max_root_len = match file.index {
-            DirectoryIndex::Small(len) => len,
-            _ => 0,
+    /// Makes the root of the index of the directory at `place`, if it is small, else counts its blocks. `system` are
+    /// entries that the root directory has besides its own.
+    pub fn finish_index(&mut self, place: usize, system: &[(Utf16Name, IndexEntry)]) {
+        self.files[place].index = match &self.files[place].index {
+            DirectoryIndex::None => DirectoryIndex::None,
+            DirectoryIndex::Small(root) => {
+                let entries = self.index_entries(place, system.to_vec());
+                DirectoryIndex::Small(index::build(self.index_kind(), &entries, root.len()).root.into())
+            }
+            DirectoryIndex::Large(_) => {
+                let own = self.entries(place).flat_map(Link::names).map(|(name, _)| (name, name_entry_len(name)));
+                let mut all: Vec<_> = system.iter().map(|(name, entry)| (name, entry.len())).chain(own).collect();
+                all.sort_by_key(|(name, _)| *name);
+                let lens: Vec<usize> = all.into_iter().map(|(_, len)| len).collect();
+                DirectoryIndex::Large(index::block_count(&lens) as u32)
+            }
         };
+    }
+
+    /// The blocks of the index of the directory at `place`, if it is large. `system` as above.
+    pub fn index_blocks(&self, place: usize, system: Vec<(Utf16Name, IndexEntry)>) -> Vec<u8> {
+        match self.files[place].index {
+            DirectoryIndex::Large(_) => index::build(self.index_kind(), &self.index_entries(place, system), 0).blocks,
+            _ => Vec::new(),
+        }
+    }
+
+    fn entries(&self, place: usize) -> impl Iterator<Item = &Link> {
+        let entries = &self.files[place].entries;
+        self.links[entries.start as usize..entries.end as usize].iter()
+    }
+
+    /// The entries of a directory's index in their order.
+    fn index_entries(&self, place: usize, system: Vec<(Utf16Name, IndexEntry)>) -> Vec<IndexEntry> {
         let mut entries = system;
-        for link in &self.links[file.entries.start as usize..file.entries.end as usize] {
+        for link in self.entries(place) {
             let child = &self.files[self.places[link.node.0 as usize] as usize];
             let reference = FileReference::of_fresh(child.record);
             for (name, namespace) in link.names() {
@@ -176,14 +197,10 @@ impl Files {
             }
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
-        let index = index::build(self.index_kind(), &entries, max_root_len);
-        let (bitmap, blocks_len) = (index.bitmap(), index.blocks.len() as u64);
-        self.files[place].index = DirectoryIndex::Built { root: index.root, bitmap, blocks_len };
-        index.blocks
+        entries.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    fn index_kind(&self) -> IndexKind {
+    pub(super) fn index_kind(&self) -> IndexKind {
         IndexKind {
             attribute_type: attribute_type::FILE_NAME,
             collation: collation::FILE_NAME,
@@ -194,6 +211,8 @@ impl Files {
     /// Numbers the nodes that have a name, level by level, and collects their names.
     fn walk(&mut self) -> Result<()> {
         let tree = self.tree.clone();
+        let nodes = (0..tree.node_count() as u32).map(|node| &tree[NodeId(node)]);
+        self.links.reserve_exact(1 + nodes.flat_map(|node| &node.children).map(BTreeMap::len).sum::<usize>());
         self.push_file(NodeId::ROOT);
         let mut next = 0;
         while next < self.files.len() {
@@ -360,19 +379,15 @@ impl Files {
 
     fn index_shape(&self, place: usize, system_len: usize) -> DirectoryIndex {
         let file = &self.files[place];
-        let entries_len: usize = self.links[file.entries.start as usize..file.entries.end as usize]
-            .iter()
-            .flat_map(Link::names)
-            .map(|(name, _)| index::directory_entry_len(name.units().len()))
-            .sum();
+        let entries_len: usize = self.entries(place).flat_map(Link::names).map(|(name, _)| name_entry_len(name)).sum();
         let root_len = index::small_root_len(system_len + entries_len);
         let others: u64 = self.attributes(file).iter().map(Attribute::max_record_size).sum();
         // An empty directory has no block to put in an allocation.
         if system_len + entries_len == 0 || others + 0x20 + align8(root_len) as u64 <= record_capacity(self.record_size)
         {
-            DirectoryIndex::Small(root_len)
+            DirectoryIndex::Small(vec![0; root_len].into())
         } else {
-            DirectoryIndex::Large
+            DirectoryIndex::Large(1)
         }
     }
 }
@@ -389,6 +404,11 @@ impl Link {
         let short = self.short_name.iter().map(|short| (short, namespace::DOS));
         std::iter::once((&self.name, namespace)).chain(short)
     }
+}
+
+/// Bytes of the entry for `name` in an index.
+fn name_entry_len(name: &Utf16Name) -> usize {
+    index::directory_entry_len(name.units().len())
 }
 
 fn folded(name: &Utf16Name) -> Vec<u16> {

@@ -80,24 +80,38 @@ pub(super) struct Index {
     pub blocks: Vec<u8>,
 }
 
-impl Index {
-    /// Value of the index's `$BITMAP`: every block is in use.
-    pub fn bitmap(&self) -> Vec<u8> {
-        let blocks = self.blocks.len() / INDEX_BLOCK_SIZE;
-        let mut bitmap = vec![0xFF; blocks / 8];
-        bitmap.extend((!blocks.is_multiple_of(8)).then_some(((1u16 << (blocks % 8)) - 1) as u8));
-        bitmap.resize(bitmap.len().next_multiple_of(8), 0);
-        bitmap
+/// Value of the `$BITMAP` of a large index: all of its `blocks` are in use.
+pub(super) fn bitmap(blocks: usize) -> Vec<u8> {
+    let mut bitmap = vec![0xFF; blocks / 8];
+    bitmap.extend((!blocks.is_multiple_of(8)).then_some(((1u16 << (blocks % 8)) - 1) as u8));
+    bitmap.resize(bitmap.len().next_multiple_of(8), 0);
+    bitmap
+}
+
+/// Value of `$INDEX_ROOT` of a large index: its last block is the topmost.
+pub(super) fn large_root(kind: IndexKind, blocks: usize) -> Vec<u8> {
+    let mut node = Vec::with_capacity(INNER_END);
+    write_end(&mut node, Some(vcn(kind, (blocks - 1) * INDEX_BLOCK_SIZE)));
+    root(kind, &node, true)
+}
+
+/// Blocks of a large index whose sorted entries have `lens` bytes.
+pub(super) fn block_count(lens: &[usize]) -> usize {
+    let mut nodes = split(lens.len(), |index| lens[index], LEAF_END);
+    let mut separators: Vec<usize> = nodes.iter().filter_map(|node| node.separator).collect();
+    let mut blocks = nodes.len();
+    while nodes.len() > 1 {
+        nodes = split(separators.len(), |index| lens[separators[index]] + 8, INNER_END);
+        separators = nodes.iter().filter_map(|node| node.separator).map(|index| separators[index]).collect();
+        blocks += nodes.len();
     }
+    blocks
 }
 
 /// Bytes of `$INDEX_ROOT`'s value when it holds entries of `entries_len` bytes in all.
 pub(super) const fn small_root_len(entries_len: usize) -> usize {
     0x20 + entries_len + LEAF_END
 }
-
-/// Bytes of the value of a large index's `$INDEX_ROOT`.
-pub(super) const LARGE_ROOT_LEN: usize = 0x20 + INNER_END;
 
 const LEAF_END: usize = 0x10;
 const INNER_END: usize = 0x18;
@@ -119,7 +133,7 @@ pub(super) fn build(kind: IndexKind, entries: &[IndexEntry], max_root_len: usize
     let leaves = split(entries.len(), |index| entries[index].len(), LEAF_END);
     let mut level = Level::default();
     for node in leaves {
-        level.children.push(block_vcn(kind, &blocks));
+        level.children.push(vcn(kind, blocks.len()));
         let mut bytes = Vec::with_capacity(BLOCK_CAPACITY);
         entries[node.entries].iter().for_each(|entry| entry.write(&mut bytes, None));
         write_end(&mut bytes, None);
@@ -131,7 +145,7 @@ pub(super) fn build(kind: IndexKind, entries: &[IndexEntry], max_root_len: usize
         let nodes = split(separators.len(), |index| entries[separators[index]].len() + 8, INNER_END);
         let mut above = Level::default();
         for node in nodes {
-            above.children.push(block_vcn(kind, &blocks));
+            above.children.push(vcn(kind, blocks.len()));
             let mut bytes = Vec::with_capacity(BLOCK_CAPACITY);
             let last = node.entries.end;
             for index in node.entries {
@@ -143,9 +157,7 @@ pub(super) fn build(kind: IndexKind, entries: &[IndexEntry], max_root_len: usize
         }
         level = above;
     }
-    let mut node = Vec::with_capacity(INNER_END);
-    write_end(&mut node, Some(level.children[0]));
-    Index { root: root(kind, &node, true), blocks }
+    Index { root: large_root(kind, blocks.len() / INDEX_BLOCK_SIZE), blocks }
 }
 
 /// The nodes of one level, and the entries between them.
@@ -195,9 +207,9 @@ fn write_end(node: &mut Vec<u8>, child: Option<u64>) {
     node.extend(child.iter().flat_map(|vcn| vcn.to_le_bytes()));
 }
 
-/// VCN of the block that will follow `blocks`.
-fn block_vcn(kind: IndexKind, blocks: &[u8]) -> u64 {
-    (blocks.len() / vcn_unit(kind.cluster_size)) as u64
+/// VCN of the block at byte `offset` of the allocation.
+fn vcn(kind: IndexKind, offset: usize) -> u64 {
+    (offset / vcn_unit(kind.cluster_size)) as u64
 }
 
 /// Index VCNs count clusters, or sectors where a cluster is larger than a block.
@@ -212,7 +224,7 @@ fn write_block(kind: IndexKind, blocks: &mut Vec<u8>, entries: &[u8], has_childr
         usa_offset: 0x28.into(),
         usa_count: (INDEX_BLOCK_SIZE as u16 / SECTOR_SIZE as u16 + 1).into(),
         lsn: 0.into(),
-        vcn: block_vcn(kind, blocks).into(),
+        vcn: vcn(kind, start).into(),
     };
     let index = IndexHeader {
         entries_offset: (BLOCK_ENTRIES_OFFSET as u32 - 0x18).into(),
@@ -294,6 +306,9 @@ mod tests {
             let expected: Vec<Vec<u8>> = (0..count).map(|id| id.to_be_bytes().to_vec()).collect();
             assert!(keys == expected, "{count}");
             assert!(depths.windows(2).all(|pair| pair[0] == pair[1]), "{count}: leaves at different depths");
+            if !index.blocks.is_empty() {
+                assert_eq!(block_count(&vec![40; count as usize]) * INDEX_BLOCK_SIZE, index.blocks.len(), "{count}");
+            }
         }
     }
 
@@ -302,6 +317,6 @@ mod tests {
         let index = build(IndexKind { cluster_size: 65536, ..KIND }, &entries(500), 100);
         assert_eq!(index.root[0x0C], 8);
         assert_eq!(index.blocks[4096 + 0x10..4096 + 0x18], 8u64.to_le_bytes());
-        assert_eq!(index.bitmap().len(), 8);
+        assert_eq!(bitmap(index.blocks.len() / INDEX_BLOCK_SIZE).len(), 8);
     }
 }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use super::attributes::I30;
 use super::boot;
-use super::files::{DirectoryIndex, Files, Zone};
+use super::files::{Files, Zone};
 use super::format::*;
 use super::index::IndexEntry;
-use super::pack::Packing;
+use super::place::{Allocator, Parts, Request, Segment, SegmentBytes, bitmap_run, run_of};
 use super::record::*;
 use super::secure::SecurityTable;
-use super::system::{self, BOOT_SIZE, SystemFile, SystemSizes};
-use crate::content::{BlobRequest, Extent};
+use super::system::{self, SystemFile, SystemSizes};
+use crate::content::Extent;
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId, Times};
 use crate::types::{ByteSize, Lba, Utf16Name, VolumeOffset};
@@ -57,39 +56,6 @@ pub struct NtfsLayout {
     data: [Extent; 2],
 }
 
-/// Bytes that are known before the first blob is read.
-#[derive(Debug)]
-pub(super) struct Segment {
-    pub offset: VolumeOffset,
-    pub bytes: SegmentBytes,
-}
-
-#[derive(Debug)]
-pub(super) enum SegmentBytes {
-    Owned(Vec<u8>),
-    /// So many bytes 0xFF.
-    Ones(u64),
-}
-
-/// A blob and where it goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub blob: BlobRequest,
-    /// Bytes.
-    pub len: u64,
-    pub place: Place,
-    /// The first record of its file.
-    pub record: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// Clusters from here on.
-    Clusters(VolumeOffset),
-    /// An MFT record: the number of the resident blob, counted in record order.
-    Record(u32),
-}
-
 /// Bytes of the smallest and the largest volume.
 const MIN_SIZE: ByteSize = ByteSize::mib(64);
 const MAX_SIZE: ByteSize = ByteSize::tib(64);
@@ -114,51 +80,14 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     let mut security = SecurityTable::new();
     let mut files = Files::plan(tree, &mut security, [cluster_size, record_size], system::root_entries_len())?;
 
-    let clusters = boot::backup_offset(options.size, options.sector_size).0 / cluster_size;
-    let records_per_cluster = cluster_size / record_size;
-    let sizes = SystemSizes {
-        cluster_size,
-        record_size,
-        clusters,
-        records: (files.next_record + SPARE_RECORDS).next_multiple_of(64),
-        mirrored_records: records_per_cluster.max(4),
-        log_file: log_file_size(options.size),
-    };
+    let sizes = system_sizes(&options, &files);
     let mut system = SystemFile::all(sizes, &options.label, &files, &security, options.time);
 
-    let mut space = Allocator { next: 0, cluster_size, segments: Vec::new() };
-    let boot_file = space.place(run_of(&mut system, record::BOOT));
-    debug_assert_eq!((boot_file.size, boot_file.lcn), (BOOT_SIZE, Some(0)));
-    // With clusters of 4 KiB the mirror holds nothing but system records, which are known beforehand.
-    let is_mirror_early = cluster_size == 4096;
-    if is_mirror_early {
-        space.place(run_of(&mut system, record::MFT_MIRR));
-    }
-    // The log is large: what depends on the machine lies before it, near the boot file.
-    let (log, others): (Vec<_>, Vec<_>) = system
-        .iter_mut()
-        .filter(|file| !matches!(file.record, record::MFT | record::MFT_MIRR | record::BOOT))
-        .partition(|file| file.record == record::LOG_FILE);
-    for file in others.into_iter().chain(log) {
-        for attribute in &mut file.attributes {
-            if let Form::NonResident(run, source) = &mut attribute.form
-                && run.lcn.is_some()
-            {
-                space.place(run);
-                if let Source::Value(bytes) = source {
-                    space.segment(run, SegmentBytes::Owned(std::mem::take(bytes).into_owned()));
-                }
-            }
-        }
-    }
-    let log_file = *run_of(&mut system, record::LOG_FILE);
-    space.segment(&log_file, SegmentBytes::Ones(log_file.allocated()));
-
-    let mut root_entries: Vec<(Utf16Name, IndexEntry)> =
-        system.iter().filter(|file| file.record < record::FIRST_FREE).map(|file| file.entry(options.time)).collect();
-    root_entries.push((".".into(), root_entry(&files)));
     reject_system_names(&files)?;
 
+    let mut space = Allocator::new(cluster_size);
+    space.place_system(&mut system);
+    let root_entries = root_entries(&files, &system, options.time);
     let mut parts = Parts::of(&mut files, root_entries);
     let mut requests = std::mem::take(&mut parts.resident);
     let early = space.place_blobs(&mut files, &mut requests, parts.blobs(Zone::Settled));
@@ -168,25 +97,19 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
     space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, &files)));
     let unused = space.place_kept(&mut files, parts.bytes(Zone::Kept));
     let mft = space.place(run_of(&mut system, record::MFT));
-    if !is_mirror_early {
+    if !space.is_mirror_early() {
         space.place(run_of(&mut system, record::MFT_MIRR));
     }
     let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
     let mut late_requests = Vec::new();
     let late = space.place_blobs(&mut files, &mut late_requests, parts.blobs(Zone::Late));
     space.place_bytes(&mut files, parts.bytes(Zone::Late));
-    if space.next > clusters {
-        let needed = ByteSize::new(((space.next + 1) * cluster_size).next_multiple_of(1 << 20));
-        return Err(Error::too_small(format!(
-            "the Windows volume needs {needed} for its files and their metadata, but has {}",
-            options.size
-        ))
-        .with_needed(needed));
-    }
+    check_space(&space, &sizes, &options)?;
     let bitmap = *run_of(&mut system, record::BITMAP);
-    space.segments.extend(cluster_bitmap(&bitmap, clusters, space.next, &unused));
+    space.segments.extend(cluster_bitmap(&bitmap, sizes.clusters, space.next, &unused));
     let used_clusters = space.next - unused.iter().map(|(_, clusters)| clusters).sum::<u64>();
 
+    let is_mirror_early = space.is_mirror_early();
     let mut layout = NtfsLayout {
         files,
         system,
@@ -200,16 +123,7 @@ pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> 
         data: [early, late],
         options,
     };
-    let boot_sectors = layout.boot_sectors(&layout.options);
-    let owned = |(offset, bytes)| Segment { offset, bytes: SegmentBytes::Owned(bytes) };
-    layout.segments.extend(boot_sectors.into_iter().map(owned));
-    if is_mirror_early {
-        let records: Vec<u8> =
-            layout.system[..4].iter().flat_map(|file| file.record(layout.options.time, record_size)).collect();
-        let offset = VolumeOffset(layout.mft_mirr.lcn.unwrap_or(0) * cluster_size);
-        layout.segments.push(Segment { offset, bytes: SegmentBytes::Owned(records) });
-    }
-    layout.segments.sort_by_key(|segment| segment.offset);
+    layout.add_copies(is_mirror_early);
     Ok(layout)
 }
 
@@ -275,6 +189,20 @@ impl NtfsLayout {
         Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * self.sizes.record_size }
     }
 
+    /// Adds what is made of what has its place: the boot sectors, and the mirror if it is `early`.
+    fn add_copies(&mut self, early: bool) {
+        let owned = |(offset, bytes)| Segment { offset, bytes: SegmentBytes::Owned(bytes) };
+        let boot_sectors = self.boot_sectors(&self.options);
+        self.segments.extend(boot_sectors.into_iter().map(owned));
+        if early {
+            let (time, record_size) = (self.options.time, self.sizes.record_size);
+            let records: Vec<u8> = self.system[..4].iter().flat_map(|file| file.record(time, record_size)).collect();
+            let offset = VolumeOffset(self.mft_mirr.lcn.unwrap_or(0) * self.sizes.cluster_size);
+            self.segments.push(owned((offset, records)));
+        }
+        self.segments.sort_by_key(|segment| segment.offset);
+    }
+
     /// The boot file, and the copy of its first sector.
     pub(super) fn boot_sectors(&self, options: &NtfsOptions) -> [(VolumeOffset, Vec<u8>); 2] {
         let &NtfsOptions { size, start, sector_size, serial_number, boot_code, .. } = options;
@@ -295,182 +223,32 @@ impl NtfsLayout {
     }
 }
 
-impl SegmentBytes {
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Owned(bytes) => bytes.len() as u64,
-            Self::Ones(len) => *len,
-        }
+fn system_sizes(options: &NtfsOptions, files: &Files) -> SystemSizes {
+    let &Files { cluster_size, record_size, next_record, .. } = files;
+    SystemSizes {
+        cluster_size,
+        record_size,
+        clusters: boot::backup_offset(options.size, options.sector_size).0 / cluster_size,
+        records: (next_record + SPARE_RECORDS).next_multiple_of(64),
+        mirrored_records: (cluster_size / record_size).max(4),
+        log_file: log_file_size(options.size),
     }
 }
 
-/// Gives out clusters, ascending.
-struct Allocator {
-    next: u64,
-    cluster_size: u64,
-    segments: Vec<Segment>,
+/// What the root directory has besides its own: the system files, and itself.
+fn root_entries(files: &Files, system: &[SystemFile], time: Times) -> Vec<(Utf16Name, IndexEntry)> {
+    let in_root = system.iter().filter(|file| file.record < record::FIRST_FREE);
+    in_root.map(|file| file.entry(time)).chain([(".".into(), root_entry(files))]).collect()
 }
 
-impl Allocator {
-    fn place(&mut self, run: &mut Run) -> Run {
-        run.lcn = Some(self.next);
-        self.next += run.clusters;
-        *run
+fn check_space(space: &Allocator, sizes: &SystemSizes, options: &NtfsOptions) -> Result<()> {
+    if space.next <= sizes.clusters {
+        return Ok(());
     }
-
-    fn segment(&mut self, run: &Run, bytes: SegmentBytes) {
-        let offset = VolumeOffset(run.lcn.unwrap_or(0) * self.cluster_size);
-        self.segments.push(Segment { offset, bytes });
-    }
-}
-
-/// What has clusters, and the number of its run, which is not placed yet.
-struct Unplaced<T> {
-    zone: Zone,
-    run: usize,
-    what: T,
-}
-
-/// All that is to be placed, in the order of records.
-struct Parts {
-    /// Blobs that lie in records.
-    resident: Vec<Request>,
-    blobs: Vec<Unplaced<Request>>,
-    bytes: Vec<Unplaced<Vec<u8>>>,
-}
-
-impl Parts {
-    /// Builds the indexes, and lists what all files have.
-    fn of(files: &mut Files, mut root: Vec<(Utf16Name, IndexEntry)>) -> Self {
-        let mut parts = Self { resident: Vec::new(), blobs: Vec::new(), bytes: Vec::new() };
-        for place in 0..files.files.len() {
-            let mut blocks = Vec::new();
-            if !matches!(files.files[place].index, DirectoryIndex::None) {
-                blocks = files.build_index(place, std::mem::take(&mut root));
-            }
-            let first_run = files.runs.len();
-            files.files[place].first_run = first_run as u32;
-            let mut runs = Vec::new();
-            let file = &files.files[place];
-            let zone = file.zone;
-            let record = file.record;
-            let request = |stream: &BlobStream, place| Request { blob: stream.request, len: stream.len, place, record };
-            let mut attributes = files.attributes(file);
-            let packing = Packing::of(&mut attributes, files.cluster_size, files.record_size);
-            for attribute in &attributes {
-                match &attribute.form {
-                    Form::NonResident(run, source) => {
-                        let number = first_run + runs.len();
-                        let mut add = |what| parts.bytes.push(Unplaced { zone, run: number, what });
-                        match source {
-                            Source::Hole => {}
-                            Source::Stream(stream) => {
-                                let what = request(stream, Place::Record(0));
-                                parts.blobs.push(Unplaced { zone, run: number, what });
-                            }
-                            Source::Value(bytes) => add(bytes.to_vec()),
-                            Source::Generated if attribute.kind == attribute_type::ATTRIBUTE_LIST => {
-                                add(packing.attribute_list(&attributes, file.record));
-                            }
-                            Source::Generated => {
-                                debug_assert_eq!(
-                                    (attribute.kind, &*attribute.name),
-                                    (attribute_type::INDEX_ALLOCATION, &I30[..])
-                                );
-                                add(std::mem::take(&mut blocks));
-                            }
-                        }
-                        runs.push(*run);
-                    }
-                    Form::ResidentStream(stream) => {
-                        let place = Place::Record(parts.resident.len() as u32);
-                        parts.resident.push(request(stream, place));
-                    }
-                    Form::Resident(_) => {}
-                }
-            }
-            drop(attributes);
-            files.runs.extend(runs);
-        }
-        parts
-    }
-
-    fn blobs(&self, zone: Zone) -> impl Iterator<Item = &Unplaced<Request>> {
-        self.blobs.iter().filter(move |part| part.zone == zone || (part.zone == Zone::Kept && zone == Zone::Settled))
-    }
-
-    fn bytes(&mut self, zone: Zone) -> Vec<Unplaced<Vec<u8>>> {
-        self.bytes.extract_if(.., |part| part.zone == zone).collect()
-    }
-}
-
-impl Allocator {
-    /// Places blobs in their order and adds them to `requests`, which may have some that need no place. Returns where
-    /// they are.
-    fn place_blobs<'a>(
-        &mut self,
-        files: &mut Files,
-        requests: &mut Vec<Request>,
-        blobs: impl Iterator<Item = &'a Unplaced<Request>>,
-    ) -> Extent {
-        let mut blobs: Vec<&Unplaced<Request>> = blobs.collect();
-        // Blobs of one file that is there twice stay together: sorting keeps the order of records.
-        blobs.sort_by_key(|blob| blob.what.blob);
-        let start = self.next * self.cluster_size;
-        for Unplaced { run, what, .. } in blobs {
-            let run = self.place(&mut files.runs[*run]);
-            let place = Place::Clusters(VolumeOffset(run.lcn.unwrap_or(0) * self.cluster_size));
-            requests.push(Request { place, ..*what });
-        }
-        requests.sort_by_key(|request| request.blob);
-        Extent { start, len: self.next * self.cluster_size - start }
-    }
-
-    fn place_bytes(&mut self, files: &mut Files, all: Vec<Unplaced<Vec<u8>>>) {
-        for Unplaced { run, what, .. } in all {
-            let run = self.place(&mut files.runs[run]);
-            self.segment(&run, SegmentBytes::Owned(what));
-        }
-    }
-
-    /// Places what is kept, with room for what is not there: returns that, as first clusters and numbers of clusters.
-    fn place_kept(&mut self, files: &mut Files, all: Vec<Unplaced<Vec<u8>>>) -> Vec<(u64, u64)> {
-        let (tree, mut all, mut unused) = (files.tree.clone(), all.into_iter().peekable(), Vec::new());
-        for (number, kept) in tree.kept().iter().enumerate() {
-            let own: Vec<_> = files.kept[number].map_or_else(Vec::new, |place| {
-                let end = files.files.get(place + 1).map_or(files.runs.len(), |file| file.first_run as usize);
-                std::iter::from_fn(|| all.next_if(|part| part.run < end)).collect()
-            });
-            if own.is_empty() {
-                let clusters = kept.room.div_ceil(self.cluster_size);
-                unused.extend((clusters > 0).then_some((self.next, clusters)));
-                self.next += clusters;
-            }
-            self.place_bytes(files, own);
-        }
-        unused
-    }
-}
-
-/// Where the unnamed stream of a system file is.
-fn run_of(system: &mut [SystemFile], number: u64) -> &mut Run {
-    find_run(system, number, attribute_type::DATA)
-}
-
-fn bitmap_run(system: &mut [SystemFile]) -> &mut Run {
-    find_run(system, record::MFT, attribute_type::BITMAP)
-}
-
-fn find_run(system: &mut [SystemFile], number: u64, kind: u32) -> &mut Run {
-    system
-        .iter_mut()
-        .filter(|file| file.record == number)
-        .flat_map(|file| &mut file.attributes)
-        .find_map(|attribute| match &mut attribute.form {
-            Form::NonResident(run, _) if attribute.kind == kind && attribute.name.is_empty() => Some(run),
-            _ => None,
-        })
-        .expect("the system file has such a stream")
+    let needed = ByteSize::new(((space.next + 1) * sizes.cluster_size).next_multiple_of(1 << 20));
+    let message =
+        format!("the Windows volume needs {needed} for its files and their metadata, but has {}", options.size);
+    Err(Error::too_small(message).with_needed(needed))
 }
 
 /// The root directory's entry for itself.

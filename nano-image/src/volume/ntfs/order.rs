@@ -8,7 +8,7 @@ use super::secure::SecurityTable;
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::security::{ObjectClass, inherited};
-use crate::tree::{Kept, SecurityId};
+use crate::tree::{Kept, NodeId, SecurityId};
 
 /// Numbers of descriptors that are known.
 struct Known {
@@ -68,14 +68,13 @@ impl Files {
             file.zone = if is_known || node.is_directory() { Zone::Kept } else { Zone::Settled };
             file.room = if is_known && !node.is_directory() { kept.room.max(1) } else { 0 };
         }
-        let rank = |place: usize| match self.kept.iter().position(|kept| kept == &Some(place)) {
-            Some(number) => (Zone::Settled, number),
-            None if tree.is_late(self.files[place].node) => (Zone::Late, usize::MAX),
+        let kept: BTreeMap<NodeId, usize> =
+            self.kept.iter().flatten().map(|place| self.files[*place].node).zip(0..).collect();
+        self.files[1..].sort_by_cached_key(|file| match kept.get(&file.node) {
+            Some(number) => (Zone::Settled, *number),
+            None if tree.is_late(file.node) => (Zone::Late, usize::MAX),
             None => (Zone::Settled, usize::MAX),
-        };
-        let mut order: Vec<usize> = (0..self.files.len()).collect();
-        order[1..].sort_by_cached_key(|place| rank(*place));
-        self.files = order.iter().map(|place| self.files[*place].clone()).collect();
+        });
         for (place, file) in self.files.iter().enumerate() {
             self.places[file.node.0 as usize] = place as u32;
         }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::lay_out::{NtfsLayout, Place, Request, SegmentBytes};
+use super::lay_out::NtfsLayout;
+use super::place::{Place, Request, SegmentBytes};
 use crate::content::{BlobForm, BlobRequest};
 use crate::error::Result;
 use crate::types::VolumeOffset;
@@ -31,6 +32,7 @@ impl NtfsLayout {
         for segment in &self.segments {
             let piece = match &segment.bytes {
                 SegmentBytes::Owned(bytes) => Piece::Bytes(Cow::Borrowed(bytes)),
+                SegmentBytes::Index { place, .. } => Piece::Bytes(Cow::Owned(self.index_blocks(*place))),
                 SegmentBytes::Ones(len) => Piece::Ones(*len),
             };
             pieces.push((segment.offset, piece));

@@ -4,6 +4,7 @@ use zerocopy::IntoBytes;
 
 use super::attributes::{I30, file_name, standard_information, times};
 use super::files::Files;
+use super::format::attribute_type::{BITMAP, DATA, FILE_NAME, VOLUME_INFORMATION, VOLUME_NAME};
 use super::format::*;
 use super::index::{self, Index, IndexEntry, IndexKind};
 use super::record::*;
@@ -72,94 +73,48 @@ impl SystemFile {
         security: &SecurityTable,
         time: Times,
     ) -> Vec<Self> {
-        use attribute_type::*;
         let cluster_size = sizes.cluster_size;
         let generated = |size| Attribute::generated(DATA, &[], Run::unplaced(size, cluster_size));
         let value = |bytes| Attribute::value(DATA, &[], bytes, cluster_size);
-        let file = |record, name, attributes| Self {
+        let views = views(files, time, cluster_size);
+        let upcase_bytes = upcase::table().iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let upcase = vec![value(upcase_bytes), Attribute::resident(DATA, units("$Info"), upcase_info())];
+        let mut all = vec![
+            mft(sizes),
+            Self::new(record::MFT_MIRR, "$MFTMirr", vec![generated(sizes.mirrored_records * sizes.record_size)]),
+            Self::new(record::LOG_FILE, "$LogFile", vec![generated(sizes.log_file)]),
+            volume(label),
+            Self::new(record::ATTR_DEF, "$AttrDef", vec![value(attribute_definitions())]),
+            Self::new(record::BITMAP, "$Bitmap", vec![generated(sizes.clusters.div_ceil(64) * 8)]),
+            Self::new(record::BOOT, "$Boot", vec![generated(BOOT_SIZE)]),
+            bad_clusters(sizes),
+            secure(security, cluster_size),
+            Self::new(record::UP_CASE, "$UpCase", upcase),
+            extend(&views, time, cluster_size),
+        ];
+        all.extend(views);
+        all
+    }
+
+    fn new(record: u64, name: &'static str, attributes: Vec<Attribute<'static>>) -> Self {
+        Self {
             record,
             name,
             flags: record_flag::IN_USE,
             attribute_bits: attribute::HIDDEN | attribute::SYSTEM,
             security_id: SecurityTable::SYSTEM_READ_ONLY,
             attributes,
-        };
-        let view = |record, name, flags, attributes| Self {
+        }
+    }
+
+    /// A file that has views: indexes of something else than names.
+    fn with_views(record: u64, name: &'static str, flags: u16, attributes: Vec<Attribute<'static>>) -> Self {
+        Self {
             flags: record_flag::IN_USE | record_flag::VIEW_INDEX | flags,
             attribute_bits: attribute::HIDDEN | attribute::SYSTEM | file_name_flag::VIEW_INDEX,
             security_id: SecurityTable::SYSTEM_WRITABLE,
-            ..file(record, name, attributes)
-        };
-        let index = |name, collation, entries: &[IndexEntry]| {
-            let kind = IndexKind { attribute_type: 0, collation, cluster_size };
-            view_attributes(name, index::build(kind, entries, MAX_VIEW_ROOT), cluster_size)
-        };
-
-        let mft_bitmap = sizes.records.div_ceil(64) * 8;
-        let mut mft = file(record::MFT, "$MFT", vec![generated(sizes.records * sizes.record_size)]);
-        mft.attributes.push(Attribute::generated(BITMAP, &[], Run::unplaced(mft_bitmap, cluster_size)));
-
-        let volume_information = [0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0];
-        let volume = Self {
-            security_id: SecurityTable::SYSTEM_WRITABLE,
-            ..file(
-                record::VOLUME,
-                "$Volume",
-                vec![
-                    Attribute::resident(VOLUME_NAME, &[], label.to_le_bytes()),
-                    Attribute::resident(VOLUME_INFORMATION, &[], volume_information.to_vec()),
-                    Attribute::resident(DATA, &[], vec![]),
-                ],
-            )
-        };
-        let bad = Run { size: sizes.clusters * cluster_size, clusters: sizes.clusters, lcn: None, cluster_size };
-        let bad_clusters = vec![Attribute::resident(DATA, &[], vec![]), Attribute::generated(DATA, units("$Bad"), bad)];
-
-        let mut secure = vec![Attribute::value(DATA, units("$SDS"), security.sds(), cluster_size)];
-        secure.extend(index(units("$SDH"), collation::SECURITY_HASH, &security.sdh()));
-        secure.extend(index(units("$SII"), collation::ULONG, &security.sii()));
-        secure.sort_by_key(|attribute| attribute.kind);
-
-        let upcase_bytes = upcase::table().iter().flat_map(|unit| unit.to_le_bytes()).collect();
-        let upcase = vec![value(upcase_bytes), Attribute::resident(DATA, units("$Info"), upcase_info())];
-
-        let extend_index = IndexKind { attribute_type: FILE_NAME, collation: collation::FILE_NAME, cluster_size };
-        let mut quota = index(units("$O"), collation::SID, &[quota_owner()]);
-        quota.extend(index(units("$Q"), collation::ULONG, &quota_entries(time)));
-        let views = [
-            view(record::QUOTA, "$Quota", record_flag::IN_EXTEND, quota),
-            view(record::OBJ_ID, "$ObjId", record_flag::IN_EXTEND, {
-                index(units("$O"), collation::ULONGS, &object_ids(files))
-            }),
-            view(record::REPARSE, "$Reparse", record_flag::IN_EXTEND, {
-                index(units("$R"), collation::ULONGS, &reparse_points(files))
-            }),
-        ];
-        let mut entries: Vec<(Utf16Name, IndexEntry)> = views.iter().map(|file| file.entry(time)).collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
-        let extend = Self {
-            flags: record_flag::IN_USE | record_flag::DIRECTORY,
-            security_id: SecurityTable::SYSTEM_WRITABLE,
-            ..file(record::EXTEND, "$Extend", {
-                view_attributes(&I30, index::build(extend_index, &entries, MAX_VIEW_ROOT), cluster_size)
-            })
-        };
-        let mut all = vec![
-            mft,
-            file(record::MFT_MIRR, "$MFTMirr", vec![generated(sizes.mirrored_records * sizes.record_size)]),
-            file(record::LOG_FILE, "$LogFile", vec![generated(sizes.log_file)]),
-            volume,
-            file(record::ATTR_DEF, "$AttrDef", vec![value(attribute_definitions())]),
-            file(record::BITMAP, "$Bitmap", vec![generated(sizes.clusters.div_ceil(64) * 8)]),
-            file(record::BOOT, "$Boot", vec![generated(BOOT_SIZE)]),
-            file(record::BAD_CLUS, "$BadClus", bad_clusters),
-            view(record::SECURE, "$Secure", 0, secure),
-            file(record::UP_CASE, "$UpCase", upcase),
-            extend,
-        ];
-        all.extend(views);
-        all
+            ..Self::new(record, name, attributes)
+        }
     }
 
     /// The entry in the file's directory.
@@ -206,6 +161,64 @@ impl SystemFile {
     }
 }
 
+fn mft(sizes: SystemSizes) -> SystemFile {
+    let generated = |kind, size| Attribute::generated(kind, &[], Run::unplaced(size, sizes.cluster_size));
+    let attributes =
+        vec![generated(DATA, sizes.records * sizes.record_size), generated(BITMAP, sizes.records.div_ceil(64) * 8)];
+    SystemFile::new(record::MFT, "$MFT", attributes)
+}
+
+fn volume(label: &Utf16Name) -> SystemFile {
+    let information = [0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0];
+    let attributes = vec![
+        Attribute::resident(VOLUME_NAME, &[], label.to_le_bytes()),
+        Attribute::resident(VOLUME_INFORMATION, &[], information.to_vec()),
+        Attribute::resident(DATA, &[], vec![]),
+    ];
+    let security_id = SecurityTable::SYSTEM_WRITABLE;
+    SystemFile { security_id, ..SystemFile::new(record::VOLUME, "$Volume", attributes) }
+}
+
+/// None are bad: `$Bad` is one hole of the volume's size.
+fn bad_clusters(sizes: SystemSizes) -> SystemFile {
+    let SystemSizes { cluster_size, clusters, .. } = sizes;
+    let hole = Run { size: clusters * cluster_size, clusters, lcn: None, cluster_size };
+    let attributes = vec![Attribute::resident(DATA, &[], vec![]), Attribute::generated(DATA, units("$Bad"), hole)];
+    SystemFile::new(record::BAD_CLUS, "$BadClus", attributes)
+}
+
+fn secure(security: &SecurityTable, cluster_size: u64) -> SystemFile {
+    let mut attributes = vec![Attribute::value(DATA, units("$SDS"), security.sds(), cluster_size)];
+    attributes.extend(view(units("$SDH"), collation::SECURITY_HASH, &security.sdh(), cluster_size));
+    attributes.extend(view(units("$SII"), collation::ULONG, &security.sii(), cluster_size));
+    attributes.sort_by_key(|attribute| attribute.kind);
+    SystemFile::with_views(record::SECURE, "$Secure", 0, attributes)
+}
+
+/// The files in `$Extend`.
+fn views(files: &Files, time: Times, cluster_size: u64) -> [SystemFile; 3] {
+    let mut quota = view(units("$O"), collation::SID, &[quota_owner()], cluster_size);
+    quota.extend(view(units("$Q"), collation::ULONG, &quota_entries(time), cluster_size));
+    let objects = view(units("$O"), collation::ULONGS, &object_ids(files), cluster_size);
+    let reparse = view(units("$R"), collation::ULONGS, &reparse_points(files), cluster_size);
+    [(record::QUOTA, "$Quota", quota), (record::OBJ_ID, "$ObjId", objects), (record::REPARSE, "$Reparse", reparse)]
+        .map(|(number, name, attributes)| SystemFile::with_views(number, name, record_flag::IN_EXTEND, attributes))
+}
+
+/// The directory of the `views`.
+fn extend(views: &[SystemFile], time: Times, cluster_size: u64) -> SystemFile {
+    let kind = IndexKind { attribute_type: FILE_NAME, collation: collation::FILE_NAME, cluster_size };
+    let mut entries: Vec<(Utf16Name, IndexEntry)> = views.iter().map(|file| file.entry(time)).collect();
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let entries: Vec<IndexEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
+    let attributes = index_attributes(&I30, index::build(kind, &entries, MAX_VIEW_ROOT), cluster_size);
+    SystemFile {
+        flags: record_flag::IN_USE | record_flag::DIRECTORY,
+        security_id: SecurityTable::SYSTEM_WRITABLE,
+        ..SystemFile::new(record::EXTEND, "$Extend", attributes)
+    }
+}
+
 /// Records 12–15: in use, without a name.
 pub(super) fn reserved_record(number: u64, time: Times, record_size: u64) -> Vec<u8> {
     let mut builder = RecordBuilder::new(number, record_flag::IN_USE, record_size);
@@ -221,8 +234,14 @@ const MAX_VIEW_ROOT: usize = 0x110;
 /// Largest resident `$BITMAP` of a view, bytes; `$Secure` may have two of them, too.
 const MAX_VIEW_BITMAP: usize = 64;
 
-fn view_attributes(name: &'static [u16], index: Index, cluster_size: u64) -> Vec<Attribute<'static>> {
-    let bitmap = index.bitmap();
+/// The attributes of a view.
+fn view(name: &'static [u16], collation: u32, entries: &[IndexEntry], cluster_size: u64) -> Vec<Attribute<'static>> {
+    let kind = IndexKind { attribute_type: 0, collation, cluster_size };
+    index_attributes(name, index::build(kind, entries, MAX_VIEW_ROOT), cluster_size)
+}
+
+fn index_attributes(name: &'static [u16], index: Index, cluster_size: u64) -> Vec<Attribute<'static>> {
+    let bitmap = index::bitmap(index.blocks.len() / INDEX_BLOCK_SIZE);
     let mut attributes = vec![Attribute::resident(attribute_type::INDEX_ROOT, name, index.root)];
     if !index.blocks.is_empty() {
         attributes.push(Attribute::value(attribute_type::INDEX_ALLOCATION, name, index.blocks, cluster_size));

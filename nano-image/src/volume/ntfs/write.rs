@@ -1,7 +1,8 @@
 //! Extents to bytes, in one ascending pass.
 
 use super::format::*;
-use super::lay_out::{NtfsLayout, Place, Request, Segment, SegmentBytes};
+use super::lay_out::NtfsLayout;
+use super::place::{Place, Request, Segment, SegmentBytes};
 use super::system;
 use crate::content::{BlobRequest, BlobStore, ReadOptions};
 use crate::error::Result;
@@ -31,13 +32,13 @@ impl NtfsLayout {
         let before_data = data_start.unwrap_or(mft_start);
         let split = self.segments.partition_point(|segment| segment.offset < before_data);
         let before_mft = self.segments.partition_point(|segment| segment.offset < mft_start);
-        write_segments(&self.segments[..split], sink)?;
+        self.write_segments(&self.segments[..split], sink)?;
         let options = options.into();
         let resident = self.write_blobs(&self.requests, store, options, sink)?;
-        write_segments(&self.segments[split..before_mft], sink)?;
+        self.write_segments(&self.segments[split..before_mft], sink)?;
         self.write_records(&resident, mft_start, sink)?;
         self.write_blobs(&self.late_requests, store, options, sink)?;
-        write_segments(&self.segments[before_mft..], sink)
+        self.write_segments(&self.segments[before_mft..], sink)
     }
 
     /// Writes the blobs that have clusters and returns those that lie in records.
@@ -49,7 +50,7 @@ impl NtfsLayout {
         sink: &mut VolumeSink<'_>,
     ) -> Result<ResidentBlobs> {
         let requests: Vec<BlobRequest> = all.iter().map(|request| request.blob).collect();
-        let mut resident = ResidentBlobs::default();
+        let mut resident = ResidentBlobs::with_room_for(all);
         let (mut current, mut done) = (usize::MAX, 0);
         store.read_forms(&requests, options, &mut |index, bytes| {
             if index != current {
@@ -70,7 +71,7 @@ impl NtfsLayout {
         &self,
         read: &mut dyn FnMut(BlobRequest, u64) -> Result<Vec<u8>>,
     ) -> Result<ResidentBlobs> {
-        let mut resident = ResidentBlobs::default();
+        let mut resident = ResidentBlobs::with_room_for(&self.requests);
         for request in &self.requests {
             if let Place::Record(number) = request.place {
                 resident.append(number, &read(request.blob, request.len)?, true);
@@ -82,6 +83,30 @@ impl NtfsLayout {
     /// Writes the MFT, and its mirror if that lies behind it.
     pub(super) fn write_all_records(&self, resident: &ResidentBlobs, sink: &mut VolumeSink<'_>) -> Result<()> {
         self.write_records(resident, VolumeOffset(self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size), sink)
+    }
+
+    fn write_segments(&self, segments: &[Segment], sink: &mut VolumeSink<'_>) -> Result<()> {
+        static ONES: [u8; CHUNK] = [0xFF; CHUNK];
+        for Segment { offset, bytes } in segments {
+            match bytes {
+                SegmentBytes::Owned(bytes) => sink(*offset, bytes)?,
+                SegmentBytes::Index { place, .. } => sink(*offset, &self.index_blocks(*place))?,
+                SegmentBytes::Ones(len) => {
+                    let mut done = 0;
+                    while done < *len {
+                        let count = (*len - done).min(CHUNK as u64);
+                        sink(VolumeOffset(offset.0 + done), &ONES[..count as usize])?;
+                        done += count;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The blocks of the index of the directory at `place`, which is not the root.
+    pub(super) fn index_blocks(&self, place: u32) -> Vec<u8> {
+        self.files.index_blocks(place as usize, Vec::new())
     }
 
     fn write_records(&self, resident: &ResidentBlobs, start: VolumeOffset, sink: &mut VolumeSink<'_>) -> Result<()> {
@@ -154,7 +179,6 @@ impl Records<'_, '_> {
 }
 
 /// Blobs small enough for a record, kept until the MFT is written.
-#[derive(Default)]
 pub(super) struct ResidentBlobs {
     bytes: Vec<u8>,
     /// By number: where the blob is in `bytes`.
@@ -162,6 +186,12 @@ pub(super) struct ResidentBlobs {
 }
 
 impl ResidentBlobs {
+    fn with_room_for(requests: &[Request]) -> Self {
+        let resident = requests.iter().filter(|request| matches!(request.place, Place::Record(_)));
+        let (count, len) = resident.fold((0, 0), |(count, len), request| (count + 1, len + request.len as usize));
+        Self { bytes: Vec::with_capacity(len), ranges: Vec::with_capacity(count) }
+    }
+
     /// Adds a piece to the blob with this number; the pieces of a blob come one after the other.
     fn append(&mut self, number: u32, piece: &[u8], is_first: bool) {
         let number = number as usize;
@@ -179,22 +209,4 @@ impl ResidentBlobs {
         let (start, end) = self.ranges[number];
         &self.bytes[start as usize..end as usize]
     }
-}
-
-fn write_segments(segments: &[Segment], sink: &mut VolumeSink<'_>) -> Result<()> {
-    static ONES: [u8; CHUNK] = [0xFF; CHUNK];
-    for Segment { offset, bytes } in segments {
-        match bytes {
-            SegmentBytes::Owned(bytes) => sink(*offset, bytes)?,
-            SegmentBytes::Ones(len) => {
-                let mut done = 0;
-                while done < *len {
-                    let count = (*len - done).min(CHUNK as u64);
-                    sink(VolumeOffset(offset.0 + done), &ONES[..count as usize])?;
-                    done += count;
-                }
-            }
-        }
-    }
-    Ok(())
 }

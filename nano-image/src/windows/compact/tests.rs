@@ -108,7 +108,7 @@ fn what_the_filter_has_no_room_for_stays_plain() {
         (file(), true),
         (Node { streams: stream("other"), ..file() }, true),
         (Node { streams: stream("wofcompresseddata"), ..file() }, false),
-        (Node { reparse, ..file() }, false),
+        (Node { reparse: reparse.map(Box::new), ..file() }, false),
         (Node { extended_attributes: Some([0; 12].into()), ..file() }, false),
     ] {
         let mut tree = FileTree::new(Node::directory(Times::default()));

@@ -379,7 +379,7 @@ mod tests {
         fs::write(&file, "a").unwrap();
         let mut tree = image();
         let link = tree.create_directories("Link", crate::tree::Times::default()).unwrap();
-        tree[link].reparse = Some(Reparse { tag: 0xA000_0003, data: [].into() });
+        tree[link].reparse = Some(Reparse { tag: 0xA000_0003, data: [].into() }.into());
         tree.write_file("File", vec![1], crate::tree::Times::default()).unwrap();
         for bad in [":a/../b", ":con", ":lpt1.txt", ":a*", ":a. ", ":D:\\x", ":Link/x", ":File/x"] {
             let error = copy(&[(&file, bad)], &mut tree).err().unwrap();

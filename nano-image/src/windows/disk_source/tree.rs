@@ -213,7 +213,7 @@ impl Walk<'_, '_> {
                         node.streams.push(NamedStream { name: attribute.name().clone(), content });
                     }
                 }
-                attribute_type::REPARSE_POINT if compact.is_none() => node.reparse = Some(self.reparse(file)?),
+                attribute_type::REPARSE_POINT if compact.is_none() => node.reparse = Some(self.reparse(file)?.into()),
                 attribute_type::OBJECT_ID => node.object_id = attribute.resident().map(Box::from),
                 attribute_type::EA => {
                     let list = self.reader.attribute_value(file, attribute_type::EA, "", MAX_VALUE)?;
