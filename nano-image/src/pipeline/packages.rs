@@ -1,6 +1,5 @@
 //! Which packages go into an image: those of the recipe, of its answer file, and updates.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -15,7 +14,7 @@ use crate::report::InstallReport;
 use crate::source::wim::ImageInfo;
 use crate::windows::configure::Servicing;
 use crate::windows::edit::ImageEdit;
-use crate::windows::media::{Media, MediaFile, MediaPackage};
+use crate::windows::media::{Media, MediaPackage};
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::{self, CabinetSource, Install, InstallOptions, Named};
 
@@ -59,7 +58,6 @@ impl Packages {
         for file in &selection.cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
         }
-        packages.warn_of_texts(media, &named_cabinets, image);
         named_cabinets.retain(|file| !selection.cabinets.contains(file));
         for file in &named_cabinets {
             packages.install.cabinets.push(media.cabinet(file)?);
@@ -73,26 +71,6 @@ impl Packages {
             packages.install.servicing.push(cabinet::open(&sources.files, path)?);
         }
         Ok(packages)
-    }
-
-    /// Warns of packages that the answer file names, and not their cabinets for the languages of the image.
-    fn warn_of_texts(&mut self, media: &Media, named: &[MediaFile], image: &ImageInfo) {
-        let languages: BTreeSet<String> =
-            image.default_language.iter().chain(&image.languages).map(|language| language.to_lowercase()).collect();
-        for package in media.packages().iter().filter(|one| one.neutral.as_ref().is_some_and(|one| named.contains(one)))
-        {
-            let lacks = |(language, file): &&(String, MediaFile)| {
-                languages.contains(&language.to_lowercase()) && !named.contains(file)
-            };
-            for (language, file) in package.languages.iter().filter(lacks) {
-                self.warnings.push(format!(
-                    "the answer file installs `{}` without its texts for {language}, as DISM takes only what is named; \
-                     {} has them",
-                    package.name,
-                    file.name()
-                ));
-            }
-        }
     }
 
     /// Whether nothing is installed.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::contents::Dictionary;
 use super::identity::AssemblyIdentity;
 use super::installed::{Installed, STORE};
-use super::manifest::{Manifest, ManifestFile};
+use super::manifest::{Manifest, ManifestFile, ServiceGroup};
 use super::resolve::{Past, Resolution};
 use crate::error::Result;
 use crate::windows::edit::ImageEdit;
@@ -58,16 +58,70 @@ fn difference(key_form: String, before: Manifest, now: &Manifest) -> Option<Past
     let settings = now.settings.iter().map(|setting| (normal(&setting.path), setting.name.to_lowercase()));
     let values: BTreeSet<(String, String)> = keys.chain(settings).collect();
     let is_gone = |path: &str, name: &str| !values.contains(&(normal(path), name.to_lowercase()));
-    let mut registry = before.registry;
+    let (mut registry, mut settings) = (before.registry, before.settings);
+    let keys = gone_keys(registry.iter().map(|key| &*key.path).chain(settings.iter().map(|one| &*one.path)), now);
     for key in &mut registry {
         let path = key.path.clone();
         key.values.retain(|value| is_gone(&path, &value.name));
     }
     registry.retain(|key| !key.values.is_empty());
-    let mut settings = before.settings;
     settings.retain(|setting| is_gone(&setting.path, &setting.name));
-    let is_empty = files.is_empty() && registry.is_empty() && settings.is_empty();
-    (!is_empty).then_some(Past { key_form, strings: before.strings, files, registry, settings })
+    // Drivers may have the keys of their services among others.
+    let has_key = |name: &str| {
+        let end = format!(r"\services\{}", name.to_lowercase());
+        now.registry.iter().any(|key| normal(&key.path).ends_with(&end))
+    };
+    let has_service = |name: &str| now.services.iter().any(|one| one.name.eq_ignore_ascii_case(name)) || has_key(name);
+    let mut services = before.services;
+    services.retain(|service| !has_service(&service.name));
+    let mut service_groups = before.service_groups;
+    service_groups.retain(|old| {
+        let is_it = |new: &ServiceGroup| {
+            new.group.eq_ignore_ascii_case(&old.group) && new.service.eq_ignore_ascii_case(&old.service)
+        };
+        !now.service_groups.iter().any(is_it)
+    });
+    let mut firewall_rules = before.firewall_rules;
+    firewall_rules.retain(|old| !now.firewall_rules.iter().any(|new| new.id.eq_ignore_ascii_case(&old.id)));
+    let mut event_providers = before.event_providers;
+    event_providers.retain(|old| !now.event_providers.iter().any(|new| new.guid == old.guid));
+    let past = Past {
+        key_form,
+        strings: before.strings,
+        files,
+        registry,
+        settings,
+        keys,
+        services,
+        service_groups,
+        firewall_rules,
+        event_providers,
+    };
+    past.is_something().then_some(past)
+}
+
+impl Past {
+    fn is_something(&self) -> bool {
+        let Self { files, registry, settings, keys, services, service_groups, firewall_rules, event_providers, .. } =
+            self;
+        let has_settings = !registry.is_empty() || !settings.is_empty() || !keys.is_empty();
+        let has_services = !services.is_empty() || !service_groups.is_empty();
+        !files.is_empty() || has_settings || has_services || !firewall_rules.is_empty() || !event_providers.is_empty()
+    }
+}
+
+/// Those of `paths` that `now` has neither itself nor with a key below, the deepest first.
+fn gone_keys<'a>(paths: impl Iterator<Item = &'a str>, now: &Manifest) -> Vec<String> {
+    let mut kept = BTreeSet::new();
+    for path in now.registry.iter().map(|key| &*key.path).chain(now.settings.iter().map(|one| &*one.path)) {
+        let path = normal(path);
+        kept.extend(path.match_indices('\\').map(|(end, _)| path[..end].to_owned()));
+        kept.insert(path);
+    }
+    let mut gone: Vec<String> = paths.filter(|path| !kept.contains(&normal(path))).map(str::to_owned).collect();
+    gone.sort_by_cached_key(|path| (std::cmp::Reverse(path.matches('\\').count()), normal(path)));
+    gone.dedup();
+    gone
 }
 
 /// Where a file is outside of the store, for comparison.

@@ -225,6 +225,40 @@ fn what_only_the_old_version_had_goes_away() {
     assert!(of("10.0.14393.0").is_some() && of(nano::SERVICED).is_some());
 }
 
+/// A component whose next version has nothing leaves nothing outside of the store and its records.
+#[test]
+fn services_rules_events_and_keys_of_the_old_version_go_away() {
+    let parts = nano::package("Compute", 80_000).neutral.components;
+    let of_all = parts.into_iter().find(|part| !part.providers.is_empty() && !part.services.is_empty()).unwrap();
+    assert!(!of_all.firewall.is_empty() && !of_all.registry.is_empty());
+    let guest = nano::package("Guest", 80_000).neutral.components;
+    let svchost = guest.into_iter().find(|part| !part.svchost.is_empty()).unwrap().svchost;
+    let old = Component { dependencies: Vec::new(), online: Vec::new(), svchost, ..of_all };
+    let new = Component::new(old.identity.clone().version(nano::SERVICED));
+    let settings = |tree: &FileTree| {
+        let mut all: Vec<_> = values(tree, HiveFile::System).into_iter().collect();
+        let is_record = |key: &str| key.contains("Component Based Servicing") || key.contains("SideBySide");
+        all.extend(values(tree, HiveFile::Software).into_iter().filter(|((key, _), _)| !is_record(key)));
+        all
+    };
+    let before = settings(&image(&edition()));
+    let mut state = edition();
+    state.install(&package("Base", vec![old.clone()]));
+    let mut tree = image(&state);
+    assert!(settings(&tree).len() > before.len() + 20);
+    let service = format!(r"Services\{}", old.services[0].name);
+    edit(&mut tree, TIME, |image| {
+        let (hive, key) = image.system_key(&service)?;
+        hive.set_value(key, "Start", crate::registry::Value::dword(4))
+    })
+    .unwrap();
+    let cabinet = package("Package_for_KB1", vec![new]);
+    let done = update(tree, &[source("u.cab", update::to_cabinet(&update::intra(&cabinet)))]).unwrap();
+    assert_eq!(settings(&done.tree), before);
+    let system = crate::windows::edit::testing::hive(&done.tree, HiveFile::System);
+    assert!(system.find(&format!(r"ControlSet001\{service}")).is_none());
+}
+
 #[test]
 fn the_order_and_number_of_updates_do_not_matter() {
     let one = package("Package_for_KB1", vec![component("Some", "10.0.14393.100", &[("a.dll", text(1, 900))])]);

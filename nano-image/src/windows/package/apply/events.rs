@@ -1,14 +1,13 @@
 //! Providers of events and their channels, as the event log knows them.
 
 use super::Part;
-use super::target::Target;
+use super::target::{Target, WINEVT};
 use crate::error::Result;
 use crate::registry::Value;
 use crate::report::InstalledPackage;
 use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::EventProvider;
 
-const WINEVT: &str = r"Microsoft\Windows\CurrentVersion\WINEVT";
 /// Number of the first channel that a provider defines; lower ones belong to Windows.
 const FIRST_CHANNEL: u32 = 16;
 /// Numbers of the channels that every Windows has (winmeta.xml).

@@ -1,16 +1,20 @@
 //! Takes away what only the versions before had.
 
-use super::target::Target;
+use super::target::{RULES, SVCHOST, Target, WINEVT};
 use crate::content::Content;
 use crate::error::Result;
+use crate::registry::{Hive, KeyId, Value};
 use crate::tree::NodeId;
 use crate::windows::edit::Place;
 use crate::windows::package::installed::STORE;
 use crate::windows::package::macros::Macros;
-use crate::windows::package::manifest::{ManifestFile, Operation, decode_default, decode_value};
+use crate::windows::package::manifest::{ManifestFile, Operation, ServiceGroup, decode_default, decode_value};
 use crate::windows::package::resolve::Past;
 
-/// Removes names, values and settings of `past`; what something else has changed since stays.
+/// The control set in use, as manifests call it.
+const CONTROL_SET: &str = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet";
+
+/// Removes names, values, settings, services and keys of `past`; what something else has changed since stays.
 pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     let macros = Macros::new(&past.strings);
     for file in &past.files {
@@ -30,7 +34,80 @@ pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
             remove_value(&macros.key(&setting.path)?, &setting.name, &written.data, target)?;
         }
     }
+    remove_services(past, target)?;
+    remove_events(past, target)?;
+    for path in &past.keys {
+        change(&macros.key(path)?, target, prune)?;
+    }
     Ok(())
+}
+
+/// Takes services away with all that the service control manager knows of them, also if somebody changed that: without
+/// its program it is no service. What others keep under its key stays.
+fn remove_services(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
+    for service in &past.services {
+        change(&format!(r"{CONTROL_SET}\Services\{}", service.name), target, |hive, key| {
+            let numbers = service.numbers.iter().map(|(name, _)| *name);
+            let texts = service.texts.iter().map(|(name, _)| *name).chain(service.lists.iter().map(|(name, _)| *name));
+            for name in numbers.chain(texts).chain(["ImagePath", "FailureActions"]) {
+                hive.delete_value(key, name)?;
+            }
+            for name in ["Security", "TriggerInfo"] {
+                if let Some(child) = hive.child(key, name) {
+                    hive.delete_key(child)?;
+                }
+            }
+            prune(hive, key)
+        })?;
+    }
+    for ServiceGroup { group, service, .. } in &past.service_groups {
+        change(&format!(r"HKEY_LOCAL_MACHINE\SOFTWARE\{SVCHOST}"), target, |hive, key| {
+            let Some(mut services) = hive.value(key, group.as_str()).and_then(|value| value.texts()) else {
+                return Ok(());
+            };
+            services.retain(|other| !other.eq_ignore_ascii_case(service));
+            match services.is_empty() {
+                true => hive.delete_value(key, group.as_str()).map(drop),
+                false => hive.set_value(key, group.as_str(), Value::multi_sz(services)),
+            }
+        })?;
+    }
+    for rule in &past.firewall_rules {
+        change(&format!(r"{CONTROL_SET}\{RULES}"), target, |hive, key| {
+            hive.delete_value(key, rule.id.as_str()).map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes providers of events away, with their channels.
+fn remove_events(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
+    for provider in &past.event_providers {
+        let guid = format!("{{{}}}", provider.guid);
+        change(&format!(r"HKEY_LOCAL_MACHINE\SOFTWARE\{WINEVT}"), target, |hive, key| {
+            if let Some(publisher) = hive.find_from(key, &format!(r"Publishers\{guid}")) {
+                hive.delete_key(publisher)?;
+            }
+            let Some(channels) = hive.child(key, "Channels") else { return Ok(()) };
+            for channel in &provider.channels {
+                let Some(channel) = hive.child(channels, channel.name.as_str()) else { continue };
+                let owner = hive.value(channel, "OwningPublisher").and_then(|value| value.text());
+                if owner.is_some_and(|owner| owner.eq_ignore_ascii_case(&guid)) {
+                    hive.delete_key(channel)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Deletes a key in which nothing is left.
+fn prune(hive: &mut Hive, key: KeyId) -> Result<()> {
+    match hive.values(key).is_empty() && hive.subkeys(key).is_empty() && hive.parent(key).is_some() {
+        true => hive.delete_key(key),
+        false => Ok(()),
+    }
 }
 
 fn remove_names(past: &Past, file: &ManifestFile, macros: &Macros<'_>, target: &mut Target<'_, '_>) -> Result<()> {
@@ -61,16 +138,21 @@ fn has_same_content(target: &Target<'_, '_>, one: NodeId, other: NodeId) -> bool
 
 /// Removes the value `name` of the key at `path` if it has the data `written`.
 fn remove_value(path: &str, name: &str, written: &[u8], target: &mut Target<'_, '_>) -> Result<()> {
+    change(path, target, |hive, key| {
+        if hive.value(key, name).is_some_and(|value| value.data == written) {
+            hive.delete_value(key, name)?;
+        }
+        Ok(())
+    })
+}
+
+/// Does `what` with the key at `path` if it is there.
+fn change(path: &str, target: &mut Target<'_, '_>, what: impl FnOnce(&mut Hive, KeyId) -> Result<()>) -> Result<()> {
     let Some(place) = Place::find(path) else { return Ok(()) };
     if target.image.hive(place.file)?.is_none() {
         return Ok(());
     }
     let path = target.image.resolve(&place)?;
     let hive = target.image.edit(place.file)?;
-    if let Some(key) = hive.find(&path)
-        && hive.value(key, name).is_some_and(|value| value.data == written)
-    {
-        hive.delete_value(key, name)?;
-    }
-    Ok(())
+    hive.find(&path).map_or(Ok(()), |key| what(hive, key))
 }

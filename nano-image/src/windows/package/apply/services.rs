@@ -1,6 +1,6 @@
 //! Services, the groups that they run in, and rules of the firewall.
 
-use super::target::Target;
+use super::target::{RULES, SVCHOST, Target};
 use super::{Part, Spot};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
@@ -9,8 +9,6 @@ use crate::security::ObjectClass;
 use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::{FailureActions, Service, Trigger};
 
-const SVCHOST: &str = r"Microsoft\Windows NT\CurrentVersion\Svchost";
-const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
 /// The version of rules (\[MS-FASP\] 2.2.19) that all Windows of the kind read.
 const RULE_VERSION: &str = "v2.10";
 

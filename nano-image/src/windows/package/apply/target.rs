@@ -9,6 +9,12 @@ use crate::windows::edit::ImageEdit;
 use crate::windows::package::identity::Version;
 use crate::windows::package::installed::STORE;
 
+/// Where SOFTWARE has groups of services, and providers of events.
+pub(super) const SVCHOST: &str = r"Microsoft\Windows NT\CurrentVersion\Svchost";
+pub(super) const WINEVT: &str = r"Microsoft\Windows\CurrentVersion\WINEVT";
+/// Where the control set has rules of the firewall.
+pub(super) const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
+
 /// The image, and which version of a component its files are of.
 pub(super) struct Target<'e, 'i> {
     pub image: &'e mut ImageEdit<'i>,

@@ -9,7 +9,9 @@ use crate::windows::package::cabinet::PackageCabinet;
 use crate::windows::package::contents::{Mum, PackageSource, StoredManifest};
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;
-use crate::windows::package::manifest::{ManifestFile, RegistryKey, Setting};
+use crate::windows::package::manifest::{
+    EventProvider, FirewallRule, ManifestFile, RegistryKey, Service, ServiceGroup, Setting,
+};
 
 /// DISM's codes (cbsapi.h).
 pub(in crate::windows::package) const INVALID_PACKAGE: &str = "0x800f0805";
@@ -171,6 +173,16 @@ pub struct Past {
     pub registry: Vec<RegistryKey>,
     /// Settings that it does not have.
     pub settings: Vec<Setting>,
+    /// Paths of keys that it does not have, with macros, the deepest first.
+    pub keys: Vec<String>,
+    /// Services that it does not have.
+    pub services: Vec<Service>,
+    /// Groups of services that it does not join.
+    pub service_groups: Vec<ServiceGroup>,
+    /// Rules of the firewall that it does not have.
+    pub firewall_rules: Vec<FirewallRule>,
+    /// Providers of events that it does not have.
+    pub event_providers: Vec<EventProvider>,
 }
 
 /// What is missing, in the order found.
