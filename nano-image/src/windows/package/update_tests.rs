@@ -1,5 +1,7 @@
 //! Whole updates, as they are delivered.
 
+use fixtures::delta::DeltaBuilder;
+use fixtures::delta::program::{self, Machine, Options};
 use fixtures::packages::update::{self, Files};
 use fixtures::packages::{
     Cabinet, Component, File, Form, Identity, Manifests, Package, RegistryValue, State, What, nano,
@@ -190,6 +192,37 @@ fn deltas_of_the_image_s_files_find_the_version_that_they_are_made_for() {
     let reverse = update::member(&text(5, 3000), &old[0]);
     tree.write_file(&format!(r"Windows\WinSxS\{folder}\r\a.dll"), reverse, Default::default()).unwrap();
     check(&update(tree, &[express]).unwrap());
+}
+
+/// A delta of managed code is refused where its file is needed, and not looked at where it is for another edition.
+#[test]
+fn managed_code_of_another_edition_stops_nothing() {
+    let mut pair = program::pair(Machine::Amd64, Options::default());
+    let released = component("Managed", "10.0.14393.0", &[("m.dll", pair.basis.clone())]);
+    let later = component("Managed", nano::SERVICED, &[("m.dll", pair.target.clone())]);
+    pair.transformed.is_managed = true;
+    let delta = DeltaBuilder::new(&pair.basis, &pair.target).program(&pair.transformed).to_bytes();
+    let mut cabinet = package("Package_for_KB1", vec![component("Some", nano::SERVICED, &[("a.dll", text(1, 900))])]);
+    let part = package("Package_2_for_KB1", vec![later]);
+    let mut child = part.root;
+    child.parents = vec![nano::edition_identity("ServerDatacenterNano")];
+    cabinet.root.updates.push(fixtures::packages::Update::new("part", [What::Package(child.identity.clone())]));
+    cabinet.children.push(child);
+    cabinet.components.extend(part.components);
+    let mut files = update::express(&cabinet, std::slice::from_ref(&released));
+    let member = files.iter_mut().find(|(name, _)| name.ends_with(r"\f\m.dll")).unwrap();
+    member.1 = update::member_of(&delta);
+    let update_of = |edition: &str| {
+        let mut state = nano_cbs_state(edition);
+        state.install(&package("Base", vec![released.clone()]));
+        update(image(&state), &[source("u.cab", update::to_cabinet(&files))])
+    };
+    let done = update_of("ServerStandardNano").unwrap();
+    assert_eq!(done.file(r"Windows\System32\a.dll"), text(1, 900));
+    assert!(done.file(r"Windows\System32\m.dll") == pair.basis);
+    let error = update_of("ServerDatacenterNano").map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), crate::error::ErrorKind::Unsupported, "{error}");
+    assert!(format!("{error:?}").contains("managed code") && format!("{error:?}").contains("m.dll"), "{error:?}");
 }
 
 #[test]
