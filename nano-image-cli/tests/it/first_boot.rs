@@ -244,9 +244,13 @@ fn cloudbase_init_is_staged_and_installed_at_first_boot() {
 fn what_an_image_cannot_do_is_refused() {
     use fixtures::hive::{Hive, value::sz};
     use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, scenes};
-    // A Nano Server, and a Windows that has been set up.
+    // A Nano Server, one that only the WIM calls so, and a Windows that has been set up.
     let place = Place::empty();
-    for (installation, part) in [("Nano Server", "Nano Server"), ("Server Core", "has been set up")] {
+    for (installation, edition, part) in [
+        ("Nano Server", "ServerStandard", "Nano Server"),
+        ("", "ServerDatacenterNano", "Nano Server"),
+        ("Server Core", "ServerStandard", "has been set up"),
+    ] {
         let mut hive = Hive::new();
         hive.set(r"Microsoft\Windows NT\CurrentVersion", "InstallationType", sz(installation));
         hive.set(r"Microsoft\Windows\CurrentVersion\Setup\State", "ImageState", sz("IMAGE_STATE_COMPLETE"));
@@ -259,7 +263,7 @@ fn what_an_image_cannot_do_is_refused() {
         ] {
             tree.add(path, FileSpec::file(data));
         }
-        let wim = WimBuilder::new().push(Image::new("Only", tree).edition("ServerStandard"));
+        let wim = WimBuilder::new().push(Image::new("Only", tree).edition(edition));
         fs::write(place.path("install.wim"), wim.to_bytes()).unwrap();
         for flags in [
             &["--skip-oobe"][..],

@@ -2,6 +2,7 @@
 //! partitions, mtools and ntfs-3g the files, hivex reads hives and stores, xmllint answer files.
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::process::Command;
 
 use fixtures::outside;
@@ -40,7 +41,10 @@ fn extent(place: &Place, image: &str, number: usize, is_gpt: bool) -> (usize, us
 fn cut(place: &Place, image: &str, number: usize, is_gpt: bool) -> String {
     let (start, len) = extent(place, image, number, is_gpt);
     let name = format!("p{number}");
-    fs::write(place.path(&name), &place.read(image)[start..start + len]).unwrap();
+    let mut disk = fs::File::open(place.path(image)).unwrap();
+    disk.seek(SeekFrom::Start(start as u64)).unwrap();
+    let mut volume = fs::File::create(place.path(&name)).unwrap();
+    std::io::copy(&mut disk.take(len as u64), &mut volume).unwrap();
     name
 }
 

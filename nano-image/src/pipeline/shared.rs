@@ -167,6 +167,7 @@ impl Shared {
         // Files that are copied may be boot files.
         let collected = self.boot.take().filter(|_| recipe.machine().copy.is_empty());
         let secrets = machine.secrets();
+        let machine = machine.for_image(&opened.info.installation_type, &opened.info.edition_id);
         let mut edit = ImageEdit::resume(&mut self.tree, self.blobs, opened.time, self.registry);
         let applied = machine.apply_with(&mut edit, &self.manifests)?;
         warnings.extend(applied.warnings);

@@ -147,6 +147,11 @@ impl Prepared {
         }
         setup.read_files(|path, limit| image.read(path, limit))?;
         setup.architecture = self.answer.architecture();
+        for (said, called) in [(&mut setup.installation, &self.called.0), (&mut setup.edition, &self.called.1)] {
+            if said.is_empty() {
+                said.clone_from(called);
+            }
+        }
         Ok(setup)
     }
 

@@ -30,6 +30,8 @@ pub struct Prepared {
     pub(super) reg: Vec<RegFile>,
     /// Public keys, a line each.
     pub(super) ssh_keys: Vec<String>,
+    /// What the WIM calls the image, for one whose registry does not say it: `InstallationType` and `EditionID`.
+    pub(super) called: (String, String),
     /// Digests of copied files and registry files.
     identity: Vec<u8>,
     /// Digest of the password, the answer file and the blob.
@@ -130,6 +132,7 @@ impl MachineConfig {
             copies,
             reg,
             ssh_keys,
+            called: Default::default(),
             identity,
             secrets,
             warnings,
@@ -238,6 +241,12 @@ impl Secrets {
 }
 
 impl Prepared {
+    /// Says what the WIM calls the image: `InstallationType` and `EditionID`.
+    #[must_use]
+    pub fn for_image(self, installation: &str, edition: &str) -> Self {
+        Self { called: (installation.to_owned(), edition.to_owned()), ..self }
+    }
+
     /// What decides the bytes of the image beside the configuration itself: digests of copied files and registry
     /// files, in order; empty without any.
     pub fn identity(&self) -> &[u8] {
