@@ -69,3 +69,28 @@ fn an_image_is_asked_what_it_has() {
     let absent = place.run(&["lint", "answer.xml", "--wim", "nano.wim", "--image", "none"]);
     assert_eq!(absent.code, Some(3));
 }
+
+/// The table in docs/answer-files.md has every kind of remark.
+#[test]
+fn every_kind_of_remark_is_documented() {
+    let table = include_str!("../../../docs/answer-files.md");
+    let sources = [
+        include_str!("../../../nano-image/src/windows/answer/image.rs"),
+        include_str!("../../../nano-image/src/windows/answer/judge.rs"),
+        include_str!("../../../nano-image/src/windows/answer/judge/list.rs"),
+        include_str!("../../../nano-image/src/windows/answer/judge/password.rs"),
+        include_str!("../../../nano-image/src/windows/answer/judge/settings.rs"),
+        include_str!("../../../nano-image/src/windows/answer/remark.rs"),
+    ];
+    let is_code = |text: &&str| {
+        text.contains('-')
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            && *text != "kebab-case"
+    };
+    let mut codes: Vec<&str> = sources.iter().flat_map(|source| source.split('"')).filter(is_code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert!(codes.len() > 25, "{codes:?}");
+    let missing: Vec<&&str> = codes.iter().filter(|code| !table.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "docs/answer-files.md lacks {missing:?}");
+}
