@@ -104,7 +104,8 @@ pub struct Build {
 
     /// File to write; `-` writes to standard output; may be repeated, for one pass over the sources
     ///
-    /// A list of keys describes an output of its own: type=vhd,subformat=fixed,block-size=2M,path=FILE
+    /// A list of keys describes an output of its own: type=vhd,subformat=fixed,block-size=2M,path=FILE. The type oci is
+    /// a qcow2 image in an OCI image, as KubeVirt takes them: in a folder, or in a file whose name ends in .tar
     #[arg(help_heading = "Output", short, long, value_name = "FILE", required = true, value_parser = OutputArgument::parse)]
     pub output: Vec<OutputArgument>,
 

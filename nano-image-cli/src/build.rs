@@ -10,7 +10,7 @@ use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Re
 use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
 use crate::metadata::{self, Facts, Inputs, Run};
-use crate::outputs::{Output, OutputOptions, Outputs, is_stdout, is_stream};
+use crate::outputs::{Folder, Output, OutputOptions, Outputs, is_stdout, is_stream};
 use crate::progress::Progress;
 use crate::{provenance, report, sbom, secret, signals};
 
@@ -78,6 +78,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         Some(existing) => existing.outputs(arguments)?,
         None => Output::described(&arguments.output, arguments)?,
     };
+    check_oci(arguments, &outputs)?;
     let report_files = || reports.metadata_file.iter().chain(&reports.sbom).chain(&reports.provenance);
     let mut files = match &existing {
         Some(_) => None,
@@ -106,7 +107,8 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     }
     let layout = layout.digests(wants_digests);
     let mut files = files.take().expect("without --check there are outputs");
-    let made = match layout.write(files.targets(outputs.iter().map(|output| output.format)), &progress) {
+    let images = outputs.iter().map(|output| (output.format, output.is_oci.then(|| output.files().len())));
+    let made = match layout.write(files.targets(images), &progress) {
         // The program that took the image says why it ended.
         Err(error) if outputs.len() == 1 && is_stream(&outputs[0].path) && is_closed_pipe(&error) => {
             return Ok(ExitCode::from(CLOSED_PIPE));
@@ -115,7 +117,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     };
     if let Some(inputs) = inputs {
         let inputs = inputs.join()?;
-        let mut next = outputs.len();
+        let mut next: usize = outputs.iter().map(|output| output.files().len()).sum();
         if reports.metadata_file.is_some() {
             let build = metadata::build(&facts, &layout, &made, &inputs)?;
             let run = Run {
@@ -155,6 +157,18 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is not done of OCI images.
+fn check_oci(arguments: &Build, outputs: &[Output]) -> Result<()> {
+    let Some(output) = outputs.iter().find(|output| output.is_oci) else { return Ok(()) };
+    let refused = match &arguments.reports {
+        reports if reports.check.is_some() => "cannot be compared",
+        reports if reports.provenance.is_some() => "has a digest of its own, which its provenance would not name",
+        _ => return Ok(()),
+    };
+    let error = Error::recipe(format!("an OCI image {refused}")).with_path(&output.path);
+    Err(error.with_hint("write the qcow2 image as a file, too: -o web.qcow2"))
+}
+
 /// Exit status of a program whose reader went away, as shells tell SIGPIPE.
 const CLOSED_PIPE: u8 = 141;
 
@@ -167,12 +181,15 @@ fn is_closed_pipe(error: &Error) -> bool {
 /// Opens everything that is written: the images, the metadata, the bill of materials.
 fn open(arguments: &Build, outputs: &[Output]) -> Result<Outputs> {
     let reports = &arguments.reports;
-    let images = outputs.iter().map(|output| UsedFile::new("the image", &output.path));
+    let files = outputs.iter().flat_map(Output::files);
+    let images = files.map(|path| UsedFile::new("the image", path));
     let metadata = reports.metadata_file.iter().map(|path| UsedFile::new("the metadata file", path));
     let bill = reports.sbom.iter().map(|path| UsedFile::new("the bill of materials", path));
     let provenance = reports.provenance.iter().map(|path| UsedFile::new("the provenance", path));
     let wanted: Vec<UsedFile> = images.chain(metadata).chain(bill).chain(provenance).collect();
-    Outputs::open(&wanted, &inputs(arguments, outputs)?, output_options(arguments))
+    let folders = outputs.iter().filter(|output| output.is_oci && output.files().len() > 1);
+    let folders = folders.map(|output| Folder::make(&output.path, &output.files())).collect::<Result<Vec<_>>>()?;
+    Ok(Outputs::open(&wanted, &inputs(arguments, outputs)?, output_options(arguments))?.with_folders(folders))
 }
 
 /// Everything that is read, by its name.

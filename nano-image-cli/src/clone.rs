@@ -30,6 +30,10 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
             Error::recipe("clones go to one pattern of names").with_hint("give one -o, e.g. -o 'out/{name}.vhdx'")
         );
     };
+    if pattern.is_oci {
+        let error = Error::recipe("machines are not cloned into OCI images");
+        return Err(error.with_hint("write files, e.g. -o 'out/{name}.qcow2'"));
+    }
     if !pattern.path.to_string_lossy().contains(NAME) {
         let error = Error::recipe(format!("`{}` names one file for all machines", pattern.path.display()));
         return Err(error.with_hint("write {name} where the machine's name shall be, e.g. -o 'out/{name}.vhdx'"));
@@ -40,7 +44,7 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
     };
     let file = File::open(&arguments.golden).map_err(|error| Error::io("open", &arguments.golden, error))?;
     let golden_format = open_disk(Arc::new(file)).map_err(|error| error.with_path(&arguments.golden))?.format();
-    let golden_output = [Output { path: arguments.golden.clone(), format: golden_format }];
+    let golden_output = [Output { path: arguments.golden.clone(), format: golden_format, is_oci: false }];
     let Prepared { recipe, sources, progress, .. } = build::prepare(build, &golden_output)?;
     machines::check(&rows, &arguments.machines, recipe.machine())?;
     // A list says where passwords are.

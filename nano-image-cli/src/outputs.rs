@@ -5,17 +5,17 @@ mod files;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use nano_image::{Error, Firmware, Format, Host, Preset, Result, UsualFirmware, not_written};
+use nano_image::{Error, Firmware, Format, Host, Preset, Result, UsualFirmware, not_written, oci_files};
 
 use crate::args::{Build, OutputArgument, preset_names};
-pub use files::{OutputOptions, Outputs, is_stdout, is_stream};
+pub use files::{Folder, OutputOptions, Outputs, is_stdout, is_stream};
 
 impl OutputArgument {
     /// The file at `path`, in `format` as far as flags do not say otherwise.
     pub fn of(path: &Path, format: Format, arguments: &Build) -> Self {
         let preset = Preset::from(format);
         if arguments.format.is_some_and(|given| given != preset) {
-            return Self { path: path.into(), format: None, subformat: None, block_size: None };
+            return Self { path: path.into(), format: None, subformat: None, block_size: None, is_oci: false };
         }
         let subformat = format.subformat();
         Self {
@@ -23,6 +23,7 @@ impl OutputArgument {
             format: Some(preset),
             subformat: subformat.filter(|_| arguments.subformat.is_none()),
             block_size: format.block_size().filter(|_| arguments.block_size.is_none()),
+            is_oci: false,
         }
     }
 }
@@ -32,9 +33,16 @@ pub struct Output {
     /// `-` is standard output.
     pub path: PathBuf,
     pub format: Format,
+    /// Whether the image goes into an OCI image at this path.
+    pub is_oci: bool,
 }
 
 impl Output {
+    /// The files that it consists of.
+    pub fn files(&self) -> Vec<PathBuf> {
+        if self.is_oci { oci_files(&self.path) } else { vec![self.path.clone()] }
+    }
+
     /// What a person calls it.
     pub fn label(&self) -> String {
         if is_stdout(&self.path) { "standard output".into() } else { self.path.display().to_string() }
@@ -45,7 +53,11 @@ impl Output {
         let describe = |argument: &OutputArgument| {
             let format = format(argument, arguments)?;
             format.check(arguments.size, arguments.sector_size)?;
-            Ok(Self { path: argument.path.clone(), format })
+            if argument.is_oci && is_stream(&argument.path) {
+                return Err(Error::recipe("an OCI image cannot be written to a stream")
+                    .with_hint("give a folder, or a file whose name ends in .tar: -o type=oci,path=web.tar"));
+            }
+            Ok(Self { path: argument.path.clone(), format, is_oci: argument.is_oci })
         };
         list.iter().map(describe).collect()
     }
@@ -89,6 +101,8 @@ impl Output {
 /// The format that is asked for, or else that of the extension.
 fn format(output: &OutputArgument, arguments: &Build) -> Result<Format> {
     let preset = match output.format.or(arguments.format) {
+        // KubeVirt takes raw ones too, which are no smaller for their holes there.
+        _ if output.is_oci => Preset::named("qcow2").expect("a format"),
         Some(preset) => preset,
         None => of_host(output, arguments.host).map_or_else(|| of_path(output), Ok)?,
     };

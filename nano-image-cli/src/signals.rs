@@ -85,7 +85,7 @@ pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
 
 fn end() -> ! {
     for path in unfinished().iter() {
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
     }
     std::process::exit(STOPPED);
 }

@@ -110,7 +110,7 @@ pub use windows::package::{FeatureState, ImageCapability, ImageFeature, ImagePac
 pub use content::{FileIdentity, NewFileOptions, NewFiles, UsedFile, keep_apart};
 pub use disk::open_path as open_disk_path;
 pub use disk::{DiskReader, Format, Preset, Subformat, UsualFirmware, not_written, open as open_disk};
-pub use pipeline::{CloneReport, Difference, Golden, GoldenFile, Layout, Machine, Plan, Target};
+pub use pipeline::{CloneReport, Difference, Golden, GoldenFile, Layout, Machine, Plan, Target, oci_files};
 pub use progress::{Observer, Phase};
 pub use report::Report;
 

@@ -15,6 +15,8 @@ pub struct OutputArgument {
     pub format: Option<Preset>,
     pub subformat: Option<Subformat>,
     pub block_size: Option<ByteSize>,
+    /// Whether the image goes into an OCI image.
+    pub is_oci: bool,
 }
 
 impl std::fmt::Display for OutputArgument {
@@ -24,12 +26,14 @@ impl std::fmt::Display for OutputArgument {
     }
 }
 
+/// The type of a disk image in an OCI image.
+const OCI: &str = "oci";
 const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
 
 impl OutputArgument {
     /// Reads the argument. It is a list of keys if its first key is one of them; otherwise it is a path.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None };
+        let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None, is_oci: false };
         if !is_list(text) {
             if let Some((first, _)) = text.split_once('=')
                 && KEYS.iter().any(|key| text.contains(&format!(",{key}=")))
@@ -42,6 +46,7 @@ impl OutputArgument {
             let (key, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is not KEY=VALUE"))?;
             match key {
                 "path" => output.path = value.into(),
+                "type" if value.eq_ignore_ascii_case(OCI) => output.is_oci = true,
                 "type" => output.format = Some(preset(value)?),
                 "subformat" => output.subformat = Some(one_of(value)?),
                 "block-size" => output.block_size = Some(value.parse().map_err(|error: Error| error.to_string())?),
@@ -67,7 +72,8 @@ impl OutputArgument {
 }
 
 fn preset(text: &str) -> std::result::Result<Preset, String> {
-    Preset::named(&text.to_ascii_lowercase()).ok_or_else(|| unknown("value", text, &preset_names()))
+    Preset::named(&text.to_ascii_lowercase())
+        .ok_or_else(|| unknown("value", text, &[&preset_names()[..], &[OCI]].concat()))
 }
 
 pub fn preset_names() -> Vec<&'static str> {

@@ -22,6 +22,7 @@ pub struct OutputOptions {
 pub struct Outputs {
     places: Vec<Place>,
     files: NewFiles,
+    folders: Vec<Folder>,
 }
 
 enum Place {
@@ -57,7 +58,7 @@ impl Outputs {
         let OutputOptions { replace, mode } = options;
         let files = NewFiles::create(&paths, NewFileOptions { replace, mode })?;
         signals::remove_if_killed(files.temporary_paths());
-        Ok(Self { places, files })
+        Ok(Self { places, files, folders: Vec::new() })
     }
 
     /// Files that killed builds left, which are removed now.
@@ -66,15 +67,30 @@ impl Outputs {
         paths.map(|path| format!("{}: removed, a build that was killed left it", path.display())).collect()
     }
 
-    /// Where the first outputs go, as targets of these formats.
-    pub fn targets(&mut self, formats: impl IntoIterator<Item = Format>) -> Vec<Target<'_>> {
-        let Self { places, files } = self;
-        let places = places.iter_mut().zip(formats);
-        let targets = places.map(|(place, format)| match place {
-            Place::File(index) => Target::new_file(&files.files()[*index], format),
-            Place::Stream(stream) => Target::stream(&mut stream.to, format),
-        });
-        targets.collect()
+    /// Keeps folders that were made for the files until these are published.
+    pub fn with_folders(self, folders: Vec<Folder>) -> Self {
+        Self { folders, ..self }
+    }
+
+    /// Where the images go, whose files are the first: the format of each, and of an OCI image how many files it has.
+    pub fn targets(&mut self, images: impl IntoIterator<Item = (Format, Option<usize>)>) -> Vec<Target<'_>> {
+        let Self { places, files, .. } = self;
+        let mut places = places.iter_mut();
+        let mut targets = Vec::new();
+        for (format, oci_files) in images {
+            let own: Vec<&mut Place> = places.by_ref().take(oci_files.unwrap_or(1)).collect();
+            if oci_files.is_some() {
+                let index = |place: &mut Place| if let Place::File(index) = place { Some(*index) } else { None };
+                let all = own.into_iter().filter_map(index).map(|index| &files.files()[index]);
+                targets.push(Target::oci(all.collect(), format));
+                continue;
+            }
+            targets.extend(own.into_iter().map(|place| match place {
+                Place::File(index) => Target::new_file(&files.files()[*index], format),
+                Place::Stream(stream) => Target::stream(&mut stream.to, format),
+            }));
+        }
+        targets
     }
 
     /// Writes the output number `index` as a whole.
@@ -91,8 +107,63 @@ impl Outputs {
 
     /// Gives all files their names, or none.
     pub fn publish(self) -> Result<()> {
-        self.files.flush()?;
-        signals::undisturbed(|| self.files.publish())
+        let Self { files, folders, .. } = self;
+        files.flush()?;
+        signals::undisturbed(|| files.publish())?;
+        folders.into_iter().for_each(Folder::keep);
+        Ok(())
+    }
+}
+
+/// A folder that is made for files and removed with them, if they are not published.
+pub struct Folder {
+    /// Those that were made, the innermost last.
+    made: Vec<PathBuf>,
+}
+
+impl Folder {
+    /// Makes the folders of `files` below `root`, which is new or empty.
+    ///
+    /// # Errors
+    /// [`Recipe`](nano_image::ErrorKind::Recipe) if there is something in it; those of the file system.
+    pub fn make(root: &Path, files: &[PathBuf]) -> Result<Self> {
+        let failed = |path: &Path, error| Error::io("make the folder", path, error);
+        match std::fs::read_dir(root).map(|entries| entries.count()) {
+            Ok(1..) => {
+                return Err(Error::recipe("the folder of the OCI image is not empty")
+                    .with_path(root)
+                    .with_hint("name another one, or remove it"));
+            }
+            Ok(0) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(root, error)),
+        }
+        let mut folder = Self { made: Vec::new() };
+        for file in files {
+            let parents: Vec<&Path> = file.ancestors().skip(1).take_while(|path| path.starts_with(root)).collect();
+            for path in parents.into_iter().rev() {
+                match std::fs::create_dir(path) {
+                    Ok(()) => folder.made.push(path.to_owned()),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(failed(path, error)),
+                }
+            }
+        }
+        signals::remove_if_killed(folder.made.iter().rev().cloned().collect());
+        Ok(folder)
+    }
+
+    fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for path in self.made.iter().rev() {
+            // What others put into it stays.
+            let _ = std::fs::remove_dir(path);
+        }
     }
 }
 

@@ -321,3 +321,57 @@ fn what_is_known_early_is_said_early() {
     early(&["-o", "a.raw", "--cluster-size", "3K"]).fails(2, &["3 KiB"]);
     early(&["-o", "a.vhd", "--size", "3T"]).fails(2, &["VHD"]);
 }
+
+#[test]
+fn skopeo_takes_the_disk_out_of_an_oci_image() {
+    let place = Place::new();
+    let skopeo = |arguments: &[&str]| {
+        let output = Command::new("skopeo").args(arguments).current_dir(place.path("")).output();
+        let output = output.expect("scripts/install-deps installs skopeo");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let outputs = ["-o", "type=oci,path=layout", "-o", "type=oci,path=web.tar", "-o", "web.qcow2"];
+    let build = |more: &[&str]| {
+        let source = ["build", "--wim", "nano.wim", "--image", "1", "--size", "256M"];
+        place.run(&[&source[..], more].concat())
+    };
+    build(&outputs).ok();
+    assert_eq!(place.names(), ["layout", "nano.wim", "web.qcow2", "web.tar"]);
+    assert_eq!(place.names_in("layout"), ["blobs", "index.json", "oci-layout"]);
+    let mut layers = Vec::new();
+    for (source, copy) in [("oci:layout:latest", "one"), ("oci-archive:web.tar", "two")] {
+        let told: serde_json::Value = serde_json::from_str(&skopeo(&["inspect", source])).unwrap();
+        assert_eq!((&told["Architecture"], &told["Os"]), (&"amd64".into(), &"linux".into()), "{told}");
+        let config: serde_json::Value = serde_json::from_str(&skopeo(&["inspect", "--config", source])).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"][0], told["Layers"][0], "a layer that is not compressed");
+        // It compares every blob with its digest.
+        skopeo(&["--insecure-policy", "copy", "--preserve-digests", source, &format!("dir:{copy}")]);
+        let digest = told["Layers"][0].as_str().unwrap().strip_prefix("sha256:").unwrap().to_owned();
+        let layer = place.path(&format!("{copy}/{digest}"));
+        let list = Command::new("tar").args(["--numeric-owner", "-tvf"]).arg(&layer).output().unwrap();
+        let list = String::from_utf8(list.stdout).unwrap();
+        let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(lines.iter().all(|line| line[1] == "107/107"), "{list}");
+        let names: Vec<[&str; 2]> = lines.iter().map(|line| [line[0], line[line.len() - 1]]).collect();
+        assert_eq!(names, [["dr-xr-xr-x", "disk/"], ["-r--r-----", "disk/disk.qcow2"]]);
+        let disk = Command::new("tar").arg("-xOf").arg(&layer).arg("disk/disk.qcow2").output().unwrap().stdout;
+        assert!(disk == place.read("web.qcow2"), "{source}");
+        layers.push(digest);
+    }
+    assert_eq!(layers[0], layers[1]);
+    assert!(place.path(&format!("layout/blobs/sha256/{}", layers[0])).exists());
+
+    build(&["-o", "type=oci,path=again.tar"]).ok();
+    assert!(place.read("again.tar") == place.read("web.tar"), "the same bytes");
+    build(&["-o", "type=oci,path=layout"]).fails(2, &["not empty", "layout"]);
+    build(&["-o", "type=oci,path=web.tar"]).fails(2, &["exists", "--force"]);
+    build(&["-o", "type=oci,path=-"]).fails(2, &["stream", ".tar"]);
+    build(&["-o", "type=oci,path=new", "--provenance", "a.json"]).fails(2, &["digest"]);
+    // Nothing is left of a build that fails: here it is too small.
+    let small = ["build", "--wim", "nano.wim", "--image", "1", "--size", "130M", "-o", "type=oci,path=new"];
+    place.run(&small).fails(5, &["too small"]);
+    assert!(!place.path("new").exists());
+    let bad = ["build", "--wim", "nano.wim", "-o", "type=oic,path=a"];
+    place.run(&bad).fails(2, &["did you mean `oci`"]);
+}

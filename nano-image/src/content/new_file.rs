@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::identity::folder_of;
 use super::sparse::allow_holes;
@@ -68,6 +69,8 @@ pub struct NewFile {
     temporary: Option<OsString>,
     file: File,
     replace: bool,
+    /// A name that turned out while it was written.
+    late_name: OnceLock<OsString>,
 }
 
 /// How to take back that a file appeared.
@@ -217,6 +220,11 @@ impl NewFile {
         &self.file
     }
 
+    /// Says what the file shall be called in its folder, where that depends on its bytes. The first name counts.
+    pub(crate) fn rename(&self, name: &str) {
+        let _ = self.late_name.set(name.into());
+    }
+
     /// Flushes it to storage.
     pub(crate) fn flush(&self) -> Result<()> {
         self.file.sync_all().map_err(|error| Error::io("flush", &self.path, error))
@@ -224,6 +232,10 @@ impl NewFile {
 
     /// Gives the file its name.
     fn publish(&mut self) -> Result<Step> {
+        if let Some(name) = self.late_name.take() {
+            self.path.set_file_name(&name);
+            self.name = name;
+        }
         let path = self.path.clone();
         let failed = |error| Error::io("give the finished file its name", &path, error);
         let is_new = match &self.temporary {
@@ -348,7 +360,7 @@ impl Place {
 
     fn with(self, file: File, temporary: Option<OsString>, options: NewFileOptions) -> NewFile {
         let Self { path, folder, name } = self;
-        NewFile { path, folder, name, temporary, file, replace: options.replace }
+        NewFile { path, folder, name, temporary, file, replace: options.replace, late_name: OnceLock::new() }
     }
 }
 

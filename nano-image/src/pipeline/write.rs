@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
+use super::oci::OciImage;
 use super::summary::output_report;
 use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, allow_holes, keep_apart};
 use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, Written};
@@ -33,6 +34,7 @@ pub struct Target<'a> {
 enum Place<'a> {
     File(PathBuf, NewFileOptions),
     New(&'a NewFile),
+    Oci(Vec<&'a NewFile>),
     Stream(&'a mut dyn Write),
 }
 
@@ -53,6 +55,12 @@ impl<'a> Target<'a> {
     /// and [published](NewFiles::publish) by the caller.
     pub fn new_file(file: &'a NewFile, format: Format) -> Self {
         Self { format, place: Place::New(file) }
+    }
+
+    /// An OCI image whose layer has the disk image at `/disk/`, as KubeVirt takes them: into `files`, which are those of
+    /// [`oci_files`](crate::oci_files), and [published](NewFiles::publish) by the caller. The report tells of the disk image.
+    pub fn oci(files: Vec<&'a NewFile>, format: Format) -> Self {
+        Self { format, place: Place::Oci(files) }
     }
 
     /// A stream, e.g. a pipe; zeros are written out. What it got before an error is the caller's to discard.
@@ -98,8 +106,15 @@ impl Layout<'_> {
         let mut own = made.files().iter();
         let mut files: Vec<&NewFile> = Vec::new();
         let mut outputs: Vec<Box<dyn Output + '_>> = Vec::new();
-        for target in &mut targets {
+        let mut images = Vec::new();
+        for (target, container) in targets.iter_mut().zip(&containers) {
             let file = match &mut target.place {
+                Place::Oci(all) => {
+                    let image = OciImage::new(std::mem::take(all), self.plan.image.architecture);
+                    outputs.push(image.layer(target.format.extension(), container.file_size())?);
+                    images.push(image);
+                    continue;
+                }
                 Place::Stream(stream) => {
                     outputs.push(Box::new(StreamOutput::new(stream, "output")));
                     continue;
@@ -121,6 +136,10 @@ impl Layout<'_> {
         });
         let written = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
         drop(outputs);
+        for image in &images {
+            image.finish()?;
+            files.extend(image.files());
+        }
         observer.begin(Phase::Flush, None);
         files.iter().try_for_each(|file| file.flush())?;
         made.publish()?;
@@ -173,6 +192,7 @@ impl Target<'_> {
         match &self.place {
             Place::File(path, _) => Some(path),
             Place::New(file) => Some(file.path()),
+            Place::Oci(files) => files.first().map(|file| file.path()),
             Place::Stream(_) => None,
         }
     }
