@@ -125,11 +125,11 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Steps { wim, image, rounds } => steps::run(&wim, &image, rounds).map_err(Failure::from),
         #[cfg(target_os = "linux")]
-        Command::Run(run) => run.results().and_then(|results| run.output.write(&results)),
+        Command::Run(run) => run.results().and_then(|results| run.setup.output.write(&results)),
         #[cfg(target_os = "linux")]
-        Command::Scale(scale) => scale.results().and_then(|results| scale.output.write(&results)),
+        Command::Scale(scale) => scale.results().and_then(|results| scale.setup.output.write(&results)),
         #[cfg(target_os = "linux")]
-        Command::Tasks(tasks) => tasks.results().and_then(|results| tasks.output.write(&results)),
+        Command::Tasks(tasks) => tasks.results().and_then(|results| tasks.setup.output.write(&results)),
         Command::Deltas { updates, rounds } => deltas::run(&updates, rounds),
         Command::Lzx { wim, rounds } => lzx::run(&wim, rounds),
         Command::Report { results, output } => std::fs::read(results)

@@ -32,6 +32,46 @@ const FORMATS: [(&str, &str, &[&str]); 5] = [
     ("raw", "out.raw", &[]),
 ];
 
+/// How it is measured, whatever it is.
+#[derive(Args, Debug)]
+pub struct Setup {
+    /// Rounds that count; one more warms up
+    #[arg(long, default_value_t = 5)]
+    pub rounds: usize,
+    /// Folder for what is built, and what from; generated WIMs that are there are used again [default: beside this program]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// nano-image to measure [default: beside this program]
+    #[arg(long)]
+    nano_image: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl Setup {
+    /// The folder, made if it is not there.
+    pub fn folder(&self) -> Result<PathBuf, Failure> {
+        let folder = match &self.dir {
+            Some(folder) => folder.clone(),
+            None => std::env::current_exe()?.with_file_name("nano-bench-files"),
+        };
+        fs::create_dir_all(&folder)?;
+        Ok(fs::canonicalize(folder)?)
+    }
+
+    /// The program that is measured.
+    pub fn program(&self) -> Result<PathBuf, Failure> {
+        let program = match &self.nano_image {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()?.with_file_name("nano-image"),
+        };
+        match program.is_file() {
+            true => Ok(fs::canonicalize(program)?),
+            false => Err(format!("{} is missing: cargo build --release -p nano-image-cli", program.display()).into()),
+        }
+    }
+}
+
 /// Which builds, and how often.
 #[derive(Args, Debug)]
 pub struct Run {
@@ -40,21 +80,12 @@ pub struct Run {
     /// Index of the image
     #[arg(long, default_value = "1")]
     image: String,
-    /// Rounds that count; one more warms up
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
     /// Script that makes the same image with other programs, and measures the floor: its rows run in the same rounds
     #[arg(long, value_name = "SCRIPT")]
     peer: Option<PathBuf>,
     /// Another wimlib-imagex, for further rows of the foreign pipeline
     #[arg(long, value_name = "FILE")]
     wimlib: Option<PathBuf>,
-    /// Folder for images [default: beside this program]
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// nano-image to measure [default: beside this program]
-    #[arg(long)]
-    nano_image: Option<PathBuf>,
     /// All scenarios in all formats; otherwise all scenarios as VHDX, and all formats plain
     #[arg(long)]
     all: bool,
@@ -62,7 +93,7 @@ pub struct Run {
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
     #[command(flatten)]
-    pub output: Output,
+    pub setup: Setup,
 }
 
 /// Name, file and environment of a foreign variant.
@@ -76,7 +107,7 @@ pub struct Entry {
 
 impl Run {
     pub fn results(&self) -> Result<Results, Failure> {
-        let dir = folder(self.dir.as_deref())?;
+        let dir = self.setup.folder()?;
         let wim = fs::canonicalize(&self.wim).map_err(|error| format!("{}: {error}", self.wim.display()))?;
         let facts = facts(&wim, &self.image)?;
         let mut entries = self.own(&wim, &dir, facts)?;
@@ -87,7 +118,7 @@ impl Run {
         }
         entries.retain(|entry| self.only.is_empty() || self.only.iter().any(|part| entry.row.name.contains(part)));
         let machine = Machine::this(&dir);
-        let measured = rounds(&mut entries, self.rounds, &dir);
+        let measured = rounds(&mut entries, self.setup.rounds, &dir);
         let _ = fs::remove_dir_all(&scratch);
         measured?;
         let name = wim.file_name().unwrap_or_default().display().to_string();
@@ -98,13 +129,13 @@ impl Run {
             fs::metadata(&wim)?.len() as f64 / 1e6,
         );
         let rows = entries.into_iter().map(|entry| entry.row).collect();
-        let mut results = Results { title, machine, rounds: self.rounds, rows, findings: Vec::new() };
+        let mut results = Results { title, machine, rounds: self.setup.rounds, rows, findings: Vec::new() };
         results.findings = findings(&results);
         Ok(results)
     }
 
     fn own(&self, wim: &Path, dir: &Path, facts: (u64, u64)) -> Result<Vec<Entry>, Failure> {
-        let program = own_program(self.nano_image.as_deref(), "nano-image")?;
+        let program = self.setup.program()?;
         let mut entries = Vec::new();
         for (scenario, flags) in SCENARIOS {
             for (format, file, format_flags) in FORMATS {
@@ -209,28 +240,6 @@ pub fn rounds(entries: &mut [Entry], count: usize, dir: &Path) -> Result<(), Fai
         entries.reverse();
     }
     Ok(())
-}
-
-/// The folder that images are written to.
-pub fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    let folder = match given {
-        Some(folder) => folder.to_owned(),
-        None => std::env::current_exe()?.with_file_name("nano-bench-files"),
-    };
-    fs::create_dir_all(&folder)?;
-    Ok(fs::canonicalize(folder)?)
-}
-
-/// `given`, or the program `name` beside this one.
-pub fn own_program(given: Option<&Path>, name: &str) -> Result<PathBuf, Failure> {
-    let program = match given {
-        Some(program) => program.to_owned(),
-        None => std::env::current_exe()?.with_file_name(name),
-    };
-    match program.is_file() {
-        true => Ok(fs::canonicalize(program)?),
-        false => Err(format!("{} is missing: cargo build --release -p nano-image-cli", program.display()).into()),
-    }
 }
 
 /// Bytes of all streams, and the number of files and directories.

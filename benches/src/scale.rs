@@ -6,10 +6,10 @@ use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
+use crate::Failure;
 use crate::machine::Machine;
 use crate::results::{Kind, Results, Row};
-use crate::run::{Entry, facts, folder, own_program, rounds};
-use crate::{Failure, Output};
+use crate::run::{Entry, Setup, facts, rounds};
 
 /// How much, and how often.
 #[derive(Args, Debug)]
@@ -23,17 +23,8 @@ pub struct Scale {
     /// How the WIMs are compressed; needs wimlib-imagex unless none
     #[arg(long, value_enum, default_value = "xpress")]
     compress: Compression,
-    /// Rounds that count; one more warms up
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Folder for WIMs and images [default: beside this program]; WIMs that are there are used again
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// nano-image to measure [default: beside this program]
-    #[arg(long)]
-    nano_image: Option<PathBuf>,
     #[command(flatten)]
-    pub output: Output,
+    pub setup: Setup,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,8 +36,8 @@ enum Compression {
 
 impl Scale {
     pub fn results(&self) -> Result<Results, Failure> {
-        let dir = folder(self.dir.as_deref())?;
-        let program = own_program(self.nano_image.as_deref(), "nano-image")?;
+        let dir = self.setup.folder()?;
+        let program = self.setup.program()?;
         let files = self.files.iter().map(|count| (format!("{count} files"), "--files", *count));
         let bytes = self.gigabytes.iter().map(|size| (format!("{size} GB"), "--bytes", (size * 1e9) as u64));
         let mut entries = Vec::new();
@@ -74,13 +65,13 @@ impl Scale {
             entries.push(Entry::new(name, Kind::Own, facts, arguments, Some(output)));
         }
         let machine = Machine::this(&dir);
-        rounds(&mut entries, self.rounds, &dir)?;
+        rounds(&mut entries, self.setup.rounds, &dir)?;
         let rows: Vec<Row> = entries.into_iter().map(|entry| entry.row).collect();
         let title = format!("Builds of generated WIMs ({} compression)", format!("{:?}", self.compress).to_lowercase());
         let findings = [("files", &|row: &Row| row.files as f64), ("GB", &|row: &Row| row.stream_bytes as f64)]
             as [(&str, &dyn Fn(&Row) -> f64); 2];
         let findings = findings.iter().flat_map(|(unit, amount)| growth(&rows, unit, amount)).collect();
-        Ok(Results { title, machine, rounds: self.rounds, rows, findings })
+        Ok(Results { title, machine, rounds: self.setup.rounds, rows, findings })
     }
 
     /// The WIM with `amount` of what `flag` says, made if it is not there.

@@ -2,17 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 use fixtures::media::Release;
 use fixtures::packages::update;
 
+use crate::Failure;
 use crate::machine::Machine;
 use crate::results::{Kind, Measurement, Results, Row};
-use crate::run::{Entry, facts, folder, own_program, rounds};
-use crate::{Failure, Output};
+use crate::run::{Entry, Setup, facts, rounds};
 
 /// How much, and how often.
 #[derive(Args, Debug)]
@@ -26,17 +25,8 @@ pub struct Tasks {
     /// Machines that are cloned
     #[arg(long, default_value_t = 100)]
     machines: usize,
-    /// Rounds that count; one more warms up
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Folder for media and images [default: beside this program]
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// nano-image to measure [default: beside this program]
-    #[arg(long)]
-    nano_image: Option<PathBuf>,
     #[command(flatten)]
-    pub output: Output,
+    pub setup: Setup,
 }
 
 const DRIVER: &str = "[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=System\r\n\
@@ -48,11 +38,11 @@ const DRIVER: &str = "[Version]\r\nSignature=\"$Windows NT$\"\r\nClass=System\r\
 
 impl Tasks {
     pub fn results(&self) -> Result<Results, Failure> {
-        let dir = folder(self.dir.as_deref())?.join("tasks");
+        let dir = self.setup.folder()?.join("tasks");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("driver"))?;
         let dir = fs::canonicalize(dir)?;
-        let program = own_program(self.nano_image.as_deref(), "nano-image")?;
+        let program = self.setup.program()?;
         let media = dir.join("media");
         Release::Rtm.write(&media, &fixtures::scenes::pe_stand_in(), self.megabytes << 20)?;
         fs::write(dir.join("driver/bench.inf"), DRIVER)?;
@@ -105,12 +95,12 @@ impl Tasks {
         entries.push(Entry::new(format!("{} clones", self.machines), Kind::Own, facts, arguments, None));
 
         let machine = Machine::this(&dir);
-        let measured = rounds(&mut entries, self.rounds, &dir);
+        let measured = rounds(&mut entries, self.setup.rounds, &dir);
         fs::remove_dir_all(&dir)?;
         measured?;
         let title = format!("Tasks on generated media whose packages have {} MB", self.megabytes);
         let rows = entries.into_iter().map(|entry| entry.row).collect();
-        let mut results = Results { title, machine, rounds: self.rounds, rows, findings: Vec::new() };
+        let mut results = Results { title, machine, rounds: self.setup.rounds, rows, findings: Vec::new() };
         results.findings = findings(&results);
         Ok(results)
     }

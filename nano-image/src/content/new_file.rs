@@ -2,6 +2,8 @@
 //!
 //! A file is made without a name where the system can (`O_TMPFILE`), so that a killed program leaves nothing; else as
 //! `.NAME.PID-N.partial` beside its place, held by a lock. Who makes the same file again removes those that nobody holds.
+//!
+//! Home-made because `tempfile` names its files by chance, gives a nameless one no name, and knows no sets of files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::disk_map::{DiskMap, OwnerKind, Span};
+use super::disk_map::{DiskMap, Owner, OwnerKind, Span};
 use super::image::Image;
 use crate::content::Extent;
 use crate::disk::FileContent;
@@ -51,101 +51,126 @@ pub fn size(path: impl AsRef<Path>) -> Result<SizeReport> {
             Err(partition) => *free.entry(partition).or_default() += extent.len,
         });
     }
-    Ok(report(&image, map, &owned, &free, &container))
+    let mut sums = Sums { names: partition_names(&image), ..Sums::default() };
+    sums.add_owners(&map, &owned);
+    sums.count_files(&map);
+    sums.add_free(&free);
+    sums.add_container(&container);
+    Ok(sums.report(&image, map.notes))
 }
 
-fn report(
-    image: &Image,
-    map: DiskMap,
-    owned: &[Bytes],
-    free: &BTreeMap<Option<u32>, u64>,
-    container: &BTreeMap<&'static str, u64>,
-) -> SizeReport {
-    let names = partition_names(image);
-    let mut tree = SizeTree::default();
-    let (mut totals, mut folders) = (Rows::default(), Rows::default());
-    let (mut components, mut files) = (Rows::default(), Rows::default());
-    for (owner, bytes) in map.owners.iter().zip(owned) {
-        let all = bytes.used + bytes.slack;
-        let Some(partition) = owner.partition else {
-            totals.add("partition tables", all, 0);
-            tree.add(&["partition tables", &owner.name], all);
-            continue;
-        };
-        let volume = &*names[&partition];
-        let of_volume = |what: &str| format!("{what} ({volume})");
-        let is_file = matches!(owner.kind, OwnerKind::Contents | OwnerKind::Stream(_));
-        match &owner.kind {
-            OwnerKind::Contents => totals.add(&of_volume("contents of files"), bytes.used, 0),
-            OwnerKind::Stream(_) => totals.add(&of_volume("named streams"), bytes.used, 0),
-            OwnerKind::Directory => totals.add(&of_volume("directories"), all, 0),
-            OwnerKind::Attribute(_) => totals.add(&of_volume("other attributes"), all, 0),
-            OwnerKind::System | OwnerKind::Table => totals.add(&of_volume(&owner.name), all, 0),
-        }
-        if !is_file {
-            let name = match &owner.kind {
-                OwnerKind::Directory => "directories",
-                OwnerKind::Attribute(attribute_type::ATTRIBUTE_LIST) => "attribute lists",
-                OwnerKind::Attribute(_) => "other attributes",
-                _ => &owner.name,
+/// What is summed up, and under which names.
+#[derive(Default)]
+struct Sums {
+    /// Names of partitions.
+    names: BTreeMap<u32, String>,
+    totals: Rows,
+    folders: Rows,
+    components: Rows,
+    files: Rows,
+    tree: SizeTree,
+}
+
+impl Sums {
+    fn add_owners(&mut self, map: &DiskMap, owned: &[Bytes]) {
+        for (owner, bytes) in map.owners.iter().zip(owned) {
+            let all = bytes.used + bytes.slack;
+            let Some(partition) = owner.partition else {
+                self.totals.add("partition tables", all, 0);
+                self.tree.add(&["partition tables", &owner.name], all);
+                continue;
             };
-            tree.add(&[volume, "file system", name], all);
-            continue;
+            let volume = self.names[&partition].clone();
+            let (what, used) = match &owner.kind {
+                OwnerKind::Contents => ("contents of files", bytes.used),
+                OwnerKind::Stream(_) => ("named streams", bytes.used),
+                OwnerKind::Directory => ("directories", all),
+                OwnerKind::Attribute(_) => ("other attributes", all),
+                OwnerKind::System | OwnerKind::Table => (&*owner.name, all),
+            };
+            self.totals.add(&format!("{what} ({volume})"), used, 0);
+            let name = match &owner.kind {
+                OwnerKind::Contents | OwnerKind::Stream(_) => {
+                    self.add_file(map, owner, partition, *bytes, &volume);
+                    continue;
+                }
+                OwnerKind::Attribute(attribute_type::ATTRIBUTE_LIST) => "attribute lists",
+                _ => what,
+            };
+            self.tree.add(&[&volume, "file system", name], all);
         }
-        totals.add(&of_volume("slack behind contents"), bytes.slack, 0);
+    }
+
+    /// Adds the contents or a named stream of a file.
+    fn add_file(&mut self, map: &DiskMap, owner: &Owner, partition: u32, bytes: Bytes, volume: &str) {
+        let all = bytes.used + bytes.slack;
+        self.totals.add(&format!("slack behind contents ({volume})"), bytes.slack, 0);
         let info = owner.record.and_then(|record| map.files.get(&(partition, record)));
         if let Some(component) = info.and_then(|info| info.component.as_deref()) {
-            components.add(component, all, bytes.slack);
+            self.components.add(component, all, bytes.slack);
         }
-        let folder = folder(&owner.name);
-        folders.add(&format!("{folder} ({volume})"), all, bytes.slack);
-        let name = match &owner.kind {
-            OwnerKind::Stream(stream) => format!("{}:{stream}", owner.name),
-            _ => owner.name.clone(),
+        let folder = format!("{} ({volume})", folder(&owner.name));
+        self.folders.add(&folder, all, bytes.slack);
+        let stream = match &owner.kind {
+            OwnerKind::Stream(stream) => Some(format!(":{stream}")),
+            _ => None,
         };
-        files.add(&format!("{name} ({volume})"), all, bytes.slack);
-        let parts = owner.name.split('\\').filter(|part| !part.is_empty());
-        let stream = name.strip_prefix(&*owner.name).filter(|stream| !stream.is_empty());
-        tree.add(&[volume].into_iter().chain(parts).chain(stream).collect::<Vec<_>>(), all);
+        let stream = stream.as_deref().unwrap_or_default();
+        self.files.add(&format!("{}{stream} ({volume})", owner.name), all, bytes.slack);
+        let parts = owner.name.split('\\').chain([stream]).filter(|part| !part.is_empty());
+        self.tree.add(&[volume].into_iter().chain(parts).collect::<Vec<_>>(), all);
         if owner.record.is_none() {
-            folders.count(&format!("{folder} ({volume})"));
-            totals.count(&of_volume("contents of files"));
+            self.folders.count(&folder);
+            self.totals.count(&format!("contents of files ({volume})"));
         }
     }
-    for ((partition, _), info) in map.files.iter().filter(|(_, info)| !info.is_directory) {
-        let volume = &*names[partition];
-        totals.count(&format!("contents of files ({volume})"));
-        folders.count(&format!("{} ({volume})", folder(&info.path)));
-        if let Some(component) = &info.component {
-            components.count(component);
-        }
-    }
-    for (partition, bytes) in free {
-        match partition {
-            Some(partition) => {
-                let volume = &*names[partition];
-                totals.add(&format!("free space in allocated blocks ({volume})"), *bytes, 0);
-                tree.add(&[volume, "free space"], *bytes);
-            }
-            None => {
-                totals.add("outside of partitions", *bytes, 0);
-                tree.add(&["outside of partitions"], *bytes);
+
+    fn count_files(&mut self, map: &DiskMap) {
+        for ((partition, _), info) in map.files.iter().filter(|(_, info)| !info.is_directory) {
+            let volume = &*self.names[partition];
+            self.totals.count(&format!("contents of files ({volume})"));
+            self.folders.count(&format!("{} ({volume})", folder(&info.path)));
+            if let Some(component) = &info.component {
+                self.components.count(component);
             }
         }
     }
-    for (name, bytes) in container {
-        totals.add(&format!("container: {name}"), *bytes, 0);
-        tree.add(&["container", name], *bytes);
+
+    /// Adds what nothing uses, partition by partition.
+    fn add_free(&mut self, free: &BTreeMap<Option<u32>, u64>) {
+        for (partition, bytes) in free {
+            match partition {
+                Some(partition) => {
+                    let volume = &*self.names[partition];
+                    self.totals.add(&format!("free space in allocated blocks ({volume})"), *bytes, 0);
+                    self.tree.add(&[volume, "free space"], *bytes);
+                }
+                None => {
+                    self.totals.add("outside of partitions", *bytes, 0);
+                    self.tree.add(&["outside of partitions"], *bytes);
+                }
+            }
+        }
     }
-    SizeReport {
-        path: image.path().display().to_string(),
-        file_size: image.file_size(),
-        totals: totals.sorted(),
-        folders: folders.sorted(),
-        components: components.sorted(),
-        files: files.sorted(),
-        notes: map.notes,
-        tree,
+
+    fn add_container(&mut self, container: &BTreeMap<&'static str, u64>) {
+        for (name, bytes) in container {
+            self.totals.add(&format!("container: {name}"), *bytes, 0);
+            self.tree.add(&["container", name], *bytes);
+        }
+    }
+
+    fn report(self, image: &Image, notes: Vec<String>) -> SizeReport {
+        SizeReport {
+            path: image.path().display().to_string(),
+            file_size: image.file_size(),
+            totals: self.totals.sorted(),
+            folders: self.folders.sorted(),
+            components: self.components.sorted(),
+            files: self.files.sorted(),
+            notes,
+            tree: self.tree,
+        }
     }
 }
 
