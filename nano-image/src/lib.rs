@@ -56,6 +56,7 @@ mod types;
 mod volume;
 #[cfg(not(feature = "internals"))]
 mod windows;
+mod xml;
 
 #[cfg(feature = "internals")]
 #[doc(hidden)]

@@ -16,4 +16,3 @@ pub mod package;
 pub mod program;
 pub mod recovery;
 mod remote_desktop;
-mod xml;

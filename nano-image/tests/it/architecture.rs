@@ -10,7 +10,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Rooms of each floor, the lowest first.
 const FLOORS: [&[&str]; 6] = [
     &["error", "types"],
-    &["identity", "progress", "content", "security"],
+    &["identity", "progress", "content", "security", "xml"],
     &["tree", "report"],
     &["source", "registry", "volume", "disk"],
     &["windows"],

@@ -2,15 +2,10 @@
 
 use std::fmt;
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
 use crate::error::{Error, Result};
-use crate::types::text;
 use crate::types::{Architecture, ByteSize, FileTime, nearest};
+use crate::xml::Element;
 
-/// Elements nested deeper than this are refused.
-const MAX_DEPTH: usize = 32;
 /// Images that an error lists.
 const MAX_LISTED: usize = 20;
 
@@ -80,96 +75,72 @@ impl fmt::Display for Version {
 
 /// Reads the XML data (UTF-16LE, byte order mark allowed): images sorted by index.
 pub(super) fn parse(xml: &[u8]) -> Result<Vec<ImageInfo>> {
-    let text = text::utf16(xml).ok_or_else(|| Error::corrupt("the WIM's XML data is not UTF-16"))?;
-    let text = text.trim_start_matches('\u{feff}').trim_end_matches('\0');
-    let bad = |error: &dyn fmt::Display| Error::corrupt(format!("bad XML data in the WIM: {error}"));
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().expand_empty_elements = true;
-    let (mut path, mut value): (Vec<String>, String) = (Vec::new(), String::new());
-    let mut images: Vec<ImageInfo> = Vec::new();
-    // High and low half of the creation time.
-    let mut halves = (0, 0);
-    loop {
-        match reader.read_event().map_err(|error| bad(&error))? {
-            Event::Start(tag) => {
-                path.push(tag.local_name().as_ref().to_owned());
-                value.clear();
-                if path.len() > MAX_DEPTH {
-                    return Err(bad(&"elements are nested too deep"));
-                }
-                if path == ["WIM", "IMAGE"] {
-                    let attribute = tag.try_get_attribute("INDEX").map_err(|error| bad(&error))?;
-                    let index = attribute.and_then(|index| index.value.trim().parse().ok());
-                    let index = index.ok_or_else(|| bad(&"an IMAGE without INDEX"))?;
-                    images.push(ImageInfo { index, ..ImageInfo::default() });
-                    halves = (0, 0);
-                }
-            }
-            Event::Text(text) => value.push_str(&text.xml10_content()),
-            Event::CData(data) => value.push_str(&data.xml10_content()),
-            Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|error| bad(&error))? {
-                Some(character) => value.push(character),
-                None => {
-                    let name = reference.xml10_content();
-                    let resolved = quick_xml::escape::resolve_predefined_entity(&name);
-                    value.push_str(resolved.ok_or_else(|| bad(&format_args!("unknown entity `{name}`")))?);
-                }
-            },
-            Event::End(_) => {
-                let names: Vec<&str> = path.iter().map(String::as_str).collect();
-                if let (["WIM", "IMAGE", names @ ..], Some(image)) = (&names[..], images.last_mut()) {
-                    set(image, &mut halves, names, value.trim());
-                }
-                path.pop();
-                value.clear();
-            }
-            Event::Eof if !path.is_empty() => return Err(bad(&"it ends within an element")),
-            Event::Eof => break,
-            _ => {}
-        }
+    let mut text = [&MARK[..], xml.strip_prefix(&MARK).unwrap_or(xml)].concat();
+    while text.len() > 2 && text.ends_with(&[0, 0]) && text.len().is_multiple_of(2) {
+        text.truncate(text.len() - 2);
     }
+    let root = Element::parse(&text, "XML data in the WIM")?;
+    let mut images: Vec<ImageInfo> = children(&root, "IMAGE").map(image).collect::<Result<_>>()?;
     images.sort_by_key(|image| image.index);
     Ok(images)
 }
 
-/// Stores the text `value` of the element at `path` below IMAGE.
-fn set(image: &mut ImageInfo, halves: &mut (u64, u64), path: &[&str], value: &str) {
-    let text = || value.to_owned();
-    let number = || value.parse().unwrap_or_default();
-    let half = || u64::from_str_radix(value.trim_start_matches("0x"), 16).unwrap_or_default() & 0xffff_ffff;
-    let mut part = |field: fn(&mut Version) -> &mut u32| {
-        *field(image.version.get_or_insert_default()) = value.parse().unwrap_or_default();
+/// UTF-16LE.
+const MARK: [u8; 2] = [0xFF, 0xFE];
+
+fn children<'a>(element: &'a Element, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    element.elements().filter(move |child| child.local() == name)
+}
+
+fn image(element: &Element) -> Result<ImageInfo> {
+    let index = element.attribute("INDEX").and_then(|index| index.trim().parse().ok());
+    let index = index.ok_or_else(|| {
+        Error::corrupt("bad XML data in the WIM: an IMAGE without a number in INDEX").at(element.offset)
+    })?;
+    let text = |path: &[&str]| element.find(path).map(|found| found.text().into_owned());
+    let number = |path: &[&str]| text(path).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let half = |name: &str| {
+        let digits = text(&["CREATIONTIME", name]).unwrap_or_default();
+        u64::from_str_radix(digits.trim_start_matches("0x"), 16).unwrap_or_default() & 0xFFFF_FFFF
     };
-    match path {
-        ["NAME"] => image.name = text(),
-        ["DESCRIPTION"] => image.description = text(),
-        ["DISPLAYNAME"] => image.display_name = text(),
-        ["TOTALBYTES"] => image.total_bytes = ByteSize::new(number()),
-        ["FILECOUNT"] => image.file_count = number(),
-        ["DIRCOUNT"] => image.directory_count = number(),
-        ["CREATIONTIME", "HIGHPART"] => halves.0 = half(),
-        ["CREATIONTIME", "LOWPART"] => halves.1 = half(),
-        ["CREATIONTIME"] => image.creation_time = FileTime(halves.0 << 32 | halves.1),
-        ["WINDOWS", "EDITIONID"] => image.edition_id = text(),
-        ["WINDOWS", "PRODUCTNAME"] => image.product_name = text(),
-        ["WINDOWS", "INSTALLATIONTYPE"] => image.installation_type = text(),
-        ["WINDOWS", "ARCH"] => {
-            image.architecture = value.parse().ok().map(|value| match value {
-                0 => Architecture::X86,
-                5 => Architecture::Arm,
-                6 => Architecture::Ia64,
-                9 => Architecture::Amd64,
-                12 => Architecture::Arm64,
-                other => Architecture::Other(other),
-            });
-        }
-        ["WINDOWS", "LANGUAGES", "LANGUAGE"] => image.languages.push(text()),
-        ["WINDOWS", "LANGUAGES", "DEFAULT"] => image.default_language = Some(text()),
-        ["WINDOWS", "VERSION", "MAJOR"] => part(|version| &mut version.major),
-        ["WINDOWS", "VERSION", "MINOR"] => part(|version| &mut version.minor),
-        ["WINDOWS", "VERSION", "BUILD"] => part(|version| &mut version.build),
-        ["WINDOWS", "VERSION", "SPBUILD"] => part(|version| &mut version.service_pack_build),
-        _ => {}
+    let languages = element.find(&["WINDOWS", "LANGUAGES"]);
+    Ok(ImageInfo {
+        index,
+        name: text(&["NAME"]).unwrap_or_default(),
+        description: text(&["DESCRIPTION"]).unwrap_or_default(),
+        display_name: text(&["DISPLAYNAME"]).unwrap_or_default(),
+        edition_id: text(&["WINDOWS", "EDITIONID"]).unwrap_or_default(),
+        product_name: text(&["WINDOWS", "PRODUCTNAME"]).unwrap_or_default(),
+        installation_type: text(&["WINDOWS", "INSTALLATIONTYPE"]).unwrap_or_default(),
+        version: element.find(&["WINDOWS", "VERSION"]).filter(|version| !version.is_empty()).map(version),
+        architecture: text(&["WINDOWS", "ARCH"]).and_then(|text| text.parse().ok()).map(architecture),
+        languages: languages
+            .iter()
+            .flat_map(|languages| children(languages, "LANGUAGE"))
+            .map(|language| language.text().into_owned())
+            .collect(),
+        default_language: text(&["WINDOWS", "LANGUAGES", "DEFAULT"]),
+        creation_time: FileTime(half("HIGHPART") << 32 | half("LOWPART")),
+        total_bytes: ByteSize::new(number(&["TOTALBYTES"])),
+        file_count: number(&["FILECOUNT"]),
+        directory_count: number(&["DIRCOUNT"]),
+    })
+}
+
+fn version(element: &Element) -> Version {
+    let part = |name| element.child(name).and_then(|part| part.text().parse().ok()).unwrap_or_default();
+    Version { major: part("MAJOR"), minor: part("MINOR"), build: part("BUILD"), service_pack_build: part("SPBUILD") }
+}
+
+/// By the numbers of SYSTEM_INFO.
+fn architecture(number: u32) -> Architecture {
+    match number {
+        0 => Architecture::X86,
+        5 => Architecture::Arm,
+        6 => Architecture::Ia64,
+        9 => Architecture::Amd64,
+        12 => Architecture::Arm64,
+        other => Architecture::Other(other),
     }
 }
 

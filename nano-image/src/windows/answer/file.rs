@@ -9,7 +9,7 @@ use super::{NAMESPACE, PROCESSED, Pass, Remark, SHELL_SETUP, TOKEN, UNATTENDED_J
 use crate::error::{Error, Result};
 use crate::types::Architecture;
 use crate::windows::package::architecture::AssemblyArchitecture;
-use crate::windows::xml::{Document, Element};
+use crate::xml::{Document, Element};
 
 /// Largest answer file that is read, bytes.
 pub const MAX_LEN: u64 = 16 << 20;

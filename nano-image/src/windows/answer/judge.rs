@@ -13,7 +13,7 @@ use super::servicing::{self, ServicingAction, ServicingPackage};
 use super::value::{Fault, shown};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, TOKEN, Verdict, is_for};
 use crate::types::{Architecture, nearest};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// Elements that Windows knows below the root.
 const SECTIONS: [&str; 2] = ["servicing", "settings"];

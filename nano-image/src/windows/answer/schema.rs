@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Pass, WCM};
 use crate::error::{Error, Result};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 /// Types that name each other; more is taken for a circle.

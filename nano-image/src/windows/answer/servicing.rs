@@ -4,7 +4,7 @@
 use super::value::{Fault, shown};
 use crate::types::nearest;
 use crate::windows::package::identity::AssemblyIdentity;
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// What is to be done with a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ mod settings;
 
 use super::identity::AssemblyIdentity;
 use crate::error::{Error, Result};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 pub use model::*;
 pub(super) use registry::decode_value;

@@ -5,7 +5,7 @@
 
 use super::identity::{AssemblyIdentity, Version};
 use crate::error::{Error, Result};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// A package, as its `.mum` file describes it. Texts are empty where the file has none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::super::known::{Key, Setting};
 use super::super::value::{Fault, shown};
 use super::settings::join;
 use super::{Judge, Place};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// What `wcm:action` may say.
 const ACTIONS: [&str; 3] = ["add", "modify", "remove"];

@@ -8,7 +8,7 @@ use super::super::value::Fault;
 use super::settings::join;
 use super::{Judge, Place};
 use crate::types::text;
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// Windows accepts no longer password here.
 const MAX_LEN: usize = 127;

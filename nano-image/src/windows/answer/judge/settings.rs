@@ -6,7 +6,7 @@ use super::super::value::{Fault, check, shown};
 use super::super::{Pass, SHELL_SETUP, UNATTENDED_JOIN, Verdict, WCM};
 use super::{Judge, Place};
 use crate::types::nearest;
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// What is documented of the settings in a component or group.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! What several elements of a manifest have in common.
 
 use super::model::{Manifest, Unhandled};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 impl Manifest {
     /// Notes that `element` is not applied.

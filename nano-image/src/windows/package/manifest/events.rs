@@ -2,7 +2,7 @@
 
 use super::common::is_true;
 use super::model::{Channel, EventProvider, ImportedChannel, Manifest};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 const KINDS: [&str; 4] = ["Admin", "Operational", "Analytic", "Debug"];
 const ISOLATIONS: [&str; 3] = ["Application", "System", "Custom"];

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::common::{is_true, security_name};
 use super::model::{Digest, DigestAlgorithm, Directory, Manifest, ManifestFile};
 use crate::error::{Error, Result};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 impl Digest {
     /// Whether it is the digest of `contents`.

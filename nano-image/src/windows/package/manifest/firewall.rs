@@ -1,7 +1,7 @@
 //! Rules of the firewall.
 
 use super::model::{FirewallRule, Manifest};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// Fields of a rule (\[MS-FASP\] 2.2.19) in the order in which Windows writes them, and what attributes call them.
 const FIELDS: [(&str, &[&str]); 26] = [

@@ -3,7 +3,7 @@
 use super::common::{is_true, security_name};
 use super::model::{Manifest, Operation, RegistryKey, RegistryValue};
 use crate::registry::{Value, ValueKind};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 impl RegistryValue {
     /// Its type; `None` if the name stands for none.

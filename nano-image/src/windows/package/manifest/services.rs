@@ -2,7 +2,7 @@
 
 use super::common::{is_true, security_name};
 use super::model::{FailureAction, FailureActions, Manifest, Service, ServiceGroup, Trigger};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 /// Categories that only mark a component.
 const MARKERS: [&str; 7] =

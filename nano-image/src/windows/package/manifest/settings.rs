@@ -4,7 +4,7 @@ use super::common::is_true;
 use super::model::{Manifest, Setting};
 use super::registry::{decode_list, value_kind};
 use crate::registry::{Value, ValueKind};
-use crate::windows::xml::Element;
+use crate::xml::Element;
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
 const WCM: &str = "http://schemas.microsoft.com/WMIConfig/2002/State";

@@ -1,4 +1,5 @@
-//! XML with positions and namespaces: manifests, package descriptions, and answer files, which are written again.
+//! XML with positions and namespaces: what a WIM says of its images, manifests, package descriptions, and answer files,
+//! which are written again.
 //!
 //! Prefixes mean nothing: `asm:`, `asmv2:` and `asmv3:` are all seen bound to the same namespace.
 
@@ -17,7 +18,7 @@ const ASM: &str = "urn:schemas-microsoft-com:asm.v";
 
 /// An XML document.
 #[derive(Clone, Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// Comments and instructions before the root.
     before: Vec<Node>,
     pub root: Element,
@@ -26,7 +27,7 @@ pub(super) struct Document {
 
 /// An element with everything in it.
 #[derive(Clone, Debug)]
-pub(super) struct Element {
+pub(crate) struct Element {
     /// Name as written, with prefix.
     name: Box<str>,
     /// Namespace; empty for none.
