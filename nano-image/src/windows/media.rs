@@ -18,9 +18,10 @@ mod names;
 mod package;
 mod select;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use details::{CabinetDetails, Feature, PackageDetails};
 pub use files::MediaFile;
@@ -34,6 +35,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::iso::Iso;
 use crate::source::wim::Wim;
 use crate::windows::package::cabinet::CabinetSource;
+use crate::windows::package::mum::Package;
 use files::{Directory, Files, same};
 
 /// Directories that may have images, and their files, the likeliest first.
@@ -72,6 +74,8 @@ pub struct Media {
     has_packages: bool,
     /// Cabinets with files of features that images do not have.
     on_demand: Vec<MediaFile>,
+    /// What the cabinets say that were looked into: many packages may be looked for in all of them.
+    descriptions: Mutex<BTreeMap<MediaFile, Package>>,
 }
 
 impl fmt::Debug for Media {
@@ -148,14 +152,34 @@ impl Media {
         let (path, parts) = (path.to_owned(), parts.to_vec());
         let files = Files::Folder(files, folder);
         let on_demand = on_demand(&files, &files.root()?)?;
-        Ok(Self { path, files, label: None, wims, parts, packages, has_packages, on_demand })
+        Ok(Self {
+            path,
+            files,
+            label: None,
+            wims,
+            parts,
+            packages,
+            has_packages,
+            on_demand,
+            descriptions: Mutex::default(),
+        })
     }
 
     /// No media: neither images nor packages; errors name `path`.
     pub fn none(path: impl AsRef<Path>) -> Self {
         let (path, files) = (path.as_ref().to_owned(), Files::Folder(InputFiles::default(), PathBuf::new()));
         let (wims, parts, packages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { path, files, label: None, wims, parts, packages, has_packages: false, on_demand: Vec::new() }
+        Self {
+            path,
+            files,
+            label: None,
+            wims,
+            parts,
+            packages,
+            has_packages: false,
+            on_demand: Vec::new(),
+            descriptions: Mutex::default(),
+        }
     }
 
     /// Looks for images and packages.
@@ -184,7 +208,17 @@ impl Media {
             found.extend(on_demand(&files, place)?);
         }
         let (path, parts) = (path.to_owned(), Vec::new());
-        Ok(Self { path, files, label, wims, parts, packages, has_packages, on_demand: found })
+        Ok(Self {
+            path,
+            files,
+            label,
+            wims,
+            parts,
+            packages,
+            has_packages,
+            on_demand: found,
+            descriptions: Mutex::default(),
+        })
     }
 
     /// Path of the media.

@@ -1,5 +1,7 @@
 //! Packages of the media by what their descriptions call them.
 
+use std::sync::PoisonError;
+
 use super::{Media, MediaFile, MediaPackage, same};
 use crate::error::{Error, Result};
 use crate::windows::package::cabinet::summary;
@@ -52,8 +54,14 @@ impl Media {
 
     /// What a cabinet says of the package that it is made for.
     pub(super) fn description(&self, file: &MediaFile) -> Result<Package> {
+        let mut known = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(package) = known.get(file) {
+            return Ok(package.clone());
+        }
         let summary = summary(&self.cabinet(file)?).map_err(|error| error.with_path(&file.path))?;
         let package = summary.packages.into_iter().next();
-        package.ok_or_else(|| Error::corrupt("a cabinet without a package").with_path(&file.path))
+        let package = package.ok_or_else(|| Error::corrupt("a cabinet without a package").with_path(&file.path))?;
+        known.insert(file.clone(), package.clone());
+        Ok(package)
     }
 }
