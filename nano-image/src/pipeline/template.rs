@@ -122,6 +122,6 @@ fn numbers(extent: &Extent) -> std::ops::Range<u64> {
     extent.start / PAGE..extent.end().div_ceil(PAGE)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "internals"))]
 #[path = "template/tests.rs"]
 mod tests;
