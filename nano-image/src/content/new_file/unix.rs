@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode};
 
 use super::kind::Kind;
 
@@ -63,7 +63,7 @@ impl Folder {
     pub fn create_unnamed(&self, mode: Option<u32>, probe: &OsStr) -> io::Result<Option<File>> {
         use rustix::io::Errno;
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let first = Mode::from_raw_mode(mode.map_or(USUAL, |_| PRIVATE));
+        let first = mode_of(mode.map_or(USUAL, |_| PRIVATE));
         let file = match rustix::fs::openat(&self.folder, ".", flags, first) {
             Ok(file) => File::from(file),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => return Ok(None),
@@ -89,7 +89,7 @@ impl Folder {
     /// A new file, held by a lock as long as it is open.
     pub fn create_named(&self, name: &OsStr, mode: Option<u32>) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
-        let first = Mode::from_raw_mode(mode.map_or(USUAL, |_| PRIVATE));
+        let first = mode_of(mode.map_or(USUAL, |_| PRIVATE));
         let file = File::from(rustix::fs::openat(&self.folder, name, flags, first)?);
         set_mode(&file, mode)?;
         // Where there are no locks, nobody takes the file for left either.
@@ -199,9 +199,14 @@ impl Folder {
     }
 }
 
+/// macOS has 16 bits for a mode, Linux 32.
+fn mode_of(bits: u32) -> Mode {
+    Mode::from_raw_mode(bits as RawMode)
+}
+
 fn set_mode(file: &File, mode: Option<u32>) -> io::Result<()> {
     match mode {
-        Some(mode) => Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?),
+        Some(mode) => Ok(rustix::fs::fchmod(file, mode_of(mode))?),
         None => Ok(()),
     }
 }
