@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fixtures::media::Release;
 use fixtures::packages::{nano, wcp};
-use fixtures::scenes;
+use fixtures::scenes::{self, Windows};
 use nano_image::content::ReadAt;
 use nano_image::{ByteSize, FileCopy, Format, MachineConfig, Recipe, Sources};
 
@@ -31,7 +31,6 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
         "settings.reg",
         b"Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Me]\r\n\"a\"=\"b\"\r\n",
     );
-    add("cloud/CloudbaseInitSetup_x64.msi", b"an installer");
     add("tools/deep/small.cmd", b"echo hello");
     add("tools/large.bin", &stand_in("large").repeat(40));
     files
@@ -43,7 +42,6 @@ fn recipe(root: &Path) -> Recipe {
     let machine = MachineConfig {
         unattend: Some(at("unattend.xml")),
         reg: vec![at("settings.reg")],
-        cloud_init: Some(at("cloud")),
         copy,
         ..MachineConfig::default()
     };
@@ -90,6 +88,27 @@ fn an_image_of_files_in_memory_is_the_same() {
     assert!(read.is_empty(), "files were read: {read:?}");
     let of_file = Sources::disk(folder.path().join("files.vhdx")).scratch(&scratch);
     assert!(image == built(&again, &of_file, folder.path(), "again.vhdx").0, "the images differ");
+}
+
+#[test]
+fn an_installer_in_memory_is_staged_as_one_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let wim = Windows::named("server-2022").unwrap().wim(&scenes::pe_stand_in()).to_bytes();
+    let installer = b"an installer".to_vec();
+    let built = |root: &Path, sources: Sources, name| {
+        let machine = MachineConfig { cloud_init: Some(root.join("setup.msi")), ..MachineConfig::default() };
+        let recipe = Recipe::only_image().disk_size(ByteSize::gib(4)).machine(machine).build().unwrap();
+        built(&recipe, &sources, folder.path(), name).0
+    };
+    fs::write(folder.path().join("install.wim"), &wim).unwrap();
+    fs::write(folder.path().join("setup.msi"), &installer).unwrap();
+    let expected = built(folder.path(), Sources::wim(folder.path().join("install.wim")), "files.vhdx");
+    let nowhere = Path::new("nowhere");
+    let in_memory = Sources::wim(nowhere.join("install.wim"))
+        .file(nowhere.join("install.wim"), Arc::new(wim))
+        .file(nowhere.join("setup.msi"), Arc::new(installer))
+        .scratch(folder.path());
+    assert!(built(nowhere, in_memory, "memory.vhdx") == expected, "the images differ");
 }
 
 #[test]
