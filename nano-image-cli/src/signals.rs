@@ -84,7 +84,8 @@ pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
 }
 
 fn end() -> ! {
-    for path in unfinished().iter() {
+    // Folders were noted before what lies in them.
+    for path in unfinished().iter().rev() {
         let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
     }
     std::process::exit(STOPPED);

@@ -109,6 +109,11 @@ impl Layout<'_> {
         let mut images = Vec::new();
         for (target, container) in targets.iter_mut().zip(&containers) {
             let file = match &mut target.place {
+                Place::Oci(_) if container.is_packed() => {
+                    let hint = "choose a form whose length is known beforehand, as qcow2 is";
+                    return Err(Error::recipe("an OCI image with a disk whose length is not known").with_hint(hint));
+                }
+                Place::Oci(all) if all.is_empty() => return Err(Error::recipe("an OCI image without files")),
                 Place::Oci(all) => {
                     let image = OciImage::new(std::mem::take(all), self.plan.image.architecture);
                     outputs.push(image.layer(target.format.extension(), container.file_size())?);

@@ -214,7 +214,7 @@ impl Stage<'_> {
         let (installed, architecture) = (&installed, self.options.architecture);
         let mut resolution =
             resolve(&Request { given: &given, store: store.as_ref(), features, installed, architecture })?;
-        resolution.past = past::read(image, installed, &resolution, &dictionary)?;
+        resolution.past = past::read(image, installed, &resolution, &dictionary, architecture)?;
         if self.observer.cancelled() {
             return Err(Error::cancelled());
         }

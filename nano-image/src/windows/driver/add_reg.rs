@@ -121,6 +121,7 @@ fn subject(inf: &Inf, line: &Line, package: &str) -> Result<Result<Subject, Stri
         "HKR" => Root::Relative,
         "HKLM" if flags & KEY_32_BIT != 0 => Root::Machine32,
         "HKLM" => Root::Machine,
+        "HKCR" if flags & KEY_32_BIT != 0 => return Ok(Err("HKCR of programs of 32 bits is not edited".into())),
         "HKCR" => Root::Classes,
         root @ ("HKCU" | "HKU") => return Ok(Err(format!("{root} belongs to users, who do not exist yet"))),
         _ => return Err(bad_line(line.number, "an edit of the registry begins with HKR, HKLM, HKCR, HKCU or HKU")),
@@ -145,6 +146,9 @@ fn deletion(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String
         return Ok(Ok(Edit { root, key, name, action }));
     }
     let name = if flags & KEY_ONLY_COMMON != 0 { String::new() } else { name };
+    if key.is_empty() && name.is_empty() {
+        return Ok(Err("it names neither a key nor a value".into()));
+    }
     Ok(Ok(Edit { root, key, name, action: Action::Delete }))
 }
 
@@ -290,9 +294,12 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_told_and_errors_name_the_line() {
         let inf = |line: &str| Inf::parse(format!("[a]\n\n{line}\n").as_bytes()).unwrap();
-        for line in ["HKCU,a", "HKU,a", "HKR,,a,0x30000,b"] {
+        let additions = ["HKCU,a", "HKU,a", "HKR,,a,0x30000,b", "HKCR,a,,0x4000,b"].map(|line| (line, true));
+        // All of HKCR or of a hive is nothing that a driver deletes.
+        for (line, adds) in additions.into_iter().chain([("HKCR", false), ("HKLM,\\\\", false), ("HKR", false)]) {
             let mut not_applied = Vec::new();
-            assert_eq!(read(&inf(line), "a", "p", &mut not_applied, addition).unwrap(), []);
+            let one = if adds { addition } else { deletion };
+            assert_eq!(read(&inf(line), "a", "p", &mut not_applied, one).unwrap(), [], "{line}");
             assert!(not_applied[0].starts_with("[a], line 3: "), "{not_applied:?}");
         }
         for line in ["HKXX,a", "HKR,,a,x,b", "HKR,,a,0x10001,b", "HKR,,a,1,100", "a=b"] {

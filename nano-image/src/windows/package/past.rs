@@ -8,6 +8,7 @@ use super::installed::{Installed, STORE};
 use super::manifest::{Manifest, ManifestFile, ServiceGroup};
 use super::resolve::{Past, Resolution};
 use crate::error::Result;
+use crate::types::Architecture;
 use crate::windows::edit::ImageEdit;
 
 /// The largest manifest in an image, in bytes.
@@ -23,12 +24,15 @@ pub(super) fn read(
     installed: &Installed,
     resolution: &Resolution,
     dictionary: &Dictionary<'_>,
+    architecture: Architecture,
 ) -> Result<Vec<Past>> {
     let mut pasts = Vec::new();
     for component in resolution.packages.iter().flat_map(|package| &package.components) {
         let now = &component.manifest.manifest;
         let winner = installed.winner(&now.identity).filter(|winner| *winner < now.identity.version);
-        let Some(version) = winner.filter(|_| component.is_in_use()) else { continue };
+        // What is not applied for an image of this architecture is not taken away either.
+        let is_applied = component.is_in_use() && !now.identity.architecture.is_foreign_to(architecture);
+        let Some(version) = winner.filter(|_| is_applied) else { continue };
         let old = AssemblyIdentity { version, ..now.identity.clone() };
         let key_form = old.key_form();
         let path = format!(r"{STORE}\Manifests\{key_form}.manifest");

@@ -39,14 +39,22 @@ pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     for path in &past.keys {
         change(&macros.key(path)?, target, prune)?;
     }
+    // A service had keys among these.
+    for service in &past.services {
+        change(&service_key(&service.name), target, prune)?;
+    }
     Ok(())
+}
+
+fn service_key(name: &str) -> String {
+    format!(r"{CONTROL_SET}\Services\{name}")
 }
 
 /// Takes services away with all that the service control manager knows of them, also if somebody changed that: without
 /// its program it is no service. What others keep under its key stays.
 fn remove_services(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     for service in &past.services {
-        change(&format!(r"{CONTROL_SET}\Services\{}", service.name), target, |hive, key| {
+        change(&service_key(&service.name), target, |hive, key| {
             let numbers = service.numbers.iter().map(|(name, _)| *name);
             let texts = service.texts.iter().map(|(name, _)| *name).chain(service.lists.iter().map(|(name, _)| *name));
             for name in numbers.chain(texts).chain(["ImagePath", "FailureActions"]) {
