@@ -41,7 +41,8 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 }
 
 fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
-    let is_toml = text.lines().any(|line| line.trim() == "[[machine]]");
+    let header = |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().collect::<String>();
+    let is_toml = text.lines().any(|line| header(line) == "[[machine]]");
     let objects = match text.trim_start().chars().next() {
         Some('{') => json_lines(text)?,
         _ if is_toml => toml_tables(text)?,
@@ -260,6 +261,12 @@ mod tests {
         assert_eq!(configs[0].computer_name.as_deref(), Some("web-1"));
         assert_eq!((configs[0].ipv4_dns.len(), configs[0].setup_command.len()), (2, 2));
         assert_eq!(configs[0].locale.as_deref(), Some("de-DE"), "what a row does not say is the recipe's");
+    }
+
+    #[test]
+    fn a_list_is_toml_whatever_stands_in_the_line_of_a_table() {
+        let rows = rows("# mine\n[[ machine ]] # web\nname = 'a'\n", Path::new("")).unwrap();
+        assert_eq!(rows[0].name, "a");
     }
 
     #[test]
