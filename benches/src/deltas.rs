@@ -9,7 +9,7 @@ use std::time::Instant;
 use nano_image::content::ReadAt;
 use nano_image::source::cab::Cabinet;
 use nano_image::source::delta;
-use nano_image::source::update::{FileId, Index, Parts, Place, Source, hydrate};
+use nano_image::source::update::{FileId, Index, Parts, Source, StoredAt, hydrate};
 use nano_image::{ByteSize, Error, Result};
 
 use crate::Failure;
@@ -73,8 +73,8 @@ struct Package {
 impl Parts for Package {
     fn source(&self, source: &Source) -> Result<Arc<[u8]>> {
         let found = match &source.place {
-            Place::Member(name) => self.members.get(name),
-            Place::Range(_) => None,
+            StoredAt::Member(name) => self.members.get(name),
+            StoredAt::Range(_) => None,
         };
         found.cloned().ok_or_else(|| Error::not_found("a part of the package"))
     }

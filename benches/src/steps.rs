@@ -9,14 +9,14 @@ use std::time::Instant;
 use fixtures::cab::Method;
 use fixtures::{CabBuilder, Data};
 use nano_image::content::{BlobId, BlobStore, Extent};
-use nano_image::disk::{Container, StreamOutput};
+use nano_image::disk::{FileLayout, StreamOutput};
 use nano_image::identity::Identity;
 use nano_image::registry::{Hive, HiveOptions, Value};
 use nano_image::source::cab::Cabinet;
 use nano_image::source::wim::Wim;
 use nano_image::tree::Times;
 use nano_image::types::{DiskOffset, FileTime, Lba};
-use nano_image::volume::ntfs::{self, NtfsOptions};
+use nano_image::volume::ntfs::{NtfsLayout, NtfsOptions};
 use nano_image::{ByteSize, Format, Recipe, Result, Seed, Sources, Target};
 
 use crate::results::Spread;
@@ -54,7 +54,7 @@ pub fn run(wim: &Path, image: &str, rounds: usize) -> Result<()> {
             })
         })?;
         black_box(bytes);
-        table.time("NTFS: tree to layout", || ntfs::lay_out(tree.clone(), volume()))?;
+        table.time("NTFS: tree to layout", || NtfsLayout::new(tree.clone(), volume()))?;
         table.time("VHDX: wrap 512 MiB", wrap)?;
         let recipe = Recipe::image(image).build()?;
         let plan = table.time("recipe to plan", || recipe.plan(&Sources::wim(wim), &()))?;
@@ -93,9 +93,9 @@ fn wrap() -> Result<()> {
     let size = ByteSize::new(DISK);
     let seed = Seed::from_bytes([1; 32]);
     let identity = Identity { disk: seed, bytes: seed };
-    let container = Container::lay_out(Format::VHDX, size, &used, &identity, FileTime(0))?;
+    let file_layout = FileLayout::new(Format::VHDX, size, &used, &identity, FileTime(0))?;
     let mut output = StreamOutput::new(io::sink(), "nowhere");
-    let mut writer = container.writer(&mut output)?;
+    let mut writer = file_layout.writer(&mut output)?;
     let piece = vec![7; 64 << 10];
     for offset in (0..DISK).step_by(piece.len()) {
         writer.write_at(DiskOffset(offset), &piece)?;

@@ -9,7 +9,7 @@ use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Re
 
 use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
-use crate::metadata::{self, Facts, Inputs, Run};
+use crate::metadata::{self, Facts, Inputs, Timing};
 use crate::outputs::{Folder, Output, OutputOptions, Outputs, is_stdout, is_stream};
 use crate::progress::Progress;
 use crate::{provenance, report, sbom, secret, signals};
@@ -120,7 +120,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         let mut next: usize = outputs.iter().map(|output| output.files().len()).sum();
         if reports.metadata_file.is_some() {
             let build = metadata::build(&facts, &layout, &made, &inputs)?;
-            let run = Run {
+            let run = Timing {
                 started: started_at,
                 duration: started.elapsed(),
                 phases: progress.durations(),

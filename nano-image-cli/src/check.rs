@@ -98,7 +98,7 @@ impl Existing {
         let (path, value, text) = match self {
             Self::Image(path, file) => {
                 let output = Self::output_of(path, outputs)?;
-                let difference = layout.check(file, path, output.format, &progress)?;
+                let difference = layout.compare(file, path, output.format, &progress)?;
                 let mut text: Vec<String> = difference.iter().map(tell).collect();
                 let other_seed = difference.is_some() && has_other_seed(path, facts.plan);
                 if other_seed {

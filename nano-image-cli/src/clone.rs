@@ -56,7 +56,7 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
     if arguments.check_golden {
         let layout = golden.plan().layout(&progress)?.source_check(build.source_check);
         let opened = File::open(&arguments.golden).map_err(|error| Error::io("open", &arguments.golden, error))?;
-        if let Some(difference) = layout.check(&opened, &arguments.golden, golden_format, &progress)? {
+        if let Some(difference) = layout.compare(&opened, &arguments.golden, golden_format, &progress)? {
             let what = format!("byte {} is not what the recipe makes: {}", difference.offset, difference.what);
             return Err(Error::recipe(what).with_path(&arguments.golden).with_hint("build the golden image again"));
         }

@@ -186,14 +186,14 @@ pub fn build(facts: &Facts<'_>, layout: &Layout<'_>, made: &Report, inputs: &[In
 }
 
 /// How a run went.
-pub struct Run {
+pub struct Timing {
     pub started: SystemTime,
     pub duration: Duration,
     pub phases: Vec<(Phase, Duration)>,
     pub warnings: Vec<String>,
 }
 
-impl Run {
+impl Timing {
     /// The part of the metadata that differs from run to run.
     pub fn value(&self, arguments: &Build) -> Value {
         let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;

@@ -114,7 +114,7 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
         .filter(|(name, _)| !NO_KEYS.contains(name))
         .collect();
     let mut all = Vec::new();
-    for Entry { key: name, value, place } in &entries {
+    for RecipeEntry { key: name, value, place } in &entries {
         let wrong = |message: &str| Error::recipe(format!("{place}{message}"));
         let Some((_, arg)) = keys.iter().find(|(known, _)| known == name) else {
             let error = wrong(&format!("there is no key `{name}`"));
@@ -136,7 +136,7 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
 }
 
 /// A key of a recipe file.
-struct Entry {
+struct RecipeEntry {
     key: String,
     value: Value,
     /// Where it is, for messages, if that is known.
@@ -144,7 +144,7 @@ struct Entry {
 }
 
 /// The keys of a TOML file, in their order.
-fn toml_entries(text: &str) -> Result<Vec<Entry>> {
+fn toml_entries(text: &str) -> Result<Vec<RecipeEntry>> {
     let table = text_file::toml(text)?;
     let lines = text_file::Lines::of(text);
     let mut entries: Vec<_> = table.get_ref().iter().collect();
@@ -152,14 +152,14 @@ fn toml_entries(text: &str) -> Result<Vec<Entry>> {
     let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
         let key: &std::borrow::Cow<'_, str> = key.get_ref();
         let place = format!("line {}: ", lines.number(value.span().start));
-        Entry { key: key.to_string(), value: json_of(value.get_ref()), place }
+        RecipeEntry { key: key.to_string(), value: json_of(value.get_ref()), place }
     };
     Ok(entries.into_iter().map(entry).collect())
 }
 
 /// The keys of a JSON file, and the folder that its paths begin from: of what --metadata-file wrote, that of the recipe
 /// in it, and the folder that the build ran in.
-fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Path)> {
+fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<RecipeEntry>, &'a Path)> {
     let mut value: Value = serde_json::from_str(text).map_err(|error| text_file::json_mistake(&error, 1))?;
     let folder = match value["build"]["recipe"].is_object() {
         true => {
@@ -170,7 +170,7 @@ fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<Entry>, &'a Pat
     };
     let Value::Object(object) = value else { return Err(Error::recipe("this is JSON, but no recipe")) };
     let entries = object.into_iter().filter(|(_, value)| !value.is_null());
-    Ok((entries.map(|(key, value)| Entry { place: String::new(), key, value }).collect(), folder))
+    Ok((entries.map(|(key, value)| RecipeEntry { place: String::new(), key, value }).collect(), folder))
 }
 
 /// The same in JSON. What it has no form for becomes what no flag takes.

@@ -1,15 +1,15 @@
-//! Partition tables and disk image containers.
+//! Partition tables and formats of disk images.
 //!
-//! A [`Container`] is a pure, monotone map from the disk's address space to the image file's: the whole file is known
+//! A [`FileLayout`] is a pure, monotone map from the disk's address space to the image file's: the whole file is known
 //! (and its size exact) before the first data byte, and is written in one ascending pass to any [`Output`].
-//! [`open`] reads images back, [`check()`] finds what is wrong with a container. Which formats there are, and all that
+//! [`open`] reads images back, [`check()`] finds what is wrong with an image file. Which formats there are, and all that
 //! is to be known of each outside of its folder, is one table: `formats`; what is recognised but not read: `foreign`.
 
 mod blocks;
 mod chain;
 mod check;
 mod compare;
-mod container;
+mod file_layout;
 mod foreign;
 mod formats;
 pub mod gpt;
@@ -32,7 +32,7 @@ pub(crate) use chain::open_in;
 pub use chain::open_path;
 pub use check::check;
 pub use compare::{ByteDifference, CompareOutput};
-pub use container::{Container, Writer, Written};
+pub use file_layout::{FileLayout, Writer, Written};
 pub use foreign::{not_a_disk, not_read_by_name, not_written};
 pub use formats::{Format, Preset};
 pub use parent::Parent;

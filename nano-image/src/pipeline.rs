@@ -4,8 +4,8 @@ mod answered;
 mod base;
 mod boot_chain;
 mod cabinet;
-mod check;
 mod compact;
+mod compare;
 mod drivers;
 mod golden;
 mod inputs;
@@ -27,7 +27,7 @@ mod template;
 mod update;
 mod write;
 
-pub use check::Difference;
+pub use compare::Difference;
 pub use golden::{CloneReport, Golden, GoldenFile, Machine};
 pub use layout::Layout;
 pub use oci::oci_files;

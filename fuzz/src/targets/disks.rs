@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use nano_image::content::{Extent, ReadAt};
-use nano_image::disk::{self, Container, Output, gpt, mbr};
+use nano_image::disk::{self, FileLayout, Output, gpt, mbr};
 use nano_image::identity::Identity;
 use nano_image::types::{ByteSize, DiskOffset, FileTime, Guid};
 use nano_image::{Format, Result, Seed};
@@ -12,10 +12,10 @@ use nano_image::{Format, Result, Seed};
 use super::Input;
 use crate::Target;
 
-pub const VHDX: Target = Target { name: "vhdx", run: container, seeds: || seeds(Format::VHDX), rounds: 4000 };
-pub const VHD: Target = Target { name: "vhd", run: container, seeds: || seeds(Format::VHD), rounds: 4000 };
+pub const VHDX: Target = Target { name: "vhdx", run: disk_image, seeds: || seeds(Format::VHDX), rounds: 4000 };
+pub const VHD: Target = Target { name: "vhd", run: disk_image, seeds: || seeds(Format::VHD), rounds: 4000 };
 pub const QCOW2: Target =
-    Target { name: "qcow2", run: container, seeds: || seeds(Format::named("qcow2").expect("a format")), rounds: 4000 };
+    Target { name: "qcow2", run: disk_image, seeds: || seeds(Format::named("qcow2").expect("a format")), rounds: 4000 };
 pub const GPT: Target = Target { name: "gpt", run: gpt, seeds: gpt_seeds, rounds: 20_000 };
 pub const MBR: Target = Target { name: "mbr", run: mbr, seeds: mbr_seeds, rounds: 20_000 };
 
@@ -24,8 +24,8 @@ const IDENTITY: Identity = Identity { disk: SEED, bytes: SEED };
 /// A disk that is larger is not written again.
 const MAX_DISK: u64 = 64 << 20;
 
-/// An opened container tells where all of its bytes belong, and what it holds can be written to a container again.
-fn container(input: &[u8]) -> bool {
+/// An opened image tells where all of its bytes belong, and what it holds can be written to an image again.
+fn disk_image(input: &[u8]) -> bool {
     let file = Arc::new(input.to_vec());
     disk::check(&*file);
     let Ok(reader) = disk::open(file) else { return false };
@@ -57,9 +57,9 @@ fn container(input: &[u8]) -> bool {
 }
 
 fn write(format: Format, size: ByteSize, used: &[Extent], contents: &[u8]) -> Result<Vec<u8>> {
-    let container = Container::lay_out(format, size, used, &IDENTITY, FileTime(131_131_008_000_000_000))?;
+    let file_layout = FileLayout::new(format, size, used, &IDENTITY, FileTime(131_131_008_000_000_000))?;
     let mut output = Memory(Vec::new());
-    let mut writer = container.writer(&mut output)?;
+    let mut writer = file_layout.writer(&mut output)?;
     for part in used {
         writer.write_at(DiskOffset(part.start), &contents[part.start as usize..part.end() as usize])?;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fixtures::packages::update;
 use nano_image::content::ReadAt;
 use nano_image::source::delta;
-use nano_image::source::update::{FileId, Index, Parts, Place, Source, hydrate};
+use nano_image::source::update::{FileId, Index, Parts, Source, StoredAt, hydrate};
 use nano_image::{ByteSize, Error, Result, Update};
 
 use super::MAX_READ;
@@ -66,7 +66,7 @@ struct Stream<'a> {
 impl Parts for Stream<'_> {
     fn source(&self, source: &Source) -> Result<Arc<[u8]>> {
         let missing = || Error::not_found("a part of the package");
-        let Place::Range(range) = &source.place else { return Err(missing()) };
+        let StoredAt::Range(range) = &source.place else { return Err(missing()) };
         let end = range.start.checked_add(range.len).filter(|end| *end <= self.bytes.len() as u64);
         let mut bytes = vec![0; end.map(|_| range.len).ok_or_else(missing)? as usize];
         self.bytes.read_exact_at(&mut bytes, range.start).map_err(|_| missing())?;

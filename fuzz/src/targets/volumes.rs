@@ -69,7 +69,7 @@ fn ntfs_seeds() -> Vec<Vec<u8>> {
             boot_code: None,
         };
         let tree = wim.read_image(1).expect("an image").tree;
-        let layout = ntfs::lay_out(Arc::new(tree), options).expect("room for it");
+        let layout = ntfs::NtfsLayout::new(Arc::new(tree), options).expect("room for it");
         let mut bytes = vec![0; layout.size().bytes() as usize];
         let mut sink = |at: nano_image::types::VolumeOffset, data: &[u8]| {
             bytes[at.0 as usize..][..data.len()].copy_from_slice(data);

@@ -20,12 +20,12 @@ pub struct OutputOptions {
 
 /// Outputs of a command that are open.
 pub struct Outputs {
-    places: Vec<Place>,
+    places: Vec<OutputSlot>,
     files: NewFiles,
     folders: Vec<Folder>,
 }
 
-enum Place {
+enum OutputSlot {
     /// One of the files.
     File(usize),
     Stream(Stream),
@@ -48,10 +48,10 @@ impl Outputs {
         let (mut places, mut paths) = (Vec::new(), Vec::new());
         for UsedFile { path, .. } in wanted {
             places.push(match descriptor(&path) {
-                Some(number) => Place::Stream(Stream { to: open_stream(number, &path)?, path }),
+                Some(number) => OutputSlot::Stream(Stream { to: open_stream(number, &path)?, path }),
                 None => {
                     paths.push(path);
-                    Place::File(paths.len() - 1)
+                    OutputSlot::File(paths.len() - 1)
                 }
             });
         }
@@ -78,16 +78,17 @@ impl Outputs {
         let mut places = places.iter_mut();
         let mut targets = Vec::new();
         for (format, oci_files) in images {
-            let own: Vec<&mut Place> = places.by_ref().take(oci_files.unwrap_or(1)).collect();
+            let own: Vec<&mut OutputSlot> = places.by_ref().take(oci_files.unwrap_or(1)).collect();
             if oci_files.is_some() {
-                let index = |place: &mut Place| if let Place::File(index) = place { Some(*index) } else { None };
+                let index =
+                    |place: &mut OutputSlot| if let OutputSlot::File(index) = place { Some(*index) } else { None };
                 let all = own.into_iter().filter_map(index).map(|index| &files.files()[index]);
                 targets.push(Target::oci(all.collect(), format));
                 continue;
             }
             targets.extend(own.into_iter().map(|place| match place {
-                Place::File(index) => Target::new_file(&files.files()[*index], format),
-                Place::Stream(stream) => Target::stream(&mut stream.to, format),
+                OutputSlot::File(index) => Target::new_file(&files.files()[*index], format),
+                OutputSlot::Stream(stream) => Target::stream(&mut stream.to, format),
             }));
         }
         targets
@@ -96,11 +97,11 @@ impl Outputs {
     /// Writes the output number `index` as a whole.
     pub fn write(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
         let (written, path) = match &mut self.places[index] {
-            Place::File(index) => {
+            OutputSlot::File(index) => {
                 let file = &self.files.files()[*index];
                 (file.file().write_all(bytes), file.path())
             }
-            Place::Stream(stream) => (stream.to.write_all(bytes).and_then(|()| stream.to.flush()), &*stream.path),
+            OutputSlot::Stream(stream) => (stream.to.write_all(bytes).and_then(|()| stream.to.flush()), &*stream.path),
         };
         written.map_err(|error| Error::io("write", path, error))
     }

@@ -96,7 +96,7 @@ impl NewFiles {
         let mut all = Self::default();
         // All are looked at before the first one is made.
         let places =
-            paths.iter().map(|path| Place::find(path.as_ref(), options.replace)).collect::<Result<Vec<_>>>()?;
+            paths.iter().map(|path| Destination::find(path.as_ref(), options.replace)).collect::<Result<Vec<_>>>()?;
         for place in places {
             let removed = place.folder.remove_leftovers(&|name| is_partial_of(name, &place.name));
             all.leftovers.extend(removed.into_iter().map(|name| place.path.with_file_name(name)));
@@ -188,7 +188,8 @@ impl NewFiles {
 impl NewFile {
     /// A file in `folder` for the time of a build, which nobody else may read and which never gets a name to stay.
     pub(crate) fn scratch(folder: &Path) -> io::Result<Self> {
-        let place = Place { path: folder.join(SCRATCH), folder: system::Folder::open(folder)?, name: SCRATCH.into() };
+        let place =
+            Destination { path: folder.join(SCRATCH), folder: system::Folder::open(folder)?, name: SCRATCH.into() };
         place.folder.remove_leftovers(&|name| is_partial_of(name, SCRATCH.as_ref()));
         let file = place.create(NewFileOptions { replace: false, mode: Some(0o600) })?;
         allow_holes(&file.file);
@@ -306,13 +307,13 @@ const SCRATCH: &str = "nano-image.scratch";
 const MAX_ATTEMPTS: u32 = 100;
 
 /// Where a file shall be.
-struct Place {
+struct Destination {
     path: PathBuf,
     folder: system::Folder,
     name: OsString,
 }
 
-impl Place {
+impl Destination {
     fn find(path: &Path, replace: bool) -> Result<Self> {
         let name = path
             .file_name()

@@ -108,7 +108,7 @@ impl Format {
         let identity = Identity { disk: seed, bytes: seed };
         let (subformat, block_size, used, time) = (None, 0, &[][..], FileTime(0));
         let (identity, parent) = (&identity, None);
-        self.lay_out(Request { subformat, block_size, disk_size, sector_size, used, identity, time, parent }).map(drop)
+        self.parts(Request { subformat, block_size, disk_size, sector_size, used, identity, time, parent }).map(drop)
     }
 
     /// Its name on a command line and in reports: one lower-case word.
@@ -158,12 +158,12 @@ impl Format {
     }
 
     /// Lays out a file of this format; see [`Request`].
-    pub(super) fn lay_out(self, request: Request<'_>) -> Result<super::parts::Parts> {
+    pub(super) fn parts(self, request: Request<'_>) -> Result<super::parts::Parts> {
         if !self.row.sectors.contains(&request.sector_size) {
             return Err(no_sectors(self.row, request.sector_size));
         }
         let block_size = self.block_size.map_or(0, ByteSize::bytes);
-        (self.row.lay_out)(&Request { subformat: self.subformat, block_size, ..request })
+        (self.row.parts)(&Request { subformat: self.subformat, block_size, ..request })
     }
 
     /// What a reader of this kind of format has found.

@@ -5,7 +5,7 @@
 mod backing;
 mod check;
 mod format;
-mod lay_out;
+mod layout;
 mod packed;
 mod read;
 mod subclusters;
@@ -43,5 +43,5 @@ pub(super) const FORMAT: Row = Row {
     is: read::is_qcow2,
     open: read::open,
     check: check::check,
-    lay_out: lay_out::lay_out,
+    parts: layout::parts,
 };

@@ -24,7 +24,7 @@ pub(super) const FORMAT: Row = Row {
     open,
     // Every byte is the disk's.
     check: |_, _, _| (),
-    lay_out,
+    parts,
 };
 
 fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
@@ -51,7 +51,7 @@ fn sector_size(file: &dyn ReadAt) -> Result<u32> {
     Ok(if !has_volume(512)? && has_volume(4096)? { 4096 } else { 512 })
 }
 
-fn lay_out(request: &Request<'_>) -> Result<Parts> {
+fn parts(request: &Request<'_>) -> Result<Parts> {
     let size = request.disk_size.bytes();
     Ok(Parts {
         head: Vec::new(),

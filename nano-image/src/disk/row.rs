@@ -69,7 +69,7 @@ pub(super) struct Row {
     /// Adds what is wrong with such a file.
     pub check: fn(&dyn ReadAt, u64, &mut Findings),
     /// Lays out a file.
-    pub lay_out: fn(&Request<'_>) -> Result<Parts>,
+    pub parts: fn(&Request<'_>) -> Result<Parts>,
 }
 
 /// A subformat, if the format has any, and its block sizes, if it has blocks.

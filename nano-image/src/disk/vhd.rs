@@ -4,7 +4,7 @@
 
 mod check;
 pub mod format;
-mod lay_out;
+mod layout;
 mod parent;
 mod read;
 
@@ -32,5 +32,5 @@ pub(super) const FORMAT: Row = Row {
     is: read::is_vhd,
     open: read::open,
     check: check::check,
-    lay_out: lay_out::lay_out,
+    parts: layout::parts,
 };

@@ -6,7 +6,7 @@
 mod check;
 mod differencing;
 pub mod format;
-mod lay_out;
+mod layout;
 mod locator;
 mod read;
 
@@ -42,5 +42,5 @@ pub(super) const FORMAT: Row = Row {
     is: read::is_vhdx,
     open: read::open,
     check: check::check,
-    lay_out: lay_out::lay_out,
+    parts: layout::parts,
 };

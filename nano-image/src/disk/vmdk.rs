@@ -7,7 +7,7 @@
 mod check;
 mod description;
 mod format;
-mod lay_out;
+mod layout;
 mod read;
 mod stream;
 
@@ -32,5 +32,5 @@ pub(super) const FORMAT: Row = Row {
     is: read::is_vmdk,
     open: read::open,
     check: check::check,
-    lay_out: lay_out::lay_out,
+    parts: layout::parts,
 };

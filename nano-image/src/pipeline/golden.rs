@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::sources::Sources;
 use super::template::{Template, Volume};
 use crate::content::{BlobForm, BlobRequest, Extent, NewFile, NewFileOptions, NewFiles, ReadAt, ReadOptions};
-use crate::disk::{self, CompareOutput, Container, FileOutput, Format, Output, Parent};
+use crate::disk::{self, CompareOutput, FileLayout, FileOutput, Format, Output, Parent};
 use crate::error::{Error, Result};
 use crate::identity::Seed;
 use crate::progress::Observer;
@@ -119,7 +119,7 @@ impl Golden {
     }
 
     /// Opens the golden image and checks that it is what the recipe makes: its format's identifiers, its size, and all
-    /// bytes that are not contents of the source's files. [`Layout::check`](crate::Layout::check) compares every byte.
+    /// bytes that are not contents of the source's files. [`Layout::compare`](crate::Layout::compare) compares every byte.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if it is another image, or one that was changed; those of
@@ -135,9 +135,9 @@ impl Golden {
         let differs = |what: String| Error::recipe(what).with_path(&path).with_hint(hint);
         let disk = disk::open(file.clone()).map_err(in_file)?;
         let layout = self.plan.layout(&())?;
-        let container = layout.container(disk.format()).map_err(in_file)?;
-        let (len, expected) = (file.len().map_err(failed)?, container.file_size().bytes());
-        let is_length = len == expected || (container.is_packed() && len < expected);
+        let file_layout = layout.file_layout(disk.format()).map_err(in_file)?;
+        let (len, expected) = (file.len().map_err(failed)?, file_layout.file_size().bytes());
+        let is_length = len == expected || (file_layout.is_packed() && len < expected);
         if disk.size() != self.plan.recipe.disk_size() || !is_length {
             return Err(differs(format!(
                 "not the golden image of this recipe: it has {len} bytes for a disk of {}, and {expected} for one of {} are expected",
@@ -145,7 +145,7 @@ impl Golden {
                 self.plan.recipe.disk_size()
             )));
         }
-        if container.content_id() != disk.content_id() {
+        if file_layout.content_id() != disk.content_id() {
             return Err(differs(
                 "not the golden image of this recipe, or it was written to: its identifier is another".into(),
             ));
@@ -161,7 +161,7 @@ impl Golden {
             disk.read_exact_at(&mut found, *at).map_err(failed)?;
             if let Some(byte) = (0..bytes.len()).find(|byte| found[*byte] != bytes[*byte]) {
                 let offset = at + byte as u64;
-                let what = layout.describe(DiskOffset(offset), &container);
+                let what = layout.describe(DiskOffset(offset), &file_layout);
                 return Err(differs(format!(
                     "not the golden image of this recipe: byte {offset} of its disk differs ({what})"
                 )));
@@ -288,17 +288,17 @@ impl Machine<'_> {
         let of = &self.golden.plan;
         let format_name = golden.format.qemu_name();
         let parent = Parent { path: &parent_path, format: format_name, identity: &of.identity, time: of.time };
-        let sent = |pages: &[Extent], send: &mut dyn FnMut(&Container) -> Result<()>| {
+        let sent = |pages: &[Extent], send: &mut dyn FnMut(&FileLayout) -> Result<()>| {
             let (disk, identity, time) = (self.plan.recipe.disk(), &self.plan.identity, self.plan.time);
-            let container = Container::lay_out_over(Some(&parent), format, disk, pages, identity, time)?;
-            send(&container)?;
+            let file_layout = FileLayout::over_parent(Some(&parent), format, disk, pages, identity, time)?;
+            send(&file_layout)?;
             let mut blocks: Vec<u64> =
                 pages.iter().flat_map(|page| page.start >> 20..=(page.end() - 1) >> 20).collect();
             blocks.dedup();
             Ok(CloneReport {
                 seed: self.plan.seed().to_string(),
                 disk_id: self.plan.disk_id(),
-                file_size: container.file_size().bytes(),
+                file_size: file_layout.file_size().bytes(),
                 differing: pages.iter().map(|page| page.len).sum(),
                 blocks: blocks.len() as u64,
                 parent: parent_path.clone(),
@@ -307,8 +307,8 @@ impl Machine<'_> {
         };
         if let Some(made) = self.golden.by_template(&self.plan)? {
             let pages: Vec<Extent> = made.iter().map(|(start, _)| Extent { start: *start, len: PAGE }).collect();
-            return sent(&pages, &mut |container| {
-                let mut writer = container.writer(output)?;
+            return sent(&pages, &mut |file_layout| {
+                let mut writer = file_layout.writer(output)?;
                 made.iter().try_for_each(|(at, page)| writer.write_at(DiskOffset(*at), page))?;
                 writer.finish().map(drop)
             });
@@ -329,7 +329,7 @@ impl Machine<'_> {
                     false => stand_in(blob, len),
                 })?;
         }
-        let report = sent(&pages, &mut |container| self.send_pages(container, &pieces, &pages, output))?;
+        let report = sent(&pages, &mut |file_layout| self.send_pages(file_layout, &pieces, &pages, output))?;
         if let Some(volume) = self.golden.wanted(&self.plan).then(|| Volume::new(&layout, &pieces, &pages)).flatten() {
             drop(pieces);
             let template = Arc::new(Template::new(volume, layout));
@@ -340,12 +340,12 @@ impl Machine<'_> {
 
     fn send_pages(
         &self,
-        container: &Container,
+        file_layout: &FileLayout,
         pieces: &pages::Pieces<'_>,
         pages: &[Extent],
         output: &mut dyn Output,
     ) -> Result<()> {
-        let mut writer = container.writer(output)?;
+        let mut writer = file_layout.writer(output)?;
         // What lies in one of the pages.
         let mut put = |at: u64, bytes: &[u8]| -> Result<()> {
             let end = at + bytes.len() as u64;

@@ -3,13 +3,13 @@
 use super::plan::Plan;
 use super::scheme::Scheme;
 use crate::content::{Extent, SourceCheck};
-use crate::disk::{Container, DiskSize, Format, gpt, mbr};
+use crate::disk::{DiskSize, FileLayout, Format, gpt, mbr};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
 use crate::tree::Times;
 use crate::types::{ByteSize, DiskOffset, Lba};
 use crate::volume::fat::{self, FatFile, FatOptions};
-use crate::volume::ntfs::{self, NtfsLayout, NtfsOptions};
+use crate::volume::ntfs::{NtfsLayout, NtfsOptions};
 use crate::windows::boot_code;
 
 /// The address of every byte of an image.
@@ -52,7 +52,7 @@ impl Plan {
         observer.begin(Phase::Layout, None);
         let start = self.scheme.windows().0;
         let options = self.ntfs_options();
-        let ntfs = ntfs::lay_out(self.tree.clone(), options).map_err(|error| self.explain_size(error))?;
+        let ntfs = NtfsLayout::new(self.tree.clone(), options).map_err(|error| self.explain_size(error))?;
         let recovery = self.recovery_volume()?;
         let (before, after) = self.around()?;
 
@@ -107,7 +107,7 @@ impl Plan {
             time: Times::all(self.time),
             boot_code: None,
         };
-        let volume = ntfs::lay_out(tree.clone(), options).map_err(|error| {
+        let volume = NtfsLayout::new(tree.clone(), options).map_err(|error| {
             let Some(needed) = error.needed() else { return error };
             let needed = ByteSize::new(needed.bytes().next_multiple_of(1 << 20));
             Error::too_small(format!("a recovery partition of {size} is too small: it needs {needed}"))
@@ -178,16 +178,16 @@ impl Layout<'_> {
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) for a disk that cannot be.
     pub fn data_extents(&self) -> Result<Vec<(u64, u64)>> {
-        Ok(self.container(Format::RAW)?.used().iter().map(|extent| (extent.start, extent.len)).collect())
+        Ok(self.file_layout(Format::RAW)?.used().iter().map(|extent| (extent.start, extent.len)).collect())
     }
 
     /// Where every byte of an image file of this format is.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
-    pub(super) fn container(&self, format: Format) -> Result<Container> {
+    pub(super) fn file_layout(&self, format: Format) -> Result<FileLayout> {
         let plan = self.plan;
-        Container::lay_out(format, plan.recipe.disk(), &self.used, &plan.identity, plan.time)
+        FileLayout::new(format, plan.recipe.disk(), &self.used, &plan.identity, plan.time)
     }
 
     /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.

@@ -7,7 +7,7 @@ use crate::identity::Seed;
 use crate::types::{ByteSize, DiskOffset, Guid};
 use crate::windows::boot::recovery::entry_id;
 use crate::windows::boot::{BootDevice, PartitionIds};
-use crate::windows::recovery::{Disk, Place};
+use crate::windows::recovery::{Disk, RecoveryPartition};
 
 /// Alignment of partitions.
 const ALIGNMENT: ByteSize = ByteSize::mib(1);
@@ -86,16 +86,16 @@ impl Scheme {
     }
 
     /// The same for boot entries, and for the file that says where it is; `seed` is that of the disk.
-    pub fn recovery_place(&self, seed: &Seed) -> Option<(BootDevice, Place)> {
+    pub fn recovery_place(&self, seed: &Seed) -> Option<(BootDevice, RecoveryPartition)> {
         let entry = entry_id(seed);
         match self {
             Self::Gpt { disk_guid, recovery, .. } => recovery.as_ref().map(|partition| {
                 let device = BootDevice::Gpt { disk: *disk_guid, partition: partition.guid };
-                (device, Place { disk: Disk::Gpt(*disk_guid), start: partition.start, entry })
+                (device, RecoveryPartition { disk: Disk::Gpt(*disk_guid), start: partition.start, entry })
             }),
             Self::Mbr { signature, recovery, .. } => recovery.map(|partition| {
                 let device = BootDevice::Mbr { signature: *signature, offset: partition.start };
-                (device, Place { disk: Disk::Mbr(*signature), start: partition.start, entry })
+                (device, RecoveryPartition { disk: Disk::Mbr(*signature), start: partition.start, entry })
             }),
         }
     }

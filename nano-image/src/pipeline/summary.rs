@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::scheme::Scheme;
-use crate::disk::{Container, Format, Written, gpt, mbr};
+use crate::disk::{FileLayout, Format, Written, gpt, mbr};
 use crate::error::Result;
 use crate::report::{LAYOUT_VERSION, OutputReport, PartitionReport, Report};
 use crate::tree::{FileTree, NodeId};
@@ -14,9 +14,9 @@ impl Layout<'_> {
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) for a size that a format does not have.
     pub fn preview(&self, formats: &[Format]) -> Result<Report> {
-        let containers = formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
+        let containers = formats.iter().map(|format| self.file_layout(*format)).collect::<Result<Vec<FileLayout>>>()?;
         let outputs = formats.iter().zip(&containers);
-        Ok(self.report(outputs.map(|(format, container)| output_report(*format, container, None)).collect()))
+        Ok(self.report(outputs.map(|(format, file_layout)| output_report(*format, file_layout, None)).collect()))
     }
 
     /// What is or would be written.
@@ -78,10 +78,10 @@ impl Layout<'_> {
 }
 
 /// The report of one output, which is `written` or not yet.
-pub(super) fn output_report(format: Format, container: &Container, written: Option<Written>) -> OutputReport {
-    let file_size = written.map_or(container.file_size(), |written| written.file_size);
+pub(super) fn output_report(format: Format, file_layout: &FileLayout, written: Option<Written>) -> OutputReport {
+    let file_size = written.map_or(file_layout.file_size(), |written| written.file_size);
     let mut report = OutputReport::new(format.name(), file_size.bytes());
-    report.is_bound = written.is_none() && container.is_packed();
+    report.is_bound = written.is_none() && file_layout.is_packed();
     report.subformat = format.subformat().map(|subformat| subformat.name().into());
     report.block_size = format.block_size().map(ByteSize::bytes);
     report.sha256 = written.and_then(|written| written.digest).map(hex::encode);

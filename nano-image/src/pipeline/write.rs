@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::oci::OciImage;
 use super::summary::output_report;
 use crate::content::{NewFile, NewFileOptions, NewFiles, ReadOptions, UsedFile, allow_holes, keep_apart};
-use crate::disk::{Container, FileOutput, Format, Output, StreamOutput, Writer, Written};
+use crate::disk::{FileLayout, FileOutput, Format, Output, StreamOutput, Writer, Written};
 use crate::error::{Error, Result};
 use crate::progress::{Observer, Phase};
 use crate::report::Report;
@@ -28,10 +28,10 @@ use crate::types::{ByteSize, DiskOffset};
 /// ```
 pub struct Target<'a> {
     format: Format,
-    place: Place<'a>,
+    kind: OutputKind<'a>,
 }
 
-enum Place<'a> {
+enum OutputKind<'a> {
     File(PathBuf, NewFileOptions),
     New(&'a NewFile),
     Oci(Vec<&'a NewFile>),
@@ -48,24 +48,24 @@ impl<'a> Target<'a> {
     /// [`file`](Self::file) that may be told to replace nothing, not even what appears during the build, or to have
     /// permissions of its own.
     pub fn file_with(path: impl Into<PathBuf>, format: Format, options: NewFileOptions) -> Self {
-        Self { format, place: Place::File(path.into(), options) }
+        Self { format, kind: OutputKind::File(path.into(), options) }
     }
 
     /// A file that the caller makes, with others that shall appear together with it: it is written and flushed here,
     /// and [published](NewFiles::publish) by the caller.
     pub fn new_file(file: &'a NewFile, format: Format) -> Self {
-        Self { format, place: Place::New(file) }
+        Self { format, kind: OutputKind::New(file) }
     }
 
     /// An OCI image whose layer has the disk image at `/disk/`, as KubeVirt takes them: into `files`, which are those of
     /// [`oci_files`](crate::oci_files), and [published](NewFiles::publish) by the caller. The report tells of the disk image.
     pub fn oci(files: Vec<&'a NewFile>, format: Format) -> Self {
-        Self { format, place: Place::Oci(files) }
+        Self { format, kind: OutputKind::Oci(files) }
     }
 
     /// A stream, e.g. a pipe; zeros are written out. What it got before an error is the caller's to discard.
     pub fn stream(stream: &'a mut dyn Write, format: Format) -> Self {
-        Self { format, place: Place::Stream(stream) }
+        Self { format, kind: OutputKind::Stream(stream) }
     }
 }
 
@@ -87,10 +87,10 @@ impl Layout<'_> {
     pub fn write(&self, mut targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
         let formats: Vec<Format> = targets.iter().map(|target| target.format).collect();
         let mut containers =
-            formats.iter().map(|format| self.container(*format)).collect::<Result<Vec<Container>>>()?;
-        for (container, target) in containers.iter_mut().zip(&targets) {
+            formats.iter().map(|format| self.file_layout(*format)).collect::<Result<Vec<FileLayout>>>()?;
+        for (file_layout, target) in containers.iter_mut().zip(&targets) {
             if let Some(path) = target.path() {
-                container.name_file(path);
+                file_layout.name_file(path);
             }
         }
         let named: Vec<UsedFile> = targets.iter().filter_map(Target::used).collect();
@@ -98,7 +98,7 @@ impl Layout<'_> {
         // Each target may have options of its own.
         let mut made = Vec::new();
         for target in &targets {
-            if let Place::File(path, options) = &target.place {
+            if let OutputKind::File(path, options) = &target.kind {
                 made.push(NewFiles::create(&[path], *options)?);
             }
         }
@@ -107,25 +107,25 @@ impl Layout<'_> {
         let mut files: Vec<&NewFile> = Vec::new();
         let mut outputs: Vec<Box<dyn Output + '_>> = Vec::new();
         let mut images = Vec::new();
-        for (target, container) in targets.iter_mut().zip(&containers) {
-            let file = match &mut target.place {
-                Place::Oci(_) if container.is_packed() => {
+        for (target, file_layout) in targets.iter_mut().zip(&containers) {
+            let file = match &mut target.kind {
+                OutputKind::Oci(_) if file_layout.is_packed() => {
                     let hint = "choose a form whose length is known beforehand, as qcow2 is";
                     return Err(Error::recipe("an OCI image with a disk whose length is not known").with_hint(hint));
                 }
-                Place::Oci(all) if all.is_empty() => return Err(Error::recipe("an OCI image without files")),
-                Place::Oci(all) => {
+                OutputKind::Oci(all) if all.is_empty() => return Err(Error::recipe("an OCI image without files")),
+                OutputKind::Oci(all) => {
                     let image = OciImage::new(std::mem::take(all), self.plan.image.architecture);
-                    outputs.push(image.layer(target.format.extension(), container.file_size())?);
+                    outputs.push(image.layer(target.format.extension(), file_layout.file_size())?);
                     images.push(image);
                     continue;
                 }
-                Place::Stream(stream) => {
+                OutputKind::Stream(stream) => {
                     outputs.push(Box::new(StreamOutput::new(stream, "output")));
                     continue;
                 }
-                Place::New(file) => Some(*file),
-                Place::File(..) => own.next(),
+                OutputKind::New(file) => Some(*file),
+                OutputKind::File(..) => own.next(),
             };
             let file = file.expect("one was made for each path");
             let open = file.file().try_clone().map_err(|error| Error::io("open", file.path(), error))?;
@@ -135,9 +135,9 @@ impl Layout<'_> {
             outputs.push(Box::new(FileOutput::new(open, file.path())?));
             files.push(file);
         }
-        let writers = containers.iter().zip(&mut outputs).map(|(container, output)| match self.digests {
-            true => container.digesting_writer(&mut **output),
-            false => container.writer(&mut **output),
+        let writers = containers.iter().zip(&mut outputs).map(|(file_layout, output)| match self.digests {
+            true => file_layout.digesting_writer(&mut **output),
+            false => file_layout.writer(&mut **output),
         });
         let written = self.write_disk(writers.collect::<Result<_>>()?, observer)?;
         drop(outputs);
@@ -150,7 +150,9 @@ impl Layout<'_> {
         made.publish()?;
         let outputs = formats.iter().zip(&containers).zip(written);
         Ok(self.report(
-            outputs.map(|((format, container), written)| output_report(*format, container, Some(written))).collect(),
+            outputs
+                .map(|((format, file_layout), written)| output_report(*format, file_layout, Some(written)))
+                .collect(),
         ))
     }
 
@@ -194,11 +196,11 @@ impl Target<'_> {
     }
 
     fn path(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path, _) => Some(path),
-            Place::New(file) => Some(file.path()),
-            Place::Oci(files) => files.first().map(|file| file.path()),
-            Place::Stream(_) => None,
+        match &self.kind {
+            OutputKind::File(path, _) => Some(path),
+            OutputKind::New(file) => Some(file.path()),
+            OutputKind::Oci(files) => files.first().map(|file| file.path()),
+            OutputKind::Stream(_) => None,
         }
     }
 }

@@ -40,7 +40,7 @@ struct Leaves {
 }
 
 /// Where a name is, or belongs, in the lists of a key.
-struct Place {
+struct ListPosition {
     /// Index of the leaf; 0 without an `ri`.
     leaf: usize,
     /// Index of the entry in the leaf.
@@ -75,7 +75,7 @@ impl Hive {
             self.cells.write::<KeyNode>(key)?.0.subkey_list = leaf.cell.into();
             return self.count_child(key, 1);
         }
-        let Place { leaf: mut index, mut entry, .. } = self.place(leaves, name);
+        let ListPosition { leaf: mut index, mut entry, .. } = self.place(leaves, name);
         let mut leaf = self.leaf_at(leaves, index).ok_or_else(|| corrupt("no list of subkeys", key))?;
         if leaf.count >= leaf.limit() {
             // Keys often arrive in order; a full last leaf then stays full.
@@ -198,7 +198,7 @@ impl Hive {
     }
 
     /// Binary search for the first leaf whose last name is not below `name`, then in that leaf.
-    fn place(&self, leaves: Leaves, name: &[u16]) -> Place {
+    fn place(&self, leaves: Leaves, name: &[u16]) -> ListPosition {
         let (mut index, mut end) = (0, leaves.count.saturating_sub(1));
         while index < end {
             let middle = index + (end - index) / 2;
@@ -208,17 +208,17 @@ impl Hive {
                 false => end = middle,
             }
         }
-        let Some(leaf) = self.leaf_at(leaves, index) else { return Place { leaf: 0, entry: 0, found: None } };
+        let Some(leaf) = self.leaf_at(leaves, index) else { return ListPosition { leaf: 0, entry: 0, found: None } };
         let (mut low, mut high) = (0, leaf.count);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.compare(leaf, middle, name) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => return Place { leaf: index, entry: middle, found: self.entry(leaf, middle) },
+                Ordering::Equal => return ListPosition { leaf: index, entry: middle, found: self.entry(leaf, middle) },
             }
         }
-        Place { leaf: index, entry: low, found: None }
+        ListPosition { leaf: index, entry: low, found: None }
     }
 
     fn count_child(&mut self, key: Cell, change: i32) -> Result<()> {

@@ -89,7 +89,7 @@ fn put_page(bytes: &mut [u8], bins_len: u32, offset: u32, page: &[u8]) -> Result
 
 /// Applies the entries of new logs; whether there was one that continues the hive.
 fn replay_entries(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit: usize) -> Result<bool> {
-    let mut logs: Vec<(&BaseBlock, Vec<Entry<'_>>)> = logs
+    let mut logs: Vec<(&BaseBlock, Vec<GoodEntry<'_>>)> = logs
         .iter()
         .filter_map(|log| Some((log_base(log, &[TYPE_LOG])?, entries(log))))
         .filter(|(_, entries)| !entries.is_empty())
@@ -128,7 +128,7 @@ fn replay_entries(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit
     Ok(last.is_some())
 }
 
-struct Entry<'a> {
+struct GoodEntry<'a> {
     sequence: u32,
     bins_len: u32,
     references: &'a [PageReference],
@@ -136,8 +136,8 @@ struct Entry<'a> {
 }
 
 /// The good entries at the start of a log, in an unbroken sequence.
-fn entries(log: &[u8]) -> Vec<Entry<'_>> {
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+fn entries(log: &[u8]) -> Vec<GoodEntry<'_>> {
+    let mut entries: Vec<GoodEntry<'_>> = Vec::new();
     let mut rest = log.get(LOG_SECTOR..).unwrap_or_default();
     while let Some((entry, len)) = entry(rest) {
         if entries.last().is_some_and(|last| last.sequence.checked_add(1) != Some(entry.sequence)) {
@@ -149,7 +149,7 @@ fn entries(log: &[u8]) -> Vec<Entry<'_>> {
     entries
 }
 
-fn entry(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
+fn entry(bytes: &[u8]) -> Option<(GoodEntry<'_>, usize)> {
     let (head, _) = LogEntry::ref_from_prefix(bytes).ok()?;
     let len = head.len.get() as usize;
     let whole = bytes.get(..len).filter(|_| len.is_multiple_of(LOG_SECTOR) && len >= LOG_SECTOR)?;
@@ -162,7 +162,7 @@ fn entry(bytes: &[u8]) -> Option<(Entry<'_>, usize)> {
     }
     let pages = head.pages.get() as usize;
     let (references, data) = <[PageReference]>::ref_from_prefix_with_elems(body, pages).ok()?;
-    Some((Entry { sequence: head.sequence.get(), bins_len: head.bins_len.get(), references, data }, len))
+    Some((GoodEntry { sequence: head.sequence.get(), bins_len: head.bins_len.get(), references, data }, len))
 }
 
 /// Applies the dirty sectors of the newest old log that belongs to the hive; whether there was one.

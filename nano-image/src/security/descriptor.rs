@@ -40,14 +40,14 @@ pub(crate) struct Descriptor {
     pub(super) owner: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
     /// Who is audited.
-    pub(super) sacl: Option<Vec<Entry>>,
+    pub(super) sacl: Option<Vec<Ace>>,
     /// Who may do what; without one that is present, everybody may do everything.
-    pub(super) dacl: Option<Vec<Entry>>,
+    pub(super) dacl: Option<Vec<Ace>>,
 }
 
 /// An entry of a list (2.4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Ace {
     pub kind: u8,
     pub flags: u8,
     pub mask: u32,
@@ -120,7 +120,7 @@ impl Descriptor {
     }
 }
 
-impl Entry {
+impl Ace {
     /// The account, in the kinds that have it directly behind the rights.
     pub fn account(&self) -> Option<&[u8]> {
         if WITH_OBJECT.contains(&self.kind) { None } else { sid::at_start(&self.rest) }
@@ -133,7 +133,7 @@ pub(crate) fn fault(bytes: &[u8]) -> Option<&'static str> {
 }
 
 /// The entries of the list (2.4.5) at the start of `bytes`.
-fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
+fn entries(bytes: &[u8]) -> Option<Vec<Ace>> {
     let [2 | 4, _, len_low, len_high, count_low, count_high, ..] = *bytes else { return None };
     let mut rest = bytes.get(LIST_HEADER_LEN..usize::from(u16::from_le_bytes([len_low, len_high])))?;
     let mut entries = Vec::new();
@@ -142,18 +142,18 @@ fn entries(bytes: &[u8]) -> Option<Vec<Entry>> {
         let len = usize::from(u16::from_le_bytes([len_low, len_high]));
         let (entry, after) = rest.split_at_checked(len)?;
         let mask = u32::from_le_bytes(*entry.get(4..)?.first_chunk()?);
-        entries.push(Entry { kind, flags, mask, rest: entry[ENTRY_HEADER_LEN..].to_vec() });
+        entries.push(Ace { kind, flags, mask, rest: entry[ENTRY_HEADER_LEN..].to_vec() });
         rest = after;
     }
     Some(entries)
 }
 
 /// A list.
-fn list(entries: &[Entry]) -> Result<Vec<u8>> {
+fn list(entries: &[Ace]) -> Result<Vec<u8>> {
     let too_long = || Error::corrupt("bad security descriptor: it has too many entries");
     let revision = if entries.iter().any(|entry| WITH_OBJECT.contains(&entry.kind)) { 4 } else { 2 };
     let mut body = Vec::new();
-    for Entry { kind, flags, mask, rest } in entries {
+    for Ace { kind, flags, mask, rest } in entries {
         let len = u16::try_from(ENTRY_HEADER_LEN + rest.len()).map_err(|_| too_long())?;
         body.extend_from_slice(&[*kind, *flags]);
         body.extend_from_slice(&len.to_le_bytes());

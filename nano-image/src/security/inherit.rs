@@ -49,7 +49,7 @@ impl Descriptor {
             self.control |= DACL_PRESENT;
             let entry = |mask: u32, account: &str| {
                 let rest = sid::parse(account).unwrap_or_default();
-                Entry { kind: ALLOW, flags: 0, mask: class.map(mask), rest }
+                Ace { kind: ALLOW, flags: 0, mask: class.map(mask), rest }
             };
             self.dacl = Some(vec![entry(0x1000_0000, "SY"), entry(0xA002_0000, "BA")]);
         }
@@ -59,7 +59,7 @@ impl Descriptor {
 }
 
 /// What a new object of `class` gets of the entries of its parent.
-fn handed_on(entries: &[Entry], class: ObjectClass, owner: &[u8], group: &[u8]) -> Vec<Entry> {
+fn handed_on(entries: &[Ace], class: ObjectClass, owner: &[u8], group: &[u8]) -> Vec<Ace> {
     let is_container = class != ObjectClass::File;
     let mut all = Vec::new();
     for entry in entries {
@@ -71,21 +71,21 @@ fn handed_on(entries: &[Entry], class: ObjectClass, owner: &[u8], group: &[u8]) 
         let is_same = (effective.mask, &effective.rest) == (entry.mask, &entry.rest);
         // One entry for both, unless what applies here is more special than what is handed on.
         if applies && hands_on && is_same {
-            all.push(Entry { flags: kept | propagation, ..effective });
+            all.push(Ace { flags: kept | propagation, ..effective });
             continue;
         }
         if applies {
-            all.push(Entry { flags: kept, ..effective });
+            all.push(Ace { flags: kept, ..effective });
         }
         if hands_on {
-            all.push(Entry { flags: kept | propagation | INHERIT_ONLY, ..entry.clone() });
+            all.push(Ace { flags: kept | propagation | INHERIT_ONLY, ..entry.clone() });
         }
     }
     all
 }
 
 /// An entry as it applies to an object of `class`: creators are its owner and group, generic rights those of the class.
-fn effective(entry: &Entry, class: ObjectClass, owner: &[u8], group: &[u8]) -> Entry {
+fn effective(entry: &Ace, class: ObjectClass, owner: &[u8], group: &[u8]) -> Ace {
     let mut effective = entry.clone();
     // A label has no rights, but a policy.
     if entry.mask & GENERIC != 0 && entry.kind != MANDATORY_LABEL {

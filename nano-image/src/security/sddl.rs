@@ -84,7 +84,7 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
-fn entry_text(entry: &Entry) -> String {
+fn entry_text(entry: &Ace) -> String {
     let kind = KINDS.iter().find(|(kind, _)| *kind == entry.kind);
     let account = entry.account().filter(|account| account.len() == entry.rest.len()).and_then(sid::text);
     let (Some((_, kind)), Some(account)) = (kind, account) else {
@@ -101,7 +101,7 @@ fn entry_text(entry: &Entry) -> String {
 /// A list under construction; no entries is a list that is not there.
 struct List {
     control: u16,
-    entries: Option<Vec<Entry>>,
+    entries: Option<Vec<Ace>>,
 }
 
 struct Parser<'a> {
@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads `type;flags;rights;object;inherited object;account`.
-    fn entry(&self, text: &str, entries: &mut Vec<Entry>) -> Result<()> {
+    fn entry(&self, text: &str, entries: &mut Vec<Ace>) -> Result<()> {
         let fields: Vec<&str> = text.split(';').map(str::trim).collect();
         const OTHER_KINDS: [&str; 13] = ["AL", "OA", "OD", "OU", "OL", "RA", "SP", "TL", "FL", "XA", "XD", "XU", "ZA"];
         if OTHER_KINDS.contains(&fields[0]) {
@@ -203,11 +203,11 @@ impl<'a> Parser<'a> {
         // What is handed on keeps its generic rights, as they stand for others in other objects.
         if mask & GENERIC != 0 && hands_on && flags & INHERIT_ONLY == 0 {
             let own = flags & !(OBJECT_INHERIT | CONTAINER_INHERIT | NO_PROPAGATE);
-            entries.push(Entry { kind, flags: own, mask: self.class.map(mask), rest: rest.clone() });
-            entries.push(Entry { kind, flags: flags | INHERIT_ONLY, mask, rest });
+            entries.push(Ace { kind, flags: own, mask: self.class.map(mask), rest: rest.clone() });
+            entries.push(Ace { kind, flags: flags | INHERIT_ONLY, mask, rest });
         } else {
             let mask = if flags & INHERIT_ONLY == 0 { self.class.map(mask) } else { mask };
-            entries.push(Entry { kind, flags, mask, rest });
+            entries.push(Ace { kind, flags, mask, rest });
         }
         Ok(())
     }

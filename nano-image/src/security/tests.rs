@@ -178,7 +178,7 @@ fn entries_of_other_kinds_are_handed_on() {
     let everyone = sid::parse("WD").unwrap();
     let condition = [&sid::CREATOR_OWNER[..], b"artx"].concat();
     let object = [&[1, 0, 0, 0][..], &[7; 16], &everyone].concat();
-    let entry = |kind, rest| Entry { kind, flags: OBJECT_INHERIT, mask: 0x8000_0000, rest };
+    let entry = |kind, rest| Ace { kind, flags: OBJECT_INHERIT, mask: 0x8000_0000, rest };
     let parent = Descriptor {
         control: DACL_PRESENT,
         owner: Some(sid::parse("BA").unwrap()),

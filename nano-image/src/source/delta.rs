@@ -31,7 +31,7 @@ pub use header::Header;
 use self::bits::Buffer;
 use self::pe::Pe;
 use self::preprocess::Preprocess;
-use self::rift::Entry;
+use self::rift::Breakpoint;
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
 
@@ -110,7 +110,7 @@ fn apply_at(basis: &[u8], delta: &[u8], offset: u64, limit: ByteSize) -> Result<
 }
 
 /// The basis as the patch copies from it, and where in it the parts of the result likely are.
-fn prepare<'a>(basis: &'a [u8], header: &Header, preprocess: Buffer<'_>) -> Result<(Cow<'a, [u8]>, Vec<Entry>)> {
+fn prepare<'a>(basis: &'a [u8], header: &Header, preprocess: Buffer<'_>) -> Result<(Cow<'a, [u8]>, Vec<Breakpoint>)> {
     if preprocess.bytes.is_empty() {
         return Ok((Cow::Borrowed(basis), Vec::new()));
     }

@@ -15,5 +15,5 @@ mod psf;
 
 pub use hash::Hash;
 pub use hydrate::{Parts, hydrate};
-pub use index::{FileId, Index, IndexedFile, Place, Source, SourceKind};
+pub use index::{FileId, Index, IndexedFile, Source, SourceKind, StoredAt};
 pub use psf::embedded_index;

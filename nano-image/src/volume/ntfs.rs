@@ -1,7 +1,7 @@
 //! NTFS 3.1: our own writer, one ascending pass, no mount; and a reader.
 //!
-//! [`lay_out`] turns a [`FileTree`](crate::tree::FileTree) into an [`NtfsLayout`], the address of every byte, without
-//! reading any file's contents; [`NtfsLayout::write`] then produces the bytes. It is home-made because nothing else
+//! [`NtfsLayout::new`] gives every byte of a [`FileTree`](crate::tree::FileTree) its address, without reading any
+//! file's contents; [`NtfsLayout::write`] then produces the bytes. It is home-made because nothing else
 //! writes a whole NTFS volume in one pass, without a mount, with descriptors, short names, streams and links.
 //!
 //! [`NtfsReader`] reads volumes, whoever made them. The crate `ntfs` judges the writer in the tests, but is not the
@@ -17,7 +17,7 @@ mod check;
 mod files;
 pub mod format;
 mod index;
-mod lay_out;
+mod layout;
 mod locate;
 mod order;
 mod pack;
@@ -31,7 +31,7 @@ mod wof;
 mod write;
 
 pub use check::check;
-pub use lay_out::{NtfsLayout, NtfsOptions, check_cluster_size, lay_out};
+pub use layout::{NtfsLayout, NtfsOptions, check_cluster_size};
 pub use pieces::{Piece, Resident, stand_in};
 pub use read::{
     NtfsAttribute, NtfsCompressedStream, NtfsDescriptors, NtfsEntry, NtfsFile, NtfsName, NtfsReader, NtfsRun,

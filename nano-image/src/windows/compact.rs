@@ -58,7 +58,7 @@ enum Limit {
 }
 
 /// Where a rule looks for a name.
-enum Place {
+enum Scope {
     Anywhere,
     /// In this folder; the empty one is the root.
     In(&'static str),
@@ -66,7 +66,7 @@ enum Place {
     Under(&'static str),
 }
 
-use Place::{Anywhere, In, Under};
+use Scope::{Anywhere, In, Under};
 
 /// The first build of Windows 10.
 const FIRST_BUILD: u32 = 10240;
@@ -75,7 +75,7 @@ const ANY_FORM_BUILD: u32 = 18362;
 
 /// Never compressed: what Windows or firmware writes in place or reads before any driver, in lower case. `*` stands
 /// for any rest of a name.
-const PLAIN: &[(Place, &str)] = &[
+const PLAIN: &[(Scope, &str)] = &[
     (Under(r"windows\system32\config"), "*"),
     (Under(r"windows\system32\smi\store"), "*"),
     // Settings of one machine have their places on the volume.
@@ -98,7 +98,7 @@ const PLAIN: &[(Place, &str)] = &[
 ];
 
 /// Read by the boot loader.
-const BOOT: &[(Place, &str)] = &[
+const BOOT: &[(Scope, &str)] = &[
     (Anywhere, "winload.*"),
     (Anywhere, "winresume.*"),
     (In(r"windows\apppatch"), "drvmain.sdb"),
@@ -234,7 +234,7 @@ fn is_suitable(tree: &FileTree, node: NodeId) -> bool {
         && !node.streams.iter().any(|named| named.name.eq_ignore_case(&stream))
 }
 
-fn matches_any(rules: &[(Place, &str)], folder: &str, name: &str) -> bool {
+fn matches_any(rules: &[(Scope, &str)], folder: &str, name: &str) -> bool {
     rules.iter().any(|(place, pattern)| {
         let is_place = match place {
             Anywhere => true,

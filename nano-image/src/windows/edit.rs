@@ -22,7 +22,7 @@ use crate::tree::{FileTree, Times};
 use crate::types::FileTime;
 
 pub use control_set::{all as control_sets, current as control_set};
-pub use hive_file::{HiveFile, Place};
+pub use hive_file::{HiveFile, HiveKey};
 pub use image_files::ImageFiles;
 
 /// An image under edit.
@@ -161,7 +161,7 @@ impl<'a> ImageEdit<'a> {
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
-    pub fn resolve(&mut self, place: &Place) -> Result<String> {
+    pub fn resolve(&mut self, place: &HiveKey) -> Result<String> {
         let rest = hive_file::below(&place.path, hive_file::CURRENT).filter(|_| place.file == HiveFile::System);
         Ok(match rest {
             Some("") => self.control_set()?.to_owned(),

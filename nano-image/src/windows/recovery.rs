@@ -16,7 +16,7 @@ const RAM_DISKS: [&str; 2] = [r"Windows\Boot\DVD\EFI\boot.sdi", r"Windows\Boot\D
 
 /// Where the environment will be.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct RecoveryPartition {
     /// The disk.
     pub disk: Disk,
     /// First byte of the partition.
@@ -38,7 +38,7 @@ pub enum Disk {
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if the image has no environment.
-pub fn take(image: &mut ImageEdit<'_>, place: &Place) -> Result<FileTree> {
+pub fn take(image: &mut ImageEdit<'_>, place: &RecoveryPartition) -> Result<FileTree> {
     let missing = |path: &str| {
         Error::not_found("the image has no recovery environment for a partition of its own")
             .with_path(path)
@@ -78,7 +78,7 @@ fn is_server(image: &mut ImageEdit<'_>) -> Result<bool> {
 }
 
 /// The file that says where the environment is, as reagentc leaves it when it is switched on.
-fn settings(place: &Place, is_server: bool) -> String {
+fn settings(place: &RecoveryPartition, is_server: bool) -> String {
     let nobody = Guid::NIL;
     let (id, guid) = match place.disk {
         Disk::Gpt(guid) => (0, guid),

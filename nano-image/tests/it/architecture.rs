@@ -128,7 +128,7 @@ fn what_is_allowed_is_not_found() {
     let allowed = [
         ("windows/boot.rs", "use crate::{registry::{Hive, edit}, tree::*}; use super::boot_code; use self::bcd::x;"),
         ("disk/vhd/read.rs", "use super::super::blocks::BlockMap; use super::format; use crate::disk::vhd;"),
-        ("disk/container.rs", "use super::{vhd, vhdx};"),
+        ("disk/file_layout.rs", "use super::{vhd, vhdx};"),
         (
             "error.rs",
             "//! crate::pipeline\n/// [x](crate::windows)\nconst A: &str = \"crate::pipeline\"; use crate::types::ByteSize;",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::support::disk::*;
 use nano_image::ErrorKind;
 use nano_image::content::{Extent, ReadAt};
-use nano_image::disk::{self, Container, Format, Output, StreamOutput, Subformat, gpt, mbr};
+use nano_image::disk::{self, FileLayout, Format, Output, StreamOutput, Subformat, gpt, mbr};
 use nano_image::types::{ByteSize, DiskOffset};
 use proptest::prelude::*;
 
@@ -62,8 +62,8 @@ fn a_pipe_gets_the_same_bytes_as_a_file() {
             from.read_to_end(&mut bytes).unwrap();
             bytes
         });
-        let container = disk.lay_out(format);
-        disk.write(&container, &mut StreamOutput::new(to, "pipe"));
+        let file_layout = disk.layout(format);
+        disk.write(&file_layout, &mut StreamOutput::new(to, "pipe"));
         let piped = reader.join().unwrap();
         assert!(piped == fs::read(&path).unwrap(), "{format:?}");
     }
@@ -114,7 +114,7 @@ fn the_largest_disks() {
     }
     let over = |format, size: ByteSize| {
         let size = ByteSize::new(size.bytes() + (1 << 20));
-        Container::lay_out(format, size, &[], &IDENTITY, time()).unwrap_err().kind()
+        FileLayout::new(format, size, &[], &IDENTITY, time()).unwrap_err().kind()
     };
     assert_eq!(over(Format::VHDX, ByteSize::tib(64)), ErrorKind::Recipe);
     assert_eq!(over(Format::VHD, ByteSize::gib(2040)), ErrorKind::Recipe);
@@ -142,10 +142,10 @@ fn a_fixed_disk_of_64_tib_needs_no_memory_for_its_table() {
             Ok(())
         }
     }
-    let container = Container::lay_out(vhdx(Subformat::Fixed, 1), ByteSize::tib(64), &[], &IDENTITY, time()).unwrap();
+    let file_layout = FileLayout::new(vhdx(Subformat::Fixed, 1), ByteSize::tib(64), &[], &IDENTITY, time()).unwrap();
     let mut output = Sparse::default();
-    container.writer(&mut output).unwrap().finish().unwrap();
-    assert_eq!(output.len, container.file_size().bytes());
+    file_layout.writer(&mut output).unwrap().finish().unwrap();
+    assert_eq!(output.len, file_layout.file_size().bytes());
     assert!(output.written > 8 << 26);
 }
 
@@ -443,9 +443,9 @@ fn mend([(_, head), (_, tail)]: &mut [(usize, Vec<u8>); 2], vhdx: bool) {
 fn writes_outside_the_layout_are_refused() {
     let used = [Extent { start: 4096, len: 4096 }, Extent { start: 8192, len: 512 }, Extent { start: 1 << 20, len: 1 }];
     for format in formats() {
-        let container = Container::lay_out(format, ByteSize::mib(4), &used, &IDENTITY, time()).unwrap();
+        let file_layout = FileLayout::new(format, ByteSize::mib(4), &used, &IDENTITY, time()).unwrap();
         let mut output = StreamOutput::new(io::sink(), "nowhere");
-        let mut writer = container.writer(&mut output).unwrap();
+        let mut writer = file_layout.writer(&mut output).unwrap();
         assert!(writer.write_at(DiskOffset(0), &[1]).is_err());
         writer.write_at(DiskOffset(5000), &[1; 3704]).unwrap();
         assert!(writer.write_at(DiskOffset(8600), &[1]).is_err(), "goes back");
@@ -454,12 +454,11 @@ fn writes_outside_the_layout_are_refused() {
         writer.write_at(DiskOffset(1 << 20), &[1]).unwrap();
         writer.finish().unwrap();
     }
-    let lay_out = |used: &[Extent]| Container::lay_out(Format::VHDX, ByteSize::mib(4), used, &IDENTITY, time());
-    assert_eq!(lay_out(&[Extent { start: 4 << 20, len: 1 }]).unwrap_err().kind(), ErrorKind::TooSmall);
-    assert!(lay_out(&[Extent { start: 9, len: 2 }, Extent { start: 10, len: 1 }]).is_err());
-    assert!(lay_out(&[Extent { start: u64::MAX, len: 2 }]).is_err());
-    let bad =
-        |format, bytes| Container::lay_out(format, ByteSize::new(bytes), &[], &IDENTITY, time()).unwrap_err().kind();
+    let layout = |used: &[Extent]| FileLayout::new(Format::VHDX, ByteSize::mib(4), used, &IDENTITY, time());
+    assert_eq!(layout(&[Extent { start: 4 << 20, len: 1 }]).unwrap_err().kind(), ErrorKind::TooSmall);
+    assert!(layout(&[Extent { start: 9, len: 2 }, Extent { start: 10, len: 1 }]).is_err());
+    assert!(layout(&[Extent { start: u64::MAX, len: 2 }]).is_err());
+    let bad = |format, bytes| FileLayout::new(format, ByteSize::new(bytes), &[], &IDENTITY, time()).unwrap_err().kind();
     assert_eq!(bad(Format::AZURE, (1 << 20) + 512), ErrorKind::Recipe);
     assert_eq!(bad(Format::VHDX, 100), ErrorKind::Recipe);
     for mib in [3, 512] {
@@ -489,11 +488,11 @@ proptest! {
         let disk = Disk { size, pieces };
         for format in formats() {
             // Blocks of 256 MiB only cost time here.
-            if disk.lay_out(format).file_size() > ByteSize::mib(128) {
+            if disk.layout(format).file_size() > ByteSize::mib(128) {
                 continue;
             }
             let bytes = to_bytes(&disk, format);
-            is_length(&disk.lay_out(format), bytes.len() as u64);
+            is_length(&disk.layout(format), bytes.len() as u64);
             let reader = disk::open(Arc::new(bytes)).unwrap();
             let mut read = vec![1; expected.len()];
             reader.read_exact_at(&mut read, 0).unwrap();

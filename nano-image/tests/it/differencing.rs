@@ -8,7 +8,7 @@ use crate::support::disk::{Disk, IDENTITY, is_length, noise, run, text, time};
 use nano_image::ErrorKind;
 use nano_image::Seed;
 use nano_image::content::{Extent, ReadAt};
-use nano_image::disk::{Container, FileOutput, Format, Parent, open, open_path};
+use nano_image::disk::{FileLayout, FileOutput, Format, Parent, open, open_path};
 use nano_image::identity::Identity;
 use nano_image::types::{ByteSize, DiskOffset};
 
@@ -32,15 +32,15 @@ fn changed(disk: &Disk) -> (Vec<(DiskOffset, Vec<u8>)>, Vec<Extent>) {
     (pieces, used)
 }
 
-fn write_child(format: Format, parent: &Parent<'_>, disk: &Disk, path: &Path) -> Container {
+fn write_child(format: Format, parent: &Parent<'_>, disk: &Disk, path: &Path) -> FileLayout {
     let (pieces, used) = changed(disk);
-    let container = Container::lay_out_over(Some(parent), format, disk.size, &used, &CHILD, time()).unwrap();
+    let file_layout = FileLayout::over_parent(Some(parent), format, disk.size, &used, &CHILD, time()).unwrap();
     let mut output = FileOutput::new(File::create(path).unwrap(), path).unwrap();
-    let mut writer = container.writer(&mut output).unwrap();
+    let mut writer = file_layout.writer(&mut output).unwrap();
     pieces.iter().for_each(|(at, bytes)| writer.write_at(*at, bytes).unwrap());
     writer.finish().unwrap();
-    is_length(&container, fs::metadata(path).unwrap().len());
-    container
+    is_length(&file_layout, fs::metadata(path).unwrap().len());
+    file_layout
 }
 
 /// The raw disk that the child shall show.
@@ -151,12 +151,12 @@ fn what_cannot_have_a_parent_is_refused() {
     let qcow2 = Format::named("qcow2").unwrap();
     assert!(refused(qcow2, Some(ByteSize::kib(32))).hint().unwrap().contains("4 KiB"));
     let format = Format::VHDX.differencing(None).unwrap();
-    let lay_out = |start| {
+    let layout = |start| {
         let parent = Parent { path: "golden.vhdx", format: "vhdx", identity: &IDENTITY, time: time() };
         let used = [Extent { start, len: PAGE }];
-        Container::lay_out_over(Some(&parent), format, ByteSize::mib(97), &used, &CHILD, time())
+        FileLayout::over_parent(Some(&parent), format, ByteSize::mib(97), &used, &CHILD, time())
     };
-    assert!(lay_out(PAGE).is_ok());
-    assert_eq!(lay_out(512).unwrap_err().kind(), ErrorKind::Recipe);
-    assert!(Container::lay_out(format, ByteSize::mib(97), &[], &CHILD, time()).is_err());
+    assert!(layout(PAGE).is_ok());
+    assert_eq!(layout(512).unwrap_err().kind(), ErrorKind::Recipe);
+    assert!(FileLayout::new(format, ByteSize::mib(97), &[], &CHILD, time()).is_err());
 }

@@ -13,7 +13,7 @@ use fixtures::{Data, FileSpec, Tree, WimBuilder, scenes};
 use nano_image::content::{BlobId, BlobStore, Content, Extent, ReadAt, Window};
 use nano_image::tree::{FileTree, NodeId, Times};
 use nano_image::types::{ByteSize, FileTime, Lba};
-use nano_image::volume::ntfs::{NtfsOptions, NtfsReader, lay_out};
+use nano_image::volume::ntfs::{NtfsLayout, NtfsOptions, NtfsReader};
 use nano_image::windows::disk_source::{VolumeFiles, read_volume};
 use nano_image::{Compact, ErrorKind, Format, Recipe, Sources};
 use sha1::{Digest, Sha1};
@@ -35,7 +35,7 @@ fn options(size: u64) -> NtfsOptions {
 
 /// Writes `tree` as a volume of `size` bytes into a file.
 fn write(name: &str, tree: &FileTree, store: &dyn BlobStore, size: u64) -> PathBuf {
-    let layout = lay_out(Arc::new(tree.clone()), options(size)).unwrap();
+    let layout = NtfsLayout::new(Arc::new(tree.clone()), options(size)).unwrap();
     assert!(layout.warnings().is_empty(), "{:?}", layout.warnings());
     let path = judge::scratch(name);
     let mut file = File::create(&path).unwrap();

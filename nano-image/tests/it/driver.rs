@@ -19,7 +19,7 @@ use nano_image::report::DriverReport;
 use nano_image::source::wim::Wim;
 use nano_image::tree::Times;
 use nano_image::types::{Architecture, ByteSize, FileTime, Lba};
-use nano_image::volume::ntfs::{NtfsOptions, lay_out};
+use nano_image::volume::ntfs::{NtfsLayout, NtfsOptions};
 use nano_image::windows::configure::FileCopy;
 use nano_image::windows::driver::{self, DriverOptions};
 use nano_image::windows::edit::ImageEdit;
@@ -89,7 +89,7 @@ impl Volume {
             time: Times::all(TIME),
             boot_code: None,
         };
-        let layout = lay_out(Arc::new(tree), options).unwrap();
+        let layout = NtfsLayout::new(Arc::new(tree), options).unwrap();
         let path = folder.join("volume.ntfs");
         let mut file = File::create(&path).unwrap();
         file.set_len(size.bytes()).unwrap();

@@ -11,7 +11,7 @@ use nano_image::tree::{
     CompactForm, CompactSource, Entry, FileTree, NamedStream, Node, NodeId, Reparse, Times, attribute,
 };
 use nano_image::types::{ByteSize, FileTime, Lba, Utf16Name};
-use nano_image::volume::ntfs::{NtfsOptions, lay_out};
+use nano_image::volume::ntfs::{NtfsLayout, NtfsOptions};
 use nano_image::{ErrorKind, Result};
 
 /// Blobs in memory, handed out in pieces.
@@ -64,7 +64,7 @@ fn options(size: ByteSize) -> NtfsOptions {
 }
 
 fn write(name: &str, tree: FileTree, store: &Memory, options: NtfsOptions) -> PathBuf {
-    let layout = lay_out(Arc::new(tree), options).unwrap();
+    let layout = NtfsLayout::new(Arc::new(tree), options).unwrap();
     let path = judge::scratch(name);
     let mut file = File::create(&path).unwrap();
     file.set_len(layout.size().bytes()).unwrap();
@@ -290,7 +290,7 @@ fn volumes_of_disks_with_large_sectors_are_read_back_by_others() {
         }
     }
     let options = NtfsOptions { sector_size: 1024, ..options(ByteSize::mib(256)) };
-    assert!(lay_out(Arc::new(tree), options).unwrap_err().message().contains("1024"));
+    assert!(NtfsLayout::new(Arc::new(tree), options).unwrap_err().message().contains("1024"));
 }
 
 /// Only the structure: whether the bytes decompress is another test's.
@@ -335,7 +335,7 @@ fn compact_files_of_every_shape() {
     for node in refused {
         let mut tree = FileTree::new(Node::directory(times()));
         add(&mut tree, NodeId::ROOT, "refused", None, node);
-        let error = lay_out(Arc::new(tree), options(ByteSize::mib(64))).unwrap_err();
+        let error = NtfsLayout::new(Arc::new(tree), options(ByteSize::mib(64))).unwrap_err();
         assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("refused"), "{error}");
     }
 }
@@ -369,20 +369,20 @@ fn a_volume_that_is_too_small_says_what_it_needs() {
     let content = store.add(noise(1, 80 << 20));
     add(&mut tree, NodeId::ROOT, "large", None, Node::file(times(), content));
     let tree = Arc::new(tree);
-    let error = lay_out(tree.clone(), options(ByteSize::mib(64))).unwrap_err();
+    let error = NtfsLayout::new(tree.clone(), options(ByteSize::mib(64))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooSmall);
-    lay_out(tree, options(error.needed().unwrap())).unwrap();
+    NtfsLayout::new(tree, options(error.needed().unwrap())).unwrap();
 }
 
 #[test]
 fn sizes_from_64_mib_to_64_tib() {
     let tree = Arc::new(FileTree::new(Node::directory(times())));
     for size in [ByteSize::mib(64), ByteSize::gib(100), ByteSize::tib(16), ByteSize::tib(64)] {
-        let layout = lay_out(tree.clone(), options(size)).unwrap();
+        let layout = NtfsLayout::new(tree.clone(), options(size)).unwrap();
         assert!(layout.clusters().1 <= u64::from(u32::MAX), "{size}");
         let used: u64 = layout.used_extents().iter().map(|extent| extent.len).sum();
         assert!(used < 66 << 20, "{size}: {used}");
     }
-    assert_eq!(lay_out(tree.clone(), options(ByteSize::mib(63))).unwrap_err().kind(), ErrorKind::TooSmall);
-    assert_eq!(lay_out(tree, options(ByteSize::tib(65))).unwrap_err().kind(), ErrorKind::Recipe);
+    assert_eq!(NtfsLayout::new(tree.clone(), options(ByteSize::mib(63))).unwrap_err().kind(), ErrorKind::TooSmall);
+    assert_eq!(NtfsLayout::new(tree, options(ByteSize::tib(65))).unwrap_err().kind(), ErrorKind::Recipe);
 }

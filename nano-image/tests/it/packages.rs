@@ -16,7 +16,7 @@ use nano_image::report::InstallReport;
 use nano_image::source::wim::Wim;
 use nano_image::tree::{FileTree, Times};
 use nano_image::types::{Architecture, ByteSize, FileTime, Lba};
-use nano_image::volume::ntfs::{NtfsOptions, lay_out};
+use nano_image::volume::ntfs::{NtfsLayout, NtfsOptions};
 use nano_image::windows::edit::ImageEdit;
 use nano_image::windows::package::{CabinetSource, Install, InstallOptions, install};
 
@@ -48,7 +48,7 @@ fn write_volume(path: &Path, tree: FileTree, store: &dyn BlobStore) {
         time: Times::all(TIME),
         boot_code: None,
     };
-    let layout = lay_out(Arc::new(tree), options).unwrap();
+    let layout = NtfsLayout::new(Arc::new(tree), options).unwrap();
     let mut file = File::create(path).unwrap();
     file.set_len(layout.size().bytes()).unwrap();
     layout

@@ -85,7 +85,7 @@ proptest! {
             time: Times::all(TIME),
             boot_code: None,
         };
-        let layout = ntfs::lay_out(Arc::new(tree), options).unwrap();
+        let layout = ntfs::NtfsLayout::new(Arc::new(tree), options).unwrap();
         let mut volume = vec![0; layout.size().bytes() as usize];
         let mut write = |at: nano_image::types::VolumeOffset, bytes: &[u8]| {
             volume[at.0 as usize..][..bytes.len()].copy_from_slice(bytes);

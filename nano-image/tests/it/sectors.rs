@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::disk::{IDENTITY, noise, open, run, text, time};
 use nano_image::content::{Extent, ReadAt};
-use nano_image::disk::{Container, DiskSize, FileOutput, Format, Parent, gpt, open_path};
+use nano_image::disk::{DiskSize, FileLayout, FileOutput, Format, Parent, gpt, open_path};
 use nano_image::types::{ByteSize, DiskOffset};
 use nano_image::volume::fat::{self, FatFile, FatOptions};
 
@@ -53,9 +53,9 @@ fn used(pieces: &[(DiskOffset, Vec<u8>)]) -> Vec<Extent> {
     pieces.iter().map(|(at, bytes)| Extent { start: at.0, len: bytes.len() as u64 }).collect()
 }
 
-fn write(container: &Container, pieces: &[(DiskOffset, Vec<u8>)], path: &std::path::Path) {
+fn write(file_layout: &FileLayout, pieces: &[(DiskOffset, Vec<u8>)], path: &std::path::Path) {
     let mut output = FileOutput::create(path).unwrap();
-    let mut writer = container.writer(&mut output).unwrap();
+    let mut writer = file_layout.writer(&mut output).unwrap();
     pieces.iter().for_each(|(at, bytes)| writer.write_at(*at, bytes).unwrap());
     writer.finish().unwrap();
 }
@@ -66,8 +66,8 @@ fn strangers_read_disks_with_large_sectors() {
     let at = |name: &str| folder.path().join(name);
     let pieces = pieces();
     for (format, name) in [(Format::RAW, "disk.raw"), (Format::VHDX, "disk.vhdx")] {
-        let container = Container::lay_out(format, size(), &used(&pieces), &IDENTITY, time()).unwrap();
-        write(&container, &pieces, &at(name));
+        let file_layout = FileLayout::new(format, size(), &used(&pieces), &IDENTITY, time()).unwrap();
+        write(&file_layout, &pieces, &at(name));
         let reader = open(&at(name));
         assert_eq!((reader.logical_sector_size(), reader.size()), (SECTOR, size().bytes), "{name}");
         assert_eq!(gpt::read(&reader, SECTOR).unwrap().unwrap().partitions.len(), 2);
@@ -100,8 +100,9 @@ fn strangers_read_disks_with_large_sectors() {
     let changed = vec![(DiskOffset(4096), noise(3, 4096)), (DiskOffset(300 << 20), noise(4, 3 * 4096))];
     let parent = Parent { path: "disk.vhdx", format: "vhdx", identity: &IDENTITY, time: time() };
     let format = Format::VHDX.differencing(None).unwrap();
-    let container = Container::lay_out_over(Some(&parent), format, size(), &used(&changed), &IDENTITY, time()).unwrap();
-    write(&container, &changed, &at("child.vhdx"));
+    let file_layout =
+        FileLayout::over_parent(Some(&parent), format, size(), &used(&changed), &IDENTITY, time()).unwrap();
+    write(&file_layout, &changed, &at("child.vhdx"));
     fs::copy(at("disk.raw"), at("child.raw")).unwrap();
     let raw = File::options().write(true).open(at("child.raw")).unwrap();
     changed.iter().for_each(|(offset, bytes)| raw.write_all_at(bytes, offset.0).unwrap());
@@ -119,7 +120,7 @@ fn strangers_read_disks_with_large_sectors() {
 fn formats_without_large_sectors_refuse_them_by_name() {
     for format in Format::all() {
         let is_large = [Format::RAW, Format::VHDX].contains(&format);
-        let laid_out = Container::lay_out(format, size(), &[], &IDENTITY, time());
+        let laid_out = FileLayout::new(format, size(), &[], &IDENTITY, time());
         match laid_out {
             Ok(_) => assert!(is_large, "{format:?}"),
             Err(error) => {

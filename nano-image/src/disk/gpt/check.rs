@@ -3,7 +3,7 @@
 use zerocopy::FromBytes;
 
 use super::MAX_ENTRIES;
-use super::format::{Entry, Header, SIGNATURE};
+use super::format::{Header, PartitionEntry, SIGNATURE};
 use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
 use crate::types::Guid;
@@ -112,7 +112,7 @@ fn table(
         bad("gpt-header", format!("says that the other header is in sector {}, not {other}", header.alternate_lba));
     }
     let (count, entry_size) = (header.entry_count.get(), header.entry_size.get() as usize);
-    if count > MAX_ENTRIES || entry_size < size_of::<Entry>() || entry_size > 4096 || entry_size % 8 != 0 {
+    if count > MAX_ENTRIES || entry_size < size_of::<PartitionEntry>() || entry_size > 4096 || entry_size % 8 != 0 {
         bad("gpt-header", format!("has {count} entries of {entry_size} bytes"));
         return None;
     }
@@ -150,9 +150,9 @@ fn partitions(table: &Table, last: u64, sector: u64, findings: &mut Findings) {
         let message = format!("says that sectors {first_usable} to {last_usable} are usable, of {}", last + 1);
         findings.add(Finding::new("gpt-header", "partition table header", message).at(header.my_lba.get() * sector));
     }
-    let mut known: Vec<(u32, Entry)> = Vec::new();
+    let mut known: Vec<(u32, PartitionEntry)> = Vec::new();
     for (bytes, number) in table.entries.chunks_exact(header.entry_size.get() as usize).zip(1..) {
-        let (entry, _) = Entry::read_from_prefix(bytes).expect("the chunk holds the struct");
+        let (entry, _) = PartitionEntry::read_from_prefix(bytes).expect("the chunk holds the struct");
         if entry.type_guid == [0; 16] {
             continue;
         }

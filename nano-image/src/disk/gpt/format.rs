@@ -44,7 +44,7 @@ const _: () = assert!(size_of::<Header>() == 92);
 /// One partition (§5.3.3).
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-pub struct Entry {
+pub struct PartitionEntry {
     /// 0: what it is for; zero: the entry is free.
     pub type_guid: [u8; 16],
     /// 16: its identifier.
@@ -58,4 +58,4 @@ pub struct Entry {
     /// 56: name, UTF-16, padded with zeros.
     pub name: [U16; 36],
 }
-const _: () = assert!(size_of::<Entry>() == 128);
+const _: () = assert!(size_of::<PartitionEntry>() == 128);

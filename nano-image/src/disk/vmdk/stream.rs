@@ -23,7 +23,7 @@ const LEVEL: u32 = 6;
 const GROWTH: usize = 64;
 
 /// Lays out a streamOptimized file.
-pub(super) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+pub(super) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { block_size: grain, disk_size, used, identity, .. } = request;
     let capacity = disk_size.bytes() / SECTOR;
     let blocks = BlockMap::dynamic(grain, used, OVERHEAD_SECTORS * SECTOR, 0);
@@ -211,7 +211,7 @@ mod tests {
         let seed = Seed::from_bytes([1; 32]);
         let (grain, size) = (GRAIN.bytes(), ByteSize::mib(64));
         let used = [Extent { start: 0, len: size.bytes() }];
-        let parts = lay_out(&Request {
+        let parts = parts(&Request {
             subformat: None,
             block_size: grain,
             disk_size: size,

@@ -7,7 +7,7 @@ use super::report::{Place, Report, difference, first_difference};
 use super::{boot, hive};
 use crate::error::{Error, Result};
 use crate::inspect::model::{Category, Difference, Volume};
-use crate::inspect::read::files::{DirectoryEntry, FileId, Files, Kind, Place as FilePlace};
+use crate::inspect::read::files::{DirectoryEntry, FileId, FileNumber, Files, Kind};
 use crate::inspect::read::image::Image;
 use crate::inspect::read::listing::reparse_target;
 use crate::inspect::read::{hives, volume};
@@ -450,8 +450,8 @@ fn registry(hives: [&Hive; 2], sides: [&Side<'_>; 2], place: &Place, report: &mu
 
 impl Side<'_> {
     fn facts(&mut self, id: FileId) -> Result<Facts> {
-        match (self.files.kind(), id.place) {
-            (Kind::Fat(fat), FilePlace::Fat(index)) => {
+        match (self.files.kind(), id.number) {
+            (Kind::Fat(fat), FileNumber::Fat(index)) => {
                 let Some(entry) = index.map(|index| &fat.entries[index]) else { return Ok(Facts::default()) };
                 Ok(Facts {
                     attributes: entry.attributes.into(),
@@ -461,7 +461,7 @@ impl Side<'_> {
                     ..Facts::default()
                 })
             }
-            (Kind::Ntfs(reader), FilePlace::Ntfs(reference)) => {
+            (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => {
                 let file = reader.file(reference)?;
                 let value = |kind, limit| reader.attribute_value(&file, kind, "", limit);
                 let mut reparse = value(attribute_type::REPARSE_POINT, 16 << 10)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::files::{Fat, FileId, Files, Kind, Place};
+use super::files::{Fat, FileId, FileNumber, Files, Kind};
 use super::image::Image;
 use crate::content::Extent;
 use crate::error::{Error, Result};
@@ -286,7 +286,7 @@ impl DiskMap {
         let root = files.root()?;
         let names = &mut self.files;
         let walked = files.walk(root, "", &mut |path, _: &Utf16Name, file: FileId| {
-            let Place::Ntfs(reference) = file.place else { return Ok(false) };
+            let FileNumber::Ntfs(reference) = file.number else { return Ok(false) };
             let path = format!("\\{path}");
             let in_store =
                 path.get(..COMPONENT_STORE.len()).is_some_and(|start| start.eq_ignore_ascii_case(COMPONENT_STORE));

@@ -40,12 +40,12 @@ pub(crate) struct Fat<'a> {
 /// A file or directory of a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    pub(crate) place: Place,
+    pub(crate) number: FileNumber,
     is_directory: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FileNumber {
     Ntfs(FileReference),
     /// Number of the entry; `None`: the root directory.
     Fat(Option<usize>),
@@ -68,9 +68,9 @@ impl FileId {
 
     /// Number of the file in its volume: the same for all its hard links. `None` on FAT.
     pub fn number(&self) -> Option<u64> {
-        match self.place {
-            Place::Ntfs(reference) => Some(reference.record()),
-            Place::Fat(_) => None,
+        match self.number {
+            FileNumber::Ntfs(reference) => Some(reference.record()),
+            FileNumber::Fat(_) => None,
         }
     }
 }
@@ -124,9 +124,9 @@ impl<'a> Files<'a> {
         match &self.kind {
             Kind::Ntfs(reader) => {
                 let reference = reader.file_in_record(record::ROOT)?.reference();
-                Ok(FileId { place: Place::Ntfs(reference), is_directory: true })
+                Ok(FileId { number: FileNumber::Ntfs(reference), is_directory: true })
             }
-            Kind::Fat(_) => Ok(FileId { place: Place::Fat(None), is_directory: true }),
+            Kind::Fat(_) => Ok(FileId { number: FileNumber::Fat(None), is_directory: true }),
         }
     }
 
@@ -137,7 +137,7 @@ impl<'a> Files<'a> {
             Kind::Ntfs(reader) => match reader.find(path)? {
                 Some(reference) => {
                     let is_directory = reader.file(reference)?.is_directory();
-                    Ok(Some(FileId { place: Place::Ntfs(reference), is_directory }))
+                    Ok(Some(FileId { number: FileNumber::Ntfs(reference), is_directory }))
                 }
                 None => Ok(None),
             },
@@ -181,12 +181,12 @@ impl<'a> Files<'a> {
 
     /// The entries of a directory, sorted as an index of NTFS.
     pub fn list(&self, directory: FileId) -> Result<Vec<DirectoryEntry>> {
-        match (&self.kind, directory.place) {
-            (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
+        match (&self.kind, directory.number) {
+            (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => {
                 let mut entries: Vec<DirectoryEntry> = Vec::new();
                 for entry in reader.list(reference)? {
-                    let place = Place::Ntfs(entry.reference);
-                    let file = FileId { place, is_directory: entry.is_directory };
+                    let number = FileNumber::Ntfs(entry.reference);
+                    let file = FileId { number, is_directory: entry.is_directory };
                     // The system's own files are only found by their number.
                     let is_system = reference.record() == record::ROOT && entry.reference.record() < record::FIRST_FREE;
                     if !is_system {
@@ -195,7 +195,7 @@ impl<'a> Files<'a> {
                 }
                 Ok(entries)
             }
-            (Kind::Fat(fat), Place::Fat(index)) => {
+            (Kind::Fat(fat), FileNumber::Fat(index)) => {
                 let path = index.map_or("", |index| &fat.entries[index].path);
                 let children = fat.children.get(&path.to_uppercase()).map_or(&[][..], |children| children);
                 let entry = |&index: &usize| {
@@ -241,8 +241,8 @@ impl<'a> Files<'a> {
 
     /// Record of an NTFS file; `None` on FAT.
     pub(crate) fn ntfs_file(&self, file: FileId) -> Result<Option<NtfsFile>> {
-        match (&self.kind, file.place) {
-            (Kind::Ntfs(reader), Place::Ntfs(reference)) => reader.file(reference).map(Some),
+        match (&self.kind, file.number) {
+            (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => reader.file(reference).map(Some),
             _ => Ok(None),
         }
     }
@@ -254,9 +254,9 @@ impl<'a> Files<'a> {
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted, or if its contents are not on the volume:
     /// deduplicated, or a placeholder of a cloud.
     pub fn open_stream(&self, file: FileId, name: &str) -> Result<Option<Stream<'a>>> {
-        match (&self.kind, file.place) {
-            (Kind::Ntfs(reader), Place::Ntfs(reference)) => contents::open(reader, &reader.file(reference)?, name),
-            (Kind::Fat(fat), Place::Fat(Some(index))) if name.is_empty() && !file.is_directory => {
+        match (&self.kind, file.number) {
+            (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => contents::open(reader, &reader.file(reference)?, name),
+            (Kind::Fat(fat), FileNumber::Fat(Some(index))) if name.is_empty() && !file.is_directory => {
                 let entry = &fat.entries[index];
                 let extents = fat.reader.extents(entry)?;
                 if extents.iter().map(|extent| extent.len).sum::<u64>() < entry.size.into() {
@@ -337,8 +337,8 @@ impl<'a> Files<'a> {
     /// First byte of a file's contents on the volume, for an order in which reading is fast; 0 if they have no place
     /// of their own.
     pub(crate) fn address(&self, file: FileId) -> u64 {
-        match (&self.kind, file.place) {
-            (Kind::Ntfs(reader), Place::Ntfs(reference)) => {
+        match (&self.kind, file.number) {
+            (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => {
                 let Ok(file) = reader.file(reference) else { return 0 };
                 let data = file.attributes().filter(|attribute| attribute.kind() == attribute_type::DATA);
                 data.filter_map(|data| data.first_lcn())
@@ -346,7 +346,7 @@ impl<'a> Files<'a> {
                     .min()
                     .unwrap_or(0)
             }
-            (Kind::Fat(fat), Place::Fat(Some(index))) => fat
+            (Kind::Fat(fat), FileNumber::Fat(Some(index))) => fat
                 .reader
                 .extents(&fat.entries[index])
                 .ok()
@@ -370,7 +370,7 @@ impl<'a> Fat<'a> {
     }
 
     fn id(&self, index: usize) -> FileId {
-        FileId { place: Place::Fat(Some(index)), is_directory: self.entries[index].is_directory }
+        FileId { number: FileNumber::Fat(Some(index)), is_directory: self.entries[index].is_directory }
     }
 }
 

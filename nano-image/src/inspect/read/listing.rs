@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::files::{FileId, Files, Kind, Place};
+use super::files::{FileId, FileNumber, Files, Kind};
 use super::image::Image;
 use crate::error::{Error, Result};
 use crate::inspect::model::{FileRow, StreamRow};
@@ -109,7 +109,7 @@ fn row(files: &Files<'_>, path: &str, file: FileId) -> Result<FileRow> {
         links: 1,
         ..FileRow::default()
     };
-    if let (Kind::Fat(fat), Place::Fat(Some(index))) = (files.kind(), file.place) {
+    if let (Kind::Fat(fat), FileNumber::Fat(Some(index))) = (files.kind(), file.number) {
         let entry = &fat.entries[index];
         row.size = entry.size.into();
         row.attributes = attribute_text(entry.attributes.into());

@@ -115,7 +115,7 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
 type Key<'m> = (Option<u64>, &'m str, usize, u64);
 
 /// The file and stream of a line, if they are there.
-type Place<'m> = Option<(FileId, &'m str)>;
+type Located<'m> = Option<(FileId, &'m str)>;
 
 /// Length and digest, or why they are not known.
 type Outcome = Result<(u64, Vec<u8>), String>;
@@ -147,7 +147,7 @@ fn contents(files: &Files<'_>, file: FileId, stream: &str, expected: &Line) -> O
 }
 
 /// The file and stream of each line, and why not all directories could be read.
-fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Place<'m>>, Option<Error>) {
+fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Located<'m>>, Option<Error>) {
     let mut wanted: BTreeMap<String, Vec<(usize, &str)>> = BTreeMap::new();
     for (index, line) in manifest.lines.iter().enumerate() {
         let name = line.path.rfind('/').map_or(0, |at| at + 1);

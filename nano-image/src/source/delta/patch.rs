@@ -1,17 +1,17 @@
 //! The patch (§6–8): literals, and copies from the basis and from what was made so far.
 
 use super::bits::{Bits, Buffer};
-use super::rift::{Entry, Rift};
+use super::rift::{Breakpoint, Rift};
 use super::segments::{Codes, Segment};
 use crate::error::Result;
 
 /// Applies `patch` to `basis`; the result has `len` bytes. `map` tells from where in the basis a part of the result likely
 /// comes; positions in it count from the start of the basis, behind which the result is.
-pub(super) fn apply(patch: Buffer<'_>, basis: &[u8], map: Vec<Entry>, len: usize) -> Result<Vec<u8>> {
+pub(super) fn apply(patch: Buffer<'_>, basis: &[u8], map: Vec<Breakpoint>, len: usize) -> Result<Vec<u8>> {
     let mut bits = patch.bits()?;
     let mut entries = Rift::read(&mut bits)?.0;
     entries.extend(map);
-    entries.push(Entry { source: basis.len() as i64, target: 0 });
+    entries.push(Breakpoint { source: basis.len() as i64, target: 0 });
     let segments = Segment::read_all(&mut bits)?;
     let shifts = Shifts { rift: Rift::new(entries), next: 0 };
     let decoder = Decoder { bits, basis, made: Vec::with_capacity(len), len, shifts, recent: [0; 3] };

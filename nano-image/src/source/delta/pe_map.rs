@@ -2,7 +2,7 @@
 
 use super::pe::Pe;
 use super::preprocess::Preprocess;
-use super::rift::{Entry, Rift};
+use super::rift::{Breakpoint, Rift};
 use crate::error::Result;
 
 /// Offsets in the result to offsets in the basis, whose headers are `basis`.
@@ -15,7 +15,7 @@ pub(super) fn offset_to_address(pe: &Pe) -> Rift {
     let sections = pe
         .sections
         .iter()
-        .map(|section| Entry { source: section.raw_offset.get().into(), target: section.rva.get().into() });
-    let start = Entry { source: 0, target: 0 };
+        .map(|section| Breakpoint { source: section.raw_offset.get().into(), target: section.rva.get().into() });
+    let start = Breakpoint { source: 0, target: 0 };
     Rift::new([start].into_iter().chain(sections.filter(|entry| entry.source != 0 && entry.target != 0)).collect())
 }

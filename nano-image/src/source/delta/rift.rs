@@ -15,16 +15,16 @@ const HALF: usize = INTEGER_SYMBOLS / 2;
 
 /// A table, sorted by source; of breakpoints with one source the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rift(pub Vec<Entry>);
+pub(super) struct Rift(pub Vec<Breakpoint>);
 
 /// From `source` on, up to the next breakpoint, numbers are shifted by `target - source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Breakpoint {
     pub source: i64,
     pub target: i64,
 }
 
-impl Entry {
+impl Breakpoint {
     pub fn shift(self) -> i64 {
         self.target.wrapping_sub(self.source)
     }
@@ -32,7 +32,7 @@ impl Entry {
 
 impl Rift {
     /// The table of `entries` in any order.
-    pub fn new(mut entries: Vec<Entry>) -> Self {
+    pub fn new(mut entries: Vec<Breakpoint>) -> Self {
         entries.sort_by_key(|entry| entry.source);
         Self(entries)
     }
@@ -53,7 +53,7 @@ impl Rift {
         for _ in 0..count {
             source = source.wrapping_add(sources.value(bits)?);
             distance = distance.wrapping_add(targets.value(bits)?);
-            entries.push(Entry { source, target: source.wrapping_add(distance) });
+            entries.push(Breakpoint { source, target: source.wrapping_add(distance) });
         }
         Ok(Self::new(entries))
     }

@@ -107,7 +107,7 @@ mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
-    use super::super::Place;
+    use super::super::StoredAt;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -120,7 +120,7 @@ mod tests {
 
     impl Parts for Appending {
         fn source(&self, source: &Source) -> Result<Arc<[u8]>> {
-            let Place::Member(name) = &source.place else { return Err(Error::not_found("a range")) };
+            let StoredAt::Member(name) = &source.place else { return Err(Error::not_found("a range")) };
             Ok(name.as_bytes().into())
         }
 

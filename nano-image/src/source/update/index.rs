@@ -55,7 +55,7 @@ pub struct Source {
     /// Whether it holds a delta, or contents.
     pub kind: SourceKind,
     /// Where it is.
-    pub place: Place,
+    pub place: StoredAt,
     /// Digest of its bytes.
     pub hash: Option<Hash>,
 }
@@ -73,7 +73,7 @@ pub enum SourceKind {
 
 /// Where a part of a container is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum StoredAt {
     /// A member of the cabinet, by its name in lower case.
     Member(String),
     /// Bytes of the `.psf` file.
@@ -215,9 +215,9 @@ impl Parser {
                 };
                 let place = match (get("name"), get("offset"), get("length")) {
                     (_, Some(start), Some(len)) => {
-                        Place::Range(Extent { start: number(start, at)?, len: number(len, at)? })
+                        StoredAt::Range(Extent { start: number(start, at)?, len: number(len, at)? })
                     }
-                    (Some(name), ..) => Place::Member(name.replace('/', "\\").to_lowercase()),
+                    (Some(name), ..) => StoredAt::Member(name.replace('/', "\\").to_lowercase()),
                     _ => return Err(bad("a source without `name` or `offset`", at)),
                 };
                 open.file.source = Some(Source { kind, place, hash: None });
@@ -338,9 +338,9 @@ mod tests {
         let id = |name| index.find(name).unwrap();
         let file = index.file(id(r"a\b.dll"));
         let source = file.source.as_ref().unwrap();
-        assert_eq!((&source.kind, &source.place, file.len), (&SourceKind::Delta, &Place::Member("0".into()), 10));
+        assert_eq!((&source.kind, &source.place, file.len), (&SourceKind::Delta, &StoredAt::Member("0".into()), 10));
         assert!(file.hash.is_some() && source.hash == file.hash);
-        assert_eq!(index.file(id("root")).source.as_ref().unwrap().place, Place::Range(Extent { start: 5, len: 3 }));
+        assert_eq!(index.file(id("root")).source.as_ref().unwrap().place, StoredAt::Range(Extent { start: 5, len: 3 }));
         assert_eq!(index.file(id("old")).source.as_ref().unwrap().kind, SourceKind::Other("PA19".into()));
         assert_eq!(index.needed([id("copy")]).unwrap(), [id("root"), id(r"a\b.dll"), id("copy")]);
         assert_eq!(index.needed([id("root"), id("copy"), id("copy")]).unwrap().len(), 3);

@@ -159,14 +159,14 @@ struct Item {
     codec: Option<(Compression, u32)>,
     chunks: Vec<Chunk>,
     /// The last run of neighbouring chunks of one resource.
-    run: Option<Run>,
+    run: Option<ChunkRun>,
     slices: Vec<Slice>,
     output_len: usize,
     /// At least `output_len` bytes.
     output: Vec<u8>,
 }
 
-struct Run {
+struct ChunkRun {
     resource: usize,
     first: u64,
     count: u64,
@@ -229,7 +229,7 @@ impl Item {
         self.codec = self.codec.or(codec);
         match &mut self.run {
             Some(run) if run.resource == resource && run.first + run.count == index => run.count += 1,
-            run => *run = Some(Run { resource, first: index, count: 1, output: self.output_len }),
+            run => *run = Some(ChunkRun { resource, first: index, count: 1, output: self.output_len }),
         }
         self.chunks.push(chunk);
         self.output_len += chunk.len as usize;

@@ -60,7 +60,7 @@ pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Resu
         tails: 0,
         split_groups: 0,
     };
-    let place = Place { parent: NodeId::ROOT, name: &Utf16Name::from("") };
+    let place = EntryPath { parent: NodeId::ROOT, name: &Utf16Name::from("") };
     let node = builder.node(&root, place)?;
     if !node.is_directory() {
         return Err(Error::corrupt("bad image metadata: the root is not a directory"));
@@ -111,7 +111,7 @@ struct Linked {
 
 /// Where an entry is, for messages.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct EntryPath<'a> {
     parent: NodeId,
     name: &'a Utf16Name,
 }
@@ -134,7 +134,7 @@ impl Builder<'_> {
             let Some((entry, next)) = entry else {
                 break;
             };
-            let place = Place { parent: directory, name: &entry.name };
+            let place = EntryPath { parent: directory, name: &entry.name };
             // Every entry is in one list: that excludes cycles and bounds the work.
             let (word, bit) = ((offset / 512) as usize, 1 << (offset / 8 % 64));
             if self.seen[word] & bit != 0 {
@@ -166,7 +166,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn check_name(&self, place: Place<'_>) -> Result<()> {
+    fn check_name(&self, place: EntryPath<'_>) -> Result<()> {
         let units = place.name.units();
         let is_bad = |unit: &u16| [0, u16::from(b'/'), u16::from(b'\\'), u16::from(b':')].contains(unit);
         let is_dots = units == [u16::from(b'.')] || units == [u16::from(b'.'), u16::from(b'.')];
@@ -177,7 +177,7 @@ impl Builder<'_> {
     }
 
     /// The node of `entry`: that of its hard-link group if there is one, else a new one.
-    fn link_group(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<NodeId> {
+    fn link_group(&mut self, entry: &RawEntry, place: EntryPath<'_>) -> Result<NodeId> {
         if entry.link_group == 0 {
             return self.add(entry, place);
         }
@@ -208,7 +208,7 @@ impl Builder<'_> {
         Ok(node)
     }
 
-    fn add(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<NodeId> {
+    fn add(&mut self, entry: &RawEntry, place: EntryPath<'_>) -> Result<NodeId> {
         let node = self.node(entry, place)?;
         let id = self.tree.add_node(node);
         self.note(entry, id);
@@ -226,7 +226,7 @@ impl Builder<'_> {
         }
     }
 
-    fn node(&mut self, entry: &RawEntry, place: Place<'_>) -> Result<Node> {
+    fn node(&mut self, entry: &RawEntry, place: EntryPath<'_>) -> Result<Node> {
         if let Some(tag) = entry.other_tags.first() {
             return Err(self.unsupported(place, &format!("metadata with the unknown tag {tag:#x}")));
         }
@@ -302,7 +302,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn descriptor(&mut self, number: u32, place: Place<'_>) -> Result<SecurityId> {
+    fn descriptor(&mut self, number: u32, place: EntryPath<'_>) -> Result<SecurityId> {
         if let Some(id) = self.security.get(&number) {
             return Ok(*id);
         }
@@ -316,7 +316,7 @@ impl Builder<'_> {
         Ok(id)
     }
 
-    fn content(&self, digest: &Digest, place: Place<'_>) -> Result<Content> {
+    fn content(&self, digest: &Digest, place: EntryPath<'_>) -> Result<Content> {
         if *digest == [0; 20] {
             return Ok(Content::empty());
         }
@@ -330,22 +330,22 @@ impl Builder<'_> {
         })
     }
 
-    fn fault(&self, place: Place<'_>, what: &str) -> Error {
+    fn fault(&self, place: EntryPath<'_>, what: &str) -> Error {
         Error::corrupt(format!("bad file `{}` in the image: {what}", self.path(place)))
     }
 
-    fn unsupported(&self, place: Place<'_>, what: &str) -> Error {
+    fn unsupported(&self, place: EntryPath<'_>, what: &str) -> Error {
         Error::unsupported(format!("`{}` in the image: {what}", self.path(place)))
     }
 
     /// `error` with the directory in which it happened.
     fn inside(&self, error: Error, directory: NodeId) -> Error {
-        let path = self.path(Place { parent: directory, name: &Utf16Name::from("") });
+        let path = self.path(EntryPath { parent: directory, name: &Utf16Name::from("") });
         error.within(format_args!("`{path}`"))
     }
 
     /// Path from the root, with backslashes.
-    fn path(&self, place: Place<'_>) -> String {
+    fn path(&self, place: EntryPath<'_>) -> String {
         let mut names = vec![place.name.to_string()];
         let mut directory = place.parent;
         while let Some(parent) = self.parents.get(&directory) {
@@ -385,7 +385,7 @@ impl Builder<'_> {
             for (name, other) in children.keys().zip(children.keys().skip(1)) {
                 if name.eq_ignore_case(other) {
                     count += 1;
-                    first.get_or_insert_with(|| (self.path(Place { parent: directory, name }), other.to_string()));
+                    first.get_or_insert_with(|| (self.path(EntryPath { parent: directory, name }), other.to_string()));
                 }
             }
         }

@@ -80,7 +80,7 @@ impl Files {
             DirectoryIndex::Small(value) => vec![root(Cow::Borrowed(value))],
             DirectoryIndex::Large(blocks) => {
                 let blocks = *blocks as usize;
-                let run = Run::unplaced((blocks * INDEX_BLOCK_SIZE) as u64, self.cluster_size);
+                let run = Allocation::unplaced((blocks * INDEX_BLOCK_SIZE) as u64, self.cluster_size);
                 vec![
                     root(index::large_root(self.index_kind(), blocks).into()),
                     Attribute::generated(attribute_type::INDEX_ALLOCATION, &I30, run),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::attributes::stored_attributes;
 use super::files::Files;
 use super::format::*;
-use super::lay_out::{NtfsLayout, NtfsOptions};
+use super::layout::{NtfsLayout, NtfsOptions};
 use super::pack::Packing;
-use super::record::{Form, Run, Source};
+use super::record::{Allocation, Form, Source};
 use crate::tree::{FileTree, NodeId};
 use crate::types::VolumeOffset;
 
 impl NtfsLayout {
-    /// What [`lay_out`](super::lay_out()) of `tree` with `options` gives otherwise than this layout: bytes of the volume,
+    /// What a [new](Self::new) layout of `tree` with `options` gives otherwise than this layout: bytes of the volume,
     /// apart, in no order. `None` if more differs than the serial number and what `tree` has in memory in the same places.
     pub fn changes(&self, tree: &Arc<FileTree>, options: &NtfsOptions) -> Option<Vec<(VolumeOffset, Vec<u8>)>> {
         let serial_number = self.options.serial_number;
@@ -97,7 +97,7 @@ impl NtfsLayout {
             let Form::NonResident(run, source) = attribute.form else { continue };
             let before = self.files.runs[number];
             number += 1;
-            runs.push(Run { lcn: before.lcn, ..run });
+            runs.push(Allocation { lcn: before.lcn, ..run });
             let mut bytes = match source {
                 Source::Value(bytes) => bytes.into_owned(),
                 // Blocks that are not new are where they were.

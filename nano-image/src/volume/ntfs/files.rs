@@ -91,7 +91,7 @@ pub(super) struct Files {
     /// Per node: its place in `files`.
     pub(super) places: Vec<u32>,
     /// Runs of all non-resident attributes, file by file.
-    pub runs: Vec<Run>,
+    pub runs: Vec<Allocation>,
     pub cluster_size: u64,
     /// Bytes of an MFT record.
     pub record_size: u64,

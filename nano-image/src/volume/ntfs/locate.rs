@@ -1,8 +1,8 @@
 //! What lies at a byte of a layout, for people.
 
 use super::files::{File, Files};
-use super::lay_out::NtfsLayout;
-use super::record::{Attribute, Form, Run};
+use super::layout::NtfsLayout;
+use super::record::{Allocation, Attribute, Form};
 use crate::tree::NodeId;
 use crate::types::VolumeOffset;
 
@@ -59,6 +59,6 @@ impl Files {
     }
 }
 
-fn contains(run: &Run, cluster: u64) -> bool {
+fn contains(run: &Allocation, cluster: u64) -> bool {
     run.lcn.is_some_and(|first| (first..first + run.clusters).contains(&cluster))
 }

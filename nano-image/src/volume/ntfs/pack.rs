@@ -56,7 +56,11 @@ impl Packing {
         let list = if list_len as u64 <= room {
             Attribute::resident(attribute_type::ATTRIBUTE_LIST, &[], vec![0; list_len])
         } else {
-            Attribute::generated(attribute_type::ATTRIBUTE_LIST, &[], Run::unplaced(list_len as u64, cluster_size))
+            Attribute::generated(
+                attribute_type::ATTRIBUTE_LIST,
+                &[],
+                Allocation::unplaced(list_len as u64, cluster_size),
+            )
         };
         attributes.insert(1, list);
         let mut placement = vec![0; attributes.len()];
@@ -144,7 +148,7 @@ impl Attribute<'_> {
     }
 
     fn make_non_resident(&mut self, cluster_size: u64) {
-        let run = Run::unplaced(self.resident_len().expect("a resident attribute"), cluster_size);
+        let run = Allocation::unplaced(self.resident_len().expect("a resident attribute"), cluster_size);
         self.form = match std::mem::replace(&mut self.form, Form::Resident(Cow::Borrowed(&[]))) {
             Form::ResidentStream(stream) => Form::NonResident(run, Source::Stream(stream)),
             Form::Resident(value) => Form::NonResident(run, Source::Value(value)),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::lay_out::NtfsLayout;
+use super::layout::NtfsLayout;
 use super::place::{Place, Request, SegmentBytes};
 use crate::content::{BlobForm, BlobRequest};
 use crate::error::Result;

@@ -72,13 +72,13 @@ impl Allocator {
         Self { next: 0, cluster_size, segments: Vec::new() }
     }
 
-    pub fn place(&mut self, run: &mut Run) -> Run {
+    pub fn place(&mut self, run: &mut Allocation) -> Allocation {
         run.lcn = Some(self.next);
         self.next += run.clusters;
         *run
     }
 
-    pub fn segment(&mut self, run: &Run, bytes: SegmentBytes) {
+    pub fn segment(&mut self, run: &Allocation, bytes: SegmentBytes) {
         let offset = VolumeOffset(run.lcn.unwrap_or(0) * self.cluster_size);
         self.segments.push(Segment { offset, bytes });
     }
@@ -248,15 +248,15 @@ impl Allocator {
 }
 
 /// Where the unnamed stream of a system file is.
-pub(super) fn run_of(system: &mut [SystemFile], number: u64) -> &mut Run {
+pub(super) fn run_of(system: &mut [SystemFile], number: u64) -> &mut Allocation {
     find_run(system, number, attribute_type::DATA)
 }
 
-pub(super) fn bitmap_run(system: &mut [SystemFile]) -> &mut Run {
+pub(super) fn bitmap_run(system: &mut [SystemFile]) -> &mut Allocation {
     find_run(system, record::MFT, attribute_type::BITMAP)
 }
 
-fn find_run(system: &mut [SystemFile], number: u64, kind: u32) -> &mut Run {
+fn find_run(system: &mut [SystemFile], number: u64, kind: u32) -> &mut Allocation {
     system
         .iter_mut()
         .filter(|file| file.record == number)

@@ -23,12 +23,12 @@ pub(super) enum Form<'a> {
     /// In the record, but a blob of the source: written when the blob has been read.
     ResidentStream(BlobStream),
     /// In clusters.
-    NonResident(Run, Source<'a>),
+    NonResident(Allocation, Source<'a>),
 }
 
 /// The clusters of a stream, always one run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+pub(super) struct Allocation {
     /// Bytes.
     pub size: u64,
     /// Clusters.
@@ -39,7 +39,7 @@ pub(super) struct Run {
     pub cluster_size: u64,
 }
 
-impl Run {
+impl Allocation {
     /// A run for `size` bytes, not yet placed.
     pub fn unplaced(size: u64, cluster_size: u64) -> Self {
         Self { size, clusters: size.div_ceil(cluster_size), lcn: Some(0), cluster_size }
@@ -76,7 +76,7 @@ impl<'a> Attribute<'a> {
         Self { kind, name: name.into(), form: Form::Resident(value.into()) }
     }
 
-    pub fn generated(kind: u32, name: &'a [u16], run: Run) -> Self {
+    pub fn generated(kind: u32, name: &'a [u16], run: Allocation) -> Self {
         Self { kind, name: name.into(), form: Form::NonResident(run, Source::Generated) }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Attribute<'a> {
 
     /// Bytes in clusters.
     pub fn value(kind: u32, name: &'a [u16], bytes: Vec<u8>, cluster_size: u64) -> Self {
-        let run = Run::unplaced(bytes.len() as u64, cluster_size);
+        let run = Allocation::unplaced(bytes.len() as u64, cluster_size);
         Self { kind, name: name.into(), form: Form::NonResident(run, Source::Value(bytes.into())) }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Attribute<'a> {
         let form = if bitmap.len() <= MAX_RESIDENT_BITMAP {
             Form::Resident(bitmap)
         } else {
-            Form::NonResident(Run::unplaced(bitmap.len() as u64, cluster_size), Source::Value(bitmap))
+            Form::NonResident(Allocation::unplaced(bitmap.len() as u64, cluster_size), Source::Value(bitmap))
         };
         Self { kind: attribute_type::BITMAP, name: name.into(), form }
     }
@@ -273,7 +273,7 @@ impl RecordBuilder {
 }
 
 /// The run list of one run: `nibbles, length, first cluster, 0`.
-fn mapping_pairs(run: &Run) -> Vec<u8> {
+fn mapping_pairs(run: &Allocation) -> Vec<u8> {
     let mut pairs = Vec::with_capacity(16);
     if run.clusters > 0 {
         let length = signed_len(run.clusters as i64);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn run_lists_are_signed_and_minimal() {
-        let run = |clusters, lcn| mapping_pairs(&Run { size: 0, clusters, lcn, cluster_size: 4096 });
+        let run = |clusters, lcn| mapping_pairs(&Allocation { size: 0, clusters, lcn, cluster_size: 4096 });
         assert_eq!(run(0x7F, Some(0x80)), [0x21, 0x7F, 0x80, 0x00, 0]);
         assert_eq!(run(0x80, Some(4)), [0x12, 0x80, 0x00, 4, 0]);
         assert_eq!(run(0x10000, None), [0x03, 0, 0, 1, 0]);

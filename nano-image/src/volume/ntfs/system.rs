@@ -74,7 +74,7 @@ impl SystemFile {
         time: Times,
     ) -> Vec<Self> {
         let cluster_size = sizes.cluster_size;
-        let generated = |size| Attribute::generated(DATA, &[], Run::unplaced(size, cluster_size));
+        let generated = |size| Attribute::generated(DATA, &[], Allocation::unplaced(size, cluster_size));
         let value = |bytes| Attribute::value(DATA, &[], bytes, cluster_size);
         let views = views(files, time, cluster_size);
         let upcase_bytes = upcase::table().iter().flat_map(|unit| unit.to_le_bytes()).collect();
@@ -162,7 +162,7 @@ impl SystemFile {
 }
 
 fn mft(sizes: SystemSizes) -> SystemFile {
-    let generated = |kind, size| Attribute::generated(kind, &[], Run::unplaced(size, sizes.cluster_size));
+    let generated = |kind, size| Attribute::generated(kind, &[], Allocation::unplaced(size, sizes.cluster_size));
     let attributes =
         vec![generated(DATA, sizes.records * sizes.record_size), generated(BITMAP, sizes.records.div_ceil(64) * 8)];
     SystemFile::new(record::MFT, "$MFT", attributes)
@@ -182,7 +182,7 @@ fn volume(label: &Utf16Name) -> SystemFile {
 /// None are bad: `$Bad` is one hole of the volume's size.
 fn bad_clusters(sizes: SystemSizes) -> SystemFile {
     let SystemSizes { cluster_size, clusters, .. } = sizes;
-    let hole = Run { size: clusters * cluster_size, clusters, lcn: None, cluster_size };
+    let hole = Allocation { size: clusters * cluster_size, clusters, lcn: None, cluster_size };
     let attributes = vec![Attribute::resident(DATA, &[], vec![]), Attribute::generated(DATA, units("$Bad"), hole)];
     SystemFile::new(record::BAD_CLUS, "$BadClus", attributes)
 }

@@ -7,7 +7,7 @@
 use zerocopy::IntoBytes;
 
 use super::format::*;
-use super::record::{Attribute, BlobStream, Form, Run, Source};
+use super::record::{Allocation, Attribute, BlobStream, Form, Source};
 use crate::content::{BlobForm, BlobRequest, WofAlgorithm};
 use crate::error::{Error, Result};
 use crate::tree::{CompactForm, CompactSource, Node};
@@ -89,9 +89,9 @@ pub(super) fn reparse_point(algorithm: WofAlgorithm) -> Vec<u8> {
 }
 
 /// A hole of `size` bytes in whole compression units: readers take a partial one for compressed data.
-fn hole(size: u64, cluster_size: u64) -> Run {
+fn hole(size: u64, cluster_size: u64) -> Allocation {
     let clusters = size.div_ceil(cluster_size).next_multiple_of(1 << SPARSE_UNIT_SHIFT);
-    Run { size, clusters, lcn: None, cluster_size }
+    Allocation { size, clusters, lcn: None, cluster_size }
 }
 
 #[cfg(test)]

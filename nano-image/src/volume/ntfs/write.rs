@@ -1,7 +1,7 @@
 //! Extents to bytes, in one ascending pass.
 
 use super::format::*;
-use super::lay_out::NtfsLayout;
+use super::layout::NtfsLayout;
 use super::place::{Place, Request, Segment, SegmentBytes};
 use super::system;
 use crate::content::{BlobRequest, BlobStore, ReadOptions};

@@ -94,7 +94,7 @@ struct Judge<'a> {
 
 /// Where in a file something is.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct SettingAt<'a> {
     pass: Pass,
     component: &'a str,
     /// Whether Microsoft has pages about the component.
@@ -104,7 +104,7 @@ struct Place<'a> {
     offset: u64,
 }
 
-impl Place<'_> {
+impl SettingAt<'_> {
     /// As messages name it.
     fn name(&self) -> String {
         match self.path {
@@ -258,7 +258,7 @@ impl Judge<'_> {
         let architecture = component.attribute("processorArchitecture").unwrap_or_default().trim();
         let known = known::component(given);
         let name = known.map_or(given, |known| known.name);
-        let place = Place { pass, component: name, is_documented: known.is_some(), path: "", offset };
+        let place = SettingAt { pass, component: name, is_documented: known.is_some(), path: "", offset };
         if !self.identity(component, architecture, place) {
             return;
         }
@@ -316,7 +316,7 @@ impl Judge<'_> {
     }
 
     /// Checks the attributes that say which component it is; whether they can be meant.
-    fn identity(&mut self, component: &Element, architecture: &str, place: Place<'_>) -> bool {
+    fn identity(&mut self, component: &Element, architecture: &str, place: SettingAt<'_>) -> bool {
         let mut is_possible = true;
         if !ARCHITECTURES.iter().any(|known| known.eq_ignore_ascii_case(architecture)) {
             let hint = match architecture.to_ascii_lowercase().as_str() {
@@ -348,7 +348,7 @@ impl Judge<'_> {
         is_possible
     }
 
-    fn unknown_component(&mut self, place: Place<'_>) {
+    fn unknown_component(&mut self, place: SettingAt<'_>) {
         let near = known::nearest_component(place.component);
         let what = "is not among the documented components; Windows ignores a component that it does not have, or stops \
                     at it";
@@ -360,7 +360,7 @@ impl Judge<'_> {
     }
 
     /// A component that the image has no manifest of.
-    fn missing_component(&mut self, found: Option<&Found>, place: Place<'_>) {
+    fn missing_component(&mut self, found: Option<&Found>, place: SettingAt<'_>) {
         let documented =
             known::nearest_component(place.component).filter(|near| !near.eq_ignore_ascii_case(place.component));
         let near = match found {
@@ -410,13 +410,13 @@ impl Judge<'_> {
     }
 
     /// A fault at `place`: one in a pass that never runs is only told.
-    fn fault(&mut self, code: &'static str, place: Place<'_>, fault: Fault) {
+    fn fault(&mut self, code: &'static str, place: SettingAt<'_>, fault: Fault) {
         let is_refused = fault.is_refused && place.pass.comes_into_force();
         self.fault_of_file(code, place, Fault { is_refused, ..fault });
     }
 
     /// A fault for which Windows does not read the file at all.
-    fn fault_of_file(&mut self, code: &'static str, place: Place<'_>, fault: Fault) {
+    fn fault_of_file(&mut self, code: &'static str, place: SettingAt<'_>, fault: Fault) {
         let verdict = if fault.is_refused { Verdict::Refused } else { Verdict::Told };
         let message = format!("{} ({}) {}", place.name(), place.pass.name(), fault.what);
         let remark = self.say(verdict, code, place.offset, message);
@@ -443,7 +443,7 @@ impl Judge<'_> {
 }
 
 impl Remark {
-    fn set_place(&mut self, place: Place<'_>) {
+    fn set_place(&mut self, place: SettingAt<'_>) {
         self.pass = Some(place.pass.name());
         self.component = Some(place.component.to_owned());
         self.setting = (!place.path.is_empty()).then(|| place.path.to_owned());

@@ -6,7 +6,7 @@ use super::elements::object_type;
 
 /// Which objects have an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ElementSet {
     /// Every program: boot manager, loader and others.
     Any,
     /// The boot manager.
@@ -50,7 +50,7 @@ pub struct Element {
     /// Its code.
     pub code: u32,
     /// Where it is.
-    pub place: Place,
+    pub place: ElementSet,
 }
 
 /// The type of the value of the element with `code`; `None` if there is no such code.
@@ -79,12 +79,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The name of the element with `code` in an object of type `kind`: one code may mean two things.
 pub fn name(kind: u32, code: u32) -> Option<&'static str> {
-    let is_of = |place: Place| match kind {
-        object_type::BOOT_MANAGER => place == Place::Manager,
+    let is_of = |place: ElementSet| match kind {
+        object_type::BOOT_MANAGER => place == ElementSet::Manager,
         object_type::OS_LOADER | object_type::INHERIT_OS_LOADER => {
-            matches!(place, Place::Loader | Place::Hypervisor)
+            matches!(place, ElementSet::Loader | ElementSet::Hypervisor)
         }
-        object_type::RESUME | object_type::INHERIT_RESUME => place == Place::Resume,
+        object_type::RESUME | object_type::INHERIT_RESUME => place == ElementSet::Resume,
         _ => false,
     };
     let same = || ELEMENTS.iter().filter(|element| element.code == code);
@@ -96,11 +96,11 @@ pub fn meanings(code: u32) -> &'static [&'static str] {
     MEANINGS.iter().find(|(known, _)| *known == code).map_or(&[], |(_, names)| names)
 }
 
-const fn of(place: Place, name: &'static str, code: u32) -> Element {
+const fn of(place: ElementSet, name: &'static str, code: u32) -> Element {
     Element { name, code, place }
 }
 
-use Place::{Any, Debugger, Ems, Hypervisor, Loader, Manager, Resume};
+use ElementSet::{Any, Debugger, Ems, Hypervisor, Loader, Manager, Resume};
 
 const ELEMENTS: [Element; 125] = [
     of(Any, "device", 0x1100_0001),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::bcd::{BcdObject, BcdStore, object_type, well_known};
-use super::names::{self, Form, Place};
+use super::names::{self, ElementSet, Form};
 use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::types::{Guid, form, nearest};
@@ -151,7 +151,7 @@ impl FromStr for BootSetting {
                 let number = number.filter(|code| matches!(code >> 28, 1 | 2));
                 let number =
                     number.ok_or_else(|| bad(format!("`{code}` is no code of a boot setting: 26000022 is")))?;
-                (format!("custom:{number:08x}"), Place::Any, number)
+                (format!("custom:{number:08x}"), ElementSet::Any, number)
             }
             (name, _) => {
                 let element = find(name, object)?;
@@ -163,11 +163,11 @@ impl FromStr for BootSetting {
                 .with_hint("--bcd-device says how entries name the partition; the rest follows from the image"));
         }
         let target = object.unwrap_or(match place {
-            Place::Any | Place::Loader | Place::Resume => Target::Loader,
-            Place::Manager => Target::Manager,
-            Place::Debugger => Target::Debugger,
-            Place::Ems => Target::Ems,
-            Place::Hypervisor => Target::Hypervisor,
+            ElementSet::Any | ElementSet::Loader | ElementSet::Resume => Target::Loader,
+            ElementSet::Manager => Target::Manager,
+            ElementSet::Debugger => Target::Debugger,
+            ElementSet::Ems => Target::Ems,
+            ElementSet::Hypervisor => Target::Hypervisor,
         });
         let value = read(code, &name, value)?;
         Ok(Self { target, name, code, value })
@@ -196,14 +196,14 @@ form::as_text!(BootSetting);
 
 /// The element that is called `name`, in `object` if one is named.
 fn find(name: &str, object: Option<Target>) -> Result<&'static names::Element> {
-    let is_of = |place: Place| match object {
+    let is_of = |place: ElementSet| match object {
         None => true,
-        Some(Target::Manager) => matches!(place, Place::Any | Place::Manager),
-        Some(Target::Loader) => !matches!(place, Place::Manager | Place::Resume),
-        Some(Target::Both | Target::Global) => place == Place::Any,
-        Some(Target::Ems) => matches!(place, Place::Any | Place::Ems),
-        Some(Target::Debugger) => matches!(place, Place::Any | Place::Debugger),
-        Some(Target::Hypervisor) => matches!(place, Place::Any | Place::Hypervisor),
+        Some(Target::Manager) => matches!(place, ElementSet::Any | ElementSet::Manager),
+        Some(Target::Loader) => !matches!(place, ElementSet::Manager | ElementSet::Resume),
+        Some(Target::Both | Target::Global) => place == ElementSet::Any,
+        Some(Target::Ems) => matches!(place, ElementSet::Any | ElementSet::Ems),
+        Some(Target::Debugger) => matches!(place, ElementSet::Any | ElementSet::Debugger),
+        Some(Target::Hypervisor) => matches!(place, ElementSet::Any | ElementSet::Hypervisor),
     };
     if let Some(found) = names::named(name).find(|element| is_of(element.place)) {
         return Ok(found);

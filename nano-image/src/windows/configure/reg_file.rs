@@ -6,7 +6,7 @@ use super::RegUser;
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::types::text::{Text, Unmarked};
-use crate::windows::edit::{ImageEdit, Place};
+use crate::windows::edit::{HiveKey, ImageEdit};
 
 /// Larger files are not read.
 pub(super) const MAX_LEN: u64 = 64 << 20;
@@ -20,7 +20,7 @@ pub(super) struct RegFile {
 /// The edits of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Section {
-    place: Place,
+    place: HiveKey,
     /// Delete the key with everything below it.
     delete: bool,
     /// Names and values to set; `None` deletes.
@@ -107,13 +107,13 @@ fn is_comment(line: &str) -> bool {
 }
 
 /// Where a key is. There is no current user before Windows runs: whether SYSTEM or new users are meant, must be said.
-fn locate(key: &str, user: Option<RegUser>) -> Result<Place> {
+fn locate(key: &str, user: Option<RegUser>) -> Result<HiveKey> {
     let root = key.split('\\').next().unwrap_or_default();
     let is_current_user = ["HKEY_CURRENT_USER", "HKCU"].iter().any(|name| root.eq_ignore_ascii_case(name));
     let place = match (is_current_user, user) {
-        (true, Some(user)) => Place::find(&format!("{}{}", user.root(), &key[root.len()..])),
+        (true, Some(user)) => HiveKey::find(&format!("{}{}", user.root(), &key[root.len()..])),
         (true, None) => None,
-        (false, _) => Place::find(key),
+        (false, _) => HiveKey::find(key),
     };
     place.ok_or_else(|| {
         let error = Error::unsupported(format!("`{key}` is in no registry hive of the image"));

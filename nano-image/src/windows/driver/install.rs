@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::report::DriverReport;
 use crate::tree::NodeId;
-use crate::windows::edit::{HiveFile, ImageEdit, Place};
+use crate::windows::edit::{HiveFile, HiveKey, ImageEdit};
 
 /// Hives that may have the database of drivers.
 const DATABASES: [HiveFile; 2] = [HiveFile::System, HiveFile::Drivers];
@@ -241,7 +241,7 @@ impl<'e, 'i> Installer<'e, 'i> {
     /// An edit of HKLM or HKCR.
     fn edit_machine(&mut self, edit: &Edit, report: &mut DriverReport) -> Result<()> {
         let root = if edit.root == Root::Classes { "HKCR" } else { "HKLM" };
-        let place = Place::find(&format!(r"{root}\{}", edit.key));
+        let place = HiveKey::find(&format!(r"{root}\{}", edit.key));
         if let Some(place) = place.filter(|place| EDITED.contains(&place.file) && !place.path.is_empty()) {
             let mut path = self.image.resolve(&place)?;
             if let Some(hive) = self.image.edit_if_there(place.file)? {

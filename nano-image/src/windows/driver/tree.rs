@@ -43,7 +43,7 @@ const PROCESSORS: [(&str, Architecture); 8] = [
 ];
 
 /// The folders that a file is in.
-struct Place {
+struct InfFolders {
     /// Index among the versions, the newest server first.
     version: Option<usize>,
     name: String,
@@ -62,16 +62,17 @@ pub(super) fn choose(
     target: &Target,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>> {
-    let places: Vec<Option<Place>> = found.iter().map(|path| place(path.strip_prefix(root).unwrap_or(path))).collect();
+    let places: Vec<Option<InfFolders>> =
+        found.iter().map(|path| place(path.strip_prefix(root).unwrap_or(path))).collect();
     if places.iter().all(Option::is_none) {
         return Ok(found);
     }
     let of_processor = || places.iter().flatten().filter(|place| place.processor == target.architecture());
     let wanted = wanted(target);
     let chosen = wanted.iter().copied().find(|version| of_processor().any(|place| place.version == Some(*version)));
-    let is_chosen = |place: &&Place| place.version == chosen;
+    let is_chosen = |place: &&InfFolders| place.version == chosen;
     let some_by_driver = of_processor().filter(is_chosen).any(|place| !place.processor_first);
-    let is_taken = |place: &Option<Place>| match place {
+    let is_taken = |place: &Option<InfFolders>| match place {
         None => true,
         Some(place) => {
             let is_it = chosen.is_some() && place.version == chosen && place.processor == target.architecture();
@@ -121,7 +122,7 @@ fn wanted(target: &Target) -> Vec<usize> {
 }
 
 /// The folders of version and processor that are in `path`, one in the other.
-fn place(path: &Path) -> Option<Place> {
+fn place(path: &Path) -> Option<InfFolders> {
     let mut names: Vec<String> =
         path.components().map(|part| part.as_os_str().to_string_lossy().to_lowercase()).collect();
     names.pop();
@@ -132,7 +133,7 @@ fn place(path: &Path) -> Option<Place> {
             _ => (version(inner)?, processor(outer)?, true),
         };
         let name = if processor_first { inner } else { outer };
-        Some(Place { version, name: name.to_owned(), processor, processor_first })
+        Some(InfFolders { version, name: name.to_owned(), processor, processor_first })
     })
 }
 

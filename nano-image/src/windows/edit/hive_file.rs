@@ -52,7 +52,7 @@ const PROFILE: &str = r"CurrentControlSet\Hardware Profiles\0001";
 
 /// Where a key of the registry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct HiveKey {
     /// The hive.
     pub file: HiveFile,
     /// Path in it, perhaps below `CurrentControlSet`, which [`ImageEdit::resolve`](super::ImageEdit::resolve) replaces.
@@ -89,7 +89,7 @@ impl HiveFile {
     }
 }
 
-impl Place {
+impl HiveKey {
     /// Where the key `key` is, e.g. `HKLM\SYSTEM\CurrentControlSet\Control`; `None` if it is in no hive that is a file.
     pub fn find(key: &str) -> Option<Self> {
         let key = with_long_root(key);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn keys_are_found_by_long_and_short_roots_in_any_case() {
-        let found = |key: &str| Place::find(key).map(|place| (place.file, place.path));
+        let found = |key: &str| HiveKey::find(key).map(|place| (place.file, place.path));
         for (key, file, path) in [
             (r"HKEY_LOCAL_MACHINE\SYSTEM\Select", HiveFile::System, "Select"),
             (r"hklm\software", HiveFile::Software, ""),
@@ -151,7 +151,7 @@ mod tests {
         for key in [r"HKLM\HARDWARE\X", r"HKLM\SYSTEMS", r"HKU\S-1-5-19", "HKLM", "X", ""] {
             assert_eq!(found(key), None, "{key}");
         }
-        assert!(Place::has_root(r"HKLM\HARDWARE") && !Place::has_root("X"));
+        assert!(HiveKey::has_root(r"HKLM\HARDWARE") && !HiveKey::has_root("X"));
     }
 
     #[test]

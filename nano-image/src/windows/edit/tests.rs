@@ -64,7 +64,7 @@ fn a_file_that_replaces_a_hive_is_the_hive_from_then_on() {
         assert_eq!(image.control_set()?, "ControlSet003");
         image.system_key("Lost")?;
         image.write(&HiveFile::System.path().to_lowercase(), bytes("ControlSet007"))?;
-        assert_eq!(image.resolve(&Place::find(r"HKLM\SYSTEM\CurrentControlSet\X").unwrap())?, r"ControlSet007\X");
+        assert_eq!(image.resolve(&HiveKey::find(r"HKLM\SYSTEM\CurrentControlSet\X").unwrap())?, r"ControlSet007\X");
         image.system_key("Kept").map(|_| ())
     })
     .unwrap();

@@ -14,7 +14,7 @@ use super::spool::{Spool, Writer};
 use crate::content::{Added, BlobId, BlobStore, Content, ReadAt};
 use crate::error::{Error, Result};
 use crate::source::cab::Cabinet;
-use crate::source::update::{self, FileId, Index, Parts, Place, Source};
+use crate::source::update::{self, FileId, Index, Parts, Source, StoredAt};
 use crate::source::{cab, delta};
 use crate::types::ByteSize;
 
@@ -210,7 +210,7 @@ impl Files {
         }
         if let Some((index, _)) = &self.index {
             for id in index.needed(ids).map_err(|error| error.with_path(&self.path))? {
-                if let Some(Source { place: Place::Member(name), .. }) = &index.file(id).source {
+                if let Some(Source { place: StoredAt::Member(name), .. }) = &index.file(id).source {
                     want(name);
                 }
             }
@@ -287,7 +287,7 @@ impl Files {
         })
         .take(index.len())
         {
-            if let Some(Source { place: Place::Member(name), .. }) = &index.file(id).source
+            if let Some(Source { place: StoredAt::Member(name), .. }) = &index.file(id).source
                 && self.kept(&Key::Member(name.clone())).is_none()
             {
                 return false;
@@ -355,12 +355,12 @@ pub(super) fn apply_delta(basis: &[u8], delta: &[u8], limit: u64) -> Result<Vec<
 impl Parts for Files {
     fn source(&self, source: &Source) -> Result<Arc<[u8]>> {
         match &source.place {
-            Place::Member(name) => match self.kept(&Key::Member(name.clone())) {
+            StoredAt::Member(name) => match self.kept(&Key::Member(name.clone())) {
                 Some(kept) => self.spool.read(&kept.made),
                 None => Err(Error::corrupt(format!("its part `{name}` is not in the update"))
                     .with_hint("the file is not complete: copy it again")),
             },
-            Place::Range(extent) => {
+            StoredAt::Range(extent) => {
                 let missing = || {
                     Error::not_found("it is in the .psf file of the update, which is not beside it")
                         .with_hint("give the whole .msu file, or put the .psf file beside the .cab file")
@@ -391,7 +391,7 @@ impl Parts for Files {
         let source = self.index.as_ref().and_then(|(index, _)| index.file(file).source.as_ref());
         let member = match source {
             // A file as it is in the cabinet is there already.
-            Some(Source { kind: update::SourceKind::Raw, place: Place::Member(name), .. }) => {
+            Some(Source { kind: update::SourceKind::Raw, place: StoredAt::Member(name), .. }) => {
                 self.kept(&Key::Member(name.clone()))
             }
             _ => None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nano_image::Seed;
 use nano_image::content::{Extent, ReadAt};
-use nano_image::disk::{self, Container, FileOutput, Format, Output, StreamOutput, Subformat, gpt};
+use nano_image::disk::{self, FileLayout, FileOutput, Format, Output, StreamOutput, Subformat, gpt};
 use nano_image::identity::Identity;
 use nano_image::types::{ByteSize, DiskOffset, FileTime};
 
@@ -76,12 +76,12 @@ impl Disk {
         self.pieces.iter().map(|(at, bytes)| Extent { start: at.0, len: bytes.len() as u64 }).collect()
     }
 
-    pub fn lay_out(&self, format: Format) -> Container {
-        Container::lay_out(format, self.size, &self.used(), &IDENTITY, time()).unwrap()
+    pub fn layout(&self, format: Format) -> FileLayout {
+        FileLayout::new(format, self.size, &self.used(), &IDENTITY, time()).unwrap()
     }
 
-    pub fn write(&self, container: &Container, output: &mut dyn Output) {
-        let mut writer = container.writer(output).unwrap();
+    pub fn write(&self, file_layout: &FileLayout, output: &mut dyn Output) {
+        let mut writer = file_layout.writer(output).unwrap();
         for (at, bytes) in &self.pieces {
             // In uneven pieces, as a decompressor delivers them.
             for (start, piece) in (at.0..).step_by(70_001).zip(bytes.chunks(70_001)) {
@@ -92,9 +92,9 @@ impl Disk {
     }
 
     pub fn write_file(&self, format: Format, path: &Path) {
-        let container = self.lay_out(format);
-        self.write(&container, &mut FileOutput::create(path).unwrap());
-        is_length(&container, fs::metadata(path).unwrap().len());
+        let file_layout = self.layout(format);
+        self.write(&file_layout, &mut FileOutput::create(path).unwrap());
+        is_length(&file_layout, fs::metadata(path).unwrap().len());
     }
 
     pub fn check(&self, reader: &dyn ReadAt) {
@@ -114,10 +114,10 @@ impl Disk {
 }
 
 /// That a file has the length that its layout tells; a compressed one has no more.
-pub fn is_length(container: &Container, len: u64) {
-    let told = container.file_size().bytes();
-    let is_right = if container.is_packed() { len <= told } else { len == told };
-    assert!(is_right, "{:?}: {len} bytes, {told} were told", container.format());
+pub fn is_length(file_layout: &FileLayout, len: u64) {
+    let told = file_layout.file_size().bytes();
+    let is_right = if file_layout.is_packed() { len <= told } else { len == told };
+    assert!(is_right, "{:?}: {len} bytes, {told} were told", file_layout.format());
 }
 
 pub fn partitions(size: ByteSize) -> Vec<gpt::Partition> {
@@ -170,7 +170,7 @@ pub fn text(path: &Path) -> &str {
 
 pub fn to_bytes(disk: &Disk, format: Format) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let container = disk.lay_out(format);
-    disk.write(&container, &mut StreamOutput::new(&mut bytes, "memory"));
+    let file_layout = disk.layout(format);
+    disk.write(&file_layout, &mut StreamOutput::new(&mut bytes, "memory"));
     bytes
 }

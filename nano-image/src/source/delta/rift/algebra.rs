@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use super::{Entry, MAX_ENTRIES, Rift};
+use super::{Breakpoint, MAX_ENTRIES, Rift};
 use crate::error::{Error, Result};
 
 /// One past the largest number.
@@ -37,7 +37,7 @@ impl Rift {
         let entries = &self.0;
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Self::default()) };
         if first.source == last.source {
-            return Ok(Self(vec![Entry { source: 0, target: first.shift() }]));
+            return Ok(Self(vec![Breakpoint { source: 0, target: first.shift() }]));
         }
         let start = self.place(0).expect("not empty");
         let mut walk = Reverse::default();
@@ -64,9 +64,9 @@ impl Rift {
 
 /// Adds the breakpoints of the numbers from `start` to `end`, both included, which are shifted by `shift` and then
 /// mapped by `next`.
-fn compose(start: i64, end: i64, shift: i64, next: &Rift, made: &mut Vec<Entry>) -> Result<()> {
+fn compose(start: i64, end: i64, shift: i64, next: &Rift, made: &mut Vec<Breakpoint>) -> Result<()> {
     let image = start.wrapping_add(shift);
-    add(made, Entry { source: start, target: next.map(image) })?;
+    add(made, Breakpoint { source: start, target: next.map(image) })?;
     // Breakpoints of `next` inside of the image, which may wrap.
     let len = end.wrapping_sub(start) as u64;
     let after = next.0.partition_point(|entry| entry.source <= image);
@@ -79,13 +79,13 @@ fn compose(start: i64, end: i64, shift: i64, next: &Rift, made: &mut Vec<Entry>)
     for entry in inside {
         if entry.source != last {
             last = entry.source;
-            add(made, Entry { source: last.wrapping_sub(shift), target: next.map(last) })?;
+            add(made, Breakpoint { source: last.wrapping_sub(shift), target: next.map(last) })?;
         }
     }
     Ok(())
 }
 
-fn add(made: &mut Vec<Entry>, entry: Entry) -> Result<()> {
+fn add(made: &mut Vec<Breakpoint>, entry: Breakpoint) -> Result<()> {
     if made.len() == MAX_ENTRIES {
         return Err(Error::unsupported(format!("a map of addresses of more than {MAX_ENTRIES} pieces")));
     }
@@ -96,7 +96,7 @@ fn add(made: &mut Vec<Entry>, entry: Entry) -> Result<()> {
 /// The state of [`Rift::reverse`].
 #[derive(Default)]
 struct Reverse {
-    made: Vec<Entry>,
+    made: Vec<Breakpoint>,
     /// Intervals that something leads to, from start to the number behind the end; they do not touch.
     covered: BTreeMap<i128, i128>,
 }
@@ -147,7 +147,7 @@ impl Reverse {
             return Ok(());
         }
         let source = start as i64;
-        add(&mut self.made, Entry { source, target: source.wrapping_sub(shift) })
+        add(&mut self.made, Breakpoint { source, target: source.wrapping_sub(shift) })
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn rift(entries: &[(i64, i64)]) -> Rift {
-        Rift::new(entries.iter().map(|&(source, target)| Entry { source, target }).collect())
+        Rift::new(entries.iter().map(|&(source, target)| Breakpoint { source, target }).collect())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Directories against the files that they name.
 
 use super::file::{Facts, NAME_INDEX};
-use super::index::Entry;
+use super::index::CheckedEntry;
 use super::mft::{name_of, record_text};
 use super::names;
 use super::state::{Check, IndexJob};
@@ -33,7 +33,7 @@ impl Check<'_> {
         let text = format!("{}, index {NAME_INDEX}", record_text(job.file));
         let (mut names, files) = (std::mem::take(&mut self.names), std::mem::take(&mut self.files));
         let broken = std::mem::take(&mut self.broken);
-        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+        let mut visit = |findings: &mut Findings, entry: &CheckedEntry<'_>| {
             let mut bad = |code, message: String| {
                 findings.add(Finding::new(code, text.clone(), message).at(entry.at));
             };

@@ -17,7 +17,7 @@ use crate::volume::ntfs::format::*;
 const MAX_DEPTH: usize = 32;
 
 /// One entry of an index.
-pub(super) struct Entry<'n> {
+pub(super) struct CheckedEntry<'n> {
     /// File of a name; views have no such thing.
     pub reference: FileReference,
     pub key: &'n [u8],
@@ -28,7 +28,7 @@ pub(super) struct Entry<'n> {
 }
 
 /// Receives the entries in order.
-pub(super) type Visitor<'v> = dyn FnMut(&mut Findings, &Entry<'_>) + 'v;
+pub(super) type Visitor<'v> = dyn FnMut(&mut Findings, &CheckedEntry<'_>) + 'v;
 
 /// An index while it is walked.
 struct Walk<'a, 'v> {
@@ -193,7 +193,7 @@ impl Walk<'_, '_> {
             };
             self.order(key, node, at);
             let reference = FileReference(header.reference.get());
-            (self.visit)(self.findings, &Entry { reference, key, data, at });
+            (self.visit)(self.findings, &CheckedEntry { reference, key, data, at });
         }
     }
 

@@ -17,7 +17,7 @@ use crate::volume::ntfs::format::*;
 const MAX: u64 = 256 << 10;
 
 /// An entry of a list.
-pub(super) struct Entry {
+pub(super) struct CheckedListEntry {
     pub kind: u32,
     pub name: Utf16Name,
     pub lowest_vcn: u64,
@@ -26,7 +26,11 @@ pub(super) struct Entry {
 }
 
 /// The list among `attributes`. `None`: it is damaged, or there is none.
-pub(super) fn entries(volume: &dyn ReadAt, geometry: &Geometry, attributes: &[Attribute]) -> Option<Vec<Entry>> {
+pub(super) fn entries(
+    volume: &dyn ReadAt,
+    geometry: &Geometry,
+    attributes: &[Attribute],
+) -> Option<Vec<CheckedListEntry>> {
     let list = attributes.iter().find(|attribute| attribute.kind == attribute_type::ATTRIBUTE_LIST)?;
     let bytes = Stream::new(volume, geometry, &[list])?.whole(MAX)?;
     let (mut entries, mut rest) = (Vec::new(), &bytes[..]);
@@ -40,7 +44,7 @@ pub(super) fn entries(volume: &dyn ReadAt, geometry: &Geometry, attributes: &[At
             0 => &[],
             units => this.get(name_at..name_at + 2 * units)?,
         };
-        entries.push(Entry {
+        entries.push(CheckedListEntry {
             kind: entry.kind.get(),
             name: name_of(name),
             lowest_vcn: entry.lowest_vcn.get(),
@@ -96,7 +100,7 @@ impl Check<'_> {
             }
         }
         for pair in entries.windows(2) {
-            let key = |entry: &Entry| (entry.kind, self.fold(entry.name.units()), entry.lowest_vcn);
+            let key = |entry: &CheckedListEntry| (entry.kind, self.fold(entry.name.units()), entry.lowest_vcn);
             if key(&pair[0]) > key(&pair[1]) {
                 let [before, after] = [&pair[0], &pair[1]].map(|entry| kind_name(entry.kind));
                 bad(self, format!("is not in order: {before} comes before {after}"));

@@ -52,12 +52,12 @@ pub(super) struct Outside {
     pub total_allocated: Option<u64>,
     /// Log₂ of clusters.
     pub compression_unit: u8,
-    pub runs: Vec<Run>,
+    pub runs: Vec<CheckedRun>,
 }
 
 /// Clusters in one piece.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+pub(super) struct CheckedRun {
     pub vcn: u64,
     /// Clusters.
     pub len: u64,
@@ -295,7 +295,7 @@ fn flags_fault(kind: u32, flags: u16) -> Option<String> {
 }
 
 /// Decodes mapping pairs; places outside of the volume are left to who claims the clusters.
-fn runs(pairs: &[u8], first_vcn: u64, geometry: &Geometry) -> Result<Vec<Run>, String> {
+fn runs(pairs: &[u8], first_vcn: u64, geometry: &Geometry) -> Result<Vec<CheckedRun>, String> {
     // Every byte position of a stream is a positive signed number.
     let max_vcn = i64::MAX as u64 / geometry.cluster_size;
     let (mut runs, mut vcn, mut lcn, mut rest) = (Vec::new(), first_vcn, 0i64, pairs);
@@ -316,7 +316,7 @@ fn runs(pairs: &[u8], first_vcn: u64, geometry: &Geometry) -> Result<Vec<Run>, S
             lcn = signed(distance).and_then(|distance| lcn.checked_add(distance)).ok_or_else(malformed)?;
             Some(lcn as u64)
         };
-        runs.push(Run { vcn, len, lcn: place });
+        runs.push(CheckedRun { vcn, len, lcn: place });
         vcn = vcn.checked_add(len).filter(|&end| end <= max_vcn).ok_or_else(malformed)?;
     }
 }

@@ -6,7 +6,7 @@ use zerocopy::FromBytes;
 
 use super::Check;
 use super::file::Facts;
-use super::index::Entry;
+use super::index::CheckedEntry;
 use super::mft::record_text;
 use crate::report::{Finding, Findings};
 use crate::types::Utf16Name;
@@ -67,7 +67,7 @@ impl Check<'_> {
         let Some(file) = self.load_file(record::SECURE) else { return };
         let text = format!("$Secure:{name}");
         let mut seen = std::collections::BTreeSet::new();
-        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+        let mut visit = |findings: &mut Findings, entry: &CheckedEntry<'_>| {
             let mut bad = |message: String| {
                 findings.add(Finding::new("ntfs-secure", text.clone(), message).at(entry.at));
             };

@@ -1,7 +1,7 @@
 //! The bytes of an attribute that may be damaged.
 
 use super::boot::Geometry;
-use super::mft::{Attribute, Form, Run};
+use super::mft::{Attribute, CheckedRun, Form};
 use crate::content::ReadAt;
 
 /// The bytes of a whole attribute. What is not where it should be cannot be read.
@@ -17,7 +17,7 @@ pub(super) struct Stream<'a> {
 #[derive(Clone)]
 enum Bytes {
     Resident(Vec<u8>),
-    Outside { runs: Vec<Run>, size: u64, initialized: u64, compressed: bool },
+    Outside { runs: Vec<CheckedRun>, size: u64, initialized: u64, compressed: bool },
 }
 
 impl<'a> Stream<'a> {
@@ -58,7 +58,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Runs; none if it is resident.
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[CheckedRun] {
         match &self.bytes {
             Bytes::Resident(_) => &[],
             Bytes::Outside { runs, .. } => runs,
@@ -72,7 +72,7 @@ impl<'a> Stream<'a> {
         start.checked_add(offset - run.vcn * self.cluster_size)
     }
 
-    fn run(&self, vcn: u64) -> Option<Run> {
+    fn run(&self, vcn: u64) -> Option<CheckedRun> {
         let runs = self.runs();
         let after = runs.partition_point(|run| run.vcn <= vcn);
         after.checked_sub(1).map(|index| runs[index]).filter(|run| vcn - run.vcn < run.len)

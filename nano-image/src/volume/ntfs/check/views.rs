@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::index::Entry;
+use super::index::CheckedEntry;
 use super::mft::record_text;
 use super::state::{Check, IndexJob};
 use crate::report::{Finding, Findings};
@@ -25,7 +25,7 @@ impl Check<'_> {
         let text = format!("{}, index $R", record_text(job.file));
         let files = std::mem::take(&mut self.files);
         let mut seen = BTreeSet::new();
-        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+        let mut visit = |findings: &mut Findings, entry: &CheckedEntry<'_>| {
             let mut bad = |message: String| {
                 findings.add(Finding::new("ntfs-reparse-index", text.clone(), message).at(entry.at));
             };
@@ -86,7 +86,7 @@ impl Check<'_> {
         let ids = std::mem::take(&mut self.object_ids);
         let files = std::mem::take(&mut self.files);
         let mut seen = BTreeSet::new();
-        let mut visit = |findings: &mut Findings, entry: &Entry<'_>| {
+        let mut visit = |findings: &mut Findings, entry: &CheckedEntry<'_>| {
             let mut bad = |message: String| {
                 findings.add(Finding::new("ntfs-object-id", text.clone(), message).at(entry.at));
             };

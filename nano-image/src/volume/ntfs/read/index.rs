@@ -42,7 +42,7 @@ pub(super) struct Index<'a> {
     record: u64,
 }
 
-struct Entry<'n> {
+struct NodeEntry<'n> {
     reference: FileReference,
     /// `None` in the last entry of a node.
     key: Option<&'n [u8]>,
@@ -139,11 +139,11 @@ impl<'a> Index<'a> {
     }
 
     /// The entries of a node, from its header on.
-    fn entries<'n>(&self, node: &'n [u8]) -> Result<Vec<Entry<'n>>> {
+    fn entries<'n>(&self, node: &'n [u8]) -> Result<Vec<NodeEntry<'n>>> {
         self.parse(node).ok_or_else(|| self.bad("has a damaged node"))
     }
 
-    fn parse<'n>(&self, node: &'n [u8]) -> Option<Vec<Entry<'n>>> {
+    fn parse<'n>(&self, node: &'n [u8]) -> Option<Vec<NodeEntry<'n>>> {
         let (header, _) = IndexHeader::read_from_prefix(node).ok()?;
         let end = usize::try_from(header.total_size.get()).ok()?;
         let mut rest = node.get(usize::try_from(header.entries_offset.get()).ok()?..end)?;
@@ -161,7 +161,7 @@ impl<'a> Index<'a> {
             }
             let last = flags & entry_flag::LAST != 0;
             let key = if last { None } else { Some(body.get(..usize::from(header.key_length.get()))?) };
-            entries.push(Entry { reference: FileReference(header.reference.get()), key, sub_node });
+            entries.push(NodeEntry { reference: FileReference(header.reference.get()), key, sub_node });
             if last {
                 return Some(entries);
             }

@@ -6,7 +6,7 @@ use super::super::WCM;
 use super::super::known::{Key, Setting};
 use super::super::value::{Fault, shown};
 use super::settings::join;
-use super::{Judge, Place};
+use super::{Judge, SettingAt};
 use crate::xml::Element;
 
 /// What `wcm:action` may say.
@@ -16,11 +16,11 @@ const LAST: u32 = 500;
 
 impl Judge<'_> {
     /// Checks what tells the items of a list apart.
-    pub(super) fn list(&mut self, items: &[&Element], item: &Setting, place: Place<'_>) {
+    pub(super) fn list(&mut self, items: &[&Element], item: &Setting, place: SettingAt<'_>) {
         let path = join(place.path, item.name);
         let mut keys = BTreeSet::new();
         for element in items {
-            let place = Place { path: &path, offset: element.offset, ..place };
+            let place = SettingAt { path: &path, offset: element.offset, ..place };
             self.action(element, place);
             let Some(key) = item.key else { continue };
             let text = match key.element() {
@@ -54,7 +54,7 @@ impl Judge<'_> {
         }
     }
 
-    fn action(&mut self, element: &Element, place: Place<'_>) {
+    fn action(&mut self, element: &Element, place: SettingAt<'_>) {
         match element.attribute_of(WCM, "action") {
             Some(action) if ACTIONS.iter().any(|known| known.eq_ignore_ascii_case(action)) => {}
             Some(action) => {

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::known::{Kind, Setting};
 use super::super::value::Fault;
 use super::settings::join;
-use super::{Judge, Place};
+use super::{Judge, SettingAt};
 use crate::types::text;
 use crate::xml::Element;
 
@@ -20,11 +20,11 @@ const PARTS: &[Setting] = &[
 
 impl Judge<'_> {
     /// A password in the element `name`. Messages never show it.
-    pub(super) fn password(&mut self, element: &Element, name: &str, place: Place<'_>) {
+    pub(super) fn password(&mut self, element: &Element, name: &str, place: SettingAt<'_>) {
         self.parts(element, PARTS, place);
         let Some(value) = element.child("Value") else { return };
         let path = join(place.path, "Value");
-        let place = Place { path: &path, offset: value.offset, ..place };
+        let place = SettingAt { path: &path, offset: value.offset, ..place };
         let text = value.text();
         let is_plain = element.child("PlainText").map(|plain| plain.text().to_ascii_lowercase());
         let fault = if text.contains("*SENSITIVE*DATA*DELETED*") {

@@ -4,7 +4,7 @@ use super::super::known::{self, Component, Key, Kind, Setting};
 use super::super::schema::{Part, Schema, Type};
 use super::super::value::{Fault, check, shown};
 use super::super::{Pass, SHELL_SETUP, UNATTENDED_JOIN, Verdict, WCM};
-use super::{Judge, Place};
+use super::{Judge, SettingAt};
 use crate::types::nearest;
 use crate::xml::Element;
 
@@ -27,9 +27,9 @@ struct Declared<'a> {
 
 impl Judge<'_> {
     /// Says that a setting of a component comes into force, and when.
-    pub(super) fn comes_into_force(&mut self, setting: &Element, place: Place<'_>) {
+    pub(super) fn comes_into_force(&mut self, setting: &Element, place: SettingAt<'_>) {
         let path = join(place.path, setting.local());
-        let place = Place { path: &path, offset: setting.offset, ..place };
+        let place = SettingAt { path: &path, offset: setting.offset, ..place };
         let when = match place.pass {
             Pass::OfflineServicing if known::is_opened_offline(place.component, &path) => {
                 let inner = setting.elements().filter(|inner| inner.namespace == setting.namespace);
@@ -54,7 +54,7 @@ impl Judge<'_> {
         element: &Element,
         known: Option<&Component>,
         schema: Option<&Schema>,
-        place: Place<'_>,
+        place: SettingAt<'_>,
     ) {
         let known = known.filter(|known| !known.settings.is_empty());
         let known = known.map(|known| Known { settings: known.settings, is_complete: known.is_complete });
@@ -63,12 +63,18 @@ impl Judge<'_> {
     }
 
     /// The settings in `element`, which are all known.
-    pub(super) fn parts(&mut self, element: &Element, settings: &[Setting], place: Place<'_>) {
+    pub(super) fn parts(&mut self, element: &Element, settings: &[Setting], place: SettingAt<'_>) {
         self.group(element, Some(Known { settings, is_complete: true }), None, place);
     }
 
     /// The settings in `element`: which there are, and which there are twice.
-    fn group(&mut self, element: &Element, known: Option<Known<'_>>, declared: Option<Declared<'_>>, place: Place<'_>) {
+    fn group(
+        &mut self,
+        element: &Element,
+        known: Option<Known<'_>>,
+        declared: Option<Declared<'_>>,
+        place: SettingAt<'_>,
+    ) {
         let text = element.text();
         if !text.is_empty() {
             let what = match text.contains("*SENSITIVE*DATA*DELETED*") {
@@ -90,7 +96,7 @@ impl Judge<'_> {
         for (at, child) in children.iter().enumerate() {
             let name = child.local();
             let path = join(place.path, name);
-            let inner = Place { path: &path, offset: child.offset, ..place };
+            let inner = SettingAt { path: &path, offset: child.offset, ..place };
             let setting = known.and_then(|known| known.settings.iter().find(|setting| setting.name == name));
             let part = declared.and_then(|declared| declared.parts.iter().find(|part| part.name == name));
             let is_list = setting.is_some_and(|setting| setting.key.is_some()) || part.is_some_and(|part| part.is_list);
@@ -121,7 +127,7 @@ impl Judge<'_> {
     }
 
     /// A setting that stands there again. Of one that is not known, `wcm:action` says that it is an item of a list.
-    fn duplicate(&mut self, element: &Element, is_known: bool, place: Place<'_>) {
+    fn duplicate(&mut self, element: &Element, is_known: bool, place: SettingAt<'_>) {
         let is_item = ["action", "keyValue"].iter().any(|name| element.attribute_of(WCM, name).is_some());
         if !is_known && is_item {
             return;
@@ -132,7 +138,7 @@ impl Judge<'_> {
     }
 
     /// A setting that the manifest of its component does not have: Windows goes by that manifest.
-    fn undeclared(&mut self, name: &str, declared: Declared<'_>, place: Place<'_>) {
+    fn undeclared(&mut self, name: &str, declared: Declared<'_>, place: SettingAt<'_>) {
         let what =
             "is no setting of this component in the image, says its manifest: Windows refuses the file (0x80220001)";
         let is_refused = declared.is_complete;
@@ -147,7 +153,7 @@ impl Judge<'_> {
     }
 
     /// What is in a setting of which the image's manifest alone says what it holds, if anything does.
-    fn by_schema(&mut self, element: &Element, part: Option<(&Part, &Schema)>, place: Place<'_>) {
+    fn by_schema(&mut self, element: &Element, part: Option<(&Part, &Schema)>, place: SettingAt<'_>) {
         let Some((part, schema)) = part else {
             if !element.is_empty() {
                 self.group(element, None, None, place);
@@ -165,7 +171,7 @@ impl Judge<'_> {
         }
     }
 
-    fn value_by_schema(&mut self, element: &Element, part: &Part, schema: &Schema, place: Place<'_>) {
+    fn value_by_schema(&mut self, element: &Element, part: &Part, schema: &Schema, place: SettingAt<'_>) {
         let text = element.whole_text();
         let Type::Value(limits) = schema.kind(part) else { return };
         // What an empty value does is not documented; many a template has some.
@@ -177,7 +183,7 @@ impl Judge<'_> {
     }
 
     /// Whether the image's manifest lets a setting be set in this pass; else it is refused.
-    fn is_in_pass(&mut self, part: &Part, place: Place<'_>) -> bool {
+    fn is_in_pass(&mut self, part: &Part, place: SettingAt<'_>) -> bool {
         let is_fine = part.passes.is_empty() || part.passes.contains(&place.pass);
         if !is_fine {
             self.wrong_pass(&part.passes, place);
@@ -185,7 +191,7 @@ impl Judge<'_> {
         is_fine
     }
 
-    fn wrong_pass(&mut self, passes: &[Pass], place: Place<'_>) {
+    fn wrong_pass(&mut self, passes: &[Pass], place: SettingAt<'_>) {
         let passes: Vec<&str> = passes.iter().map(|pass| pass.name()).collect();
         let what = format!("is no setting of the pass {}: Windows says that it does not exist", place.pass.name());
         self.fault(
@@ -201,7 +207,7 @@ impl Judge<'_> {
         setting: &Setting,
         part: Option<(&Part, &Schema)>,
         is_complete: bool,
-        place: Place<'_>,
+        place: SettingAt<'_>,
     ) {
         let passes = part.map(|(part, _)| &*part.passes).filter(|passes| !passes.is_empty());
         let passes = passes.unwrap_or(setting.passes);
@@ -242,7 +248,7 @@ impl Judge<'_> {
     }
 
     /// Says what is documented, and not known to be refused.
-    fn doubts(&mut self, place: Place<'_>) {
+    fn doubts(&mut self, place: SettingAt<'_>) {
         if (place.component, place.path, place.pass)
             == ("Microsoft-Windows-Deployment", "RunSynchronous", Pass::OobeSystem)
         {
@@ -253,7 +259,7 @@ impl Judge<'_> {
     }
 
     /// Keeps names that are compared when all is read.
-    fn note_name(&mut self, kind: &Kind, name: &str, place: Place<'_>) {
+    fn note_name(&mut self, kind: &Kind, name: &str, place: SettingAt<'_>) {
         match kind {
             Kind::ComputerName if place.pass.comes_into_force() => self.computer_names.push(name.to_owned()),
             Kind::AccountName if place.pass.comes_into_force() => self.accounts.push((name.to_owned(), place.offset)),
@@ -286,7 +292,7 @@ impl Judge<'_> {
         }
     }
 
-    fn unknown(&mut self, name: &str, settings: &[Setting], place: Place<'_>) {
+    fn unknown(&mut self, name: &str, settings: &[Setting], place: SettingAt<'_>) {
         let owner = known::owner(name).filter(|owner| place.path == name && owner.name != place.component);
         if is_misplaced_name(place) {
             let what = "is refused by Windows with error 0x80220001, and with it the whole file";
@@ -307,7 +313,7 @@ impl Judge<'_> {
 }
 
 /// Whether it is the computer's name in the wrong component, where many put it.
-fn is_misplaced_name(place: Place<'_>) -> bool {
+fn is_misplaced_name(place: SettingAt<'_>) -> bool {
     place.path == "ComputerName" && place.component == UNATTENDED_JOIN
 }
 

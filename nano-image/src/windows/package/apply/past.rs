@@ -5,7 +5,7 @@ use crate::content::Content;
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value};
 use crate::tree::NodeId;
-use crate::windows::edit::Place;
+use crate::windows::edit::HiveKey;
 use crate::windows::package::installed::STORE;
 use crate::windows::package::macros::Macros;
 use crate::windows::package::manifest::{ManifestFile, Operation, ServiceGroup, decode_default, decode_value};
@@ -156,7 +156,7 @@ fn remove_value(path: &str, name: &str, written: &[u8], target: &mut Target<'_, 
 
 /// Does `what` with the key at `path` if it is there.
 fn change(path: &str, target: &mut Target<'_, '_>, what: impl FnOnce(&mut Hive, KeyId) -> Result<()>) -> Result<()> {
-    let Some(place) = Place::find(path) else { return Ok(()) };
+    let Some(place) = HiveKey::find(path) else { return Ok(()) };
     if target.image.hive(place.file)?.is_none() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId, Value};
 use crate::report::InstalledPackage;
 use crate::security::ObjectClass;
-use crate::windows::edit::Place;
+use crate::windows::edit::HiveKey;
 use crate::windows::package::manifest::{Operation, RegistryKey, RegistryValue, decode_default, decode_value};
 
 impl Part<'_> {
@@ -75,8 +75,8 @@ impl Part<'_> {
         done: &mut InstalledPackage,
     ) -> Result<Option<(&'t mut Hive, KeyId, bool)>> {
         let path = self.macros.key(path)?;
-        let Some(place) = Place::find(&path) else {
-            if !Place::has_root(&path) {
+        let Some(place) = HiveKey::find(&path) else {
+            if !HiveKey::has_root(&path) {
                 let root = path.split('\\').next().unwrap_or_default();
                 return Err(Error::corrupt(format!("`{root}` is no root of the registry")));
             }

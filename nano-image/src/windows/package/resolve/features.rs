@@ -22,7 +22,7 @@ type Spot = (usize, usize);
 
 /// Where a candidate is, the best place for a feature first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Availability {
     /// Installed in the image.
     Installed,
     /// In the component store of the image only.
@@ -37,7 +37,7 @@ enum Place {
 struct Candidate {
     /// Index of the cabinet; none for the image.
     cabinet: Option<usize>,
-    place: Place,
+    place: Availability,
     mum: Arc<Mum>,
     id: String,
 }
@@ -138,7 +138,8 @@ impl Features {
         let of_image = numbers.into_iter().filter(|number| self.candidates[*number].cabinet.is_none());
         let is_part = |number: usize| {
             let owners = self.owners.get(&self.candidates[number].id).into_iter().flatten();
-            self.candidates[number].place == Place::Staged && owners.into_iter().any(|spot| self.on.contains(spot))
+            self.candidates[number].place == Availability::Staged
+                && owners.into_iter().any(|spot| self.on.contains(spot))
         };
         let (parts, roots): (Vec<usize>, Vec<usize>) = of_image.partition(|number| is_part(*number));
         roots.into_iter().chain(parts).map(|number| self.candidates[number].mum.clone()).collect()
@@ -149,7 +150,7 @@ impl Features {
         let mut found = Vec::new();
         for number in 0..self.candidates.len() {
             let candidate = &self.candidates[number];
-            if candidate.place > Place::Staged {
+            if candidate.place > Availability::Staged {
                 continue;
             }
             let updates_one = |update: &Update| {
@@ -188,7 +189,9 @@ impl Features {
     /// Reads the descriptions of packages that may have features.
     fn collect(&mut self, given: &[Given<'_>], store: Option<&PackageSource<'_>>, installed: &Installed) -> Result<()> {
         if let Some(store) = store {
-            for (packages, place) in [(installed.packages(), Place::Installed), (installed.staged(), Place::Staged)] {
+            for (packages, place) in
+                [(installed.packages(), Availability::Installed), (installed.staged(), Availability::Staged)]
+            {
                 for package in packages {
                     if let Some(mum) = store.package(&lower_id(&package.identity))? {
                         self.add(None, place, mum);
@@ -201,7 +204,7 @@ impl Features {
             if source.identities().count() > MAX_PARTS {
                 continue;
             }
-            let place = if given.purpose == Purpose::Source { Place::Source } else { Place::Given };
+            let place = if given.purpose == Purpose::Source { Availability::Source } else { Availability::Given };
             for identity in source.identities() {
                 if let Some(mum) = source.package(&lower_id(identity))? {
                     self.add(Some(index), place, mum);
@@ -211,7 +214,7 @@ impl Features {
         Ok(())
     }
 
-    fn add(&mut self, cabinet: Option<usize>, place: Place, mum: Arc<Mum>) {
+    fn add(&mut self, cabinet: Option<usize>, place: Availability, mum: Arc<Mum>) {
         let number = self.candidates.len();
         for (index, update) in mum.package.updates.iter().enumerate() {
             self.updates.entry(update.name.to_ascii_lowercase()).or_default().push((number, index));
@@ -227,7 +230,7 @@ impl Features {
             }
         }
         let id = lower_id(&mum.package.identity);
-        if place == Place::Staged {
+        if place == Availability::Staged {
             self.staged.insert(id.clone(), number);
         }
         self.candidates.push(Candidate { cabinet, place, mum, id });
@@ -276,7 +279,7 @@ impl Features {
             let text = format!("`{}` needs the feature `{name}`, which is nowhere ({NOT_APPLICABLE})", update.name);
             missing.add(text, [name.clone()]);
         }
-        if candidate.place != Place::Installed {
+        if candidate.place != Availability::Installed {
             let owners = self.owners.get(&candidate.id).into_iter().flatten();
             let same = owners.filter(|owner| self.candidates[owner.0].cabinet == candidate.cabinet);
             next.extend(same.take(1));
@@ -326,7 +329,8 @@ impl Features {
     fn dependents(&self, spot: Spot, installed: &Installed) -> Vec<Spot> {
         let name = self.update(spot).name.to_ascii_lowercase();
         let about = self.dependents.get(&name).into_iter().flatten().copied();
-        let is_there = |one: &Spot| self.candidates[one.0].place == Place::Installed || self.becoming.contains(&one.0);
+        let is_there =
+            |one: &Spot| self.candidates[one.0].place == Availability::Installed || self.becoming.contains(&one.0);
         let applies = |one: &Spot| {
             let mut conditions = self.update(*one).applicable.iter();
             conditions.any(|condition| self.spots(condition, one.0).contains(&spot)) && self.comes(*one, installed)

@@ -48,7 +48,7 @@ impl Table for BlockTable {
 }
 
 /// Lays out a VHDX.
-pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { subformat, block_size: block, disk_size, sector_size, used, identity, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, the most is 64 TiB")));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layout::Layout;
 use super::scheme::Scheme;
 use crate::content::ReadAt;
-use crate::disk::{CompareOutput, Container, Format};
+use crate::disk::{CompareOutput, FileLayout, Format};
 use crate::error::Result;
 use crate::progress::Observer;
 use crate::types::{DiskOffset, FileOffset, VolumeOffset};
@@ -21,7 +21,7 @@ use crate::types::{DiskOffset, FileOffset, VolumeOffset};
 /// let plan = Recipe::image("1").build()?.plan(&Sources::wim("nano.wim"), &())?;
 /// let path = std::path::Path::new("nano.vhdx");
 /// let file = std::fs::File::open(path).expect("it is there");
-/// match plan.layout(&())?.check(&file, path, Format::VHDX, &())? {
+/// match plan.layout(&())?.compare(&file, path, Format::VHDX, &())? {
 ///     Some(difference) => println!("differs at byte {}: {}", difference.offset, difference.what),
 ///     None => println!("this is what is built"),
 /// }
@@ -38,7 +38,7 @@ pub struct Difference {
     pub expected: Option<u8>,
     /// The byte of the file; none if the file ends before it.
     pub found: Option<u8>,
-    /// Where that is on the disk; none in a structure of the container.
+    /// Where that is on the disk; none in a structure of the format.
     pub disk_offset: Option<u64>,
     /// What the build has there, in a few words.
     pub what: String,
@@ -50,19 +50,19 @@ impl Layout<'_> {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn check(
+    pub fn compare(
         &self,
         file: &dyn ReadAt,
         path: &Path,
         format: Format,
         observer: &dyn Observer,
     ) -> Result<Option<Difference>> {
-        let mut container = self.container(format)?;
-        container.name_file(path);
+        let mut file_layout = self.file_layout(format)?;
+        file_layout.name_file(path);
         let mut output = CompareOutput::new(file, path)?;
-        let compared = container.writer(&mut output).and_then(|writer| self.write_disk(vec![writer], observer));
+        let compared = file_layout.writer(&mut output).and_then(|writer| self.write_disk(vec![writer], observer));
         let Some(difference) = output.difference() else { return compared.map(|_| None) };
-        let disk_offset = container.disk_offset(FileOffset(difference.offset));
+        let disk_offset = file_layout.disk_offset(FileOffset(difference.offset));
         Ok(Some(Difference {
             offset: difference.offset,
             expected: difference.expected,
@@ -70,14 +70,14 @@ impl Layout<'_> {
             disk_offset: disk_offset.map(|offset| offset.0),
             what: match disk_offset {
                 _ if difference.expected.is_none() => "the end of the file".into(),
-                None => format!("a structure of the {} format", container.format().name()),
-                Some(offset) => self.describe(offset, &container),
+                None => format!("a structure of the {} format", file_layout.format().name()),
+                Some(offset) => self.describe(offset, &file_layout),
             },
         }))
     }
 
     /// Says in a few words what is at `offset` of the disk.
-    pub(super) fn describe(&self, offset: DiskOffset, container: &Container) -> String {
+    pub(super) fn describe(&self, offset: DiskOffset, file_layout: &FileLayout) -> String {
         let (start, size) = self.plan.scheme.windows();
         if let Some(inside) = offset.0.checked_sub(start.0).filter(|inside| *inside < size.bytes()) {
             return format!("Windows volume, {}", self.ntfs.describe(VolumeOffset(inside)));
@@ -88,7 +88,7 @@ impl Layout<'_> {
                 return format!("recovery volume, {}", volume.describe(VolumeOffset(inside)));
             }
         }
-        let is_used = container.used().iter().any(|extent| (extent.start..extent.end()).contains(&offset.0));
+        let is_used = file_layout.used().iter().any(|extent| (extent.start..extent.end()).contains(&offset.0));
         match &self.plan.scheme {
             Scheme::Gpt { esp, .. } if (esp.start.0..esp.start.0 + esp.len.bytes()).contains(&offset.0) => {
                 "EFI system partition".into()

@@ -19,13 +19,13 @@ use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime, Guid};
 /// A lower disk offset always has a lower file offset, and everything that is not disk data (headers, block
 /// allocation table, footers) is known, so the file is written from start to end.
 #[derive(Clone, Debug)]
-pub struct Container {
+pub struct FileLayout {
     format: Format,
     used: Vec<Extent>,
     pub(super) parts: Parts,
 }
 
-impl Container {
+impl FileLayout {
     /// Lays out a disk whose bytes outside `used` (ascending extents in disk bytes) are zero.
     ///
     /// Identifiers come from `identity`; `time` is the VHD's time stamp.
@@ -33,22 +33,22 @@ impl Container {
     /// # Errors
     /// [`ErrorKind::Recipe`] if the format has no such disk or block size, [`ErrorKind::TooSmall`] if `used` is not
     /// on the disk or overlaps.
-    pub fn lay_out(
+    pub fn new(
         format: Format,
         disk: impl Into<DiskSize>,
         used: &[Extent],
         identity: &Identity,
         time: FileTime,
     ) -> Result<Self> {
-        Self::lay_out_over(None, format, disk, used, identity, time)
+        Self::over_parent(None, format, disk, used, identity, time)
     }
 
-    /// [`lay_out`](Self::lay_out) of a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
+    /// [`new`](Self::new) for a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
     /// differ from `parent`, or hold other bytes than zero.
     ///
     /// # Errors
-    /// As `lay_out`.
-    pub fn lay_out_over(
+    /// As for `new`.
+    pub fn over_parent(
         parent: Option<&Parent<'_>>,
         format: Format,
         disk: impl Into<DiskSize>,
@@ -72,7 +72,7 @@ impl Container {
         }
         let (subformat, block_size) = (None, 0);
         let request = Request { subformat, block_size, disk_size, sector_size, used: &used, identity, time, parent };
-        let parts = format.lay_out(request)?;
+        let parts = format.parts(request)?;
         Ok(Self { format, used, parts })
     }
 
@@ -144,7 +144,7 @@ impl Container {
 
     fn start<'a>(&'a self, output: &'a mut dyn Output, digest: Option<Sha256>) -> Result<Writer<'a>> {
         let (position, leads, extent, run, disk, packed) = (0, 0, 0, 0, 0, None);
-        let mut writer = Writer { container: self, output, digest, position, leads, extent, run, disk, packed };
+        let mut writer = Writer { file_layout: self, output, digest, position, leads, extent, run, disk, packed };
         for (offset, structure) in &self.parts.head {
             structure.write(*offset, &self.parts.blocks, &mut |offset, bytes| writer.put(offset, bytes))?;
         }
@@ -158,9 +158,9 @@ impl Container {
     }
 }
 
-/// Writes a disk's bytes, in ascending order, into its container.
+/// Writes a disk's bytes, in ascending order, into its image file.
 pub struct Writer<'a> {
-    container: &'a Container,
+    file_layout: &'a FileLayout,
     output: &'a mut dyn Output,
     /// Of the bytes before `position`.
     digest: Option<Sha256>,
@@ -203,7 +203,7 @@ impl Writer<'_> {
             self.disk = start + rest.len() as u64;
             return self.gather(start, rest);
         }
-        let blocks = &self.container.parts.blocks;
+        let blocks = &self.file_layout.parts.blocks;
         while !rest.is_empty() {
             let block = start / blocks.block_size;
             while blocks.runs[self.run].first + blocks.runs[self.run].count <= block {
@@ -230,7 +230,7 @@ impl Writer<'_> {
             self.put(self.position, packed.packer.finish()?)?;
             return self.end();
         }
-        let parts = &self.container.parts;
+        let parts = &self.file_layout.parts;
         self.put_leads(parts.blocks.count())?;
         for (offset, bytes) in &parts.tail {
             self.put(*offset, bytes)?;
@@ -279,7 +279,7 @@ impl Writer<'_> {
             let message = format!("a write to the disk goes back from byte {:#x} to {start:#x}", self.disk);
             return Err(Error::new(ErrorKind::Io, message));
         }
-        let used = &self.container.used;
+        let used = &self.file_layout.used;
         while used.get(self.extent).is_some_and(|extent| extent.end() <= start) {
             self.extent += 1;
         }
@@ -293,7 +293,7 @@ impl Writer<'_> {
 
     /// Writes the leads of all blocks before `rank` that are not yet written.
     fn put_leads(&mut self, rank: u64) -> Result<()> {
-        let parts = &self.container.parts;
+        let parts = &self.file_layout.parts;
         if parts.blocks.lead > 0 {
             while self.leads < rank {
                 self.put(parts.blocks.offset_of_rank(self.leads), parts.leads.of_rank(self.leads))?;

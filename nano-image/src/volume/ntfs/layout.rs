@@ -49,8 +49,8 @@ pub struct NtfsLayout {
     pub(super) requests: Vec<Request>,
     /// What is written behind it.
     pub(super) late_requests: Vec<Request>,
-    pub(super) mft: Run,
-    pub(super) mft_mirr: Run,
+    pub(super) mft: Allocation,
+    pub(super) mft_mirr: Allocation,
     pub(super) used_clusters: u64,
     /// Clusters of blobs, before and behind the MFT.
     data: [Extent; 2],
@@ -64,70 +64,70 @@ const MAX_CLUSTERS: u64 = u32::MAX as u64;
 /// Free records at the end of the MFT, so that a volume that is mounted can grow at once.
 const SPARE_RECORDS: u64 = 256;
 
-/// Lays out `tree` as an NTFS 3.1 volume.
-///
-/// Everything has one run. In ascending order: boot file, system files; the blobs in the order in which their store reads
-/// best; generated files and indexes; what the tree [keeps](FileTree::kept); the MFT, which begins with the records of
-/// that; what only this machine has; free space, and the backup boot sector.
-///
-/// # Errors
-/// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
-/// sizes that NTFS does not have; [`Unsupported`](crate::ErrorKind::Unsupported) and
-/// [`Corrupt`](crate::ErrorKind::Corrupt) for trees that it cannot hold.
-pub fn lay_out(tree: Arc<FileTree>, options: NtfsOptions) -> Result<NtfsLayout> {
-    let cluster_size = cluster_size(&options)?;
-    let record_size = record_size(options.sector_size);
-    let mut security = SecurityTable::new();
-    let mut files = Files::plan(tree, &mut security, [cluster_size, record_size], system::root_entries_len())?;
-
-    let sizes = system_sizes(&options, &files);
-    let mut system = SystemFile::all(sizes, &options.label, &files, &security, options.time);
-
-    reject_system_names(&files)?;
-
-    let mut space = Allocator::new(cluster_size);
-    space.place_system(&mut system);
-    let root_entries = root_entries(&files, &system, options.time);
-    let mut parts = Parts::of(&mut files, root_entries);
-    let mut requests = std::mem::take(&mut parts.resident);
-    let early = space.place_blobs(&mut files, &mut requests, parts.blobs(Zone::Settled));
-    space.place_bytes(&mut files, parts.bytes(Zone::Settled));
-
-    let mft_bitmap = space.place(bitmap_run(&mut system));
-    space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, &files)));
-    let unused = space.place_kept(&mut files, parts.bytes(Zone::Kept));
-    let mft = space.place(run_of(&mut system, record::MFT));
-    if !space.is_mirror_early() {
-        space.place(run_of(&mut system, record::MFT_MIRR));
-    }
-    let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
-    let mut late_requests = Vec::new();
-    let late = space.place_blobs(&mut files, &mut late_requests, parts.blobs(Zone::Late));
-    space.place_bytes(&mut files, parts.bytes(Zone::Late));
-    check_space(&space, &sizes, &options)?;
-    let bitmap = *run_of(&mut system, record::BITMAP);
-    space.segments.extend(cluster_bitmap(&bitmap, sizes.clusters, space.next, &unused));
-    let used_clusters = space.next - unused.iter().map(|(_, clusters)| clusters).sum::<u64>();
-
-    let is_mirror_early = space.is_mirror_early();
-    let mut layout = NtfsLayout {
-        files,
-        system,
-        sizes,
-        requests,
-        late_requests,
-        segments: space.segments,
-        mft,
-        mft_mirr,
-        used_clusters,
-        data: [early, late],
-        options,
-    };
-    layout.add_copies(is_mirror_early);
-    Ok(layout)
-}
-
 impl NtfsLayout {
+    /// Lays out `tree` as an NTFS 3.1 volume.
+    ///
+    /// Everything has one run. In ascending order: boot file, system files; the blobs in the order in which their store reads
+    /// best; generated files and indexes; what the tree [keeps](FileTree::kept); the MFT, which begins with the records of
+    /// that; what only this machine has; free space, and the backup boot sector.
+    ///
+    /// # Errors
+    /// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
+    /// sizes that NTFS does not have; [`Unsupported`](crate::ErrorKind::Unsupported) and
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for trees that it cannot hold.
+    pub fn new(tree: Arc<FileTree>, options: NtfsOptions) -> Result<Self> {
+        let cluster_size = cluster_size(&options)?;
+        let record_size = record_size(options.sector_size);
+        let mut security = SecurityTable::new();
+        let mut files = Files::plan(tree, &mut security, [cluster_size, record_size], system::root_entries_len())?;
+
+        let sizes = system_sizes(&options, &files);
+        let mut system = SystemFile::all(sizes, &options.label, &files, &security, options.time);
+
+        reject_system_names(&files)?;
+
+        let mut space = Allocator::new(cluster_size);
+        space.place_system(&mut system);
+        let root_entries = root_entries(&files, &system, options.time);
+        let mut parts = Parts::of(&mut files, root_entries);
+        let mut requests = std::mem::take(&mut parts.resident);
+        let early = space.place_blobs(&mut files, &mut requests, parts.blobs(Zone::Settled));
+        space.place_bytes(&mut files, parts.bytes(Zone::Settled));
+
+        let mft_bitmap = space.place(bitmap_run(&mut system));
+        space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, &files)));
+        let unused = space.place_kept(&mut files, parts.bytes(Zone::Kept));
+        let mft = space.place(run_of(&mut system, record::MFT));
+        if !space.is_mirror_early() {
+            space.place(run_of(&mut system, record::MFT_MIRR));
+        }
+        let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
+        let mut late_requests = Vec::new();
+        let late = space.place_blobs(&mut files, &mut late_requests, parts.blobs(Zone::Late));
+        space.place_bytes(&mut files, parts.bytes(Zone::Late));
+        check_space(&space, &sizes, &options)?;
+        let bitmap = *run_of(&mut system, record::BITMAP);
+        space.segments.extend(cluster_bitmap(&bitmap, sizes.clusters, space.next, &unused));
+        let used_clusters = space.next - unused.iter().map(|(_, clusters)| clusters).sum::<u64>();
+
+        let is_mirror_early = space.is_mirror_early();
+        let mut layout = Self {
+            files,
+            system,
+            sizes,
+            requests,
+            late_requests,
+            segments: space.segments,
+            mft,
+            mft_mirr,
+            used_clusters,
+            data: [early, late],
+            options,
+        };
+        layout.add_copies(is_mirror_early);
+        Ok(layout)
+    }
+
     /// Size of the partition.
     pub fn size(&self) -> ByteSize {
         self.options.size
@@ -184,7 +184,7 @@ impl NtfsLayout {
         Extent { start: self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size, len: self.mft.size }
     }
 
-    fn records_extent(&self, run: Run) -> Extent {
+    fn records_extent(&self, run: Allocation) -> Extent {
         let records = self.files.next_record.min(run.size / self.sizes.record_size);
         Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * self.sizes.record_size }
     }
@@ -323,7 +323,7 @@ fn record_bitmap(sizes: &SystemSizes, files: &Files) -> Vec<u8> {
 }
 
 /// `$Bitmap`: everything before `first_free` but what is `unused`, and the bits behind the last cluster.
-fn cluster_bitmap(run: &Run, clusters: u64, first_free: u64, unused: &[(u64, u64)]) -> Vec<Segment> {
+fn cluster_bitmap(run: &Allocation, clusters: u64, first_free: u64, unused: &[(u64, u64)]) -> Vec<Segment> {
     let start = run.lcn.unwrap_or(0) * run.cluster_size;
     // The bits of a 64-bit word that are set because they lie before `first_free` or behind `clusters`.
     let word = |index: u64| -> u64 {

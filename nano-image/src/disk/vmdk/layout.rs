@@ -40,14 +40,14 @@ impl Table for GrainTables {
 }
 
 /// Lays out a VMDK file.
-pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { subformat, block_size: grain, disk_size, used, identity, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE || !disk_size.bytes().is_multiple_of(grain) {
         return Err(Error::recipe(format!("a VMDK cannot hold a disk of {disk_size}"))
             .with_hint("choose a whole number of MiB, up to 2 TiB (--size)"));
     }
     if subformat == Some(Subformat::StreamOptimized) {
-        return stream::lay_out(request);
+        return stream::parts(request);
     }
     let capacity = disk_size.bytes() / SECTOR;
     let tables = disk_size.bytes().div_ceil(grain).div_ceil(TABLE_ENTRIES);

@@ -104,7 +104,7 @@ fn subclusters(cluster: u64, used: &[Extent]) -> BTreeMap<u64, u32> {
 }
 
 /// Lays out a qcow2 file.
-pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { block_size: cluster, disk_size, used, parent, .. } = request;
     // Of large clusters an overlay has the parts that differ.
     let is_extended = parent.is_some() && cluster > GRAIN;

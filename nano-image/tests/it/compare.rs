@@ -45,7 +45,7 @@ fn every_difference_is_found_and_named() {
         let path = dir.path().join(name);
         layout.write_file(&path, format, &()).unwrap();
         let check = |bytes: &[u8]| -> Option<Difference> {
-            layout.check(&bytes.to_vec(), Path::new(name), format, &()).unwrap()
+            layout.compare(&bytes.to_vec(), Path::new(name), format, &()).unwrap()
         };
         let image = fs::read(&path).unwrap();
         assert_eq!(check(&image), None, "{name}");

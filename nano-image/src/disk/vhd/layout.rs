@@ -50,7 +50,7 @@ impl Table for BlockTable {
 }
 
 /// Lays out a VHD.
-pub(crate) fn lay_out(request: &Request<'_>) -> Result<Parts> {
+pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { subformat, block_size: block, disk_size, used, identity, time, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
         return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
