@@ -1,4 +1,4 @@
-//! Bytes of known length, produced later, and where they come from.
+//! Bytes whose length is known before they are produced, and where they come from.
 
 mod files;
 mod identity;
@@ -63,7 +63,7 @@ impl ReadAt for File {
 
     fn len(&self) -> io::Result<u64> {
         let metadata = self.metadata()?;
-        // A disk of the host has no length, but an end.
+        // A disk device of the host reports no length, but its end can be found.
         #[cfg(unix)]
         if std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type()) {
             let mut device = self;
@@ -103,7 +103,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The bytes of `extent` in `whole`; what lies behind the end of `whole` is missing.
+    /// The bytes of `extent` in `whole`. Bytes behind the end of `whole` are missing.
     pub fn new(whole: Arc<dyn ReadAt>, extent: Extent) -> Self {
         Self { whole, extent }
     }
@@ -208,8 +208,8 @@ impl WofAlgorithm {
     }
 }
 
-/// A compressed form that a store keeps a blob in and that a WOF file has byte for byte: a table of chunk offsets and
-/// the chunks.
+/// A compressed form of a blob that the store holds and that can be copied into a WOF file byte for byte: a table of
+/// chunk offsets, then the chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredForm {
     /// How its chunks are compressed.
@@ -235,14 +235,14 @@ pub struct StoredForm {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SourceCheck {
-    /// Everything; what is copied in its stored form is decompressed for that.
+    /// All are checked. What is copied in its compressed form is decompressed for the check.
     #[default]
     Full,
-    /// Nothing: the source is trusted.
+    /// None is checked: the source is trusted.
     None,
 }
 
-/// How a store is read. The bytes do not depend on it.
+/// How a store is read. The options do not change the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Threads that decompress, at most.
@@ -252,7 +252,7 @@ pub struct ReadOptions {
 }
 
 impl From<usize> for ReadOptions {
-    /// So many jobs, and a full check.
+    /// This number of jobs, and a full check.
     fn from(jobs: usize) -> Self {
         Self { jobs, check: SourceCheck::Full }
     }
@@ -266,9 +266,9 @@ pub(crate) fn contents_of(blobs: &[BlobId]) -> Vec<BlobRequest> {
     blobs.iter().map(|id| BlobRequest { id: *id, form: BlobForm::Contents }).collect()
 }
 
-/// The whole blob `id` of `store`, which says that it has `len` bytes.
+/// The whole blob `id` of `store`. The store says that it has `len` bytes.
 pub(crate) fn read_whole(store: &dyn BlobStore, id: BlobId, len: u64) -> Result<Vec<u8>> {
-    // Memory for more is taken only as the bytes come.
+    // Memory beyond this is taken only as the bytes arrive.
     const RESERVE: u64 = 16 << 20;
     let mut bytes = Vec::with_capacity(len.min(RESERVE) as usize);
     store.read_blobs(&[id], 1, &mut |_, piece| {
@@ -283,23 +283,23 @@ pub trait BlobStore: Send + Sync {
     /// Reads `requests` (ascending, repeats allowed), checks every blob's digest and hands the bytes to `sink` in
     /// request order, each blob in pieces from its start to its end.
     ///
-    /// Up to `jobs` threads decompress; the pieces and their order do not depend on it. Memory is bounded by `jobs`
-    /// and the store's chunk size. An error of `sink` ends the read and is returned. A digest that does not match is
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) and comes after the blob's pieces.
+    /// Up to `jobs` threads decompress; pieces and order are the same for any number. Memory is bounded by `jobs` and
+    /// the store's chunk size. An error of `sink` ends the read and is returned. A digest that does not match is
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), and is reported after the blob's pieces were sent.
     fn read_blobs(&self, requests: &[BlobId], jobs: usize, sink: &mut BlobSink<'_>) -> Result<()>;
 
     /// Reads one whole blob of at most `limit` bytes.
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>>;
 
-    /// The form that [`BlobForm::Stored`] delivers; `None` when the store has no such form of the blob.
+    /// The form that [`BlobForm::Stored`] delivers; `None` if the store has the blob in no such form.
     fn stored_form(&self, _id: BlobId) -> Option<StoredForm> {
         None
     }
 
-    /// [`read_blobs`](Self::read_blobs) for requests of either form, ascending.
+    /// Like [`read_blobs`](Self::read_blobs), for requests of both forms, in ascending order.
     ///
     /// # Errors
-    /// Also [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a blob without stored form.
+    /// Also [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a blob without a stored form.
     fn read_forms(&self, requests: &[BlobRequest], options: ReadOptions, sink: &mut BlobSink<'_>) -> Result<()> {
         if requests.iter().any(|request| request.form == BlobForm::Stored) {
             return Err(Error::unsupported("this source has no compressed form of its files to copy"));

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::types::ByteSize;
 
-/// Result of every fallible function of this library.
+/// Result of every function of this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure an [`Error`] is; decides the exit code of the command line.
+/// The kind of failure of an [`Error`]. It decides the exit code of the command line.
 ///
 /// ```
 /// use nano_image::{ErrorKind, Recipe, Sources};
@@ -39,9 +39,9 @@ pub enum ErrorKind {
 
 /// Failure of a library call.
 ///
-/// `Display` gives the message with file and byte, lower case, without a full stop, and never repeats the
-/// [source](std::error::Error::source); a [hint](Error::hint) says what to try. `Debug` gives all of it for a person to
-/// read, so that `fn main() -> nano_image::Result<()>` ends with a message as the command line's.
+/// `Display` gives the message with file and byte, in lower case and without a full stop. It never repeats the
+/// [source](std::error::Error::source). A [hint](Error::hint) says what to try. `Debug` gives all of it in readable
+/// form, so that `fn main() -> nano_image::Result<()>` ends with the same message as the command line.
 ///
 /// ```
 /// let error = nano_image::Recipe::image("1").disk_size(nano_image::ByteSize::new(1)).build().unwrap_err();
@@ -114,25 +114,25 @@ impl Error {
         Self::new(kind, format!("cannot {what}")).with_path(path).with_source(source)
     }
 
-    /// Names the file that the error is about; the first (innermost) name stays.
+    /// Names the file that the error is about. If a file is named already, that one stays: it is nearer to the cause.
     pub fn with_path(mut self, path: impl AsRef<Path>) -> Self {
         self.0.path.get_or_insert_with(|| path.as_ref().to_owned());
         self
     }
 
-    /// Names the byte in the file; the first (innermost) offset stays.
+    /// Names the byte in the file. If a byte is named already, that one stays.
     pub fn at(mut self, offset: u64) -> Self {
         self.0.offset.get_or_insert(offset);
         self
     }
 
-    /// Says in front of the message in what the failure was; file, byte, hint and cause stay.
+    /// Puts in front of the message what was being done or read; file, byte, hint and cause stay.
     pub fn within(mut self, what: impl fmt::Display) -> Self {
         self.0.message = format!("{what}: {}", self.0.message);
         self
     }
 
-    /// Makes it an error of another kind: a value that is a mistake in a recipe is a fault in a file.
+    /// Changes the kind. For example, a value that is a mistake in a recipe is damage when it stands in a file.
     pub fn of_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
@@ -144,7 +144,7 @@ impl Error {
         self
     }
 
-    /// Says how large the thing that is [too small](ErrorKind::TooSmall) would have to be.
+    /// Says how large the thing that is [too small](ErrorKind::TooSmall) must be.
     pub fn with_needed(mut self, size: ByteSize) -> Self {
         self.0.needed.get_or_insert(size);
         self
@@ -182,13 +182,13 @@ impl Error {
         self.0.offset
     }
 
-    /// How large the thing that is too small would have to be.
+    /// How large the thing that is too small must be.
     pub fn needed(&self) -> Option<ByteSize> {
         self.0.needed
     }
 
-    /// Names of the packages, components and features that are [missing](ErrorKind::Unsatisfied): all of them, also
-    /// where the message lists only some.
+    /// Names of all packages, components and features that are [missing](ErrorKind::Unsatisfied). The message may list
+    /// only some.
     pub fn missing(&self) -> &[String] {
         &self.0.missing
     }

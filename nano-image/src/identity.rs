@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::types::{Guid, form};
 
-/// Source of all GUIDs, serial numbers and signatures of one image: the same seed and purpose give the same
-/// identifier, so images are reproducible and two seeds share none.
+/// The source of all GUIDs, serial numbers and signatures of one image. The same seed and purpose give the same
+/// identifier, so images are reproducible; two seeds have no identifier in common.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -23,12 +23,12 @@ use crate::types::{Guid, form};
 #[serde(try_from = "String", into = "String")]
 pub struct Seed([u8; 32]);
 
-/// Where the identifiers of one image come from.
+/// The seeds of the identifiers of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// What says "the same disk": GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk.
+    /// For identifiers that say "the same disk": GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk.
     pub disk: Seed,
-    /// What says "the same bytes": a differencing disk knows its parent by it.
+    /// For identifiers that say "the same bytes": a differencing disk recognises its parent by them.
     pub bytes: Seed,
 }
 

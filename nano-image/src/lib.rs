@@ -16,11 +16,13 @@
 //! }
 //! ```
 //!
-//! A [`Recipe`] says what to build and is checked before anything is read; [`Sources`] say of what. The [`Plan`] is what
-//! the disk contains, the [`Layout`] where every byte of it is; it is written to any number of [`Target`]s in one pass.
-//! [`inspect`] reads images back, also those of others. An [`Observer`] shows progress and can cancel.
+//! A [`Recipe`] says what to build; it is checked before anything is read. [`Sources`] say where the files come from.
+//! The [`Plan`] says what the disk contains, the [`Layout`] where each byte of it is. A layout is written to any number
+//! of [`Target`]s in one pass. [`inspect`] reads images back, also those of other programs. An [`Observer`] shows
+//! progress and can cancel.
 //!
-//! What is not listed here is no part of the contract, also if the feature `internals` shows it: that is for the tests
+//! What is not listed here is not part of the contract, even if the feature `internals` shows it: that feature is for
+//! the tests and measurements of this workspace.
 //! and measurements of this workspace.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -35,7 +37,7 @@ mod pipeline;
 pub mod report;
 mod security;
 
-// Twice, because rustfmt does not find modules that a macro declares.
+// The list appears twice because rustfmt does not find modules that a macro declares.
 #[cfg(not(feature = "internals"))]
 mod content;
 #[cfg(not(feature = "internals"))]
@@ -99,7 +101,7 @@ pub use windows::configure::{FileCopy, LocalUser, MachineConfig, RegUser, Remote
 pub use windows::host::Host;
 pub use windows::media::{Deployment, Edition, Role};
 
-// Of what.
+// Where the files come from.
 pub use content::{ReadAt, SourceCheck};
 pub use pipeline::{Sources, Update};
 pub use source::wim::{ImageInfo, Wim, libwim_version};

@@ -35,7 +35,7 @@ impl Phase {
     }
 }
 
-/// Receives progress; may be called from the thread that runs the build only.
+/// Receives progress. It is called only from the thread that runs the build.
 ///
 /// ```
 /// use nano_image::{ByteSize, Observer, Phase};

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 pub use finding::{Finding, Findings};
 
-/// Raised when the same recipe and sources give other bytes than before.
+/// Raised when the same recipe and sources give other bytes than in the version before.
 pub const LAYOUT_VERSION: u32 = 4;
 
-/// What a build made. It depends on the recipe and the sources alone.
+/// What a build made. It depends only on the recipe and the sources.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -25,7 +25,7 @@ pub const LAYOUT_VERSION: u32 = 4;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Report {
-    /// [`LAYOUT_VERSION`] of the build: another one may make other bytes of the same recipe and sources.
+    /// [`LAYOUT_VERSION`] of the build. Another version may make other bytes of the same recipe and sources.
     #[serde(default)]
     pub layout_version: u32,
     /// Index of the image in the WIM.
@@ -57,22 +57,22 @@ pub struct Report {
     pub directories: u64,
     /// Image files in the order of the targets.
     pub outputs: Vec<OutputReport>,
-    /// What is kept compressed; none in a plain image.
+    /// What is kept compressed; `None` for a plain image.
     #[serde(default)]
     pub compact: Option<CompactReport>,
     /// Packages that were installed, in their order.
     #[serde(default)]
     pub packages: Vec<InstalledPackage>,
-    /// Windows' build before and after updates; none without any.
+    /// Windows' build before and after updates; `None` without updates.
     #[serde(default)]
     pub build: Option<BuildChange>,
     /// Drivers that were added, and INF files that were passed over.
     #[serde(default)]
     pub drivers: Vec<DriverReport>,
-    /// What was decided that the user may want to know, a sentence each.
+    /// Decisions of the build that the user may want to know, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What the user should know, a sentence each.
+    /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -82,13 +82,13 @@ pub struct Report {
 pub struct InstallReport {
     /// Packages in the order of their installation.
     pub packages: Vec<InstalledPackage>,
-    /// Features that were turned on, with those that they need and that come with them.
+    /// Features that were turned on, with the features that they need or bring along.
     #[serde(default)]
     pub features: Vec<String>,
-    /// Windows' build before and after updates; none without any.
+    /// Windows' build before and after updates; `None` without updates.
     #[serde(default)]
     pub build: Option<BuildChange>,
-    /// What the user should know, a sentence each.
+    /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -97,9 +97,9 @@ pub struct InstallReport {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct BuildChange {
-    /// What it was.
+    /// The build before.
     pub before: String,
-    /// What it is.
+    /// The build after.
     pub after: String,
 }
 
@@ -109,7 +109,7 @@ pub struct BuildChange {
 pub struct InstalledPackage {
     /// `Name~token~arch~lang~version`.
     pub id: String,
-    /// Identifier of the package that it is a part of; none for one that was asked for.
+    /// Identifier of the package that it is a part of; `None` for a package that was asked for.
     #[serde(default)]
     pub part_of: Option<String>,
     /// Bytes of files that were not in the image before; registry hives are not counted.
@@ -118,10 +118,10 @@ pub struct InstalledPackage {
     pub files: u64,
     /// Components that were put into the image.
     pub components: u64,
-    /// Those of them that replace an earlier version.
+    /// How many of the components replace an earlier version.
     #[serde(default)]
     pub replaced: u64,
-    /// What the package asks for and was not done.
+    /// What the package asks for and the build did not do.
     #[serde(default)]
     pub not_applied: Vec<NotApplied>,
     /// How far it is installed.
@@ -132,10 +132,10 @@ pub struct InstalledPackage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum Tier {
-    /// 1: everything is in place.
+    /// 1: all its files and settings are in place.
     #[default]
     InPlace,
-    /// 2: and Windows lists the package as installed.
+    /// 2: also, Windows lists the package as installed.
     Recorded,
 }
 
@@ -160,18 +160,18 @@ impl TryFrom<u8> for Tier {
     }
 }
 
-/// Something that a component asks for and that was not done.
+/// Something that a component asks for and the build did not do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NotApplied {
     /// Name of the component in the component store (its key form).
     pub component: String,
-    /// The element of its manifest.
+    /// The element of its manifest that asks for it.
     pub element: String,
-    /// What tells it from its neighbours, if it has that.
+    /// The name that tells it from other elements of this kind, if it has one.
     #[serde(default)]
     pub name: Option<String>,
-    /// Why.
+    /// Why it was not done.
     pub why: String,
 }
 
@@ -188,14 +188,14 @@ pub struct CompactReport {
     pub compressed: u64,
 }
 
-/// An INF file of a driver, and what became of it.
+/// An INF file of a driver, and what was done with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct DriverReport {
-    /// Its name in lower case; of one that was passed over, its path in the folder.
+    /// Its name in lower case; for a file that was passed over, its path in the folder.
     pub inf: String,
-    /// Its name in the image, e.g. `oem0.inf`; none if it was passed over, for the reason in
+    /// Its name in the image, e.g. `oem0.inf`; `None` if it was passed over, for the reason in
     /// [`not_applied`](Self::not_applied).
     pub published: Option<String>,
     /// Directory in the driver store.
@@ -206,21 +206,22 @@ pub struct DriverReport {
     pub class: String,
     /// Version, e.g. `100.93.104.24000`.
     pub version: String,
-    /// Hardware ids and compatible ids that it is for.
+    /// Hardware ids and compatible ids of the devices that it drives.
     pub devices: Vec<String>,
     /// Services that it installs.
     pub services: Vec<String>,
-    /// Whether Windows has it from the start. Others it installs from the driver store when it finds a device.
+    /// Whether the driver is installed already when Windows starts. Windows installs others from the driver store when
+    /// it finds a device.
     pub boot_critical: bool,
-    /// Whether it has a catalog; if that is a valid signature Windows decides.
+    /// Whether it has a catalog. Whether that is a valid signature is decided by Windows.
     pub has_catalog: bool,
     /// Files of the package.
     pub files: u64,
     /// Bytes that it adds to the volume.
     pub bytes_added: u64,
-    /// What the INF file says of a boot-critical driver and is not done.
+    /// What the INF file of a boot-critical driver asks for and the build did not do.
     pub not_applied: Vec<String>,
-    /// What the user should know, a sentence each.
+    /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -233,7 +234,7 @@ pub struct PartitionReport {
     pub name: String,
     /// Type: a GUID, or two hexadecimal digits on an MBR disk.
     pub partition_type: String,
-    /// Unique GUID; none on an MBR disk.
+    /// Unique GUID; `None` on an MBR disk.
     pub guid: Option<String>,
     /// First byte.
     pub start: u64,
@@ -242,7 +243,7 @@ pub struct PartitionReport {
 }
 
 impl PartitionReport {
-    /// Of these facts.
+    /// A partition with these values.
     pub fn new(name: &str, partition_type: String, guid: Option<String>, start: u64, size: u64) -> Self {
         Self { name: name.into(), partition_type, guid, start, size }
     }
@@ -255,7 +256,7 @@ impl PartitionReport {
 pub struct OutputReport {
     /// Format, e.g. `vhdx`.
     pub format: String,
-    /// `dynamic`, `fixed`, `monolithicSparse` or `streamOptimized`; none for formats without any.
+    /// `dynamic`, `fixed`, `monolithicSparse` or `streamOptimized`; `None` for formats that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subformat: Option<String>,
     /// Bytes of a block of a VHDX or dynamic VHD.
@@ -263,7 +264,8 @@ pub struct OutputReport {
     pub block_size: Option<u64>,
     /// Bytes of the file.
     pub file_size: u64,
-    /// Whether `file_size` is the most that it can be: how well blocks compress turns out while they are written.
+    /// Whether `file_size` is only the largest possible size: how well blocks compress is known only once they are
+    /// written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_bound: bool,
     /// SHA-256 of the file in hexadecimal digits, if it was asked for.
@@ -272,7 +274,7 @@ pub struct OutputReport {
 }
 
 impl OutputReport {
-    /// Of these facts.
+    /// A file with these values.
     pub fn new(format: &str, file_size: u64) -> Self {
         Self { format: format.into(), subformat: None, block_size: None, file_size, is_bound: false, sha256: None }
     }

@@ -1,8 +1,9 @@
-//! Security descriptors of files, registry keys and services: parsed, written, as text (SDDL), and what a new object
-//! inherits.
+//! Security descriptors of files, registry keys and services: parsed, written, converted from and to text (SDDL), and
+//! inherited by new objects.
 //!
-//! Written here because no library does it without Windows. Source: [MS-DTYP] 2.4 (structures), 2.5.1 (SDDL) and 2.5.3.4
-//! (inheritance).
+//! This is our own code because no library does it without Windows. Source: [MS-DTYP] 2.4 (structures), 2.5.1 (SDDL)
+//! and
+//! and 2.5.3.4 (inheritance).
 
 mod class;
 mod descriptor;
@@ -19,8 +20,8 @@ pub(crate) use descriptor::{Descriptor, fault};
 pub(crate) use inherit::inherited;
 pub(crate) use sddl::text;
 
-/// The self-relative descriptor that `sddl` describes for a new object of `class` below one with the descriptor
-/// `parent`; see [`Descriptor::completed`] for what the text leaves out.
+/// The self-relative descriptor that `sddl` describes for a new object of `class` in a parent with the descriptor
+/// `parent`. [`Descriptor::completed`] says what is used for parts that the text leaves out.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for text that is not SDDL, [`Unsupported`](crate::ErrorKind::Unsupported) for
@@ -30,7 +31,7 @@ pub(crate) fn compile(sddl: &str, class: ObjectClass, parent: Option<&[u8]>) -> 
     sddl::parse(sddl, class)?.completed(class, parent.as_ref()).to_bytes()
 }
 
-/// As [`compile`], for text of this library in which nothing is left out.
+/// Like [`compile`], for constants of this library, which leave nothing out.
 pub(crate) fn constant(sddl: &str, class: ObjectClass) -> Vec<u8> {
     compile(sddl, class, None).expect("the text is SDDL")
 }

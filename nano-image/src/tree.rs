@@ -82,8 +82,8 @@ pub struct Reparse {
     pub data: Arc<[u8]>,
 }
 
-/// The compressed form of a file that the Windows Overlay Filter (WOF, Compact OS) shows as its contents. The file's
-/// [`data`](Node::data) are still the contents.
+/// The compressed form of a file. The Windows Overlay Filter (WOF, Compact OS) decompresses it when the file is read.
+/// The file's [`data`](Node::data) are still its contents.
 #[derive(Clone, Debug)]
 pub struct CompactForm {
     /// How it is compressed.
@@ -95,31 +95,31 @@ pub struct CompactForm {
 /// Where the compressed form of a file comes from.
 #[derive(Clone, Debug)]
 pub enum CompactSource {
-    /// The one in which the store keeps the blob: [`BlobForm::Stored`](crate::content::BlobForm::Stored).
+    /// The form in which the store keeps the blob: [`BlobForm::Stored`](crate::content::BlobForm::Stored).
     Copy {
         /// Which blob.
         id: BlobId,
         /// Length of the stored form in bytes.
         len: u64,
     },
-    /// Made for it.
+    /// Compressed by the build.
     Made(Content),
 }
 
 /// One file or directory.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
-    /// [`attribute`] bits, without `DIRECTORY` (see [`is_directory`](Self::is_directory)), `NORMAL` and
-    /// `REPARSE_POINT`, which follow from the other fields.
+    /// [`attribute`] bits. `DIRECTORY`, `NORMAL` and `REPARSE_POINT` are left out: they follow from the other fields
+    /// (see [`is_directory`](Self::is_directory)).
     pub attributes: u32,
     /// Times.
     pub times: Times,
-    /// Descriptor; `None` inherits one at layout.
+    /// Security descriptor; with `None` the layout lets it inherit one.
     pub security: Option<SecurityId>,
-    /// Contents of the unnamed stream; `None` in a directory without one.
+    /// Contents of the unnamed stream; `None` in a directory, which usually has no such stream.
     pub data: Option<Content>,
-    /// Compressed form, if the volume is to keep the unnamed stream in one; not for a file with a reparse point or
-    /// extended attributes.
+    /// Compressed form, if the volume shall keep the unnamed stream in one. Files with a reparse point or extended
+    /// attributes cannot have one.
     pub compact: Option<Box<CompactForm>>,
     /// Named streams, sorted by name.
     pub streams: Vec<NamedStream>,
@@ -150,7 +150,7 @@ impl Node {
     }
 }
 
-/// What a directory says of one name.
+/// An entry of a directory: what it says about one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The 8.3 name, where there is one and it differs from the long name.
@@ -159,25 +159,26 @@ pub struct Entry {
     pub node: NodeId,
 }
 
-/// A file or directory whose place does not depend on what is in it, or whether it is there.
+/// A file or directory that gets the same place on the volume whatever it holds, and even if it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Path, separated by `\`.
     pub path: String,
-    /// Bytes that there is room for; what is longer gets a multiple. 0 for a directory.
+    /// Bytes that are reserved for it. Longer contents get a multiple of this. 0 for a directory.
     pub room: u64,
-    /// The descriptor that it has, if it does not inherit one.
+    /// Its own descriptor; `None` if it inherits one.
     pub security: Option<SecurityId>,
 }
 
-/// Where the nodes and blobs end that all machines of a recipe have alike; the others lie behind them on the volume.
+/// Where the nodes and blobs end that all machines of a recipe have in common. The others lie behind them on the
+/// volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Settled(Option<(u32, BlobId)>);
 
 /// A volume's files, directories and security descriptors.
 #[derive(Clone, Debug)]
 pub struct FileTree {
-    /// Trees of two machines share what they have alike.
+    /// Trees of two machines share the nodes that are equal.
     nodes: Vec<Arc<Node>>,
     descriptors: Vec<Arc<[u8]>>,
     descriptor_ids: BTreeMap<Arc<[u8]>, SecurityId>,
@@ -204,7 +205,7 @@ impl FileTree {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
-    /// The number after the last blob that a file has.
+    /// The number after the highest blob that any file has.
     pub fn next_blob(&self) -> BlobId {
         let next = |content: &Content| match content {
             Content::Blob { id, .. } => id.0.saturating_add(1),
@@ -222,8 +223,8 @@ impl FileTree {
         self.nodes.len()
     }
 
-    /// Gives `node` the name `name` in `directory`. A name that is there already (in exactly these units) is an
-    /// error; one that differs only in case is legal on NTFS.
+    /// Gives `node` the name `name` in `directory`. A name that exists already (in exactly these units) is an error;
+    /// one that differs only in case is legal on NTFS.
     pub fn link(&mut self, directory: NodeId, name: Utf16Name, entry: Entry) -> Result<()> {
         use std::collections::btree_map::Entry::{Occupied, Vacant};
         let children = Arc::make_mut(&mut self.nodes[directory.0 as usize])

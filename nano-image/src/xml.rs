@@ -1,7 +1,7 @@
-//! XML with positions and namespaces: what a WIM says of its images, manifests, package descriptions, and answer files,
-//! which are written again.
+//! XML with positions and namespaces: manifests, package descriptions, what a WIM says about its images, and answer
+//! files, which are also written.
 //!
-//! Prefixes mean nothing: `asm:`, `asmv2:` and `asmv3:` are all seen bound to the same namespace.
+//! Prefixes do not matter: files bind `asm:`, `asmv2:` and `asmv3:` to the same namespace.
 
 mod parse;
 mod write;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 
-/// Elements, attributes and texts of a manifest. The description of the largest known update has some 200,000.
+/// Elements, attributes and texts of a manifest, at most. The description of the largest known update has some 200,000.
 const MAX_NODES: usize = 1 << 20;
 /// What the namespaces of assemblies (`asm.v1`, `asm.v2`, `asm.v3`) begin with.
 const ASM: &str = "urn:schemas-microsoft-com:asm.v";
@@ -30,11 +30,11 @@ pub(crate) struct Document {
 pub(crate) struct Element {
     /// Name as written, with prefix.
     name: Box<str>,
-    /// Namespace; empty for none.
+    /// Namespace; empty if it has none.
     pub namespace: Arc<str>,
     attributes: Vec<Attribute>,
     content: Vec<Node>,
-    /// Byte in the file.
+    /// Its first byte in the file.
     pub offset: u64,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Element {
 struct Attribute {
     /// Name as written, with prefix.
     name: Box<str>,
-    /// Namespace, empty for none; `None` for a declaration.
+    /// Namespace, empty if it has none; `None` for a declaration.
     namespace: Option<Arc<str>>,
     value: Box<str>,
 }
@@ -57,7 +57,7 @@ enum Node {
 }
 
 impl Document {
-    /// Of this root.
+    /// A document with this root.
     pub fn new(name: &str, namespace: &str) -> Self {
         let declaration = Attribute { name: "xmlns".into(), namespace: None, value: namespace.into() };
         let root = Element {
@@ -72,12 +72,12 @@ impl Document {
 }
 
 impl Element {
-    /// The root of a manifest or package description, which errors call `what`. See [`Document::parse`].
+    /// The root of a manifest or package description. Errors call the file `what`. See [`Document::parse`].
     pub fn parse(bytes: &[u8], what: &str) -> Result<Self> {
         Document::parse(bytes, what, MAX_NODES).map(|document| document.root)
     }
 
-    /// An element like `parent` in prefix and namespace, with text if any.
+    /// A new element `local` with the prefix and namespace of `parent`, and with `text` if there is any.
     pub fn like(parent: &Self, local: &str, text: Option<&str>) -> Self {
         let name = parent.name.split_once(':').map_or(local.into(), |(prefix, _)| format!("{prefix}:{local}").into());
         let content = text.map(|text| Node::Text(text.into())).into_iter().collect();
@@ -105,7 +105,7 @@ impl Element {
         self.elements().next().is_none()
     }
 
-    /// The text directly in this element, without white space around it.
+    /// The text directly in this element, trimmed of white space.
     pub fn text(&self) -> Cow<'_, str> {
         let mut texts =
             self.content.iter().filter_map(|node| if let Node::Text(text) = node { Some(text) } else { None });
@@ -119,12 +119,12 @@ impl Element {
         }
     }
 
-    /// All of the text directly in this element, as it stands there.
+    /// All text directly in this element, untrimmed.
     pub fn whole_text(&self) -> String {
         self.content.iter().filter_map(|node| if let Node::Text(text) = node { Some(&**text) } else { None }).collect()
     }
 
-    /// Whether it is the element `name` of an assembly namespace, whatever its version.
+    /// Whether it is the element `name` of an assembly namespace of any version.
     pub fn is(&self, name: &str) -> bool {
         self.local() == name && self.is_asm()
     }
@@ -134,27 +134,27 @@ impl Element {
         self.namespace.starts_with(ASM)
     }
 
-    /// Elements `name` of an assembly namespace directly in this one.
+    /// The elements called `name`, of an assembly namespace, directly in this one.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.elements().filter(move |child| child.is(name))
     }
 
-    /// The first element `name` of an assembly namespace directly in this one.
+    /// The first element called `name`, of an assembly namespace, directly in this one.
     pub fn first(&self, name: &str) -> Option<&Self> {
         self.elements().find(|child| child.is(name))
     }
 
-    /// The first element in this one with this name in the same namespace.
+    /// The first element called `name` in this one, of the same namespace.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.elements().find(|element| element.local() == name && element.namespace == self.namespace)
     }
 
-    /// The element at this path, all in the namespace of this one.
+    /// The element at this path below this one, all in the same namespace.
     pub fn find(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |element, name| element.child(name))
     }
 
-    /// The attribute `name` without a namespace, or in one of assemblies.
+    /// The attribute `name`, without a namespace or in an assembly namespace.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attribute_in(name, |namespace| namespace.is_empty() || namespace.starts_with(ASM))
     }
@@ -187,20 +187,20 @@ impl Element {
         self.attributes.push(Attribute { name, namespace: None, value: namespace.into() });
     }
 
-    /// Adds the attribute `name` of `namespace`, for which `prefix` is declared.
+    /// Adds the attribute `name` of `namespace`; `prefix` must be declared for it.
     pub fn push_attribute_of(&mut self, prefix: &str, namespace: &str, name: &str, value: &str) {
         let name = format!("{prefix}:{name}").into();
         self.attributes.push(Attribute { name, namespace: Some(namespace.into()), value: value.into() });
     }
 
-    /// Removes the attribute that is written as `name`; whether there was one.
+    /// Removes the attribute that is written as `name`; returns whether there was one.
     pub fn remove_attribute(&mut self, name: &str) -> bool {
         let before = self.attributes.len();
         self.attributes.retain(|attribute| &*attribute.name != name);
         self.attributes.len() < before
     }
 
-    /// The child `name`, made if it is missing.
+    /// The child `name`; it is added if it is missing.
     pub fn child_or_new(&mut self, name: &str) -> &mut Self {
         let is_it = |node: &Node| matches!(node, Node::Element(element) if element.local() == name && element.namespace == self.namespace);
         let at = self.content.iter().position(is_it).unwrap_or_else(|| {
@@ -219,12 +219,12 @@ impl Element {
         self.elements_mut().last().expect("just added")
     }
 
-    /// Keeps the elements that `keep` wants.
+    /// Keeps only the elements for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&Self) -> bool) {
         self.content.retain(|node| if let Node::Element(element) = node { keep(element) } else { true });
     }
 
-    /// Puts `text` in place of everything in the element.
+    /// Replaces everything in the element by `text`.
     pub fn set_text(&mut self, text: &str) {
         self.content = vec![Node::Text(text.into())];
     }

@@ -14,40 +14,40 @@ use crate::error::{Error, Result};
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Where a build finds the files that are named to it: in memory under that path, or else on the machine that builds.
+/// Where a build finds the files that it is told to read: in memory under that path, or else on the host.
 #[derive(Clone, Default)]
 pub struct InputFiles {
     memory: Arc<BTreeMap<PathBuf, Arc<dyn ReadAt>>>,
-    /// Whether the files of the machine are left out.
+    /// Whether files of the host are ignored.
     only_memory: bool,
 }
 
 /// What is at a path. Links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
-    /// A folder, which in memory is whatever has a file in it.
+    /// A folder. In memory, every path is one that has a file below it.
     Folder,
-    /// A file of so many bytes.
+    /// A file with its length in bytes.
     File(u64),
     /// A pipe, a device or the like.
     Other,
 }
 
 impl InputFiles {
-    /// The file `data` at `path`, and nothing else.
+    /// Only the file `data` at `path`.
     pub fn only(path: impl Into<PathBuf>, data: Arc<dyn ReadAt>) -> Self {
         let mut files = Self { only_memory: true, ..Self::default() };
         files.add(path, data);
         files
     }
 
-    /// The same files in memory, without those of the machine.
+    /// The same files in memory, without those of the host.
     #[must_use]
     pub fn without_host(&self) -> Self {
         Self { only_memory: true, ..self.clone() }
     }
 
-    /// Adds a file in memory. The last one of a path counts.
+    /// Adds a file in memory. It replaces an earlier one with the same path.
     pub fn add(&mut self, path: impl Into<PathBuf>, data: Arc<dyn ReadAt>) {
         Arc::make_mut(&mut self.memory).insert(plain(&path.into()), data);
     }
@@ -57,7 +57,7 @@ impl InputFiles {
         self.memory.get(&plain(path))
     }
 
-    /// Whether what is at `path` is in memory, and nothing of it on the machine.
+    /// Whether everything at `path` is in memory, and nothing of it on the host.
     pub fn is_all_in_memory(&self, path: &Path) -> bool {
         let is_folder = || self.names_in(path).next().is_some();
         self.in_memory(path).is_some() || (is_folder() && (self.only_memory || !path.exists()))
@@ -66,7 +66,7 @@ impl InputFiles {
     /// What is at `path`.
     ///
     /// # Errors
-    /// If there is nothing, or it cannot be reached.
+    /// If there is nothing at `path`, or it cannot be reached.
     pub fn kind(&self, path: &Path) -> io::Result<InputKind> {
         if let Some(data) = self.in_memory(path) {
             return data.len().map(InputKind::File);
@@ -93,7 +93,7 @@ impl InputFiles {
         self.kind(path).is_ok_and(|kind| matches!(kind, InputKind::File(_)))
     }
 
-    /// Whether a link is at `path`. None is in memory.
+    /// Whether `path` is a symbolic link. Files in memory are never links.
     ///
     /// # Errors
     /// As [`kind`](Self::kind).
@@ -116,10 +116,10 @@ impl InputFiles {
         }
     }
 
-    /// Paths of what is in `folder`, sorted. Empty is the current folder.
+    /// Paths of the entries of `folder`, sorted. An empty path is the current folder.
     ///
     /// # Errors
-    /// As [`fs::read_dir`], if no file in memory is in it.
+    /// As [`fs::read_dir`], if no file in memory is in the folder.
     pub fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
         let mut found: BTreeSet<PathBuf> = self.names_in(folder).map(|name| folder.join(name)).collect();
         let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -135,7 +135,7 @@ impl InputFiles {
         Ok(found.into_iter().collect())
     }
 
-    /// The path without links, which is the same for all ways to a file.
+    /// The path with its links resolved: all paths to a file give the same one.
     ///
     /// # Errors
     /// As [`fs::canonicalize`].
@@ -146,7 +146,7 @@ impl InputFiles {
         self.ask_host().and_then(|()| fs::canonicalize(path))
     }
 
-    /// Refuses a `path` in `folder` that leads out of it by links: what is named is a folder, not what lies elsewhere.
+    /// Refuses a `path` in `folder` that links lead out of the folder: the user named the folder, not files elsewhere.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported); [`Io`](crate::ErrorKind::Io) for links that lead nowhere.
@@ -154,7 +154,7 @@ impl InputFiles {
         if self.in_memory(path).is_some() { Ok(()) } else { identity::stays_inside(path, folder) }
     }
 
-    /// The whole file at `path`, which has at most `limit` bytes; `what` names what it must be.
+    /// The whole file at `path`, if it has at most `limit` bytes. Errors call what is expected `what`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io);
@@ -181,7 +181,7 @@ impl InputFiles {
         Ok(bytes)
     }
 
-    /// Names of what files in memory have below `folder`, in order; a name may come again.
+    /// Names of the entries of `folder` that are in memory, in order; a name may be repeated.
     fn names_in(&self, folder: &Path) -> impl Iterator<Item = PathBuf> {
         let folder = plain(folder);
         let below = self.memory.range(folder.clone()..).map(|(path, _)| path);
@@ -195,7 +195,7 @@ impl InputFiles {
         })
     }
 
-    /// That there are files of the machine.
+    /// Fails if files of the host are ignored.
     fn ask_host(&self) -> io::Result<()> {
         if self.only_memory { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
     }
@@ -207,7 +207,7 @@ impl std::fmt::Debug for InputFiles {
     }
 }
 
-/// `path` without `.` in it.
+/// `path` without its `.` components.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
@@ -216,14 +216,14 @@ fn plain(path: &Path) -> PathBuf {
 #[derive(Clone)]
 pub struct InputFile {
     path: PathBuf,
-    /// Its bytes, if they are in memory. Others are opened when they are needed.
+    /// Its bytes, if they are in memory. Files of the host are opened when needed.
     data: Option<Arc<dyn ReadAt>>,
     len: u64,
     digest: [u8; 32],
 }
 
 impl InputFile {
-    /// Reads the file once, so that a later change is found.
+    /// Reads the file once, so that a later change is noticed.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io).

@@ -1,4 +1,4 @@
-//! Which file of the machine that builds a path leads to, and that what is written is none of what is read.
+//! Which file of the host a path leads to, and a check that no output overwrites an input.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Folders nested deeper are not looked into: what reads them refuses them.
+/// Folders nested deeper are not looked into: the code that reads them refuses them.
 const MAX_DEPTH: usize = 128;
 
-/// A file, whatever it is called: hard links, symbolic links and other ways to it are equal.
+/// Identifies a file, whatever path led to it: hard links, symbolic links and other paths give equal values.
 ///
 /// ```
 /// use nano_image::FileIdentity;
@@ -22,10 +22,10 @@ pub struct FileIdentity(Inner);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Inner {
-    /// Device or volume, and number of the file.
+    /// Number of the device or volume, and number of the file on it.
     #[cfg_attr(not(any(unix, windows)), allow(dead_code, reason = "other systems tell no numbers"))]
     Number(u64, u64),
-    /// The path without links.
+    /// The path with its links resolved.
     #[cfg_attr(any(unix, windows), allow(dead_code, reason = "numbers are better"))]
     Path(PathBuf),
 }
@@ -63,11 +63,11 @@ impl FileIdentity {
     }
 }
 
-/// A file or folder that is read or written, and what it is there for.
+/// A file or folder that is read or written, and its role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsedFile {
-    /// What it is, as part of a sentence: `the answer file`.
+    /// Its role, as part of a sentence: `the answer file`.
     pub role: String,
     /// Where it is.
     pub path: PathBuf,
@@ -80,8 +80,8 @@ impl UsedFile {
     }
 }
 
-/// That no file of `outputs` is one of `inputs`, nor another of `outputs`. Of a folder among the inputs all files count,
-/// and no output may be new in it. Nothing is opened.
+/// Checks that no file of `outputs` is one of `inputs`, or the same as another output. If an input is a folder, all
+/// files in it count, and no output may be created in it. No file is opened.
 ///
 /// # Errors
 /// [`Recipe`](crate::ErrorKind::Recipe), naming both roles.
@@ -106,7 +106,7 @@ pub fn keep_apart(outputs: &[UsedFile], inputs: &[UsedFile]) -> Result<()> {
             ));
         }
     }
-    // A file that does not exist yet cannot be one that is read. A terminal may be read and written.
+    // A file that does not exist yet cannot be an input. A terminal may be both read and written.
     let existing = outputs.iter().filter(|output| output.path.is_file());
     let existing: Vec<(&UsedFile, FileIdentity)> =
         existing.filter_map(|output| Some((output, FileIdentity::of(&output.path).ok()?))).collect();
@@ -134,7 +134,7 @@ fn check_file(existing: &[(&UsedFile, FileIdentity)], path: &Path, role: &str) -
     }
 }
 
-/// Looks into `folder`. One that cannot be listed is passed over: whoever reads it reports that.
+/// Looks into `folder`. A folder that cannot be listed is passed over: the code that reads it reports that.
 fn check_folder(existing: &[(&UsedFile, FileIdentity)], folder: &Path, role: &str, depth: usize) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {
@@ -155,7 +155,7 @@ fn meeting(output: &UsedFile, other: &str, how: &str) -> Error {
         .with_hint(format!("choose another name for {}", output.role))
 }
 
-/// Whether both paths lead to one file, or would if it were made.
+/// Whether both paths lead to the same file, or would once it is created.
 fn is_same_place(a: &Path, b: &Path) -> bool {
     match (FileIdentity::of(a), FileIdentity::of(b)) {
         (Ok(a), Ok(b)) => a == b,
@@ -172,7 +172,7 @@ fn is_inside(path: &Path, folder: &Path) -> bool {
     matches!((fs::canonicalize(folder_of(path)), fs::canonicalize(folder)), (Ok(a), Ok(b)) if a.starts_with(&b))
 }
 
-/// Refuses a `path` in `folder` that leads out of it by links: what is named is a folder, not what lies elsewhere.
+/// Refuses a `path` in `folder` that links lead out of the folder: the user named the folder, not files elsewhere.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported); [`Io`](crate::ErrorKind::Io) for links that lead nowhere.
@@ -183,11 +183,11 @@ pub(super) fn stays_inside(path: &Path, folder: &Path) -> Result<()> {
         true => Ok(()),
         false => Err(Error::unsupported("a link that leads out of its folder is not followed")
             .with_path(path)
-            .with_hint("put the file itself there, or name it by an entry of its own")),
+            .with_hint("put the file itself there, or name it by itself")),
     }
 }
 
-/// The folder that has the file at `path`.
+/// The folder that contains the file at `path`.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

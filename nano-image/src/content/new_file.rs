@@ -1,9 +1,12 @@
-//! Files that appear under their names when they are complete, several together or none, and replace nothing unasked.
+//! Files that appear under their names once they are complete: several together or none, and never over an existing
+//! file unless asked.
 //!
-//! A file is made without a name where the system can (`O_TMPFILE`), so that a killed program leaves nothing; else as
-//! `.NAME.PID-N.partial` beside its place, held by a lock. Who makes the same file again removes those that nobody holds.
+//! Where the system can, a file is made without a name (`O_TMPFILE`), so that a killed program leaves nothing behind.
+//! Elsewhere it is `.NAME.PID-N.partial` beside its place, and holds a lock. Whoever makes the same file again removes
+//! such files that nobody has locked.
 //!
-//! Home-made because `tempfile` names its files by chance, gives a nameless one no name, and knows no sets of files.
+//! Our own code because `tempfile` chooses random names, cannot give a nameless file a name, and knows no sets of
+//! files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -27,12 +30,12 @@ use portable as system;
 #[cfg(unix)]
 use unix as system;
 
-/// How files are made: an example is at [`NewFiles`].
+/// How files are made. There is an example at [`NewFiles`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NewFileOptions {
-    /// Whether a regular file that is there is replaced.
+    /// Whether an existing regular file is replaced.
     pub replace: bool,
-    /// Permission bits, on systems that have them; `None` is what the system gives new files.
+    /// Permission bits, on systems that have them; with `None` the system's default for new files.
     pub mode: Option<u32>,
 }
 
@@ -60,41 +63,41 @@ pub struct NewFiles {
     leftovers: Vec<PathBuf>,
 }
 
-/// A file that has no name yet, or a name of its own that is removed with it.
+/// A file that has no name yet, or a temporary name that is removed with it.
 #[derive(Debug)]
 pub struct NewFile {
-    /// Where it shall be.
+    /// The path that it will get.
     path: PathBuf,
     folder: system::Folder,
     name: OsString,
-    /// Name in the folder while it is written.
+    /// Its name in the folder while it is written.
     temporary: Option<OsString>,
     file: File,
     replace: bool,
-    /// A name that turned out while it was written.
+    /// A name that was decided while it was written.
     late_name: OnceLock<OsString>,
 }
 
-/// How to take back that a file appeared.
+/// How a file came to its place, so that this can be undone.
 enum Step {
-    /// It is new.
+    /// There was no file before.
     New,
-    /// The old file has the temporary name.
+    /// The old file now has the temporary name.
     Exchanged,
     /// The old file is gone.
     Replaced,
 }
 
 impl NewFiles {
-    /// Begins a file for each of `paths`, and removes what builds of the same files left that were killed.
+    /// Begins a file for each of `paths`, and removes what killed builds of the same files left behind.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for what is there and is not to be replaced, or is no regular file: a folder,
-    /// a symbolic link, a device. [`NotFound`](crate::ErrorKind::NotFound) without the folder,
-    /// [`Io`](crate::ErrorKind::Io) if it cannot be written to.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a file that exists and is not to be replaced, and for a path that is
+    /// not a regular file: a folder, a symbolic link, a device. [`NotFound`](crate::ErrorKind::NotFound) without the
+    /// folder, [`Io`](crate::ErrorKind::Io) if it cannot be written to.
     pub fn create<P: AsRef<Path>>(paths: &[P], options: NewFileOptions) -> Result<Self> {
         let mut all = Self::default();
-        // All are looked at before the first one is made.
+        // All paths are checked before the first file is made.
         let places =
             paths.iter().map(|path| Destination::find(path.as_ref(), options.replace)).collect::<Result<Vec<_>>>()?;
         for place in places {
@@ -106,7 +109,7 @@ impl NewFiles {
         Ok(all)
     }
 
-    /// All files of `sets`, which shall appear together.
+    /// All files of `sets`, to be published together.
     pub fn together(sets: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::default();
         for set in sets {
@@ -121,12 +124,12 @@ impl NewFiles {
         &self.files
     }
 
-    /// Files that killed builds left and that are removed now.
+    /// Files that killed builds left behind and that have been removed now.
     pub fn leftovers(&self) -> &[PathBuf] {
         &self.leftovers
     }
 
-    /// Names that the files have while they are written; none where they need no name.
+    /// The temporary names of the files; empty where they need none.
     pub fn temporary_paths(&self) -> Vec<PathBuf> {
         let named = self.files.iter().filter_map(|file| Some((file, file.temporary.as_ref()?)));
         named.map(|(file, name)| file.path.with_file_name(name)).collect()
@@ -140,11 +143,11 @@ impl NewFiles {
         self.files.iter().try_for_each(NewFile::flush)
     }
 
-    /// Gives the files their names, all or none. They should be [flushed](Self::flush).
+    /// Gives the files their names, all or none. They should be [flushed](Self::flush) before.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) if a file appeared in the meantime, [`Io`](crate::ErrorKind::Io). If a file
-    /// that has its name already cannot be taken back, the hint names it.
+    /// [`Recipe`](crate::ErrorKind::Recipe) if a file has appeared in the meantime, [`Io`](crate::ErrorKind::Io). If a
+    /// file that already has its name cannot be taken back, the hint names it.
     pub fn publish(mut self) -> Result<()> {
         let mut steps = Vec::new();
         for index in 0..self.files.len() {
@@ -163,7 +166,7 @@ impl NewFiles {
         Ok(())
     }
 
-    /// Removes the files that have their names already, and puts back what was there.
+    /// Removes the files that already have their names, and restores the old ones.
     fn take_back(&mut self, steps: &[Step], error: Error) -> Error {
         let mut stay = Vec::new();
         for (file, step) in self.files.iter_mut().zip(steps).rev() {
@@ -173,20 +176,20 @@ impl NewFiles {
                 _ => Err(io::ErrorKind::Unsupported.into()),
             };
             if done.is_err() {
-                // Another file has the temporary name now: it is not ours to remove.
+                // Another file has the temporary name now, and it is not ours to remove.
                 file.temporary = None;
                 stay.push(file.path.display().to_string());
             }
         }
         match stay.is_empty() {
             true => error,
-            false => error.with_hint(format!("complete and in place all the same: {}", stay.join(", "))),
+            false => error.with_hint(format!("these files are complete and stay in place: {}", stay.join(", "))),
         }
     }
 }
 
 impl NewFile {
-    /// A file in `folder` for the time of a build, which nobody else may read and which never gets a name to stay.
+    /// A temporary file in `folder` for the duration of a build. Nobody else can read it.
     pub(crate) fn scratch(folder: &Path) -> io::Result<Self> {
         let place =
             Destination { path: folder.join(SCRATCH), folder: system::Folder::open(folder)?, name: SCRATCH.into() };
@@ -196,7 +199,7 @@ impl NewFile {
         Ok(file)
     }
 
-    /// A name for who opens files by names only.
+    /// A path, for code that opens files only by path.
     pub(crate) fn named_path(&mut self) -> io::Result<PathBuf> {
         let name = match self.temporary.clone() {
             Some(name) => name,
@@ -205,7 +208,7 @@ impl NewFile {
         Ok(self.path.with_file_name(name))
     }
 
-    /// A path by which this process can open the file once more while it is written.
+    /// A path by which this process can open the file again while it is written.
     pub fn open_path(&self) -> PathBuf {
         match &self.temporary {
             Some(name) => self.path.with_file_name(name),
@@ -213,7 +216,7 @@ impl NewFile {
         }
     }
 
-    /// Where it shall be.
+    /// The path that it will get.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -223,7 +226,7 @@ impl NewFile {
         &self.file
     }
 
-    /// Says what the file shall be called in its folder, where that depends on its bytes. The first name counts.
+    /// Sets the name of the file in its folder, where that depends on its bytes. Only the first call counts.
     pub(crate) fn rename(&self, name: &str) {
         let _ = self.late_name.set(name.into());
     }
@@ -270,7 +273,7 @@ impl NewFile {
         Ok(Step::Replaced)
     }
 
-    /// Gives a file without a name its temporary one.
+    /// Gives a temporary name to a file without a name.
     fn name_temporarily(&mut self) -> io::Result<OsString> {
         for attempt in 0..MAX_ATTEMPTS {
             let name = temporary_name(&self.name, attempt);
@@ -286,7 +289,7 @@ impl NewFile {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Removes what has the temporary name.
+    /// Removes the file under the temporary name.
     fn discard(&mut self) {
         if let Some(name) = self.temporary.take() {
             // It may be gone already.
@@ -301,12 +304,12 @@ impl Drop for NewFile {
     }
 }
 
-/// The name that scratch files are made from.
+/// The name from which names of scratch files are made.
 const SCRATCH: &str = "nano-image.scratch";
-/// Builds that write the same file at once, at most.
+/// How many builds can write the same file at once.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// Where a file shall be.
+/// The path that a file will get.
 struct Destination {
     path: PathBuf,
     folder: system::Folder,
@@ -320,7 +323,7 @@ impl Destination {
             .ok_or_else(|| Error::recipe(format!("`{}` is not the name of a file", path.display())))?
             .to_owned();
         if let Some(fault) = system::Folder::name_fault(&name) {
-            let message = format!("`{}` {fault}: no file can be called so", name.display());
+            let message = format!("`{}` {fault}: no file can have this name", name.display());
             return Err(Error::recipe(message).with_path(path).with_hint("choose another name for the output"));
         }
         let parent = folder_of(path);
@@ -341,7 +344,7 @@ impl Destination {
         Ok(Self { path: path.to_owned(), folder, name })
     }
 
-    /// Makes the file: without a name, or else with a temporary one.
+    /// Creates the file: without a name if possible, else with a temporary one.
     fn create(self, options: NewFileOptions) -> io::Result<NewFile> {
         match self.folder.create_unnamed(options.mode, &temporary_name(&self.name, 0))? {
             Some(file) => Ok(self.with(file, None, options)),
@@ -367,7 +370,7 @@ impl Destination {
     }
 }
 
-/// Refuses what is no regular file, and tells whether one is there.
+/// Refuses what is not a regular file; returns whether there is a file.
 fn refuse_kinds(folder: &system::Folder, name: &OsStr, path: &Path) -> Result<bool> {
     let kind = folder.kind(name).map_err(|error| Error::io("look at", path, error))?;
     let (what, hint) = match kind {
@@ -376,7 +379,7 @@ fn refuse_kinds(folder: &system::Folder, name: &OsStr, path: &Path) -> Result<bo
         Some(Kind::Folder) => return Err(Error::recipe("the output is a directory").with_path(path)),
         Some(Kind::Link) => ("the output is a symbolic link", "name the file that it leads to, or remove the link"),
         Some(Kind::Other) => {
-            ("the output is not a regular file", "write to standard output with -o -, and send that where it shall go")
+            ("the output is not a regular file", "write to standard output with -o -, and redirect that")
         }
     };
     Err(Error::recipe(what).with_path(path).with_hint(hint))
@@ -424,7 +427,7 @@ mod tests {
         names
     }
 
-    /// Both ways to make files: without a name where that is possible, and with one.
+    /// Runs a test with both ways to make files: without a name where that is possible, and with a temporary name.
     fn each_way(test: impl Fn(&Path, &dyn Fn(&[PathBuf], bool) -> Result<NewFiles>)) {
         let folder = tempfile::tempdir().unwrap();
         test(folder.path(), &create);

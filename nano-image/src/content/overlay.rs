@@ -1,4 +1,4 @@
-//! The blobs of a source, and contents beside them: files of the machine that builds, and what the build makes.
+//! The blobs of a source together with added contents: files of the host, and what the build makes.
 
 use std::sync::Arc;
 
@@ -10,24 +10,24 @@ use crate::error::{Error, Result};
 /// Bytes handed on at once.
 const PIECE: u64 = 1 << 20;
 
-/// A store with contents beside its blobs. They get the numbers after those of the store, in the order in which they
-/// are added: so a pass over all blobs reads the store first.
+/// A store with added contents. Their numbers follow those of the store, in the order in which they were added, so that
+/// a pass over all blobs reads the store first.
 #[derive(Clone)]
 pub struct Overlay {
     base: Arc<dyn BlobStore>,
-    /// Number of the first content that is added.
+    /// Number of the first added content.
     first: u32,
     added: Vec<Added>,
 }
 
-/// A content that is added.
+/// An added content.
 #[derive(Clone)]
 pub(crate) enum Added {
     /// Bytes in memory.
     Memory(Arc<[u8]>),
     /// Bytes of a scratch file.
     Scratch(Arc<Scratch>, Extent),
-    /// A file of the machine that builds.
+    /// A file of the host.
     File(InputFile),
 }
 
@@ -37,7 +37,7 @@ impl Overlay {
         Self { base, first: first.0, added: Vec::new() }
     }
 
-    /// The number of the next content that is added.
+    /// The number that the next added content will get.
     pub fn next(&self) -> BlobId {
         BlobId(self.first.saturating_add(self.added.len() as u32))
     }
@@ -45,7 +45,7 @@ impl Overlay {
     /// Adds a content.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there are more than numbers.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there are no numbers left.
     pub(crate) fn add(&mut self, added: Added) -> Result<Content> {
         let len = added.len();
         if len == 0 {
@@ -57,14 +57,14 @@ impl Overlay {
         Ok(Content::Blob { id, len })
     }
 
-    /// The content that `id` stands for; `None` if it is the store's.
+    /// The added content with the number `id`; `None` if the blob belongs to the store.
     fn find(&self, id: BlobId) -> Result<Option<&Added>> {
         let Some(number) = id.0.checked_sub(self.first) else { return Ok(None) };
         let found = self.added.get(number as usize);
         found.map(Some).ok_or_else(|| Error::not_found(format!("there is no blob {}", id.0)))
     }
 
-    /// Hands the contents of added blobs to `sink`; the first request has the number `number`.
+    /// Hands the contents of added blobs to `sink`; the first one is request `number`.
     fn send(&self, ids: impl Iterator<Item = BlobId>, number: usize, sink: &mut BlobSink<'_>) -> Result<()> {
         for (index, id) in ids.enumerate() {
             if let Some(added) = self.find(id)? {
@@ -111,7 +111,7 @@ impl BlobStore for Overlay {
     fn read_blob(&self, id: BlobId, limit: u64) -> Result<Vec<u8>> {
         let Some(added) = self.find(id)? else { return self.base.read_blob(id, limit) };
         if added.len() > limit {
-            let error = Error::unsupported(format!("file of {} bytes; {limit} at most are expected", added.len()));
+            let error = Error::unsupported(format!("the file has {} bytes; at most {limit} are expected", added.len()));
             return Err(match added {
                 Added::File(file) => error.with_path(file.path()),
                 _ => error,
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::content::InputFiles;
 
-    /// Each blob is its number in four bytes; the stored form has a fifth.
+    /// Each blob consists of its number in four bytes; the stored form has a fifth byte.
     struct Numbers;
 
     impl BlobStore for Numbers {

@@ -1,4 +1,4 @@
-//! A file for what does not fit into memory.
+//! A file for data that does not fit into memory.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,7 @@ use super::ReadAt;
 use super::new_file::NewFile;
 use crate::error::{Error, Result};
 
-/// A file that is gone when it is no longer used.
+/// A file that is removed when it is no longer used.
 pub(crate) struct Scratch {
     folder: PathBuf,
     file: NewFile,
@@ -21,7 +21,7 @@ impl Scratch {
         Ok(Self { folder: folder.to_owned(), file })
     }
 
-    /// A name for who opens files by names only.
+    /// A path, for code that opens files only by path.
     pub fn named_path(&mut self) -> Result<PathBuf> {
         self.file.named_path().map_err(|error| Error::io("name a scratch file in", &self.folder, error))
     }

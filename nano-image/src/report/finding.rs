@@ -11,13 +11,13 @@ use serde::Serialize;
 pub struct Finding {
     /// Kind of damage, the same in every version: `ntfs-bitmap`, `gpt-checksum` …
     pub code: &'static str,
-    /// Number of the partition; none for what concerns the whole disk.
+    /// Number of the partition; `None` if it concerns the whole disk.
     pub partition: Option<u32>,
-    /// Structure: `MFT record 64`, `$Bitmap`, `backup boot sector` …
+    /// The structure: `MFT record 64`, `$Bitmap`, `backup boot sector` …
     pub structure: String,
-    /// Path of the file that it describes, as far as it is known.
+    /// Path of the file that the structure describes, if it is known.
     pub path: Option<String>,
-    /// Its first byte in the checked volume, disk or file.
+    /// The first damaged byte, in the checked volume, disk or file.
     pub offset: Option<u64>,
     /// What is there and what was expected.
     pub message: String,
@@ -43,8 +43,8 @@ impl Finding {
     }
 }
 
-/// Findings in the order in which they were made. Of each kind only the first [`PER_CODE`](Self::PER_CODE) are kept,
-/// so that a volume of nothing but damage does not fill the memory; the others are counted.
+/// Findings in the order in which they were made. Only the first [`PER_CODE`](Self::PER_CODE) of each kind are kept, so
+/// that a volume full of damage does not fill the memory; the others are counted.
 #[derive(Debug, Default)]
 pub struct Findings {
     kept: Vec<Finding>,
@@ -65,7 +65,7 @@ impl Findings {
         }
     }
 
-    /// Adds those of a part of what is checked, each changed by `edit`.
+    /// Adds the findings of a part of what is checked, each changed by `edit`.
     pub fn append(&mut self, part: Self, mut edit: impl FnMut(&mut Finding)) {
         for mut finding in part.kept {
             edit(&mut finding);
@@ -87,12 +87,12 @@ impl Findings {
         &self.skipped
     }
 
-    /// Those that were kept.
+    /// The findings that were kept.
     pub fn kept(&self) -> &[Finding] {
         &self.kept
     }
 
-    /// Those that were kept, to add what is known later.
+    /// The findings that were kept, so that more can be added to them.
     pub fn kept_mut(&mut self) -> &mut [Finding] {
         &mut self.kept
     }

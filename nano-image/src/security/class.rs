@@ -1,6 +1,6 @@
-//! What a descriptor is for, and what generic rights stand for there.
+//! Classes of objects, and what generic rights mean for each.
 
-/// What a descriptor is for: decides what generic rights stand for.
+/// What kind of object a descriptor is for. It decides what generic rights mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectClass {
     /// A file.
@@ -9,12 +9,12 @@ pub(crate) enum ObjectClass {
     Directory,
     /// A registry key.
     Key,
-    /// A service: nothing is inherited.
+    /// A service. It inherits nothing.
     Service,
 }
 
 impl ObjectClass {
-    /// Replaces generic rights by the ones they stand for (GENERIC_MAPPING of winnt.h, winreg and winsvc.h).
+    /// Replaces generic rights by the specific ones (GENERIC_MAPPING of winnt.h, winreg and winsvc.h).
     pub fn map(self, mask: u32) -> u32 {
         let [read, write, execute, all] = match self {
             Self::File | Self::Directory => [0x0012_0089, 0x0012_0116, 0x0012_00A0, 0x001F_01FF],

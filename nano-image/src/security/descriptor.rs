@@ -1,4 +1,4 @@
-//! The self-relative form of descriptors ([MS-DTYP] 2.4.6), which files, keys and services keep.
+//! The self-relative form of descriptors ([MS-DTYP] 2.4.6), in which files, keys and services store them.
 
 use super::sid;
 use crate::error::{Error, Result};
@@ -10,15 +10,15 @@ pub(super) const DACL_AUTO_INHERIT_REQ: u16 = 0x0100;
 pub(super) const DACL_AUTO_INHERITED: u16 = 0x0400;
 pub(super) const DACL_PROTECTED: u16 = 0x1000;
 const SELF_RELATIVE: u16 = 0x8000;
-/// Flags of the SACL are those of the DACL, one bit on.
+/// The flags of the SACL are those of the DACL, shifted by one bit.
 pub(super) const SACL_SHIFT: u16 = 1;
 
-/// Kinds of entries (2.4.4.1) that are read and written as text.
+/// Types of entries (2.4.4.1) that can be read and written as text.
 pub(super) const ALLOW: u8 = 0x00;
 pub(super) const DENY: u8 = 0x01;
 pub(super) const AUDIT: u8 = 0x02;
 pub(super) const MANDATORY_LABEL: u8 = 0x11;
-/// Kinds with GUIDs between rights and account; a list with one has another revision.
+/// Types with GUIDs between rights and account. A list that contains one has another revision.
 const WITH_OBJECT: [u8; 8] = [0x05, 0x06, 0x07, 0x08, 0x0B, 0x0C, 0x0F, 0x10];
 
 /// Flags of entries (2.4.4.1).
@@ -35,13 +35,13 @@ const ENTRY_HEADER_LEN: usize = 8;
 /// A security descriptor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    /// Bits of lists; without that of the self-relative form.
+    /// The control bits of the lists; the bit for the self-relative form is left out.
     pub(super) control: u16,
     pub(super) owner: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
-    /// Who is audited.
+    /// What is audited. A list can be missing and yet be marked as present (see `dacl`).
     pub(super) sacl: Option<Vec<Ace>>,
-    /// Who may do what; without one that is present, everybody may do everything.
+    /// Who may do what. If it is missing but marked as present, everybody may do everything.
     pub(super) dacl: Option<Vec<Ace>>,
 }
 
@@ -51,15 +51,15 @@ pub(super) struct Ace {
     pub kind: u8,
     pub flags: u8,
     pub mask: u32,
-    /// What follows the rights: in most kinds the account, then what its kind has besides.
+    /// The bytes behind the rights: in most types the account, then data of that type.
     pub rest: Vec<u8>,
 }
 
 impl Descriptor {
-    /// Takes a self-relative descriptor apart.
+    /// Parses a self-relative descriptor.
     ///
     /// # Errors
-    /// Says what is wrong with it: Windows would call a volume with it damaged.
+    /// A message that says what is wrong. Windows would call a volume with such a descriptor damaged.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or("shorter than its header")?;
         if header[0] != 1 {
@@ -69,7 +69,7 @@ impl Descriptor {
         if control & SELF_RELATIVE == 0 {
             return Err("not self-relative");
         }
-        // A part lies behind the header; 0 says that there is none.
+        // A part lies behind the header; offset 0 means that there is none.
         let part = |at: usize| {
             let offset = u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]) as usize;
             match offset {
@@ -92,7 +92,7 @@ impl Descriptor {
         Ok(Self { control: control & !SELF_RELATIVE, owner, group, sacl, dacl })
     }
 
-    /// The self-relative form: lists first, as Windows has it.
+    /// The self-relative form, with the lists first as Windows writes it.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if a list is too long.
@@ -121,13 +121,13 @@ impl Descriptor {
 }
 
 impl Ace {
-    /// The account, in the kinds that have it directly behind the rights.
+    /// The account, for types that have it directly behind the rights.
     pub fn account(&self) -> Option<&[u8]> {
         if WITH_OBJECT.contains(&self.kind) { None } else { sid::at_start(&self.rest) }
     }
 }
 
-/// Says what is wrong with a self-relative descriptor; `None` if nothing.
+/// What is wrong with a self-relative descriptor; `None` if nothing is.
 pub(crate) fn fault(bytes: &[u8]) -> Option<&'static str> {
     Descriptor::parse(bytes).err()
 }

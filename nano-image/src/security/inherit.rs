@@ -1,15 +1,15 @@
-//! What a new object gets of the descriptor of what it lies in ([MS-DTYP] 2.5.3.4).
+//! What a new object inherits from the descriptor of its parent ([MS-DTYP] 2.5.3.4).
 
 use super::class::{GENERIC, ObjectClass};
 use super::descriptor::*;
 use super::{constant, sid};
 
-/// A root directory without a descriptor: full access for SYSTEM and Administrators, read access for Users, and all of
-/// it for what lies below.
+/// For a root directory without a descriptor: full access for SYSTEM and Administrators, read access for Users, all of
+/// it inherited.
 const ROOT: &str = "O:BAG:SYD:(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)";
 
-/// The descriptor that a new file or directory gets in a directory with the descriptor `parent`; `None` is the root of a
-/// volume. A malformed parent counts as a root without descriptor.
+/// The descriptor of a new file or directory in a directory with the descriptor `parent`; `None` for the root of a
+/// volume. A malformed parent counts as a root without a descriptor.
 pub(crate) fn inherited(parent: Option<&[u8]>, class: ObjectClass) -> Vec<u8> {
     let root = || constant(ROOT, ObjectClass::Directory);
     let Some(parent) = parent else { return root() };
@@ -18,11 +18,12 @@ pub(crate) fn inherited(parent: Option<&[u8]>, class: ObjectClass) -> Vec<u8> {
 }
 
 impl Descriptor {
-    /// The descriptor of a new object of `class` for which `self` is asked, below one with the descriptor `parent`.
+    /// The full descriptor of a new object of `class`, for which `self` was asked, in a parent with the descriptor
+    /// `parent`.
     ///
-    /// Owner and group that are not given are those of the parent, or SYSTEM. Entries that the parent hands on follow
-    /// those given, unless the list is protected. If nobody says who may do what, it is what SYSTEM gives to what it
-    /// makes (the default DACL of its token).
+    /// A missing owner or group is taken from the parent, or else is SYSTEM. Inherited entries follow the given ones,
+    /// unless the list is protected. If neither gives a DACL, it is the one that SYSTEM gives to new objects (the
+    /// default DACL of its token).
     pub fn completed(mut self, class: ObjectClass, parent: Option<&Self>) -> Self {
         let of_parent = |account: fn(&Self) -> &Option<Vec<u8>>| parent.and_then(|parent| account(parent).clone());
         let owner = self.owner.take().or(of_parent(|parent| &parent.owner)).unwrap_or(sid::SYSTEM.to_vec());
@@ -33,7 +34,7 @@ impl Descriptor {
                 (&mut self.sacl, &parent.sacl, SACL_PRESENT, SACL_SHIFT),
             ];
             for (list, of_parent, present, shift) in lists {
-                // A list that is present and not there grants everything, and needs no more entries.
+                // A list that is marked as present but is missing grants everything, and needs no more entries.
                 let grants_all = self.control & present != 0 && list.is_none();
                 if grants_all || self.control & (DACL_PROTECTED << shift) != 0 {
                     continue;
@@ -58,7 +59,7 @@ impl Descriptor {
     }
 }
 
-/// What a new object of `class` gets of the entries of its parent.
+/// The entries that a new object of `class` inherits from those of its parent.
 fn handed_on(entries: &[Ace], class: ObjectClass, owner: &[u8], group: &[u8]) -> Vec<Ace> {
     let is_container = class != ObjectClass::File;
     let mut all = Vec::new();
@@ -69,7 +70,7 @@ fn handed_on(entries: &[Ace], class: ObjectClass, owner: &[u8], group: &[u8]) ->
         let kept = entry.flags & !(OBJECT_INHERIT | CONTAINER_INHERIT | NO_PROPAGATE | INHERIT_ONLY) | INHERITED;
         let effective = effective(entry, class, owner, group);
         let is_same = (effective.mask, &effective.rest) == (entry.mask, &entry.rest);
-        // One entry for both, unless what applies here is more special than what is handed on.
+        // One entry does for both, unless what applies here is more specific than what is inherited further.
         if applies && hands_on && is_same {
             all.push(Ace { flags: kept | propagation, ..effective });
             continue;
@@ -84,10 +85,11 @@ fn handed_on(entries: &[Ace], class: ObjectClass, owner: &[u8], group: &[u8]) ->
     all
 }
 
-/// An entry as it applies to an object of `class`: creators are its owner and group, generic rights those of the class.
+/// An entry as it applies to an object of `class`: "creator" accounts become its owner and group, generic rights become
+/// specific.
 fn effective(entry: &Ace, class: ObjectClass, owner: &[u8], group: &[u8]) -> Ace {
     let mut effective = entry.clone();
-    // A label has no rights, but a policy.
+    // An integrity label holds a policy in the place of rights.
     if entry.mask & GENERIC != 0 && entry.kind != MANDATORY_LABEL {
         effective.mask = class.map(entry.mask);
     }

@@ -1,13 +1,13 @@
-//! Descriptors as text (SDDL, [MS-DTYP] 2.5.1), in and out.
+//! Descriptors as text (SDDL, [MS-DTYP] 2.5.1): parsed and printed.
 
 use super::class::{GENERIC, ObjectClass};
 use super::descriptor::*;
 use super::sid;
 use crate::error::{Error, Result};
 
-/// A list that is present and not there.
+/// A list that is marked as present but is missing.
 const NO_LIST: &str = "NO_ACCESS_CONTROL";
-/// Flags of a DACL; those of a SACL are one bit on.
+/// Flags of a DACL; those of a SACL are shifted by one bit.
 const LIST_FLAGS: [(&str, u16); 3] =
     [("P", DACL_PROTECTED), ("AR", DACL_AUTO_INHERIT_REQ), ("AI", DACL_AUTO_INHERITED)];
 const KINDS: [(u8, &str); 4] = [(ALLOW, "A"), (DENY, "D"), (AUDIT, "AU"), (MANDATORY_LABEL, "ML")];
@@ -20,7 +20,7 @@ const FLAGS: [(u8, &str); 7] = [
     (0x40, "SA"),
     (0x80, "FA"),
 ];
-/// Rights, alone or several together.
+/// Rights: single ones, and names for sets of them.
 const RIGHTS: [(&str, u32); 28] = [
     ("GA", 0x1000_0000),
     ("GX", 0x2000_0000),
@@ -51,15 +51,16 @@ const RIGHTS: [(&str, u32); 28] = [
     ("NR", 0x2),
     ("NX", 0x4),
 ];
-/// Sets of rights that text names: of files, of keys, generic.
+/// The sets of rights that are used when a descriptor is printed: of files, of keys, generic.
 const SHOWN: [&str; 10] = ["FA", "FR", "FW", "FX", "KA", "KR", "GA", "GR", "GW", "GX"];
 
-/// The parts of a descriptor that `text` gives, for an object of `class`.
+/// The parts that `text` gives of a descriptor for an object of `class`.
 pub(super) fn parse(text: &str, class: ObjectClass) -> Result<Descriptor> {
     Parser { text, rest: text, class }.descriptor()
 }
 
-/// A self-relative descriptor as text; `None` if it is damaged. Entries of other kinds are their bytes in hexadecimal.
+/// A self-relative descriptor as text; `None` if it is damaged. Entries of other types are printed as bytes in
+/// hexadecimal.
 pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     let descriptor = Descriptor::parse(bytes).ok()?;
     let mut text = String::new();
@@ -98,7 +99,7 @@ fn entry_text(entry: &Ace) -> String {
     format!("({kind};{flags};{rights};;;{account})")
 }
 
-/// A list under construction; no entries is a list that is not there.
+/// A list that is being read; no entries means that the list is missing.
 struct List {
     control: u16,
     entries: Option<Vec<Ace>>,
@@ -136,7 +137,7 @@ impl<'a> Parser<'a> {
         Ok(Descriptor { control, owner, group, sacl: entries(sacl), dacl: entries(dacl) })
     }
 
-    /// The account that comes next.
+    /// Reads the account that comes next.
     fn account(&mut self) -> Result<Vec<u8>> {
         let len = match self.rest.starts_with("S-") || self.rest.starts_with("s-") {
             true => 2 + self.rest[2..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'-').count(),
@@ -148,7 +149,7 @@ impl<'a> Parser<'a> {
     }
 
     fn sid(&self, name: &str) -> Result<Vec<u8>> {
-        // Accounts of the machine's or a domain, which are not known before the first boot.
+        // Accounts of the machine or its domain, whose SIDs are not known before the first boot.
         const OF_DOMAIN: [&str; 20] = [
             "DA", "DG", "DU", "DC", "DD", "LA", "LG", "EA", "SA", "PA", "CA", "RS", "AP", "RO", "CN", "KA", "EK", "PW",
             "CY", "HO",
@@ -160,7 +161,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Flags and entries of a list.
+    /// Reads flags and entries of a list.
     fn list(&mut self) -> Result<List> {
         let (mut control, mut entries) = (0, Vec::new());
         if let Some(rest) = self.rest.strip_prefix(NO_LIST) {
@@ -200,7 +201,7 @@ impl<'a> Parser<'a> {
         let mask = self.rights(rights)?;
         let rest = self.sid(account)?;
         let hands_on = flags & (OBJECT_INHERIT | CONTAINER_INHERIT) != 0;
-        // What is handed on keeps its generic rights, as they stand for others in other objects.
+        // Inherited entries keep their generic rights, which mean something else for other classes of objects.
         if mask & GENERIC != 0 && hands_on && flags & INHERIT_ONLY == 0 {
             let own = flags & !(OBJECT_INHERIT | CONTAINER_INHERIT | NO_PROPAGATE);
             entries.push(Ace { kind, flags: own, mask: self.class.map(mask), rest: rest.clone() });

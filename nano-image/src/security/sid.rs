@@ -7,7 +7,7 @@ pub(super) const CREATOR_OWNER: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0];
 /// Stands for the group of the object that inherits an entry.
 pub(super) const CREATOR_GROUP: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 3, 1, 0, 0, 0];
 
-/// No identifier has more numbers behind its authority.
+/// The most sub-authorities that an identifier can have.
 const MAX_NUMBERS: usize = 15;
 
 /// Well-known accounts by their two letters ([MS-DTYP] 2.5.1.1 and sddl.h): authority and sub-authorities.
@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str) -> Option<Vec<u8>> {
     (1..=MAX_NUMBERS).contains(&numbers.len()).then(|| assemble(authority, &numbers))
 }
 
-/// The text of an identifier: its two letters if it has some.
+/// The text of an identifier: its two letters if it is well-known, else `S-1-…`.
 pub(super) fn text(sid: &[u8]) -> Option<String> {
     let authority = sid.get(2..8)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let words = sid.get(8..)?.chunks_exact(4);

@@ -109,7 +109,7 @@ fn what_is_not_sddl_is_refused() {
         assert!(compile(sddl, ObjectClass::File, None).is_err(), "{sddl}");
     }
     for length in 0..40 {
-        // A malformed parent gives nothing.
+        // Nothing is inherited from a malformed parent.
         let parent = vec![0xFF; length];
         assert_eq!(entries(&compile("D:", ObjectClass::File, Some(&parent)).unwrap(), 16), []);
     }
@@ -124,8 +124,8 @@ proptest! {
     }
 }
 
-/// What Windows itself gives: the root of a volume that it formats, and what `icacls` tells of a directory and a file that
-/// an administrator makes there.
+/// What Windows itself does: the root of a volume that it formats, and what `icacls` prints for a directory and a file
+/// that an administrator creates there.
 #[test]
 fn inheritance_is_that_of_windows() {
     let root = "O:BAG:SYD:PAI(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)(A;CI;0x4;;;BU)(A;CIIO;0x2;;;BU)\
@@ -172,7 +172,7 @@ fn every_rule_of_inheritance() {
     assert_eq!(text(&key).unwrap(), "O:BAG:BUD:AI(A;;KA;;;SY)(A;ID;KR;;;BU)(A;CIIOID;GR;;;BU)");
 }
 
-/// Entries with conditions or GUIDs are handed on with what is behind their rights.
+/// Entries with conditions or GUIDs are inherited together with the data behind their rights.
 #[test]
 fn entries_of_other_kinds_are_handed_on() {
     let everyone = sid::parse("WD").unwrap();

@@ -1,9 +1,9 @@
 //! Cabinets: update packages and language packs.
 //!
-//! The container is read here because the crate `cab` decompresses a folder from its start for each file, which makes
-//! a package of n files cost n² (21 s against 0.04 s for 1,500 files), has no sets of cabinets, and panics on bad
-//! input. Here each folder is decompressed once and its files are streamed in order. MSZIP is left to the crate
-//! `flate2`; why LZX is not left to one, `source::lzx` says.
+//! The container is read by our own code. The crate `cab` decompresses a folder from its start for each file, so that a
+//! package of n files costs n² (21 s against 0.04 s for 1,500 files); it knows no sets of cabinets, and panics on bad
+//! input. Here each folder is decompressed once, and its files are streamed in order. MSZIP is decompressed by the
+//! crate `flate2`; `source::lzx` says why LZX is not left to a crate.
 
 mod codec;
 mod find;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::content::ReadAt;
 
-/// An open cabinet, or a set of cabinets that continue each other.
+/// An open cabinet, or a set of cabinets in which each continues the one before.
 pub struct Cabinet {
     parts: Vec<Part>,
     folders: Vec<Folder>,
@@ -29,22 +29,22 @@ pub struct Cabinet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CabFile {
-    /// Path as stored, mostly with `\` between names. It is what the cabinet's maker wrote: it may be absolute or
-    /// contain `..`, and may occur twice. Bytes above 0x7F that are not flagged as UTF-8 are taken as Latin-1.
+    /// Path as stored, mostly with `\` between names. It is what the cabinet's maker wrote: it may be absolute, contain
+    /// `..`, or occur twice. Bytes above 0x7F are read as Latin-1 unless they are flagged as UTF-8.
     pub name: String,
     /// Length in bytes.
     pub size: u32,
     /// DOS attributes (FILE_ATTRIBUTE_READONLY 1, HIDDEN 2, SYSTEM 4, ARCHIVE 0x20; 0x40: run after extraction).
     pub attributes: u16,
-    /// When it was last written, in the unknown time zone of the maker.
+    /// Time of the last change, in the maker's time zone, which is not stored.
     pub time: DosTime,
-    /// Index of the folder that it is compressed in.
+    /// Index of the folder in which it is compressed.
     pub folder: usize,
-    /// Offset in what the folder decompresses to, in bytes.
+    /// Offset in the decompressed folder, in bytes.
     pub offset: u32,
 }
 
-/// A time to two seconds, as DOS writes it: local, and not checked.
+/// A local time in steps of two seconds, as DOS writes it. It is not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DosTime {
     /// Year since 1980 (7 bits), month 1–12 (4 bits), day (5 bits).
@@ -62,25 +62,25 @@ enum Method {
     Lzx { window_bits: u8 },
 }
 
-/// One cabinet file of a set.
+/// One file of a set of cabinets.
 struct Part {
     data: Arc<dyn ReadAt>,
     path: PathBuf,
-    /// First byte of the cabinet in `data`, and the byte after its last.
+    /// First byte of the cabinet in `data`, and the byte after its end.
     start: u64,
     end: u64,
     /// Reserved bytes behind the header of each block.
     data_reserve: u8,
 }
 
-/// A folder, which may go on from part to part.
+/// A folder, which may continue in the next part.
 #[derive(Debug)]
 struct Folder {
     method: Method,
     pieces: Vec<Piece>,
 }
 
-/// The blocks of a folder in one part.
+/// The blocks of a folder that lie in one part.
 #[derive(Debug)]
 struct Piece {
     part: usize,

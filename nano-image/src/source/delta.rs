@@ -1,10 +1,11 @@
 //! Deltas of Windows updates (PA30, PA31), and compressed component manifests (DCM files), which are deltas against a
 //! fixed dictionary.
 //!
-//! No library for Rust reads these. [`apply`] makes a file of its basis and a delta and checks the hash that the delta
-//! holds. What is not handled is refused by name: reverse deltas, PA19, LZMS bodies, managed code, programs for ARM and IA64.
+//! No library for Rust reads these. [`apply`] makes a file from its basis and a delta, and checks the hash that the
+//! delta holds. What is not handled is refused by name: reverse deltas, PA19, LZMS bodies, managed code, programs for
+//! ARM and IA64.
 //!
-//! The dictionary is Microsoft's and not part of this library: [`dictionary`] takes it from the servicing stack of the
+//! The dictionary is Microsoft's and not part of this library: [`dictionary`] reads it from the servicing stack of the
 //! image.
 
 mod bits;
@@ -35,16 +36,17 @@ use self::rift::Breakpoint;
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
 
-/// The longest manifest that is made of a delta; the largest known ones have some 3 MB.
+/// The longest manifest that a delta may produce; the largest known ones have some 3 MB.
 const MAX_MANIFEST: ByteSize = ByteSize::mib(64);
 
-/// Whether a file is one of the compressed kinds that go with a dictionary or another file (`DCM`, `DCN`, `DCD` …).
+/// Whether a file is one of the compressed kinds that need a dictionary or another file (`DCM`, `DCN`, `DCD` …).
 pub fn is_compressed(file: &[u8]) -> bool {
     matches!(file, [b'D', b'C', _, 1, ..])
 }
 
-/// The XML text of a manifest file: the file as it is unless it is [compressed](is_compressed). `dictionary` is the
-/// one of the image's servicing stack (see [`dictionary`](dictionary())); a wrong one gives wrong text, since most manifests carry no hash.
+/// The XML text of a manifest file; a file that is not [compressed](is_compressed) is returned unchanged. `dictionary`
+/// must be that of the image's servicing stack (see [`dictionary`](dictionary())). A wrong one gives wrong text without
+/// an error, since most manifests carry no hash.
 ///
 /// # Errors
 ///
@@ -67,14 +69,14 @@ pub fn expand_manifest<'a>(file: &'a [u8], dictionary: &[u8]) -> Result<Cow<'a, 
 ///
 /// # Errors
 ///
-/// [`Corrupt`](crate::ErrorKind::Corrupt) says at which byte; [`Unsupported`](crate::ErrorKind::Unsupported) names
-/// what no basis will help with: PA19, reverse deltas, LZMS bodies.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) says at which byte; [`Unsupported`](crate::ErrorKind::Unsupported) names what
+/// cannot be applied to any basis: PA19, reverse deltas, LZMS bodies.
 pub fn header(delta: &[u8]) -> Result<Header> {
     header::Parts::read(delta, 0).map(|parts| parts.header)
 }
 
-/// Applies `delta` to `basis`; the result has at most `limit` bytes. Its hash is checked if the delta names one.
-/// A delta that needs no basis takes an empty one. Basis, result and a copy of the basis are in memory.
+/// Applies `delta` to `basis`; the result has at most `limit` bytes. Its hash is checked if the delta holds one. For a
+/// delta that needs no basis, pass an empty one. Basis, result and a copy of the basis are in memory.
 ///
 /// # Errors
 ///
@@ -104,12 +106,12 @@ fn apply_at(basis: &[u8], delta: &[u8], offset: u64, limit: ByteSize) -> Result<
         e8::undo(&mut target);
     }
     if header.target_hash.as_ref().is_some_and(|hash| !hash.is_of(&target)) {
-        return Err(Error::corrupt("the result has another hash than the delta says").at(offset));
+        return Err(Error::corrupt("the result does not have the hash that the delta states").at(offset));
     }
     Ok(target)
 }
 
-/// The basis as the patch copies from it, and where in it the parts of the result likely are.
+/// The basis in the form from which the patch copies, and where in it the parts of the result likely are.
 fn prepare<'a>(basis: &'a [u8], header: &Header, preprocess: Buffer<'_>) -> Result<(Cow<'a, [u8]>, Vec<Breakpoint>)> {
     if preprocess.bytes.is_empty() {
         return Ok((Cow::Borrowed(basis), Vec::new()));
@@ -121,13 +123,14 @@ fn prepare<'a>(basis: &'a [u8], header: &Header, preprocess: Buffer<'_>) -> Resu
     let about_basis = |error: Error| error.at(preprocess.offset);
     let pe = match Pe::parse(basis) {
         Ok(pe) => pe,
-        // No program, although the result is one: its tables are the map. The hash tells whether that was meant.
+        // The basis is not a program, although the result is one: then only the tables give the map. The hash tells
+        // whether that was right.
         Err(_) if header.target_hash.is_some() => {
             let map = [result.address_to_offset.0, result.addresses.0].concat();
             return Ok((Cow::Borrowed(basis), map));
         }
         Err(error) => {
-            let message = format!("the basis is no program: {}", error.message());
+            let message = format!("the basis is not a program: {}", error.message());
             return Err(about_basis(Error::corrupt(message)));
         }
     };

@@ -1,7 +1,7 @@
-//! ISO images, read in place: UDF 1.02, as Microsoft writes install media (beside an ISO 9660 file system that says no
-//! more than that there is UDF), else ISO 9660 with the names of Rock Ridge or Joliet, as disks of drivers are.
+//! ISO images, read in place. Microsoft writes install media as UDF 1.02, beside an ISO 9660 file system that only says
+//! that there is UDF. Disks with drivers are ISO 9660 with names of Rock Ridge or Joliet.
 //!
-//! The crates `hadris-udf` and `hadris-iso` read the file systems; the data of a file is read from its extents without
+//! The crates `hadris-udf` and `hadris-iso` read the file systems. The data of a file is read from its extents without
 //! them, by any number of threads.
 
 mod device;
@@ -20,7 +20,7 @@ use volume::Volume;
 
 /// A directory with more entries than this is refused.
 const MAX_ENTRIES: usize = 1 << 16;
-/// A file in more pieces than this is refused; a piece can have 1 GiB.
+/// A file in more pieces than this is refused; a piece has at most 1 GiB.
 const MAX_EXTENTS: usize = 4096;
 
 /// An open ISO image.
@@ -29,7 +29,7 @@ pub struct Iso {
     path: PathBuf,
     len: u64,
     label: String,
-    /// It has buffers of its own.
+    /// Behind a mutex because it has buffers of its own.
     volume: Mutex<Volume>,
 }
 
@@ -41,7 +41,7 @@ pub struct IsoEntry {
     pub name: String,
     /// Whether it is a directory.
     pub is_directory: bool,
-    /// Length in bytes; of a directory, that of its list.
+    /// Length in bytes; for a directory, the length of its list of entries.
     pub size: u64,
 }
 
@@ -49,14 +49,14 @@ pub struct IsoEntry {
 pub struct IsoFile {
     data: Arc<dyn ReadAt>,
     len: u64,
-    /// Ascending, without overlap; bytes between them are 0.
+    /// In ascending order, without overlap. Bytes between them are 0.
     pieces: Vec<Piece>,
 }
 
 /// A run of bytes of a file.
 #[derive(Clone, Copy)]
 struct Piece {
-    /// Offset in the file and in the image, and length, in bytes.
+    /// Offset in the file, offset in the image, and length, in bytes.
     start: u64,
     place: u64,
     len: u64,
@@ -75,12 +75,12 @@ impl fmt::Debug for IsoFile {
 }
 
 impl Iso {
-    /// Opens the image in `data`, which errors call `path`.
+    /// Opens the image in `data`. Errors call the file `path`.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there is no UDF or ISO 9660 file system, or one that is not of
-    /// a plain disc; [`Corrupt`](crate::ErrorKind::Corrupt) names the broken structure.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if there is no UDF or ISO 9660 file system, or one that a plain
+    /// disc does not have; [`Corrupt`](crate::ErrorKind::Corrupt) names the damaged structure.
     pub fn open(data: Arc<dyn ReadAt>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let len = data.len().map_err(|error| Error::io("read the ISO image", path, error))?;
@@ -94,8 +94,8 @@ impl Iso {
         &self.label
     }
 
-    /// The entries of directory `path`, whose parts are separated by `/` or `\` and match in any case; empty means
-    /// the root. In the order of the image.
+    /// The entries of directory `path`, in the order of the image. Parts of the path are separated by `/` or `\` and
+    /// match in any case; the empty path is the root.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Iso {
                 let names: Vec<&str> = entries.iter().take(20).map(|(entry, _)| &entry.name[..]).collect();
                 return Err(Error::not_found(format!("no `{path}` in the image"))
                     .with_path(&self.path)
-                    .with_hint(format!("where `{part}` should be, there is: {}", names.join(", "))));
+                    .with_hint(format!("in the place of `{part}` there is: {}", names.join(", "))));
             };
             node = (*child, entry.is_directory);
         }

@@ -1,14 +1,14 @@
 //! Windows Imaging Format: a WIM image becomes a [`FileTree`](crate::tree::FileTree), its contents a [`WimStore`].
 //!
-//! libwim opens the file, lists its blobs and decompresses chunks that are not LZX. Three things are ours, because
-//! libwim's interface has no call for them:
+//! libwim opens the file, lists its blobs and decompresses chunks that are not LZX. Three things are our own code,
+//! because libwim's interface has no call for them:
 //!
 //! - handing the data of blobs to the caller ([`WimStore`]);
-//! - the directory tree: `wimlib_iterate_dir_tree` leaves out extended attributes, tagged items but the object id,
-//!   the flag for reparse points that were not made relative, and an unnamed stream beside a reparse point; and it
-//!   passes on duplicate names and `..`. Nothing may be lost silently, so the metadata resource is decoded here
+//! - the directory tree: `wimlib_iterate_dir_tree` leaves out extended attributes, all tagged items but the object
+//!   id, the flag for reparse points that were not made relative, and an unnamed stream beside a reparse point; and it
+//!   does not refuse duplicate names and `..`. Nothing may be lost silently, so the metadata resource is decoded here
 //!   (`metadata`, `tree`);
-//! - the XML data, of which libwim gives single texts.
+//! - the XML data: libwim gives only single texts of it.
 
 mod blob_store;
 mod codec;
@@ -90,13 +90,13 @@ impl Wim {
         self.store.files()
     }
 
-    /// The contents of all files of all images.
+    /// The contents of the files of all images.
     pub fn store(&self) -> &Arc<WimStore> {
         &self.store
     }
 
-    /// The index of the image that `wanted` means: an index, a name, or else an edition or display name that only one
-    /// image has, in any case.
+    /// Index of the image that `wanted` stands for. That can be an index, a name, or else, in any case, an edition or
+    /// display name that only one image has.
     ///
     /// # Errors
     ///
@@ -109,8 +109,8 @@ impl Wim {
     ///
     /// # Errors
     ///
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) names the file of the image that is broken,
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) the file and the feature that a tree has no place for.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) names the file of the image that is damaged;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) the file and the feature that a tree cannot hold.
     pub fn read_image(&self, index: u32) -> Result<Image> {
         let id = (index as usize).checked_sub(1).and_then(|index| self.metadata_ids.get(index));
         let Some(id) = id else {
@@ -120,8 +120,8 @@ impl Wim {
         tree::build(&bytes, &self.store, self.reparse_fixed).map_err(|error| error.with_path(&self.path))
     }
 
-    /// SHA-1 of the metadata of image `index`, which names the contents of every file by their SHA-1: images with the
-    /// same digest hold the same files, however they are compressed.
+    /// SHA-1 of the metadata of image `index`. The metadata lists the SHA-1 of every file, so images with the same
+    /// digest hold the same files, however they are compressed.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What may differ between machines of one recipe: the layout keeps its place, so that nothing else moves.
+//! What may differ between machines of one recipe: the layout reserves its place, so that nothing else moves.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use super::{FileTree, Kept, Node, NodeId, Settled};
 use crate::content::{BlobId, Content};
 
 impl FileTree {
-    /// Keeps a place; the order of the calls is the order on the volume.
+    /// Reserves a place; the order of the calls is the order on the volume.
     pub fn keep(&mut self, kept: Kept) {
         self.kept.push(kept);
     }
 
-    /// Files that get a fixed place.
+    /// Files and directories with a reserved place.
     pub fn kept(&self) -> &[Kept] {
         &self.kept
     }
 
-    /// Says that the nodes that are there now, and blobs before `next`, are those of every machine.
+    /// Says that all nodes so far, and the blobs before `next`, belong to every machine.
     pub fn settle(&mut self, next: BlobId) {
         self.settled = Settled(Some((self.nodes.len() as u32, next)));
     }
 
-    /// Whether `node` is there for every machine.
+    /// Whether `node` belongs to every machine.
     pub fn is_settled(&self, node: NodeId) -> bool {
         self.settled.0.is_some() && !self.is_late(node)
     }
@@ -41,8 +41,8 @@ impl FileTree {
         matches!(content, Content::Blob { id, .. } if self.is_late_blob(*id))
     }
 
-    /// The nodes in which this tree and `other` of the same image differ, if that is nothing but times, attributes, and
-    /// contents in memory; `None` if they have other files, names or descriptors, or blobs of one machine.
+    /// The nodes in which this tree and `other`, of the same image, differ, if they differ only in times, attributes,
+    /// and contents in memory. `None` if they differ in files, names, descriptors, or in blobs of one machine.
     pub fn changed_since(&self, other: &Self) -> Option<Vec<NodeId>> {
         let is_like = (self.nodes.len(), &self.kept, self.settled) == (other.nodes.len(), &other.kept, other.settled)
             && self.descriptors == other.descriptors;
@@ -51,7 +51,7 @@ impl FileTree {
         }
         let mut changed = Vec::new();
         for ((number, one), two) in (0..).map(NodeId).zip(&self.nodes).zip(&other.nodes) {
-            // Trees of one image share what no machine touched.
+            // Trees of one image share the nodes that no machine changed.
             if Arc::ptr_eq(one, two) {
                 continue;
             }
@@ -65,7 +65,7 @@ impl FileTree {
         Some(changed)
     }
 
-    /// Whether two nodes differ in nothing but times, attributes, and contents in memory.
+    /// Whether two nodes differ only in times, attributes, and contents in memory.
     fn has_shape(&self, one: &Node, two: &Node) -> bool {
         let is_plain = |node: &Node| {
             node.compact.is_none()
@@ -76,7 +76,7 @@ impl FileTree {
         };
         let has_shape = match (&one.data, &two.data) {
             (None, None) | (Some(Content::Bytes(_)), Some(Content::Bytes(_))) => true,
-            // Blobs of one machine have the numbers of another's.
+            // The blobs that were added for one machine have numbers that other machines use for other blobs.
             (Some(one), Some(two)) => one == two && !self.is_late_content(one),
             _ => false,
         };

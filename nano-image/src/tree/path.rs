@@ -6,13 +6,13 @@ use crate::error::{Error, Result};
 use crate::types::Utf16Name;
 
 impl FileTree {
-    /// The node that `directory` calls `name`, compared as Windows does (an exact match wins).
+    /// The node that is called `name` in `directory`. Names are compared as Windows does; an exact match wins.
     pub fn child(&self, directory: NodeId, name: &Utf16Name) -> Option<NodeId> {
         let children = self[directory].children.as_ref()?;
         if let Some(entry) = children.get(name) {
             return Some(entry.node);
         }
-        // Names that differ only in case are neighbours; the ones below `name` end where the folded form changes.
+        // Names that differ only in case are neighbours; those before `name` end where the folded form changes.
         let below = children.range(..name).next_back();
         let above = children.range(name..).next();
         below.into_iter().chain(above).find(|(key, _)| key.eq_ignore_case(name)).map(|(_, entry)| entry.node)
@@ -23,8 +23,8 @@ impl FileTree {
         parts(path).try_fold(NodeId::ROOT, |directory, part| self.child(directory, &part.into()))
     }
 
-    /// Makes the directories of `path` that are missing, with `times` and the descriptor of the nearest one that was
-    /// there, and returns the last.
+    /// Creates the directories of `path` that are missing and returns the last one. New ones get `times` and the
+    /// descriptor of the nearest directory that existed.
     pub fn create_directories(&mut self, path: &str, times: Times) -> Result<NodeId> {
         parts(path).try_fold(NodeId::ROOT, |directory, part| {
             let name = Utf16Name::from(part);
@@ -38,8 +38,8 @@ impl FileTree {
         })
     }
 
-    /// Sets the contents of the file at `path`. A file that is there keeps its attributes, descriptor and links; a
-    /// missing one is made, with its directories.
+    /// Sets the contents of the file at `path`. An existing file keeps its attributes, descriptor and links; a missing
+    /// one is created, with its directories.
     pub fn write_file(&mut self, path: &str, data: impl Into<Content>, times: Times) -> Result<NodeId> {
         let path = path.trim_matches(['\\', '/']);
         let (directory, name) = path.rsplit_once(['\\', '/']).unwrap_or(("", path));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO. As text it is as in the names of Windows
+/// Processor architecture: the values of PROCESSOR_ARCHITECTURE in SYSTEM_INFO. Its text is the one in names of Windows
 /// components.
 ///
 /// ```
@@ -31,7 +31,7 @@ pub enum Architecture {
 }
 
 impl fmt::Display for Architecture {
-    /// As in the names of Windows components: `amd64`.
+    /// The text in names of Windows components, e.g. `amd64`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::X86 => f.write_str("x86"),
@@ -51,11 +51,11 @@ impl Serialize for Architecture {
 }
 
 impl Architecture {
-    /// Those that names of Windows components have.
+    /// The architectures that occur in names of Windows components.
     const NAMED: [Self; 5] = [Self::X86, Self::Arm, Self::Ia64, Self::Amd64, Self::Arm64];
 
-    /// The one that `name` stands for in names of Windows components, in any case; `None` for `neutral`, `msil`, `wow64`
-    /// and other words.
+    /// The architecture that `name` stands for in names of Windows components, in any case; `None` for `neutral`,
+    /// `msil`, `wow64` and other words.
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMED.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(name))
     }

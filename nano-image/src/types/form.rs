@@ -1,5 +1,5 @@
-//! Values in the forms that recipe files allow: a single value where a list may be, digits as a number, `true` for a
-//! switch whose value may be left out.
+//! The forms of values that recipe files allow: a single value in place of a list, a number in place of its digits as
+//! text, `true` in place of a value that may be left out.
 
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use serde::{Deserialize, Deserializer};
@@ -30,23 +30,23 @@ enum OneOrMany {
     Many(Vec<Scalar>),
 }
 
-/// The value that `true` stands for, where a flag may come without one.
+/// A type that has a value for `true`: its flag may be given without a value.
 pub trait Switched {
-    /// The value.
+    /// The value of the bare flag.
     const ON: Self;
 }
 
-/// A value that is text, or a number whose digits are meant.
+/// A value given as text, or as a number whose digits are the text.
 pub fn text<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
     of_text(Scalar::deserialize(deserializer)?.into_text()?)
 }
 
-/// Like [`text`], where the key may be left out.
+/// Like [`text`], for a key that may be missing.
 pub fn optional_text<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::<Scalar>::deserialize(deserializer)?.map(|scalar| of_text(scalar.into_text()?)).transpose()
 }
 
-/// A list, or its only value.
+/// A list, or a single value in its place.
 pub fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let scalars = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(scalar) => vec![scalar],
@@ -55,7 +55,7 @@ pub fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> 
     scalars.into_iter().map(|scalar| of_text(scalar.into_text()?)).collect()
 }
 
-/// A value, or whether it is wanted at all.
+/// A value, or `true` or `false` in its place.
 pub fn switched<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -68,12 +68,12 @@ where
     }
 }
 
-/// Whether a value says no more than its absence.
+/// Whether a value is the default, so that it need not be written.
 pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Makes types read and written by serde as their text.
+/// Makes serde read and write these types as their text.
 macro_rules! as_text {
     ($($name:ident),+) => {$(
         impl TryFrom<String> for $name {

@@ -1,10 +1,10 @@
 //! The name that a mistyped one may mean.
 
-/// Characters compared.
+/// Longer names are compared up to this number of characters.
 const MAX_COMPARED: usize = 100;
 
-/// The name that contains `wanted`, or else the one with the fewest slips (characters that are missing, wrong, too many or
-/// swapped), if they are few; of equals the shortest. Letter case does not count.
+/// The name that contains `wanted`, or else the one with the fewest slips (characters that are missing, wrong, too many
+/// or swapped), if they are few. Of equally good names the shortest wins. Letter case does not count.
 ///
 /// ```
 /// assert_eq!(nano_image::nearest("vhdz", ["raw", "vhdx", "vhd"]), Some("vhd"));

@@ -1,7 +1,7 @@
-//! Text of strangers, shown so that it is what it seems.
+//! Text from strangers, made safe to show.
 
-/// `text` with escapes for the characters that are not [shown](is_shown): names in files of others must not steer a
-/// terminal, nor look like other names.
+/// `text` with escapes for all characters that are not [shown](is_shown). Names in other people's files must not
+/// control a terminal or look like other names.
 ///
 /// ```
 /// assert_eq!(nano_image::printable("web\u{1b}[2J"), r"web\u{1b}[2J");
@@ -17,9 +17,9 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
-/// Whether a character is seen as itself and changes nothing around it. Not so controls, marks of the direction of
-/// writing, and what has no width of its own (Unicode's `Cc`, `Bidi_Control` and `Default_Ignorable_Code_Point`, line and
-/// paragraph separators).
+/// Whether a character is visible as itself and changes nothing around it. Control characters, marks of writing
+/// direction and characters without a width are not (Unicode's `Cc`, `Bidi_Control` and `Default_Ignorable_Code_Point`,
+/// line and paragraph separators).
 ///
 /// ```
 /// assert!(nano_image::is_shown('é') && !nano_image::is_shown('\u{202e}'));

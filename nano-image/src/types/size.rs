@@ -52,7 +52,7 @@ impl ByteSize {
 }
 
 impl fmt::Display for ByteSize {
-    /// In the largest unit that divides it, else with one decimal: `4 GiB`, `531.2 MiB`, `17 bytes`.
+    /// In the largest unit that divides it evenly, else with one decimal: `4 GiB`, `531.2 MiB`, `17 bytes`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
         for (unit, shift) in UNITS {

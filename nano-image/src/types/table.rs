@@ -2,8 +2,9 @@
 
 use super::printable::printable;
 
-/// Lines of cells behind `indent`, under `titles` if there are any. Columns are as wide as their widest cell, and a column
-/// without text is left out; the first `numbers` columns are aligned to the right. Cells are made [`printable`].
+/// Rows of cells, each line after `indent`, below `titles` if there are any. Columns are as wide as their widest cell;
+/// a column without text is left out. The first `numbers` columns are aligned to the right. Cells are made
+/// [`printable`].
 ///
 /// ```
 /// let rows = [["1", "", "web"], ["20", "", "a\nb"]].map(|row| row.map(String::from));

@@ -1,4 +1,4 @@
-//! Text in files of Windows: which encoding it has, and UTF-16 in structures.
+//! Text in files of Windows: detection of its encoding, and UTF-16 in structures.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,8 @@ const WINDOWS_1252: [char; 32] = [
 pub enum Unmarked {
     /// UTF-8.
     Utf8,
-    /// UTF-16LE if the second byte is 0, else the ANSI code page. Nothing says which one: Windows-1252 is that of most.
+    /// UTF-16LE if the second byte is 0, else the ANSI code page. No file says which page; Windows-1252 is the most
+    /// common.
     Ansi,
 }
 
@@ -33,11 +34,12 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Decodes a file, which errors call `what`: UTF-8 or UTF-16 as its byte order mark says, else as `unmarked` says.
+    /// Decodes a file, which errors call `what`: as UTF-8 or UTF-16 if its byte order mark says so, else as `unmarked`
+    /// says.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for bytes that are not in the encoding, with the first of them where it
-    /// is known.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for bytes that are not in the encoding, with the position of the first
+    /// one if it is known.
     pub fn decode(bytes: &'a [u8], what: &str, unmarked: Unmarked) -> Result<Self> {
         let bad = |encoding: &str, why: &str, at: usize| {
             Error::corrupt(format!("bad {what}: it is not {encoding}{why}"))
@@ -61,13 +63,13 @@ impl<'a> Text<'a> {
             (_, Unmarked::Utf8) => utf8(0),
             ([first, 0, ..], Unmarked::Ansi) if first.is_ascii() => utf16(0, u16::from_le_bytes),
             (_, Unmarked::Ansi) => match bytes.iter().position(|byte| *byte == 0) {
-                Some(at) => Err(Error::corrupt(format!("bad {what}: it holds bytes that no text has")).at(at as u64)),
+                Some(at) => Err(Error::corrupt(format!("bad {what}: it holds bytes that are not text")).at(at as u64)),
                 None => Ok(Self { text: windows_1252(bytes).into(), is_utf16: false, skipped: 0 }),
             },
         }
     }
 
-    /// Tells where in the file characters of the text are.
+    /// Converts positions in the text to positions in the file.
     pub fn places(&self) -> Places<'_> {
         Places { text: self, at: 0, place: self.skipped }
     }
@@ -82,7 +84,7 @@ pub struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// The byte in the file of the byte `at` of the text, which must not lie before the one of the last call.
+    /// The position in the file of byte `at` of the text. `at` must not be smaller than in the last call.
     pub fn place(&mut self, at: u64) -> u64 {
         let at = usize::try_from(at).unwrap_or(usize::MAX).min(self.text.text.len());
         if !self.text.is_utf16 {
@@ -95,17 +97,17 @@ impl Places<'_> {
     }
 }
 
-/// The units of UTF-16LE; an odd byte at the end is left out.
+/// The code units of UTF-16LE bytes; an odd byte at the end is ignored.
 pub fn units(bytes: &[u8]) -> impl Iterator<Item = u16> + Clone {
     bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
 }
 
-/// UTF-16LE that must be whole; `None` for an odd byte or an unpaired surrogate.
+/// Decodes UTF-16LE; `None` if there is an odd byte or an unpaired surrogate.
 pub fn utf16(bytes: &[u8]) -> Option<String> {
     strict(bytes, u16::from_le_bytes).ok()
 }
 
-/// UTF-16LE up to its end; what is not UTF-16 becomes U+FFFD.
+/// Decodes UTF-16LE; what is not valid becomes U+FFFD.
 pub fn utf16_lossy(bytes: &[u8]) -> String {
     char::decode_utf16(units(bytes)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }

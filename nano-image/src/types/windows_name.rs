@@ -1,12 +1,12 @@
-//! Which names Windows' programs take as they are.
+//! Which file names Windows programs accept unchanged.
 
-/// Names of devices, also with an extension ("Naming Files, Paths, and Namespaces" on learn.microsoft.com).
+/// Names of devices, reserved also with an extension ("Naming Files, Paths, and Namespaces" on learn.microsoft.com).
 const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
-/// Devices that a digit follows.
+/// Devices whose name ends in a digit.
 const NUMBERED: [&str; 2] = ["COM", "LPT"];
 
-/// Why Windows' programs would read `text` as something else than the name of a file; `None` if they would not. So it is
-/// with a character that they give a meaning, a dot or space at the end, or the name of a device.
+/// Why Windows programs would not take `text` as the name of a file; `None` if they would. Reasons are a character with
+/// a special meaning, a dot or space at the end, and the name of a device.
 pub(crate) fn windows_name_fault(text: &str) -> Option<String> {
     let special = |c: char| c < ' ' || r#"<>:"/\|?*"#.contains(c);
     if let Some(c) = text.chars().find(|&c| special(c)) {

@@ -15,18 +15,18 @@ use crate::types::text::{Text, Unmarked};
 
 /// Elements nested deeper are refused.
 const MAX_DEPTH: usize = 64;
-/// Elements with more attributes are refused: looking for duplicates compares them all.
+/// Elements with more attributes are refused, because the search for duplicates compares them all with each other.
 const MAX_ATTRIBUTES: usize = 64;
-/// Namespaces beyond these are not shared between elements.
+/// More namespaces than this are not shared between elements.
 const MAX_SHARED: usize = 64;
 
 impl Document {
-    /// Reads UTF-8, or UTF-16 with a byte order mark. Errors call the file `what`; one with more than `max_nodes`
-    /// elements, attributes, texts and comments is refused: each costs memory, and a file may be full of them.
+    /// Reads UTF-8, or UTF-16 with a byte order mark. Errors call the file `what`. A file with more than `max_nodes`
+    /// elements, attributes, texts and comments is refused, because each of them costs memory.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for what is not well-formed, with its byte;
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other encodings and document types.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for other encodings and for document types.
     pub fn parse(bytes: &[u8], what: &str, max_nodes: usize) -> Result<Self> {
         let decoded = Text::decode(bytes, what, Unmarked::Utf8)?;
         let (text, mut places) = (&*decoded.text, decoded.places());
@@ -96,13 +96,13 @@ impl Document {
 
 const OUTSIDE: &str = "text outside of the root element";
 
-/// The elements that are open, and what is complete.
+/// The elements that are still open, and those that are complete.
 struct Builder {
     open: Vec<Element>,
     before: Vec<Node>,
     root: Option<Element>,
     after: Vec<Node>,
-    /// Namespaces seen so far, so that elements share them.
+    /// Namespaces seen so far, so that elements can share them.
     namespaces: Vec<Arc<str>>,
     nodes: usize,
     max_nodes: usize,
@@ -206,11 +206,11 @@ impl Builder {
     }
 }
 
-/// Whether a declared encoding is the file's own. Any that extends ASCII is taken for UTF-8.
+/// Whether the declared encoding is that of the file. Encodings that extend ASCII are accepted as UTF-8.
 fn is_encoding(name: &str, file: &Text<'_>) -> bool {
     match name.to_ascii_lowercase().as_str() {
         "utf-16" | "utf-16le" | "utf-16be" => file.is_utf16,
-        // A file that says otherwise but is UTF-16 by its byte order mark is read as UTF-16 by Windows too.
+        // A file whose byte order mark says UTF-16 is read as UTF-16, whatever it declares. Windows does the same.
         "utf-8" | "us-ascii" => true,
         _ => file.text.is_ascii(),
     }

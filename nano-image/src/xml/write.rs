@@ -35,7 +35,7 @@ impl Element {
             return;
         }
         out.push('>');
-        // Elements without text may be indented.
+        // Elements that contain no text can be indented.
         let indent = !self.content.iter().any(|node| matches!(node, Node::Text(_)));
         for node in &self.content {
             if indent {

@@ -60,9 +60,9 @@ fn check_form(file: &Path, described: &BTreeMap<String, Facts>) {
         assert_eq!(found.get(path), Some(facts), "{} {path}", file.display());
     }
     assert_eq!(found.len(), described.len());
-    // The scene has two names that differ in case alone, and nothing else that is worth a word.
+    // The scene has two names that differ only in case, and nothing else that is worth a word.
     assert!(
-        matches!(&image.warnings[..], [warning] if warning.contains("differ in case alone")),
+        matches!(&image.warnings[..], [warning] if warning.contains("differ only in case")),
         "{:?}",
         image.warnings
     );

@@ -1,6 +1,6 @@
-//! What can have a name in a folder.
+//! Kinds of entries of a folder.
 
-/// What is at a place.
+/// What a name in a folder leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Regular,

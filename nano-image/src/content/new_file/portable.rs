@@ -1,7 +1,7 @@
-//! The same with what the standard library has everywhere. Modes do not exist.
+//! The same as `unix`, with only what the standard library has everywhere. There are no permission bits.
 //!
-//! On Windows a file that is being written is held by how it is shared: nobody else may open it for writing. A lock
-//! would forbid reading, too. A name is taken by a hard link, which replaces nothing.
+//! On Windows a file that is being written is protected by its sharing mode: nobody else can open it for writing. A
+//! lock would forbid reading, too. A name is taken by a hard link, which never replaces a file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -39,7 +39,7 @@ impl Folder {
         Ok(None)
     }
 
-    /// That a file which is there can be replaced: not while a program has it open that does not share that.
+    /// Checks that an existing file can be replaced. It cannot while a program has it open without sharing deletion.
     pub fn check_replaceable(&self, name: &OsStr) -> io::Result<()> {
         #[cfg(windows)]
         {
@@ -53,7 +53,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Why no file can have the name.
+    /// Why no file can have the name; `None` if one can.
     pub fn name_fault(name: &OsStr) -> Option<String> {
         crate::types::windows_name_fault(&name.to_string_lossy()).filter(|_| cfg!(windows))
     }
@@ -64,7 +64,7 @@ impl Folder {
         #[cfg(windows)]
         {
             use std::os::windows::fs::OpenOptionsExt;
-            /// FILE_SHARE_READ and FILE_SHARE_DELETE (winnt.h): without the latter it could not be renamed.
+            /// FILE_SHARE_READ and FILE_SHARE_DELETE (winnt.h). Without the latter the file could not be renamed.
             const SHARED: u32 = 1 | 4;
             options.share_mode(SHARED);
         }
@@ -77,7 +77,7 @@ impl Folder {
     }
 
     pub fn open_path(&self, _: &File) -> PathBuf {
-        // No file is without a name.
+        // Here every file has a name.
         self.path.clone()
     }
 
@@ -85,7 +85,8 @@ impl Folder {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Where there are no links the name is taken by a file of ours, which is replaced.
+    /// Renames a file, if the new name is free. Without hard links an empty file of ours takes the name first, and is
+    /// replaced.
     pub fn rename_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         match fs::hard_link(self.path.join(from), self.path.join(to)) {
             Ok(()) => self.remove(from),
@@ -119,7 +120,7 @@ impl Folder {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let unheld = |name: &OsString| {
             let path = self.path.join(name);
-            // Who opens what is no file may wait.
+            // Opening something that is not a file might wait forever.
             let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
             let file = || File::options().read(true).write(true).open(&path);
             is_file && file().is_ok_and(|file| file.try_lock().is_ok())

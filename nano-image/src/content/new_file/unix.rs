@@ -1,4 +1,4 @@
-//! Names in a folder that stays open, so that nothing moves below a build.
+//! Names in a folder that stays open, so that a build is not disturbed when the folder is moved.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode};
 
 use super::kind::Kind;
 
-/// What the system gives new files, before the process's mask.
+/// The permission bits of new files, before the process's umask.
 const USUAL: u32 = 0o666;
-/// Until a chosen mode is set, nobody else may look.
+/// Until the chosen permission bits are set, nobody else can open the file.
 const PRIVATE: u32 = 0o600;
 
 /// A folder that is open.
@@ -24,7 +24,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub fn open(path: &Path) -> io::Result<Self> {
-        // With `O_PATH` a folder may be written to that cannot be listed.
+        // With `O_PATH`, files can be created in a folder that cannot be listed.
         #[cfg(target_os = "linux")]
         let how = OFlags::PATH;
         #[cfg(not(target_os = "linux"))]
@@ -33,7 +33,7 @@ impl Folder {
         Ok(Self { folder, path: path.to_owned() })
     }
 
-    /// What has the name; links are not followed.
+    /// What the name leads to; links are not followed.
     pub fn kind(&self, name: &OsStr) -> io::Result<Option<Kind>> {
         match rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
@@ -47,18 +47,18 @@ impl Folder {
         }
     }
 
-    /// That a file which is there can be replaced: whoever has it open keeps the old one.
+    /// Checks that an existing file can be replaced. It always can: programs that have it open keep the old one.
     pub fn check_replaceable(&self, _: &OsStr) -> io::Result<()> {
         Ok(())
     }
 
-    /// Why no file can have the name: all can.
+    /// Why no file can have the name; here every name is possible.
     pub fn name_fault(_: &OsStr) -> Option<String> {
         None
     }
 
-    /// A file without a name that can get one; `None` where the file system or system has none. `probe` is a name that
-    /// is tried out.
+    /// A file without a name that can get one later; `None` where the system or file system cannot do that. `probe` is
+    /// a name used to try it.
     #[cfg(target_os = "linux")]
     pub fn create_unnamed(&self, mode: Option<u32>, probe: &OsStr) -> io::Result<Option<File>> {
         use rustix::io::Errno;
@@ -69,14 +69,16 @@ impl Folder {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT | Errno::NOSYS) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // Some file systems, and systems without /proc, give such a file no name later. A build must not end there.
+        // Some file systems, and systems without /proc, cannot give such a file a name later. A build must not fail at
+        // its end.
         if self.link(&file, probe).and_then(|()| self.remove(probe)).is_err() {
             return Ok(None);
         }
-        // A file that had a name and lost it gets none again: the one that was tried is let go.
+        // A file that had a name and lost it cannot get another. So the file that was used for the trial is dropped.
         let file = File::from(rustix::fs::openat(&self.folder, ".", flags, first)?);
         set_mode(&file, mode)?;
-        // It may get a temporary name later. Where there are no locks, nobody takes the file for left either.
+        // The file may get a temporary name later. Where there are no locks, nobody else takes it for a leftover
+        // either.
         let _ = file.try_lock();
         Ok(Some(file))
     }
@@ -86,25 +88,25 @@ impl Folder {
         Ok(None)
     }
 
-    /// A new file, held by a lock as long as it is open.
+    /// A new file, locked as long as it is open.
     pub fn create_named(&self, name: &OsStr, mode: Option<u32>) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
         let first = mode_of(mode.map_or(USUAL, |_| PRIVATE));
         let file = File::from(rustix::fs::openat(&self.folder, name, flags, first)?);
         set_mode(&file, mode)?;
-        // Where there are no locks, nobody takes the file for left either.
+        // Where there are no locks, nobody else takes the file for a leftover either.
         if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) || !self.has(name, &file)? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         Ok(file)
     }
 
-    /// Where the system shows an open file, as Linux does.
+    /// The path under which the system shows an open file, as Linux does.
     pub fn open_path(&self, file: &File) -> PathBuf {
         format!("/proc/self/fd/{}", file.as_raw_fd()).into()
     }
 
-    /// Gives a file without a name this one, if it is free.
+    /// Gives a file without a name the name `name`, if it is free.
     pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
         let path = self.open_path(file);
         Ok(rustix::fs::linkat(rustix::fs::CWD, path, &self.folder, name, AtFlags::SYMLINK_FOLLOW)?)
@@ -124,7 +126,7 @@ impl Folder {
         match rustix::fs::linkat(&self.folder, from, &self.folder, to, AtFlags::empty()) {
             Ok(()) => self.remove(from),
             Err(rustix::io::Errno::EXIST) => Err(io::ErrorKind::AlreadyExists.into()),
-            // A file system without links: the name is taken by a file of ours, which is replaced.
+            // On a file system without hard links, an empty file of ours takes the name first, and is replaced.
             Err(_) => {
                 drop(self.create_named(to, None)?);
                 self.rename(from, to).inspect_err(|_| {
@@ -165,7 +167,7 @@ impl Folder {
         }
     }
 
-    /// Removes files whose names are `wanted` and that no process holds. Failures are no harm: they are left.
+    /// Removes files whose names are `wanted` and that no process has locked. What cannot be removed is left there.
     pub fn remove_leftovers(&self, wanted: &dyn Fn(&OsStr) -> bool) -> Vec<OsString> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let names = entries.flatten().map(|entry| entry.file_name()).filter(|name| wanted(name));
@@ -175,7 +177,7 @@ impl Folder {
     }
 
     fn remove_unheld(&self, name: &OsStr) -> io::Result<bool> {
-        // A pipe would wait to be opened.
+        // Without NONBLOCK, opening a pipe would wait.
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.folder, name, flags, Mode::empty())?);
         if !file.metadata()?.is_file() || file.try_lock().is_err() {
@@ -184,7 +186,7 @@ impl Folder {
         self.remove_own(name, &file).map(|()| true)
     }
 
-    /// Makes names durable; where the folder cannot be opened the files still are.
+    /// Flushes the folder, so that the names last. If it cannot be opened, the files are safe all the same.
     pub fn flush(&self) {
         if let Ok(folder) = File::open(&self.path) {
             let _ = folder.sync_all();
@@ -199,7 +201,7 @@ impl Folder {
     }
 }
 
-/// macOS has 16 bits for a mode, Linux 32.
+/// On macOS a mode has 16 bits, on Linux 32.
 fn mode_of(bits: u32) -> Mode {
     Mode::from_raw_mode(bits as RawMode)
 }

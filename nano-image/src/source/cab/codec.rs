@@ -7,7 +7,7 @@ use super::format::{MAX_BLOCK, MSZIP_MAGIC};
 use crate::error::{Error, Result};
 use crate::source::lzx::FolderDecoder;
 
-/// State that goes on from block to block of a folder.
+/// A decompressor whose state carries over from block to block of a folder.
 pub(super) enum Codec {
     Stored(Vec<u8>),
     Mszip(Mszip),
@@ -24,15 +24,15 @@ impl Codec {
         })
     }
 
-    /// Decompresses `block` to `len` bytes (at most [`MAX_BLOCK`]). `block` may be changed. After an error the
-    /// folder cannot be read on.
+    /// Decompresses `block` to `len` bytes (at most [`MAX_BLOCK`]). It may change `block`. After an error, nothing more
+    /// of the folder can be read.
     pub fn decompress(&mut self, block: &mut Vec<u8>, len: usize, is_last: bool) -> Result<&[u8], String> {
         match self {
             Self::Stored(bytes) if block.len() == len => {
                 std::mem::swap(bytes, block);
                 Ok(bytes)
             }
-            Self::Stored(_) => Err(format!("a stored block of {} bytes that is said to be {len}", block.len())),
+            Self::Stored(_) => Err(format!("a stored block of {} bytes whose header says {len}", block.len())),
             Self::Mszip(mszip) => mszip.decompress(block, len),
             Self::Lzx(lzx) => lzx.decompress(block, len, is_last),
         }
@@ -42,7 +42,8 @@ impl Codec {
 /// MSZIP: each block is a deflate stream that may refer to the 32 KiB before it.
 pub(super) struct Mszip {
     inflate: Decompress,
-    /// The last [`MAX_BLOCK`] bytes before the block, then the block, then a byte for one too many.
+    /// The last [`MAX_BLOCK`] bytes before the block, then the block, then one byte by which too much output is
+    /// noticed.
     buffer: Vec<u8>,
     history: usize,
 }
@@ -66,7 +67,7 @@ impl Mszip {
         let made = self.inflate.total_out() as usize;
         match status {
             Ok(Status::StreamEnd) if made == len => {}
-            Err(error) => return Err(format!("an MSZIP block is broken after {made} of {len} bytes: {error}")),
+            Err(error) => return Err(format!("an MSZIP block is damaged after {made} of {len} bytes: {error}")),
             Ok(_) => return Err(format!("an MSZIP block does not decompress to the {len} bytes that it should")),
         }
         // The last MAX_BLOCK bytes become the history.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Bytes read at once.
 const BUFFER: u64 = 256 << 10;
 
-/// Where the first cabinet in `data` begins, which errors call `path`: the first place with a credible header.
+/// Where the first cabinet in `data` begins: the first place with a plausible header. Errors call the file `path`.
 pub(super) fn find(data: &dyn ReadAt, path: &Path) -> Result<Option<u64>> {
     let io = |error| Error::io("read the cabinet", path, error);
     let len = data.len().map_err(io)?;
@@ -29,7 +29,7 @@ pub(super) fn find(data: &dyn ReadAt, path: &Path) -> Result<Option<u64>> {
     Ok(None)
 }
 
-/// Whether a cabinet can begin with `bytes`, in a file with `rest` bytes from here on.
+/// Whether `bytes` can be the start of a cabinet, in a file that has `rest` bytes from here on.
 fn is_credible(bytes: &[u8], rest: u64) -> bool {
     let Ok((header, _)) = Header::read_from_prefix(bytes) else { return false };
     let (len, files) = (u64::from(header.len.get()), header.files_offset.get());

@@ -5,9 +5,9 @@
 //!
 //! A cabinet is a [`Header`], a [`Reserve`] and reserved bytes if flagged, the names of the neighbours in its set if
 //! flagged (two strings each, ending with 0), the [`Folder`]s, the [`File`]s, each followed by its name (ending with
-//! 0), and the [`Data`] blocks. A folder is a row of blocks that decompress to one stream, in which the files lie
-//! one after another. The last folder of a cabinet may go on in the next one of the set, and a block may be cut in
-//! two: its first part then says that it decompresses to 0 bytes.
+//! 0), and the [`Data`] blocks. A folder is a series of blocks that decompress to one stream, in which the files lie
+//! one after another. The last folder of a cabinet may continue in the next one of the set, and a block may be cut in
+//! two: the header of its first part then says that it decompresses to 0 bytes.
 
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -26,9 +26,9 @@ pub const HAS_RESERVE: u16 = 4;
 
 /// [`File::folder`]: the file began in the previous cabinet; its folder is the first.
 pub const CONTINUED_FROM_PREVIOUS: u16 = 0xFFFD;
-/// [`File::folder`]: the file goes on in the next cabinet; its folder is the last.
+/// [`File::folder`]: the file continues in the next cabinet; its folder is the last.
 pub const CONTINUED_TO_NEXT: u16 = 0xFFFE;
-/// [`File::folder`]: the file began in the previous cabinet and goes on in the next; there is one folder.
+/// [`File::folder`]: the file began in the previous cabinet and continues in the next; there is one folder.
 pub const CONTINUED_BOTH: u16 = 0xFFFF;
 
 /// [`File::attributes`]: the name is UTF-8.
@@ -36,7 +36,7 @@ pub const NAME_IS_UTF8: u16 = 0x80;
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 255;
 
-/// What a block decompresses to has at most this many bytes.
+/// The most bytes that a block decompresses to.
 pub const MAX_BLOCK: usize = 32768;
 
 /// Low bits of [`Folder::compression`]: the method.
@@ -135,7 +135,7 @@ const _: () = assert!(size_of::<File>() == 16);
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct Data {
-    /// +0x00: checksum of the two lengths and the bytes; 0 for none.
+    /// +0x00: checksum of the two lengths and the bytes; 0 if there is none.
     pub checksum: U32,
     /// +0x04: number of bytes here.
     pub len: U16,

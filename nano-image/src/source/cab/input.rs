@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Bytes read at once.
 const BUFFER: usize = 128 << 10;
 
-/// A place in a cabinet that moves on as bytes are taken.
+/// A position in a cabinet that advances as bytes are taken.
 pub(super) struct Input<'a> {
     data: &'a dyn ReadAt,
     path: &'a Path,
@@ -18,12 +18,12 @@ pub(super) struct Input<'a> {
     offset: u64,
     end: u64,
     buffer: Vec<u8>,
-    /// Bytes of `buffer` that are taken.
+    /// How many bytes of `buffer` have been taken.
     taken: usize,
 }
 
 impl<'a> Input<'a> {
-    /// Begins at byte `offset` of `data`; bytes from `end` on do not exist.
+    /// Begins at byte `offset` of `data` and ends at `end`.
     pub fn new(data: &'a dyn ReadAt, path: &'a Path, offset: u64, end: u64) -> Self {
         Self { data, path, offset, end, buffer: Vec::new(), taken: 0 }
     }
@@ -38,7 +38,7 @@ impl<'a> Input<'a> {
         Error::corrupt(message).at(offset).with_path(self.path)
     }
 
-    /// Takes `len` bytes of `what`.
+    /// Takes `len` bytes. Errors call them `what`.
     pub fn take(&mut self, len: usize, what: &str) -> Result<&[u8]> {
         if self.fill(len)? < len {
             return Err(self.corrupt(format!("the cabinet ends within {what}: it is truncated"), self.position()));
@@ -69,7 +69,7 @@ impl<'a> Input<'a> {
         Ok(string)
     }
 
-    /// Reads on until `len` bytes are in the buffer, if there are as many; returns how many there are.
+    /// Fills the buffer until it has `len` bytes or the input ends; returns how many there are.
     fn fill(&mut self, len: usize) -> Result<usize> {
         let known = self.buffer.len() - self.taken;
         if known < len {

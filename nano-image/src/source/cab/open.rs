@@ -1,4 +1,4 @@
-//! Opens cabinets: tables of one part, and the parts of a set as one.
+//! Opens cabinets: reads the tables of each part, and joins the parts of a set.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,23 +19,24 @@ struct Opened {
     previous: Option<String>,
     next: Option<String>,
     folders: Vec<Folder>,
-    /// With the value of [`format::File::folder`] and the place of the entry.
+    /// Each file with the value of [`format::File::folder`] and the position of its entry.
     files: Vec<(CabFile, u16, u64)>,
 }
 
 impl Cabinet {
-    /// Opens the cabinet that `data` begins with, or, if it begins with something else (a self-extracting program),
-    /// the first one inside of it. Errors call it `path`. What follows the cabinet, e.g. an Authenticode signature, is not looked at.
+    /// Opens the cabinet at the start of `data` or, if something else is there (a self-extracting program), the first
+    /// cabinet inside of it. Errors call the file `path`. What follows the cabinet, e.g. an Authenticode signature, is
+    /// ignored.
     ///
     /// # Errors
     ///
     /// [`Corrupt`](crate::ErrorKind::Corrupt) says what is broken at which byte;
-    /// [`NotFound`](crate::ErrorKind::NotFound) names the neighbour in the set if a file goes on in it.
+    /// [`NotFound`](crate::ErrorKind::NotFound) names the neighbour in the set if a file continues in it.
     pub fn open(data: Arc<dyn ReadAt>, path: impl AsRef<Path>) -> Result<Self> {
         Self::open_set([(data, path.as_ref().to_owned())])
     }
 
-    /// Opens a set of cabinets that continue each other, given in any order.
+    /// Opens a set of cabinets that continue each other. They can be given in any order.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ fn open_part(data: Arc<dyn ReadAt>, start: u64, path: PathBuf) -> Result<Opened>
     }
     let end = start.saturating_add(header.len.get().into());
     if end > file_len {
-        let message = format!("the cabinet says it has {} bytes, {} are there", header.len, file_len - start);
+        let message = format!("the cabinet should have {} bytes, but has {}", header.len, file_len - start);
         return Err(input.corrupt(message, start + 8).with_hint("it is truncated: copy it again"));
     }
     if header.folder_count == 0 || header.file_count == 0 {
@@ -121,7 +122,7 @@ fn open_part(data: Arc<dyn ReadAt>, start: u64, path: PathBuf) -> Result<Opened>
     Ok(Opened { part, set_id, number, previous, next, folders, files })
 }
 
-/// Takes the entry of a file.
+/// Reads the entry of a file.
 fn take_file(input: &mut Input<'_>, folder_count: usize) -> Result<(CabFile, u16, u64)> {
     let at = input.position();
     let entry: format::File = input.take_struct("its list of files")?;
@@ -157,7 +158,7 @@ fn take_file(input: &mut Input<'_>, folder_count: usize) -> Result<(CabFile, u16
     Ok((file, index, at))
 }
 
-/// Joins the parts of a set. A file that goes on from part to part is listed in each of them.
+/// Joins the parts of a set. A file that continues from part to part is listed in each of them.
 fn join(mut parts: Vec<Opened>) -> Result<Cabinet> {
     parts.sort_by_key(|part| part.number);
     check_set(&parts)?;
@@ -168,14 +169,14 @@ fn join(mut parts: Vec<Opened>) -> Result<Cabinet> {
         let goes_on = |index| matches!(index, format::CONTINUED_FROM_PREVIOUS | format::CONTINUED_BOTH);
         let continues = part.files.iter().any(|(_, index, _)| goes_on(*index));
         if continues == open_files.is_empty() {
-            return corrupt("files do not go on from one cabinet of the set to the next".into(), part.part.start);
+            return corrupt("no file continues from one cabinet of the set to the next".into(), part.part.start);
         }
         let first = cabinet.folders.len() - usize::from(continues);
         for (index, mut folder) in part.folders.into_iter().enumerate() {
             folder.pieces[0].part = number;
             match cabinet.folders.last_mut().filter(|_| continues && index == 0) {
                 Some(last) if last.method != folder.method => {
-                    return corrupt("a folder goes on with another compression".into(), part.part.start);
+                    return corrupt("a folder continues with another compression".into(), part.part.start);
                 }
                 Some(last) => last.pieces.append(&mut folder.pieces),
                 None => cabinet.folders.push(folder),
@@ -190,7 +191,7 @@ fn join(mut parts: Vec<Opened>) -> Result<Cabinet> {
             if !goes_on(index) {
                 cabinet.files.push(file);
             } else if !open_files.contains(&file) {
-                let message = format!("file `{}` goes on here, but the cabinet before does not have it", file.name);
+                let message = format!("file `{}` continues here, but the cabinet before does not have it", file.name);
                 return corrupt(message, at);
             }
         }
@@ -202,9 +203,9 @@ fn join(mut parts: Vec<Opened>) -> Result<Cabinet> {
     Ok(cabinet)
 }
 
-/// The parts, sorted by number, must be one set, and as far as files go on, a complete one.
+/// Checks that the parts, sorted by number, belong to one set, and that no part is missing in which a file continues.
 fn check_set(parts: &[Opened]) -> Result<()> {
-    let Some(first) = parts.first() else { return Err(Error::recipe("a set of no cabinets")) };
+    let Some(first) = parts.first() else { return Err(Error::recipe("an empty set of cabinets")) };
     let missing = |part: &Opened, name: &Option<String>, what: &str| {
         let name = name.as_deref().unwrap_or("unnamed");
         Error::not_found(format!("the {what} cabinet of the set, `{name}`, is missing"))
@@ -236,7 +237,8 @@ fn check_set(parts: &[Opened]) -> Result<()> {
     Ok(())
 }
 
-/// Files, which are sorted, must not overlap: hostile ones could make a small cabinet mean any number of bytes.
+/// Checks that the files, which are sorted, do not overlap. Otherwise a small cabinet could stand for any number of
+/// bytes.
 fn check_places(cabinet: &Cabinet) -> Result<()> {
     let path = &cabinet.parts[0].path;
     let mut end = (0, 0);

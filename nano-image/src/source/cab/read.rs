@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 
 impl Cabinet {
     /// Decompresses the `wanted` files and hands their bytes to `sink`, with the index of the file in
-    /// [`files`](Self::files): file after file in that order, each in pieces from its start to its end; an empty file
-    /// is one empty piece. Each folder is decompressed once, up to its last wanted file; at most a block and a window
-    /// (2 MiB) are in memory.
+    /// [`files`](Self::files). The files come in that order, each in pieces from its start to its end; an empty file is
+    /// one empty piece. Each folder is decompressed once, up to its last wanted file. At most a block and a window (2
+    /// MiB) are in memory.
     ///
     /// # Errors
     ///
@@ -25,7 +25,7 @@ impl Cabinet {
         extract(self, &files.filter(|(_, file)| wanted(file)).collect::<Vec<_>>(), sink)
     }
 
-    /// [`extract`](Self::extract) for files by their indexes.
+    /// Like [`extract`](Self::extract), for files by their indexes.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ fn extract(cabinet: &Cabinet, wanted: &[(usize, &CabFile)], sink: &mut BlobSink<
     Ok(())
 }
 
-/// Decompresses `folder` up to the end of the last of `files`, which are sorted by offset and do not overlap.
+/// Decompresses `folder` up to the end of the last file in `files`, which are sorted by offset and do not overlap.
 fn extract_folder(
     cabinet: &Cabinet,
     folder: &Folder,
@@ -56,7 +56,7 @@ fn extract_folder(
     sink: &mut BlobSink<'_>,
 ) -> Result<()> {
     let mut blocks = Blocks::new(cabinet, folder)?;
-    // What is decompressed now begins at `start` of the folder.
+    // The bytes that are decompressed now begin at `start` of the folder.
     let (mut start, mut bytes): (u64, &[u8]) = (0, &[]);
     for (index, file) in files {
         let mut at = u64::from(file.offset);
@@ -95,7 +95,7 @@ struct Blocks<'a> {
     left_in_all: u64,
     codec: Codec,
     compressed: Vec<u8>,
-    /// Where the last block begins.
+    /// Position of the last block.
     at: u64,
 }
 
@@ -117,7 +117,7 @@ impl<'a> Blocks<'a> {
         })
     }
 
-    /// The bytes of the next block; `None` behind the last.
+    /// The bytes of the next block; `None` after the last one.
     fn next(&mut self) -> Result<Option<&[u8]>> {
         self.compressed.clear();
         let uncompressed_len = loop {
@@ -125,7 +125,7 @@ impl<'a> Blocks<'a> {
                 let Some(piece) = self.pieces.next() else {
                     return match self.compressed.is_empty() {
                         true => Ok(None),
-                        false => Err(self.error("the last block of a folder goes on in a cabinet that is not there")),
+                        false => Err(self.error("the last block of a folder continues in a cabinet that is missing")),
                     };
                 };
                 let part = &self.cabinet.parts[piece.part];
@@ -150,19 +150,20 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Adds the bytes of a block, or of a part of one, to `compressed`; returns what they decompress to.
+    /// Adds the bytes of a block, or of a part of one, to `compressed`; returns how many bytes they decompress to.
     fn take_block(&mut self) -> Result<usize> {
         self.at = self.input.position();
         let header: Data = self.input.take_struct("a block")?;
         let (len, uncompressed_len) = (usize::from(header.len.get()), usize::from(header.uncompressed_len.get()));
         if uncompressed_len > format::MAX_BLOCK || self.compressed.len() + len > 2 * format::MAX_BLOCK {
-            let message = format!("a block of {len} bytes that is said to decompress to {uncompressed_len}");
+            let message =
+                format!("a block of {len} bytes whose header says that it decompresses to {uncompressed_len}");
             return Err(self.error(message));
         }
         let reserve = self.data_reserve;
         let bytes = self.input.take(reserve + len, "a block")?;
         let lengths = u32::from(header.len.get()) | u32::from(header.uncompressed_len.get()) << 16;
-        // Makers disagree on whether the reserved bytes count.
+        // Some makers include the reserved bytes in the checksum, others do not.
         let sums = [checksum(&bytes[reserve..], lengths), checksum(bytes, lengths)];
         self.compressed.extend_from_slice(&bytes[reserve..]);
         if header.checksum != 0 && !sums.contains(&header.checksum.get()) {

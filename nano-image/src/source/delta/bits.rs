@@ -2,22 +2,22 @@
 
 use crate::error::{Error, Result};
 
-/// Most bits that one load of eight bytes gives wherever it begins in a byte.
+/// The most bits that one load of eight bytes gives, whatever bit it begins at.
 const LOAD: u32 = 57;
 
-/// Takes bits from a stream, the lowest of each byte first.
+/// Reads bits from a stream, the lowest of each byte first.
 #[derive(Clone)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// Offset in the file of the first byte.
+    /// Position of the stream's first byte in the file.
     offset: u64,
-    /// Next bit, and the one after the last.
+    /// Index of the next bit, and the end.
     at: usize,
     end: usize,
 }
 
 impl<'a> Bits<'a> {
-    /// Begins a stream, whose first byte is at `offset` of the file.
+    /// Starts reading a stream whose first byte is at `offset` of the file.
     pub fn new(bytes: &'a [u8], offset: u64) -> Result<Self> {
         let mut bits = Self { bytes, offset, at: 0, end: bytes.len() * 8 };
         bits.end -= bits.take(3)? as usize;
@@ -29,7 +29,7 @@ impl<'a> Bits<'a> {
         Error::corrupt(message).at(self.place())
     }
 
-    /// Offset in the file of the next bit's byte.
+    /// Position in the file of the byte with the next bit.
     pub fn place(&self) -> u64 {
         self.offset + self.at as u64 / 8
     }
@@ -39,7 +39,7 @@ impl<'a> Bits<'a> {
         self.end.saturating_sub(self.at)
     }
 
-    /// The next bits, at least [`LOAD`] of them; behind the end there are zeros.
+    /// The next bits, at least [`LOAD`] of them. Behind the end they are zeros.
     #[inline]
     pub fn peek(&self) -> u64 {
         let start = self.at / 8;
@@ -55,7 +55,7 @@ impl<'a> Bits<'a> {
         word >> (self.at % 8)
     }
 
-    /// Goes on by `count` bits.
+    /// Skips `count` bits.
     #[inline]
     pub fn skip(&mut self, count: u32) -> Result<()> {
         if self.left() < count as usize {
@@ -82,7 +82,7 @@ impl<'a> Bits<'a> {
         Ok(self.take(1)? == 1)
     }
 
-    /// How many bits 0 there are before the next bit 1, which is taken, too. `max` is less than [`LOAD`].
+    /// Counts the 0 bits before the next 1 bit, and takes that too. `max` is less than [`LOAD`].
     pub fn zeros(&mut self, max: u32) -> Result<u32> {
         let count = self.peek().trailing_zeros();
         if count > max && self.left() > max as usize {
@@ -92,20 +92,20 @@ impl<'a> Bits<'a> {
         Ok(count)
     }
 
-    /// A number of any length up to 64 bits.
+    /// Reads a number in the variable-length form, of up to 64 bits.
     pub fn number(&mut self) -> Result<i64> {
         let digits = self.zeros(15)?;
         Ok(self.take(4 * (digits + 1))? as i64)
     }
 
-    /// A size or count: a number that is not negative.
+    /// Reads a size or count: a number that must not be negative.
     pub fn size(&mut self) -> Result<u64> {
         let place = self.place();
         let number = self.number()?;
         u64::try_from(number).map_err(|_| Error::corrupt(format!("a size of {number}")).at(place))
     }
 
-    /// The bytes of a buffer, and where it begins in the file.
+    /// Reads a buffer: its bytes, and where it begins in the file.
     pub fn buffer(&mut self) -> Result<Buffer<'a>> {
         let len = self.size()?;
         let start = self.at.div_ceil(8);
@@ -116,7 +116,7 @@ impl<'a> Bits<'a> {
         Ok(Buffer { bytes, offset: self.offset + start as u64 })
     }
 
-    /// Checks that all bits were taken.
+    /// Checks that no bits are left.
     pub fn finish(&self) -> Result<()> {
         match self.left() {
             0 => Ok(()),
@@ -125,11 +125,11 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Bytes inside of a stream.
+/// A buffer inside a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Buffer<'a> {
     pub bytes: &'a [u8],
-    /// Offset in the file of the first byte.
+    /// Position of its first byte in the file.
     pub offset: u64,
 }
 

@@ -6,12 +6,13 @@ use super::pe::format::{NAMED_ENTRIES, NUMBERED_ENTRIES, RESOURCE_BIT, RESOURCE_
 use super::pe::{Pe, read_u16, read_u32};
 use crate::error::{Error, Result};
 
-/// Type and name of the resource.
+/// Type and name of the resource, as numbers.
 const RESOURCE: [u32; 2] = [0x266, 1];
 /// Length of an entry of a resource directory.
 const ENTRY: usize = 8;
 
-/// The dictionary in `wcp`, the contents of `wcp.dll` in a component `microsoft-windows-servicingstack` of the image.
+/// The dictionary in `wcp`: the contents of the `wcp.dll` of a component `microsoft-windows-servicingstack` of the
+/// image.
 ///
 /// # Errors
 ///
@@ -26,14 +27,14 @@ pub fn dictionary(wcp: &[u8]) -> Result<&[u8]> {
     let offset = |rva: u32| pe.offset(rva).ok_or_else(|| Error::corrupt(format!("address {rva:#x} is in no section")));
     let table = offset(pe.directory(RESOURCES).ok_or_else(missing)?.0)?;
     let mut directory = table;
-    // Three levels: type, name, language. Any language will do.
+    // Three levels: type, name, language. Any language is fine.
     for wanted in RESOURCE.map(Some).into_iter().chain([None]) {
         let count = usize::from(word(directory + NAMED_ENTRIES)?) + usize::from(word(directory + NUMBERED_ENTRIES)?);
         let mut entries = (0..count).map(|index| directory + RESOURCE_DIRECTORY + ENTRY * index);
         let found = entries.find(|entry| wanted.is_none_or(|id| long(*entry).ok() == Some(id)));
         let target = long(found.ok_or_else(missing)? + 4)?;
         if (target & RESOURCE_BIT != 0) != wanted.is_some() {
-            return Err(Error::corrupt("the resources have another depth").at(directory as u64));
+            return Err(Error::corrupt("the resources do not have three levels").at(directory as u64));
         }
         directory = table + (target & !RESOURCE_BIT) as usize;
     }
@@ -46,7 +47,8 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// A PE32+ file with one section at address 0x1000, with these resource types, each with name 1 and text.
+    /// A PE32+ file with one section at address 0x1000. It has a resource with name 1 and this text for each of the
+    /// types.
     fn executable(types: &[u32], text: &[u8]) -> Vec<u8> {
         let mut file = vec![0; 0x400];
         let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);

@@ -1,18 +1,18 @@
 //! Values of DCM files and of PA30 and PA31 deltas.
 //!
-//! The forms are not documented by their maker; what is known comes from files and public descriptions. In the modules
-//! beside this one, § means:
+//! Microsoft does not document these formats; what is known comes from files and public descriptions. In the modules
+//! beside this one, § refers to this table:
 //!
 //! | § | |
 //! |---|---|
-//! | 2 | Streams of bits. A stream begins with three bits: how many bits of its last byte are unused. Bits are taken from the lowest of each byte. A *number* is z bits 0, a bit 1 and 4 (z + 1) bits; a *buffer* is a number (its length), bits up to the next whole byte, and its bytes. |
+//! | 2 | Streams of bits. A stream begins with three bits that say how many bits of its last byte are unused. Bits are taken from each byte lowest first. A *number* is z 0 bits, a 1 bit and 4 (z + 1) bits. A *buffer* is a number (its length), padding to the next whole byte, and its bytes. |
 //! | 3 | Header. A DCM file is [`DCM_MAGIC`] and a delta; a delta is a [`Preamble`] and a stream. In PA30 that is file type set, file type, flags, length of the result, hash algorithm (numbers); hash, preprocessing, patch (buffers). In PA31 the numbers and the hash are in a buffer of their own, followed by three numbers and the hash of the basis. |
 //! | 4 | Prefix codes: see `prefix_code`. |
 //! | 5 | Rift tables: see `rift`. |
 //! | 6–8 | The patch: a rift table, how its symbols are coded (`segments`), and symbols (`patch`). |
 //! | 9–10 | The preprocessing: which address of the basis became which of the result, see `preprocess` and `pe_map`. |
-//! | 11 | How the basis, a program, is changed before it is copied from: see `transform`. |
-//! | 12 | What happens to the result: see `e8`. |
+//! | 11 | How the basis, if it is a program, is changed before it is copied from: see `transform`. |
+//! | 12 | The filter that is applied to the result: see `e8`. |
 
 use zerocopy::byteorder::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -39,13 +39,14 @@ pub struct Preamble {
 }
 const _: () = assert!(size_of::<Preamble>() == 12);
 
-/// Bit of the file type set: a delta that leads back, with another body.
+/// Bit of the file type set: a delta from the new file back to the old one, with another body.
 pub const REVERSE: u64 = 0x100;
 /// File type of plain data.
 pub const FILE_TYPE_RAW: u64 = 1;
 /// File type of programs for IA64.
 pub const FILE_TYPE_IA64: u64 = 4;
-/// All file types: plain, i386, IA64, AMD64, and those of makers that know managed code: i386, AMD64, ARM, ARM64.
+/// All file types: plain, i386, IA64, AMD64; and those of newer delta makers, which know managed code: i386, AMD64,
+/// ARM, ARM64.
 pub const FILE_TYPES: [u64; 8] = [FILE_TYPE_RAW, 2, FILE_TYPE_IA64, 8, 0x10, 0x20, 0x40, 0x80];
 
 /// Numbers of hash algorithms, of the Windows cryptography API.
@@ -54,8 +55,8 @@ pub const HASH_MD5: i64 = 0x8003;
 pub const HASH_SHA1: i64 = 0x8004;
 pub const HASH_SHA256: i64 = 0x800C;
 
-/// Flags of a delta: what is done with a program that is the basis, in this order except that [`FLAG_UNBIND`] comes
-/// first; only [`FLAG_E8`] is about the result, of any kind.
+/// Flags of a delta: the steps by which a basis that is a program is changed, in this order, except that
+/// [`FLAG_UNBIND`] comes first. Only [`FLAG_E8`] concerns the result, of any file type.
 pub const FLAG_E8: u64 = 0x1;
 pub const FLAG_MARK: u64 = 0x2;
 pub const FLAG_IMPORTS: u64 = 0x4;
@@ -68,7 +69,7 @@ pub const FLAG_I386_CALLS: u64 = 0x100;
 pub const FLAG_AMD64_CODE: u64 = 0x200;
 pub const FLAG_AMD64_FUNCTIONS: u64 = 0x400;
 pub const FLAG_UNBIND: u64 = 0x2000;
-/// Managed code and its metadata, in the old and the new way.
+/// Managed code and its metadata, in the old and the new form.
 pub const FLAGS_MANAGED: u64 = 0x4000 | 0x8000 | 0x20_0000 | 0x40_0000;
 pub const FLAG_HEADERS: u64 = 0x1_0000;
 
@@ -80,5 +81,5 @@ pub const LENGTH_SYMBOLS: usize = 256;
 pub const ALIGNED_SYMBOLS: usize = 16;
 /// Symbols of the code for the lengths of codes.
 pub const PRE_SYMBOLS: usize = 39;
-/// Longest code, in bits.
+/// The longest code, in bits.
 pub const MAX_CODE: u8 = 16;

@@ -31,7 +31,8 @@ pub enum HashAlgorithm {
 }
 
 impl Hash {
-    /// What `buffer` holds of algorithm number `algorithm`; nothing if that is none, or the buffer is empty and may be.
+    /// Reads the hash in `buffer`, made by algorithm number `algorithm`; `None` if that number means "no hash", or if
+    /// the buffer is empty and may be.
     pub(super) fn read(algorithm: i64, buffer: Buffer<'_>, may_be_empty: bool) -> Result<Option<Self>> {
         let bytes = buffer.bytes;
         let (algorithm, len) = match algorithm {

@@ -1,4 +1,4 @@
-//! The header of a delta (§3): what it makes, and where its parts are.
+//! The header of a delta (§3): what the result is, and where the parts of the delta are.
 
 use zerocopy::FromBytes;
 
@@ -8,7 +8,7 @@ use super::hash::Hash;
 use crate::error::{Error, Result};
 use crate::types::ByteSize;
 
-/// What a delta says of its result.
+/// What a delta says about its result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Header {
@@ -16,14 +16,14 @@ pub struct Header {
     pub target_size: ByteSize,
     /// Hash of the result. Deltas of manifests have none.
     pub target_hash: Option<Hash>,
-    /// Hash of the basis that it must be applied to; only the newer form (`PA31`) has one.
+    /// Hash of the basis to which it must be applied; only the newer form (`PA31`) has one.
     pub source_hash: Option<Hash>,
-    /// Kinds of programs that the maker tried, a bit each; see `file_type`.
+    /// Kinds of programs that the delta's maker considered, one bit each; see `file_type`.
     pub file_type_set: u64,
-    /// Kind of program that it was made for: 1 any file, 2 i386, 4 IA64, 8 AMD64, 0x10 to 0x80 i386, AMD64, ARM and
-    /// ARM64 with managed code or by a maker that knew these.
+    /// Kind of program for which the delta was made: 1 any file, 2 i386, 4 IA64, 8 AMD64. The values 0x10 to 0x80 are
+    /// i386, AMD64, ARM and ARM64 of newer delta makers, which know managed code.
     pub file_type: u64,
-    /// Steps that basis and result go through, a bit each.
+    /// Steps that are applied to basis and result, one bit each.
     pub flags: u64,
 }
 
@@ -34,7 +34,7 @@ impl Header {
     }
 }
 
-/// A delta, taken apart.
+/// The parts of a delta.
 pub(super) struct Parts<'a> {
     pub header: Header,
     pub preprocess: Buffer<'a>,
@@ -78,7 +78,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The five numbers and the hash of the result; and the number of the hash's algorithm.
+/// Reads the five numbers and the hash of the result; also returns the number of the hash algorithm.
 fn read_numbers(bits: &mut Bits<'_>) -> Result<(Header, i64)> {
     let file_type_set = bits.size()?;
     let place = bits.place();

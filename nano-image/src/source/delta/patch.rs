@@ -1,12 +1,12 @@
-//! The patch (§6–8): literals, and copies from the basis and from what was made so far.
+//! The patch (§6–8): literals, and copies from the basis and from the result so far.
 
 use super::bits::{Bits, Buffer};
 use super::rift::{Breakpoint, Rift};
 use super::segments::{Codes, Segment};
 use crate::error::Result;
 
-/// Applies `patch` to `basis`; the result has `len` bytes. `map` tells from where in the basis a part of the result likely
-/// comes; positions in it count from the start of the basis, behind which the result is.
+/// Applies `patch` to `basis`; the result has `len` bytes. `map` tells where in the basis a part of the result likely
+/// comes from. Its positions count from the start of the basis; the result follows the basis.
 pub(super) fn apply(patch: Buffer<'_>, basis: &[u8], map: Vec<Breakpoint>, len: usize) -> Result<Vec<u8>> {
     let mut bits = patch.bits()?;
     let mut entries = Rift::read(&mut bits)?.0;
@@ -26,22 +26,22 @@ struct Decoder<'a> {
     /// Length of the result in bytes.
     len: usize,
     shifts: Shifts,
-    /// The last three distances that differ.
+    /// The last three distances, all different.
     recent: [i64; 3],
 }
 
-/// A rift table at positions that ascend.
+/// A rift table that is looked up at ascending positions.
 struct Shifts {
     rift: Rift,
-    /// Place of the first breakpoint behind the position.
+    /// Index of the first breakpoint after the position.
     next: usize,
 }
 
 /// Where a copy comes from.
 enum From {
-    /// So many bytes before.
+    /// From this number of bytes before.
     Distance(i64),
-    /// Where the rift table says, from breakpoint to breakpoint.
+    /// From where the rift table says, up to the next breakpoint, then from where that says.
     Basis,
 }
 
@@ -69,7 +69,7 @@ impl Decoder<'_> {
         Ok(self.made)
     }
 
-    /// Where the next byte is, counted from the start of the basis.
+    /// Position of the next byte, counted from the start of the basis.
     fn position(&self) -> i64 {
         (self.basis.len() + self.made.len()) as i64
     }
@@ -79,7 +79,7 @@ impl Decoder<'_> {
         let here = self.position();
         let bits = &mut self.bits;
         let shift = self.shifts.at(here);
-        // Near where the rift table says, ever farther from it.
+        // A place near the one that the rift table gives; each case covers places that are farther away.
         let mut near = |count: u32, skip: i64| -> Result<i64> {
             let value = bits.take(count)? as i64 - (1 << (count - 1));
             let delta = if value < 0 { value - skip } else { value + skip };
@@ -105,8 +105,8 @@ impl Decoder<'_> {
         Ok(From::Distance(distance))
     }
 
-    /// A distance from its class: a number with half the class's bits behind the top two, the lowest four of them by
-    /// a code.
+    /// Reads a distance of this class. Half as many bits as the class number follow the top two bits; the lowest four
+    /// of them are given by a code.
     fn far(&mut self, class: u32, codes: &Codes) -> Result<i64> {
         if class <= 3 {
             return Ok(class.into());
@@ -132,7 +132,7 @@ impl Decoder<'_> {
         Ok((1 << count | self.bits.take(count)? as usize) + 8)
     }
 
-    /// Copies `len` bytes, or as many as are wanted.
+    /// Copies `len` bytes, or fewer if the result is complete before.
     fn copy(&mut self, from: From, len: usize) -> Result<()> {
         let mut left = len.min(self.len - self.made.len());
         let distance = match from {
@@ -160,10 +160,10 @@ impl Decoder<'_> {
         }
     }
 
-    /// Copies `len` bytes from `distance` bytes before; they may overlap what they make.
+    /// Copies `len` bytes from `distance` bytes before. Source and destination may overlap.
     fn copy_from(&mut self, distance: i64, len: usize) -> Result<()> {
         if distance < 1 || distance > self.position() {
-            return Err(self.bits.corrupt("a copy from before the basis, or from what is not made yet"));
+            return Err(self.bits.corrupt("a copy from before the basis, or from beyond the end of the result so far"));
         }
         let distance = distance as usize;
         let mut left = len;
@@ -177,7 +177,7 @@ impl Decoder<'_> {
         if left == 0 {
             return Ok(());
         }
-        // From the result: what was copied becomes part of what can be copied, whole periods of it.
+        // From the result. Copied bytes can be copied again, so the length doubles in whole periods.
         let start = self.made.len() - distance;
         while left > 0 {
             let count = left.min(self.made.len() - start);
@@ -189,7 +189,7 @@ impl Decoder<'_> {
 }
 
 impl Shifts {
-    /// The shift in force at `position`, which is not before that of the last call.
+    /// The shift at `position`, which must not be smaller than in the last call.
     fn at(&mut self, position: i64) -> i64 {
         let entries = &self.rift.0;
         while entries.get(self.next).is_some_and(|entry| entry.source <= position) {
@@ -198,7 +198,7 @@ impl Shifts {
         entries[self.next.checked_sub(1).unwrap_or(entries.len() - 1)].shift()
     }
 
-    /// Where the shift of the last call ends, if it does.
+    /// Where the shift of the last call ends; `None` if it does not end.
     fn end(&self) -> Option<i64> {
         self.rift.0.get(self.next).map(|entry| entry.source)
     }

@@ -1,4 +1,4 @@
-//! Headers of a program, and where its addresses are in the file.
+//! Headers of a program, and the position in the file of each address.
 
 pub(super) mod format;
 
@@ -9,10 +9,11 @@ use zerocopy::FromBytes;
 use crate::error::{Error, Result};
 use format::{Coff, Directory, Optional32, Optional64, OptionalRest, Section};
 
-/// More sections than this are refused; the loader of Windows long took no more than 96.
+/// More sections than this are refused; for a long time Windows loaded no programs with more than 96.
 const MAX_SECTIONS: u16 = 256;
 
-/// What the headers of a program say. Offsets are those of the file, addresses (RVA) those in memory, from the base.
+/// What the headers of a program say. Offsets are positions in the file; addresses (RVA) are positions in memory,
+/// counted from the base.
 #[derive(Clone, Debug)]
 pub(super) struct Pe {
     pub machine: u16,
@@ -59,7 +60,7 @@ impl Pe {
         };
         let OptionalRest { size_of_image, size_of_headers, .. } = rest;
         let section_table = optional + usize::from(coff.optional_len.get());
-        // A header that is too short for all directories ends them.
+        // If the header is too short for all its directories, the list of directories ends with it.
         let directories_len = section_table.saturating_sub(file.len() - directories.len());
         let present = (count.get() as usize).min(directories_len / size_of::<Directory>());
         let mut all = [Directory::default(); format::DIRECTORY_COUNT];
@@ -89,23 +90,24 @@ impl Pe {
         })
     }
 
-    /// Whether it is a program for i386, in the form that these have.
+    /// Whether it is a program for i386 with the headers (PE32) that such programs have.
     pub fn is_i386(&self) -> bool {
         self.machine == format::MACHINE_I386 && !self.is_64
     }
 
-    /// Whether it is a program for AMD64, in the form that these have.
+    /// Whether it is a program for AMD64 with the headers (PE32+) that such programs have.
     pub fn is_amd64(&self) -> bool {
         self.machine == format::MACHINE_AMD64 && self.is_64
     }
 
-    /// Address and size of a data directory that is there.
+    /// Address and size of a data directory; `None` if it is missing.
     pub fn directory(&self, index: usize) -> Option<(u32, u32)> {
         let Directory { rva, size } = self.directories[index];
         (rva != 0 && size != 0).then(|| (rva.get(), size.get()))
     }
 
-    /// Where the byte at address `rva` is in the file, or would be: a section may be longer in memory.
+    /// The position in the file of the byte at address `rva`. It may lie behind the data of its section, which can be
+    /// longer in memory.
     pub fn offset(&self, rva: u32) -> Option<usize> {
         if rva < self.size_of_headers {
             return Some(rva as usize);
@@ -114,7 +116,7 @@ impl Pe {
         Some(section.raw_offset.get() as usize + (rva - section.rva.get()) as usize)
     }
 
-    /// The section that address `rva` is in.
+    /// The section that contains address `rva`.
     pub fn section(&self, rva: u32) -> Option<&Section> {
         self.sections.iter().find(|section| {
             let len = section.virtual_size.get().max(section.raw_size.get());
@@ -124,7 +126,7 @@ impl Pe {
 }
 
 impl Section {
-    /// The bytes in the file that run; none if none do.
+    /// The bytes of the file that are code; empty if there are none.
     pub fn code(&self) -> Range<usize> {
         let start = self.raw_offset.get() as usize;
         if self.characteristics.get() & format::EXECUTE == 0 {
@@ -149,7 +151,7 @@ pub(super) fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
-/// A header at `offset`, and what follows it.
+/// Reads a header at `offset`; also returns the bytes after it.
 fn tail<T: FromBytes>(file: &[u8], offset: usize) -> Result<(T, &[u8])> {
     let found = file.get(offset..).and_then(|bytes| T::read_from_prefix(bytes).ok());
     found.ok_or_else(|| Error::corrupt("the executable file is truncated").at(offset as u64))

@@ -1,16 +1,16 @@
-//! From where in the basis, a program, each part of the result likely comes (§10).
+//! Where in the basis, if it is a program, each part of the result likely comes from (§10).
 
 use super::pe::Pe;
 use super::preprocess::Preprocess;
 use super::rift::{Breakpoint, Rift};
 use crate::error::Result;
 
-/// Offsets in the result to offsets in the basis, whose headers are `basis`.
+/// The map from offsets in the result to offsets in the basis, whose headers are `basis`.
 pub(super) fn pe_map(basis: &Pe, result: &Preprocess) -> Result<Rift> {
     offset_to_address(basis).then(&result.addresses)?.then(&result.address_to_offset)?.reverse()
 }
 
-/// Offsets in a program to its addresses.
+/// The map from offsets in a program to its addresses.
 pub(super) fn offset_to_address(pe: &Pe) -> Rift {
     let sections = pe
         .sections

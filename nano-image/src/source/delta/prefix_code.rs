@@ -1,26 +1,26 @@
-//! Canonical prefix codes (§4): among codes of one length, symbols ascend with codes; the longest codes are the lowest
-//! numbers. Their bits come highest first.
+//! Canonical prefix codes (§4). Codes of the same length ascend with their symbols; longer codes have lower numbers.
+//! The bits of a code are stored highest first.
 
 use super::bits::Bits;
 use super::format::MAX_CODE;
 use crate::error::Result;
 
-/// Codes of at most this many bits are found with one look.
+/// Codes of at most this many bits are found with one table look-up.
 const TABLE_BITS: u8 = 10;
-/// Bits of the length in an entry of the table.
+/// Bits of a table entry that hold the length.
 const LEN_BITS: u32 = 4;
 
-/// A canonical prefix code. It may leave patterns without a symbol: makers write such codes.
+/// A canonical prefix code. Some bit patterns may stand for no symbol: delta makers write such codes.
 pub(super) struct PrefixCode {
-    /// By the next bits: symbol and length of its code, or 0 where the code is longer or none.
+    /// By the next bits: symbol and length of its code; 0 if the code is longer or there is none.
     table: Vec<u16>,
-    /// By length: the first code, how many there are, and the place in `symbols` of the first.
+    /// By length: the first code, the number of codes, and the index in `symbols` of the first one.
     levels: Vec<(u32, u32, u32)>,
     symbols: Vec<u16>,
 }
 
 impl PrefixCode {
-    /// The code with these lengths (at most [`MAX_CODE`]; 0: the symbol does not occur).
+    /// The code with these lengths (at most [`MAX_CODE`]); length 0 means that the symbol does not occur.
     pub fn new(lengths: &[u8]) -> Self {
         let longest = lengths.iter().max().copied().unwrap_or(0);
         debug_assert!(longest <= MAX_CODE);
@@ -45,7 +45,7 @@ impl PrefixCode {
                 }
                 let entry = symbols[(symbols_start + index) as usize] << LEN_BITS | length as u16;
                 let start = code.reverse_bits() >> (32 - length);
-                // Where codes overlap, the shorter one counts.
+                // Where codes overlap, the shorter one wins.
                 table.iter_mut().skip(start as usize).step_by(1 << length).filter(|place| **place == 0).for_each(
                     |place| {
                         *place = entry;
@@ -68,7 +68,7 @@ impl PrefixCode {
         Ok(entry >> LEN_BITS)
     }
 
-    /// Reads a symbol whose code is longer than the table's.
+    /// Reads a symbol whose code is too long for the table.
     #[cold]
     fn read_long(&self, bits: &mut Bits<'_>, word: u64) -> Result<u16> {
         let mut code = 0;

@@ -1,16 +1,17 @@
-//! The preprocessing stream (§9): what the headers of the result hold, and which address became which.
+//! The preprocessing stream (§9): values from the headers of the result, and a map from addresses of the basis to those
+//! of the result.
 
 use super::bits::{Bits, Buffer};
 use super::rift::Rift;
 use crate::error::{Error, Result};
 
-/// What is known of the result, a program.
+/// What is known about the result, if it is a program.
 pub(super) struct Preprocess {
     pub image_base: u64,
     pub time_date_stamp: u32,
-    /// Addresses of the result to its offsets.
+    /// Maps addresses of the result to its offsets.
     pub address_to_offset: Rift,
-    /// Addresses of the basis to those of the result.
+    /// Maps addresses of the basis to those of the result.
     pub addresses: Rift,
 }
 
@@ -30,7 +31,7 @@ impl Preprocess {
     }
 }
 
-/// A record that is there only for managed code.
+/// Reads a record that is present only for managed code, which is refused.
 fn no_managed_code(bits: &mut Bits<'_>) -> Result<()> {
     let place = bits.place();
     match bits.flag()? {

@@ -1,4 +1,4 @@
-//! Rift tables (§5): a function that shifts, by another distance from each breakpoint on. Numbers wrap at 64 bits.
+//! Rift tables (§5): each number is shifted by an amount that changes at breakpoints. Numbers wrap at 64 bits.
 
 mod algebra;
 
@@ -6,18 +6,18 @@ use super::bits::Bits;
 use super::prefix_code::PrefixCode;
 use crate::error::{Error, Result};
 
-/// Tables with more breakpoints than this are refused; a large program has some ten thousand.
+/// Tables with more breakpoints are refused; large programs have some ten thousand.
 pub(super) const MAX_ENTRIES: usize = 1 << 19;
 
-/// Symbols of an integer format: half of them for numbers that are not negative, half for the others.
+/// Symbols of an integer format: half of them for numbers from 0 up, half for negative ones.
 const INTEGER_SYMBOLS: usize = 252;
 const HALF: usize = INTEGER_SYMBOLS / 2;
 
-/// A table, sorted by source; of breakpoints with one source the last counts.
+/// A table, sorted by source. Of breakpoints with the same source the last one wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rift(pub Vec<Breakpoint>);
 
-/// From `source` on, up to the next breakpoint, numbers are shifted by `target - source`.
+/// From `source` up to the next breakpoint, numbers are shifted by `target - source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Breakpoint {
     pub source: i64,
@@ -31,7 +31,7 @@ impl Breakpoint {
 }
 
 impl Rift {
-    /// The table of `entries` in any order.
+    /// The table with `entries`, which may be in any order.
     pub fn new(mut entries: Vec<Breakpoint>) -> Self {
         entries.sort_by_key(|entry| entry.source);
         Self(entries)
@@ -58,25 +58,25 @@ impl Rift {
         Ok(Self::new(entries))
     }
 
-    /// The place of the breakpoint in force at `at`; before the first one, that is the last one. Nothing if the table
-    /// is empty.
+    /// Index of the breakpoint that is in force at `at`. Before the first breakpoint the last one is in force. `None`
+    /// if the table is empty.
     pub fn place(&self, at: i64) -> Option<usize> {
         let after = self.0.partition_point(|entry| entry.source <= at);
         after.checked_sub(1).or(self.0.len().checked_sub(1))
     }
 
-    /// The place in the result of the byte at `at`.
+    /// The position in the result for position `at` of the basis.
     pub fn map(&self, at: i64) -> i64 {
         self.place(at).map_or(at, |place| at.wrapping_add(self.0[place].shift()))
     }
 
-    /// The address in the result of the one at `rva`.
+    /// The address in the result for address `rva` of the basis.
     pub fn map_address(&self, rva: u32) -> u32 {
         self.map(rva.into()) as u32
     }
 }
 
-/// How the numbers of a table are coded: symbols for their sign and size, and bits.
+/// How the numbers of a table are coded: a symbol for sign and size, then bits.
 struct IntegerFormat(PrefixCode);
 
 impl IntegerFormat {

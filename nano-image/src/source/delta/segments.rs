@@ -1,19 +1,19 @@
-//! How the symbols of a patch are coded (§6): either all codes have nearly the same length, or the patch is cut into
-//! segments with codes of their own. The lengths of a segment are differences to those of the segment before.
+//! How the symbols of a patch are coded (§6). Either all codes have nearly the same length, or the patch is cut into
+//! segments, each with its own codes. The code lengths of a segment are stored as differences from the segment before.
 
 use super::bits::Bits;
 use super::format::{ALIGNED_SYMBOLS, LENGTH_SYMBOLS, MAIN_SYMBOLS, MAX_CODE, PRE_SYMBOLS};
 use super::prefix_code::PrefixCode;
 use crate::error::{Error, Result};
 
-/// Symbols of the three codes of a segment.
+/// Number of symbols in the three codes of a segment.
 const SYMBOLS: usize = MAIN_SYMBOLS + LENGTH_SYMBOLS + ALIGNED_SYMBOLS;
-/// More segments than this are refused; a result of 3 MB has three.
+/// More segments are refused; a result of 3 MB has three.
 const MAX_SEGMENTS: u64 = 1 << 16;
 
 /// A part of the patch.
 pub(super) struct Segment {
-    /// Where it begins, counted from the start of the basis, behind which the result is.
+    /// Position where it begins, counted from the start of the basis; the result follows the basis.
     pub start: u64,
     /// Lengths of all codes.
     lengths: Box<[u8; SYMBOLS]>,
@@ -27,7 +27,7 @@ pub(super) struct Codes {
 }
 
 impl Segment {
-    /// Reads how the patch is coded.
+    /// Reads all segments.
     pub fn read_all(bits: &mut Bits<'_>) -> Result<Vec<Self>> {
         if bits.flag()? {
             let lengths = [MAIN_SYMBOLS, LENGTH_SYMBOLS, ALIGNED_SYMBOLS].into_iter().flat_map(flat_lengths);
@@ -69,7 +69,7 @@ impl Segment {
     }
 }
 
-/// The lengths of the codes of a segment, of which those of the one before are `previous`.
+/// Reads the code lengths of a segment. Those of the segment before are `previous`.
 fn read_lengths(bits: &mut Bits<'_>, pre_code: &PrefixCode, previous: &[u8; SYMBOLS]) -> Result<[u8; SYMBOLS]> {
     let mut lengths = [0u8; SYMBOLS];
     let mut at = 0;
@@ -106,7 +106,7 @@ fn read_lengths(bits: &mut Bits<'_>, pre_code: &PrefixCode, previous: &[u8; SYMB
     Ok(lengths)
 }
 
-/// Lengths of nearly equal codes for `count` symbols: the first ones are a bit shorter.
+/// Lengths of nearly equal codes for `count` symbols: those of the first symbols are one bit shorter.
 fn flat_lengths(count: usize) -> impl Iterator<Item = u8> {
     let bits = count.next_power_of_two().ilog2() as u8;
     let short = (1 << bits) - count;

@@ -1,4 +1,4 @@
-//! Deltas that this file writes bit by bit, and damaged ones.
+//! Deltas that these tests write bit by bit, and damaged ones.
 
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ impl Writer {
         self
     }
 
-    /// A code: its bits come highest first.
+    /// A code: its bits are written highest first.
     fn code(&mut self, code: u64, count: u32) -> &mut Self {
         self.bits.extend((0..count).rev().map(|bit| code >> bit & 1 == 1));
         self
@@ -48,7 +48,8 @@ impl Writer {
         bits.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
     }
 
-    /// The flat code for `symbol` of `count`: the longer codes, of the later symbols, are the lower numbers.
+    /// The code for `symbol` of `count` if all have nearly the same length. Later symbols have the longer codes, which
+    /// are the lower numbers.
     fn flat(&mut self, symbol: usize, count: usize) -> &mut Self {
         let bits = count.next_power_of_two().ilog2();
         let short = (1 << bits) - count;
@@ -66,7 +67,7 @@ impl Writer {
     }
 }
 
-/// The numbers of a manifest's delta: types, flags, length, hash algorithm.
+/// A manifest's delta, with the numbers of its header: types, flags, length, hash algorithm.
 fn manifest(len: usize, patch: &Writer) -> Vec<u8> {
     delta([1, 1, 0x20000, len as u64, 0], &[], &[], patch)
 }
@@ -82,7 +83,7 @@ fn delta(numbers: [u64; 5], hash: &[u8], preprocessing: &[u8], patch: &Writer) -
 
 const DCM: &[u8] = b"DCM\x01";
 
-/// A patch without rift table, all codes of nearly one length.
+/// A patch without a rift table, with codes of nearly the same length.
 fn flat_patch() -> Writer {
     let mut patch = Writer::stream();
     patch.put(0, 1).put(1, 1);
@@ -108,11 +109,11 @@ fn copies_from_everywhere() {
     patch.flat(256 + 1, 600).put(0x2000 - 2, 14);
     // The result from 4 bytes before, 8 bytes, overlapping: slot 7 + 4 (distance class 4: 2 << 1 | bit).
     patch.flat(256 + 8 * 11 + 7, 600).put(0, 1);
-    // The distance before that: slot 4 + 1 is now the second last, 4 bytes.
+    // The distance before that (slot 4 + 1 is now the second last), 4 bytes.
     patch.flat(256 + 8 * 5 + 3, 600);
     // A class with a code for the low bits: class 12 is 2 << 5 | bits = 64 + (high bit) 16 * 0 + 5: distance 69.
     patch.flat(256 + 8 * 19 + 4, 600).put(0, 1).flat(5, 16);
-    // A long overlapping copy: k + 8 low bits under an implicit bit, k = 0, + 8; one byte before: class 1.
+    // A long overlapping copy: 8 low bits below an implied bit, plus 8; from one byte before: class 1.
     patch.flat(256 + 8 * 8, 600).flat(0, 256).put(1, 1).put(7, 8);
     let mut want = SOURCE[..10].to_vec();
     want.extend(b"XY");
@@ -126,7 +127,7 @@ fn copies_from_everywhere() {
     assert_eq!(len, 49);
     let file = manifest(want.len(), &patch);
     assert_eq!(String::from_utf8_lossy(&expand_manifest(&file, SOURCE).unwrap()), String::from_utf8_lossy(&want));
-    // The last copy may say more than is wanted.
+    // The last copy may be longer than the rest of the result.
     let file = manifest(want.len() - 100, &patch);
     assert_eq!(*expand_manifest(&file, SOURCE).unwrap(), want[..want.len() - 100]);
 }
@@ -205,7 +206,7 @@ fn what_is_not_read_is_named() {
     }
 }
 
-/// The delta of an empty result with the hash in hexadecimal.
+/// The delta that produces an empty result, with its hash in hexadecimal.
 fn of_nothing(algorithm: u64, hash: &str) -> Vec<u8> {
     let hash: Vec<u8> =
         (0..hash.len()).step_by(2).map(|at| u8::from_str_radix(&hash[at..at + 2], 16).unwrap()).collect();
@@ -227,7 +228,7 @@ fn hashes_of_results() {
         assert_eq!(format!("{:?}", header.target_hash.as_ref().unwrap()), format!("{algorithm:?} {hash}"));
         assert!(header.flags == 0x20000 && header.target_size == ByteSize::new(0));
         let error = apply(b"", &of_nothing(number, &hash.replace('e', "f")), ByteSize::new(0)).unwrap_err();
-        assert!(error.message().contains("another hash"), "{error}");
+        assert!(error.message().contains("does not have the hash"), "{error}");
     }
 }
 

@@ -1,8 +1,9 @@
-//! How a program that is the basis is changed before it is copied from (§11): its addresses become those of the result,
+//! How a basis that is a program is changed before it is copied from (§11): its addresses become those of the result,
 //! so that more of it is equal.
 //!
-//! What leads out of the file is left as it is: a basis may be quite another program than the result, and the hash of
-//! the result tells what went wrong. Structures that ask for more work than any real file are refused.
+//! What points outside of the file is left unchanged: the basis may be quite another program than the result, and the
+//! hash of the result tells when something went wrong. Structures that would cost more work than any real file are
+//! refused.
 
 mod amd64;
 mod exports;
@@ -60,7 +61,7 @@ pub(super) fn transform(basis: &[u8], pe: Pe, result: &Preprocess, flags: u64) -
     Ok(program.bytes)
 }
 
-/// Names what is not handled.
+/// Refuses what is not handled, and names it.
 fn refuse(basis: &[u8], pe: &Pe, flags: u64) -> Result<()> {
     let refused = |what: &str| Err(Error::unsupported(format!("a delta {what}")));
     if let Some((_, name)) = OTHER_MACHINES.iter().find(|(machine, _)| *machine == pe.machine) {

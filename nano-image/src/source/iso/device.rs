@@ -1,4 +1,4 @@
-//! An image as what the readers of its file system read, and their errors as ours.
+//! Presents an image to the crates that read its file system, and converts their errors.
 
 use std::io;
 use std::path::Path;
@@ -44,14 +44,14 @@ impl BlockDevice for Device {
     fn read_blocks(&mut self, first: BlockIndex, buf: &mut [u8]) -> Result<(), FsError<io::Error>> {
         let end = first.get().checked_add(buf.len() as u64 / u64::from(SECTOR));
         if !buf.len().is_multiple_of(SECTOR as usize) || end.is_none_or(|end| end > self.count) {
-            return Err(FsError::new(FsErrorKind::InvalidInput, "the image ends before what is said to be in it"));
+            return Err(FsError::new(FsErrorKind::InvalidInput, "the image is shorter than its contents"));
         }
         let read = self.data.read_exact_at(buf, first.get() * u64::from(SECTOR));
         read.map_err(|error| FsError::device(error, "the image cannot be read"))
     }
 }
 
-/// The error that the reader of its file system met in the image `path`.
+/// Converts an error from reading the file system of the image `path`.
 pub(super) fn error(error: FsError<io::Error>, path: &Path) -> Error {
     let message = format!("ISO image: {}", error.message());
     let place = error.location();

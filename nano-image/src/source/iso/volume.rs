@@ -1,4 +1,4 @@
-//! The file system of an image, of either kind.
+//! The file system of an image: UDF or ISO 9660.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(super) enum Volume {
 }
 
 impl Volume {
-    /// The file system in `data`, which has `len` bytes: UDF if there is one, as it has what ISO 9660 cannot hold.
+    /// Opens the file system in `data`, which has `len` bytes: UDF if there is one, because it holds what ISO 9660
+    /// cannot.
     pub fn mount(data: &Arc<dyn ReadAt>, len: u64) -> Result<Self> {
         let device = || Device::new(data.clone(), len);
         match UdfFs::mount(device(), MountOptions::new()) {
@@ -76,7 +77,7 @@ impl Volume {
     }
 }
 
-/// Whether the first volume descriptor is one of ISO 9660 (ECMA-119, 8.1).
+/// Whether the first volume descriptor is that of ISO 9660 (ECMA-119, 8.1).
 fn has_iso_9660(data: &dyn ReadAt) -> bool {
     const PLACE: u64 = 16 * 2048 + 1;
     let mut identifier = [0; 5];

@@ -3,8 +3,8 @@
 /// Zero bytes behind the swapped words, so that a refill never looks beyond the end.
 pub const PADDING: usize = 64;
 
-/// Copies the whole words of `bytes` to `swapped`, the bytes of each swapped, which makes them a plain row of bits, and
-/// zeros behind them.
+/// Copies the whole words of `bytes` to `swapped`, with the two bytes of each swapped, so that they form one stream of
+/// bits. Zeros follow them.
 pub fn swap_words(bytes: &[u8], swapped: &mut [u8]) {
     let end = bytes.len() / 2 * 2;
     let swap = |word: &[u8; 8]| {
@@ -22,29 +22,30 @@ pub fn swap_words(bytes: &[u8], swapped: &mut [u8]) {
     swapped[end..end + PADDING].fill(0);
 }
 
-/// Bits already read from 16-bit words, whose bytes are swapped.
+/// Reads bits from 16-bit words whose bytes are swapped.
 #[derive(Clone, Copy)]
 pub struct Bits<'a> {
-    /// With [`PADDING`].
+    /// The swapped words and [`PADDING`].
     bytes: &'a [u8],
-    /// Next byte that is not in `word`.
+    /// Index of the next byte that is not in `word`.
     at: usize,
-    /// The next bits, from the highest on; behind those that count there are the same as in `bytes`.
+    /// The next bits, starting from the highest. Below the `count` valid bits there are the bits that follow in
+    /// `bytes`.
     word: u64,
-    /// How many count: the lowest 6 bits.
+    /// How many bits of `word` are valid, in the lowest 6 bits.
     count: u32,
 }
 
-/// The input ends within a code.
+/// Message for input that ends within a code.
 pub const CUT: &str = "LZX: a block ends within a code";
 
 impl<'a> Bits<'a> {
-    /// Bits from byte `at` of swapped words on.
+    /// Starts at byte `at` of swapped words.
     pub fn new(bytes: &'a [u8], at: usize) -> Self {
         Self { bytes, at, word: 0, count: 0 }
     }
 
-    /// Bits from bit `position` on.
+    /// Starts at bit `position`.
     pub fn at_bit(bytes: &'a [u8], position: usize) -> Result<Self, &'static str> {
         let mut bits = Self::new(bytes, position / 8);
         bits.refill()?;
@@ -52,7 +53,7 @@ impl<'a> Bits<'a> {
         Ok(bits)
     }
 
-    /// Makes [`next`](Self::next) hold at least 56 bits that count.
+    /// Makes [`next`](Self::next) hold at least 56 valid bits.
     #[inline(always)]
     pub fn refill(&mut self) -> Result<(), &'static str> {
         let next = self.bytes.get(self.at..).and_then(|bytes| bytes.first_chunk()).ok_or(CUT)?;
@@ -62,13 +63,13 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// The next bits, from the highest on.
+    /// The next bits, starting from the highest.
     #[inline(always)]
     pub fn next(&self) -> u64 {
         self.word
     }
 
-    /// Skips as many bits as the lowest 6 of `count` say; the others are of no interest here.
+    /// Skips as many bits as the lowest 6 bits of `count` say. The other bits of `count` are ignored.
     #[inline(always)]
     pub fn skip(&mut self, count: u32) {
         self.word <<= count & 63;
@@ -83,12 +84,12 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
-    /// How many bits are taken.
+    /// How many bits have been taken.
     pub fn position(&self) -> usize {
         8 * self.at - (self.count & 63) as usize
     }
 
-    /// Whether more bits are taken than there are.
+    /// Whether more bits have been taken than there are.
     pub fn is_behind_end(&self) -> bool {
         self.position() > 8 * (self.bytes.len() - PADDING)
     }

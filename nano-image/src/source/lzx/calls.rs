@@ -1,15 +1,15 @@
 //! E8 translation.
 
-/// Bytes that are looked at together.
+/// Bytes that are examined together.
 const BLOCK: usize = 32;
 const CALL: u8 = 0xE8;
 
-/// Makes the operands of x86 calls (E8) relative again, in `bytes` that begin at `position` of a file of `size` bytes;
-/// `position` and `bytes` together end below 2^31.
+/// Makes the operands of x86 calls (E8) relative again. `bytes` begin at `position` of a file of `size` bytes;
+/// `position` plus their length is below 2^31.
 pub fn restore(bytes: &mut [u8], position: usize, size: i32) {
     // Calls in the last 10 bytes are left alone.
     let end = bytes.len().saturating_sub(10);
-    // Where the next call may begin: not among the operands of the one before.
+    // Where the next call may begin: not within the operand of the last one.
     let mut free = 0;
     for base in (0..end).step_by(BLOCK) {
         // The processor compares all of them at once.
@@ -32,7 +32,7 @@ pub fn restore(bytes: &mut [u8], position: usize, size: i32) {
     }
 }
 
-/// The highest bit of each byte that is E8.
+/// Sets the highest bit of each byte that is E8.
 fn calls_in(word: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(word) ^ u64::from_le_bytes([CALL; 8]);
     let low = u64::from_le_bytes([0x7F; 8]);
@@ -50,7 +50,7 @@ fn relative(operand: [u8; 4], here: i32, size: i32) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// Byte by byte, as the format is described.
+    /// Byte by byte, as the specification describes it.
     fn restore_plainly(bytes: &mut [u8], position: usize, size: i32) {
         let mut at = 0;
         while at + 10 < bytes.len() {

@@ -6,9 +6,9 @@ use super::copy::SLACK;
 use super::decode::{TOO_LONG, decode};
 use super::header::{Codes, EMPTY, Kind, read_kind, stored_offsets};
 
-/// The file size with which calls are translated: in WIMs it is the same for every file.
+/// The file size that is assumed when calls are translated: in WIMs it is the same for every file.
 const CALLS_SIZE: i32 = 12_000_000;
-/// A bit says that a block has this many bytes.
+/// Bytes of a block if its header says so with one bit.
 const BLOCK: usize = 32768;
 
 /// Decompresses chunks one by one.
@@ -27,7 +27,7 @@ impl ChunkDecoder {
         Self { window_bits, codes: Codes::new(window_bits), swapped, buffer }
     }
 
-    /// Fills `output` with what `chunk` holds, which is shorter.
+    /// Fills `output` from `chunk`, which must be shorter.
     pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> Result<(), &'static str> {
         if chunk.len() >= output.len() || output.len() > 1 << self.window_bits {
             return Err("LZX: a chunk is too long");
@@ -63,7 +63,7 @@ impl ChunkDecoder {
     }
 }
 
-/// Reads kind and length of a block.
+/// Reads the kind and length of a block.
 fn read_block(bits: &mut Bits<'_>, window_bits: u8) -> Result<(Kind, usize), &'static str> {
     let kind = read_kind(bits)?;
     let len = match bits.take(1)? {

@@ -1,22 +1,24 @@
-//! Canonical prefix codes: the shortest codes are the lowest numbers.
+//! Canonical prefix codes: shorter codes have lower numbers.
 
 use super::entry::LONG;
 
 /// The longest code, in bits.
 pub const MAX_LEN: usize = 16;
-/// More symbols than any code has.
+/// At least the number of symbols of any code.
 const MAX_SYMBOLS: usize = 256 + 8 * 50;
 
-/// The error for lengths that form no valid prefix code.
+/// Message for lengths that form no valid prefix code.
 pub const BROKEN: &str = "LZX: a code is broken";
 
-/// Entries by the next `BITS` bits, `1 << BITS == ENTRIES`; longer codes are found by comparing.
+/// A code. `table` has an entry for each value of the next `BITS` bits (`1 << BITS == ENTRIES`); longer codes are found
+/// by comparison.
 pub struct Code<const ENTRIES: usize> {
-    /// The entry of the symbol whose code comes next; [`LONG`] if that is longer than the table.
+    /// The entry of the symbol whose code comes next; [`LONG`] if the code is too long for the table.
     pub table: [u32; ENTRIES],
-    /// By length: the first number, of 16 bits, behind the codes up to this length; 0 up to the table's.
+    /// By length: the first 16-bit number that is above all codes up to this length. 0 for lengths that are in the
+    /// table.
     limits: [u32; MAX_LEN + 1],
-    /// By length: what makes a number's first bits the place of its symbol in `sorted`.
+    /// By length: what must be added to the first bits of a number to get the index of its symbol in `sorted`.
     places: [u32; MAX_LEN + 1],
     /// Entries of symbols with longer codes, sorted by code.
     sorted: [u32; MAX_SYMBOLS],
@@ -25,15 +27,16 @@ pub struct Code<const ENTRIES: usize> {
 impl<const ENTRIES: usize> Code<ENTRIES> {
     const BITS: usize = ENTRIES.ilog2() as usize;
 
-    /// The code that no symbol has.
+    /// A code without symbols.
     pub const fn new() -> Self {
         Self { table: [LONG; ENTRIES], limits: [0; 17], places: [0; 17], sorted: [0; MAX_SYMBOLS] }
     }
 
-    /// Becomes the code with these lengths (0: the symbol does not occur), which must use all codes, or none. The
-    /// entries are those of `entries` by symbol, with the length added to the bits that they take.
+    /// Becomes the code with these lengths, which must use all codes or none. Length 0 means that the symbol does not
+    /// occur. Each entry is that of `entries` for the symbol, with the length added to the number of bits that it
+    /// takes.
     pub fn fill(&mut self, lengths: &[u8], entries: impl Fn(usize) -> u32) -> Result<(), &'static str> {
-        // Two rows, as the same length often comes twice and would wait for itself.
+        // Two rows of counters: often the same length comes twice in a row, and the second would wait for the first.
         let mut rows = [[0u32; 32]; 2];
         let (pairs, odd) = lengths.as_chunks();
         for [one, other] in pairs {
@@ -48,7 +51,7 @@ impl<const ENTRIES: usize> Code<ENTRIES> {
         let (mut used, mut symbols) = (0u32, 0u32);
         for length in 1..=MAX_LEN {
             starts[length] = symbols;
-            // Which of the symbols' places belongs to the first number of this length.
+            // The index of the symbol that has the first number of this length.
             self.places[length] = symbols.wrapping_sub(used >> (MAX_LEN - length));
             used += counts[length] << (MAX_LEN - length);
             symbols += counts[length];
@@ -97,7 +100,7 @@ impl<const ENTRIES: usize> Code<ENTRIES> {
         self.table[0] == LONG && self.limits[MAX_LEN] == 0
     }
 
-    /// The entry of the code that `next` begins with, which is longer than the table.
+    /// The entry of the code at the start of `next`, which is longer than the table.
     #[cold]
     pub fn long(&self, next: u64) -> Result<u32, &'static str> {
         let number = (next >> 48) as u32;
@@ -106,7 +109,7 @@ impl<const ENTRIES: usize> Code<ENTRIES> {
         self.sorted.get(place as usize).copied().ok_or(BROKEN)
     }
 
-    /// The entry of the code that `next` begins with.
+    /// The entry of the code at the start of `next`.
     #[inline(always)]
     pub fn entry(&self, next: u64) -> Result<u32, &'static str> {
         let entry = self.table[(next >> (64 - Self::BITS)) as usize];

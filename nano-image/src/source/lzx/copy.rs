@@ -1,9 +1,9 @@
-//! Copies what a match repeats.
+//! Copies the bytes of a match.
 
-/// Bytes behind a match that may be overwritten.
+/// How many bytes behind a match may be overwritten.
 pub const SLACK: usize = 64;
 
-/// Copies `len` bytes to `at` from `offset`, which is at most `at`, before it; and some bytes more.
+/// Copies `len` bytes to `at`, from `offset` bytes before it; `offset` is at most `at`. It may write some bytes more.
 #[inline(always)]
 pub fn copy_match(buffer: &mut [u8], at: usize, offset: usize, len: usize) {
     let end = at + len;
@@ -27,7 +27,7 @@ fn copy<const N: usize>(buffer: &mut [u8], at: usize, offset: usize) {
     buffer[at..at + N].copy_from_slice(&bytes);
 }
 
-/// [`copy_match`] of 1 to 7 bytes again and again.
+/// Like [`copy_match`] for offsets of 1 to 7: the bytes are repeated.
 #[inline(always)]
 fn repeat(buffer: &mut [u8], mut at: usize, offset: usize, end: usize) {
     let bits = 8 * offset as u32;
@@ -36,7 +36,7 @@ fn repeat(buffer: &mut [u8], mut at: usize, offset: usize, end: usize) {
     let two = one | one << bits;
     let four = two | two.checked_shl(2 * bits).unwrap_or(0);
     let pattern = four | four.checked_shl(4 * bits).unwrap_or(0);
-    // Each time as many whole repetitions as there are in 8 bytes.
+    // In each step as many whole repetitions as fit into 8 bytes.
     let step = 8 / offset * offset;
     while at < end {
         buffer[at..at + 8].copy_from_slice(&pattern.to_le_bytes());

@@ -1,14 +1,14 @@
-//! Symbols become bytes, one after another.
+//! Decodes symbols to bytes.
 
 use super::bits::{Bits, CUT};
 use super::copy::{SLACK, copy_match};
 use super::entry::{ALIGNED, LENGTH, LONG, MATCH, byte, formatted_offset, made, plain_count, taken};
 use super::header::{Codes, MAIN_BITS};
 
-/// A match begins before the bytes that there are.
+/// Message for a match that begins before the first byte.
 const TOO_FAR: &str = "LZX: a match begins before the data or the window";
-/// A match is longer than the rest of its block, or of its frame.
-pub const TOO_LONG: &str = "LZX: a match goes on behind its block";
+/// Message for a match that is longer than the rest of its block, or of its frame.
+pub const TOO_LONG: &str = "LZX: a match continues behind its block";
 
 /// Decodes exactly the bytes `at..end` of `buffer`, which has [`SLACK`](super::copy::SLACK) bytes behind `end`.
 pub fn decode(
@@ -54,7 +54,7 @@ pub fn decode(
     if input.is_behind_end() { Err(CUT) } else { Ok(()) }
 }
 
-/// Decodes the symbol of `entry`; returns where the next one goes.
+/// Decodes the symbol of `entry`; returns where the next byte goes.
 #[inline(always)]
 fn one(
     input: &mut Bits<'_>,
@@ -96,7 +96,7 @@ fn one(
     Ok(at + len)
 }
 
-/// The offset that `formatted` means, and the last three ones after it.
+/// The offset that `formatted` stands for. Updates the last three offsets.
 #[inline(always)]
 fn next_offset(recent: &mut [u32; 3], formatted: u32) -> u32 {
     if formatted < 3 {

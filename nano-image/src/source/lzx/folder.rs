@@ -1,4 +1,4 @@
-//! Folders of cabinets: frames of 32 KiB whose state goes on.
+//! Folders of cabinets: frames of 32 KiB with one continuing state.
 
 use super::bits::{Bits, CUT, PADDING, swap_words};
 use super::calls;
@@ -8,24 +8,24 @@ use super::header::{Codes, EMPTY, Kind, read_kind, stored_offsets};
 
 /// Bytes of each frame but the last.
 pub const FRAME: usize = 32768;
-/// E8 translation stops here.
+/// Calls (E8) are not translated from here on.
 const TRANSLATION_END: u64 = 1 << 30;
 
-/// State that goes on from frame to frame of a folder.
+/// State that carries over from frame to frame of a folder.
 pub struct FolderDecoder {
     codes: Codes,
     window: usize,
-    /// The bytes that were decompressed last, at least a window of them; they end at `at`.
+    /// The last decompressed bytes, at least a window of them. They end at `at`.
     buffer: Vec<u8>,
     at: usize,
     /// Bytes decompressed so far.
     position: u64,
-    /// Size of the "file" of E8 translation.
+    /// File size for the translation of calls (E8).
     translation_size: Option<i32>,
     kind: Kind,
     /// Bytes left in the block.
     left: usize,
-    /// A stored block of odd length is followed by a byte that has not come yet.
+    /// Whether a byte of padding, after a stored block of odd length, is still to come.
     is_padded: bool,
     recent: [u32; 3],
     swapped: Vec<u8>,
@@ -52,8 +52,8 @@ impl FolderDecoder {
         }
     }
 
-    /// What the frame `bytes` decompresses to: `len` bytes, [`FRAME`] unless it `is_last`. After an error the folder
-    /// cannot be read on.
+    /// Decompresses the frame `bytes` to `len` bytes. `len` is [`FRAME`] unless the frame `is_last`. After an error,
+    /// nothing more of the folder can be read.
     pub fn decompress(&mut self, bytes: &[u8], len: usize, is_last: bool) -> Result<&[u8], String> {
         if len > FRAME || (len != FRAME && !is_last) {
             return Err(format!("an LZX block of {len} bytes that is not the last of its folder"));
@@ -105,7 +105,7 @@ impl FolderDecoder {
             self.at += limit;
             self.left -= limit;
         }
-        // The padding of a block that ends here is in this frame, if there is room.
+        // If a block ends here, its padding is in this frame if there is room for it.
         self.is_padded &= self.left > 0 || input.at_byte() >= input.bytes.len();
         Ok(())
     }
@@ -124,7 +124,7 @@ impl FolderDecoder {
         if self.kind == Kind::Stored {
             self.is_padded = self.left % 2 == 1;
             let (offsets, behind) = stored_offsets(bits.position(), &input.bytes[input.start..])?;
-            // Those that reach beyond the window are as good as none.
+            // Offsets that reach beyond the window cannot be used.
             self.recent = offsets.map(|offset| if offset as usize <= self.window { offset } else { 0 });
             input.go_to(input.start + behind);
             return Ok(());
@@ -135,7 +135,7 @@ impl FolderDecoder {
     }
 }
 
-/// The bytes of a frame, and how far they are read.
+/// The bytes of a frame, and the position in them.
 struct Input<'a> {
     bytes: &'a [u8],
     /// `bytes` from `start` on, with the bytes of words swapped.
@@ -146,7 +146,7 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// `swapped` is a buffer to be used.
+    /// Starts reading; `swapped` is a buffer to be reused.
     fn new(bytes: &'a [u8], swapped: Vec<u8>) -> Self {
         let mut input = Self { bytes, swapped, start: 0, at_bit: 0 };
         input.swap();
@@ -163,12 +163,13 @@ impl<'a> Input<'a> {
         Bits::at_bit(&self.swapped, self.at_bit)
     }
 
-    /// The next byte, of which the next bit is the first.
+    /// Index of the byte whose first bit is the next bit.
     fn at_byte(&self) -> usize {
         self.start + self.at_bit / 8
     }
 
-    /// Goes on at byte `at`. Words begin at an odd byte only behind the rest of a stored block, so once in a frame.
+    /// Moves to byte `at`. Only behind a stored block can words begin at an odd byte, so this happens at most once in a
+    /// frame.
     fn go_to(&mut self, at: usize) {
         let at = at.min(self.bytes.len());
         if (at - self.start).is_multiple_of(2) {

@@ -4,33 +4,34 @@ use super::bits::{Bits, CUT};
 use super::code::{BROKEN, Code};
 use super::entry::{VERBATIM, WITH_ALIGNED, aligned_entry, byte, length_entry, plain_entry};
 
-/// Bits by which the main code is looked up.
+/// How many bits the table of the main code is indexed with.
 pub const MAIN_BITS: u32 = 11;
-/// A block of no bytes.
+/// Message for a block of no bytes.
 pub const EMPTY: &str = "LZX: an empty block";
 /// Symbols of the length code.
 const LENGTHS: usize = 249;
 
-/// The codes of a block, and the lengths to which the next block's are differences.
+/// The codes of a block, and their lengths, from which the lengths of the next block are stored as differences.
 pub struct Codes {
     pub main: Code<{ 1 << MAIN_BITS }>,
     pub length: Code<256>,
-    /// The aligned code by the next 7 bits, behind as many zeros: entries of what has no aligned symbol.
+    /// The aligned code, indexed with the next 7 bits. The same number of zeros precedes it, for matches without an
+    /// aligned symbol.
     pub aligned: [u32; 256],
     main_lengths: Vec<u8>,
     length_lengths: [u8; LENGTHS],
-    /// For lengths and for the aligned code.
+    /// The code for lengths, also used for the aligned code.
     pre: Code<128>,
 }
 
 /// Kinds of blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Offsets are plain.
+    /// Offsets are stored in plain bits.
     Verbatim,
     /// The last bits of offsets are symbols of a code.
     Aligned,
-    /// Bytes as they are.
+    /// Uncompressed bytes.
     Stored,
 }
 
@@ -58,7 +59,7 @@ impl Codes {
         self.length_lengths.fill(0);
     }
 
-    /// Reads the codes of a block of `kind`, which is not stored.
+    /// Reads the codes of a block of `kind`, which must not be [`Kind::Stored`].
     pub fn read(&mut self, bits: &mut Bits<'_>, kind: Kind) -> Result<(), &'static str> {
         if kind == Kind::Aligned {
             let mut lengths = [0; 8];
@@ -92,15 +93,16 @@ pub fn read_kind(bits: &mut Bits<'_>) -> Result<Kind, &'static str> {
     }
 }
 
-/// The offsets before a stored block, whose header ends at bit `position` of `bytes`, and where its bytes begin.
+/// The last three offsets, which precede a stored block, and the position of its bytes. Its header ends at bit
+/// `position` of `bytes`.
 pub fn stored_offsets(position: usize, bytes: &[u8]) -> Result<([u32; 3], usize), &'static str> {
-    // From the next whole word on; one is skipped if there is nothing else to skip.
+    // They begin at the next whole word. If the position is at a word already, one word is skipped.
     let at = position / 16 * 2 + 2;
     let offsets = bytes.get(at..at + 12).ok_or(CUT)?.as_chunks().0;
     Ok((std::array::from_fn(|index| u32::from_le_bytes(offsets[index])), at + 12))
 }
 
-/// Reads the lengths of codes: differences to what they were, and runs.
+/// Reads the lengths of codes: differences from the previous lengths, and runs.
 fn read_lengths(code: &mut Code<128>, bits: &mut Bits<'_>, lengths: &mut [u8]) -> Result<(), &'static str> {
     let mut pre_lengths = [0; 20];
     for length in &mut pre_lengths {
@@ -110,7 +112,7 @@ fn read_lengths(code: &mut Code<128>, bits: &mut Bits<'_>, lengths: &mut [u8]) -
     let less = |length: u8, by: u8| if length >= by { length - by } else { length + 17 - by };
     let mut at = 0;
     while at < lengths.len() {
-        // 15 bits of a code, then 5, or 1 and another code.
+        // 15 bits for a code, then 5 bits, or 1 bit and another code.
         bits.refill()?;
         let found = code.entry(bits.next())?;
         bits.skip(found);

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 pub enum Hash {
     /// SHA-1: indexes up to Windows 7.
     Sha1([u8; 20]),
-    /// SHA-256: all later ones.
+    /// SHA-256: all later indexes.
     Sha256([u8; 32]),
 }
 
 impl Hash {
-    /// Of the attributes `alg` and `value` of an index; `None` for another algorithm or digits that are none.
+    /// Parses the attributes `alg` and `value` of an index; `None` for another algorithm or malformed digits.
     pub(super) fn parse(algorithm: &str, digits: &str) -> Option<Self> {
         match algorithm.to_ascii_uppercase().as_str() {
             "SHA1" => bytes(digits).map(Self::Sha1),

@@ -1,14 +1,15 @@
-//! Makes files of the deltas of a container.
+//! Makes files from the deltas of a container.
 
 use std::sync::Arc;
 
 use super::{FileId, Index, Source, SourceKind};
 use crate::error::{Error, Result};
 
-/// A file of more bytes is refused.
+/// Larger files are refused.
 const MAX_FILE: u64 = 2 << 30;
 
-/// What is around a container: its members, the decoder of deltas, and a place for what is made.
+/// What [`hydrate`] needs from its caller: the parts of the container, the decoder of deltas, and a store for files
+/// that are made.
 pub trait Parts {
     /// The bytes of a part of the container.
     fn source(&self, source: &Source) -> Result<Arc<[u8]>>;
@@ -16,19 +17,19 @@ pub trait Parts {
     /// Applies `delta` to `basis`; the result has `len` bytes.
     fn apply(&self, basis: &[u8], delta: &[u8], len: u64) -> Result<Vec<u8>>;
 
-    /// The contents of a file that were kept.
+    /// The contents of a file, if they were kept.
     fn kept(&self, file: FileId) -> Result<Option<Arc<[u8]>>>;
 
-    /// Takes the contents of a file, which may be asked for again.
+    /// Keeps the contents of a file, which may be asked for again.
     fn keep(&self, file: FileId, contents: &Arc<[u8]>) -> Result<()>;
 }
 
-/// The contents of `file`, made of what it needs and of nothing else. Length and digests are checked.
+/// Makes the contents of `file`, and of the files that it is based on. Length and digests are checked.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt) for another length or digest than the index says, and for a file that is made
-/// of itself; [`Unsupported`](crate::ErrorKind::Unsupported) for a kind of delta that is not handled; those of `parts`.
-/// All name the file.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) if length or digest are not those of the index, and for a file that is based
+/// on itself; [`Unsupported`](crate::ErrorKind::Unsupported) for a kind of delta that is not handled; errors of
+/// `parts`. All name the file.
 pub fn hydrate(index: &Index, file: FileId, parts: &dyn Parts) -> Result<Arc<[u8]>> {
     let mut last: Option<Arc<[u8]>> = None;
     for id in pending(index, file, parts, &mut last)? {
@@ -36,10 +37,10 @@ pub fn hydrate(index: &Index, file: FileId, parts: &dyn Parts) -> Result<Arc<[u8
         parts.keep(id, &made)?;
         last = Some(made);
     }
-    last.ok_or_else(|| Error::corrupt("a file of an update that is made of nothing"))
+    last.ok_or_else(|| Error::corrupt("a file of an update that has no contents"))
 }
 
-/// The files to make for `file`, each after its basis; `last` becomes the contents of what the first is made of.
+/// The files to make for `file`, each after its basis. `last` is set to the contents from which the first one is made.
 fn pending(index: &Index, file: FileId, parts: &dyn Parts, last: &mut Option<Arc<[u8]>>) -> Result<Vec<FileId>> {
     let mut chain = Vec::new();
     let mut next = Some(file);
@@ -72,7 +73,7 @@ fn make(index: &Index, id: FileId, basis: Option<&[u8]>, parts: &dyn Parts) -> R
             }
             let bytes = parts.source(source)?;
             if source.hash.is_some_and(|hash| !hash.fits(&bytes)) {
-                return Err(Error::corrupt("its part of the container has another digest than the index says"));
+                return Err(Error::corrupt("its part of the container does not have the digest of the index"));
             }
             match source.kind {
                 SourceKind::Delta => parts.apply(basis, &bytes, file.len)?.into(),
@@ -81,16 +82,16 @@ fn make(index: &Index, id: FileId, basis: Option<&[u8]>, parts: &dyn Parts) -> R
         }
     };
     if contents.len() as u64 != file.len {
-        let what = format!("it has {} bytes, and the index says {}", contents.len(), file.len);
+        let what = format!("it has {} bytes, but {} in the index", contents.len(), file.len);
         return Err(Error::corrupt(what));
     }
     match file.hash.is_some_and(|hash| !hash.fits(&contents)) {
-        true => Err(Error::corrupt("it has another digest than the index says")),
+        true => Err(Error::corrupt("it does not have the digest of the index")),
         false => Ok(contents),
     }
 }
 
-/// `error`, naming the file of the container.
+/// Adds the name of the file in the container to `error`.
 fn in_file(error: Error, name: &str) -> Error {
     let mut named = Error::new(error.kind(), format!("the file `{name}` of the update: {}", error.message()));
     if let Some(path) = error.path() {
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// A delta of these parts is added to its basis.
+    /// A decoder that appends the delta to its basis.
     #[derive(Default)]
     struct Appending {
         kept: RefCell<BTreeMap<FileId, Arc<[u8]>>>,

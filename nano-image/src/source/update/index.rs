@@ -18,7 +18,7 @@ const MAX_ATTRIBUTES: usize = 32;
 pub struct FileId(u32);
 
 impl FileId {
-    /// Its place in the index, from 0.
+    /// Its position in the index, from 0.
     pub fn number(self) -> usize {
         self.0 as usize
     }
@@ -42,9 +42,9 @@ pub struct IndexedFile {
     pub len: u64,
     /// Digest of the contents.
     pub hash: Option<Hash>,
-    /// Delta or contents; `None` for a copy of the basis.
+    /// Where the delta or the contents are; `None` for a copy of the basis.
     pub source: Option<Source>,
-    /// The file whose contents the delta changes; `None` for a delta of nothing.
+    /// The file to which the delta is applied; `None` for a delta that needs no basis.
     pub basis: Option<FileId>,
 }
 
@@ -52,7 +52,7 @@ pub struct IndexedFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {
-    /// Whether it holds a delta, or contents.
+    /// Whether it holds a delta or contents.
     pub kind: SourceKind,
     /// Where it is.
     pub place: StoredAt,
@@ -67,7 +67,7 @@ pub enum SourceKind {
     Raw,
     /// A delta of msdelta (PA30 or PA31).
     Delta,
-    /// Something that is not handled, as the index names it.
+    /// Another kind, which is not handled, by its name in the index.
     Other(String),
 }
 
@@ -84,8 +84,8 @@ impl Index {
     /// Reads an index.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt), with the byte, for what is not well-formed or no index, for names,
-    /// numbers and digests that are none, and for a basis that is not listed;
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), with the byte, for what is not well-formed or not an index, for
+    /// malformed names, numbers and digests, and for a basis that is not listed;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a file of several parts.
     pub fn parse(xml: &[u8]) -> Result<Self> {
         let skipped = if xml.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
@@ -122,7 +122,7 @@ impl Index {
         self.files.is_empty()
     }
 
-    /// The file called `name`, in lower case.
+    /// The file called `name`, which must be in lower case.
     pub fn find(&self, name: &str) -> Option<FileId> {
         self.by_name.get(name).copied()
     }
@@ -132,10 +132,10 @@ impl Index {
         &self.files[id.0 as usize]
     }
 
-    /// `wanted` and all that they are made of, each once and after its basis.
+    /// The files `wanted` and all that they are based on, each once and after its basis.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a file that is made of itself.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a file that is based on itself.
     pub fn needed(&self, wanted: impl IntoIterator<Item = FileId>) -> Result<Vec<FileId>> {
         let mut seen = vec![false; self.files.len()];
         let mut needed = Vec::new();
@@ -176,7 +176,7 @@ struct Parser {
     seen_root: bool,
     current: Option<Open>,
     files: Vec<IndexedFile>,
-    /// What the index calls the file's basis, and where.
+    /// The name of each file's basis in the index, and its position.
     bases: Vec<Option<(String, u64)>>,
     ids: BTreeMap<String, FileId>,
 }
@@ -190,7 +190,7 @@ impl Parser {
         match name.as_str() {
             _ if self.path.is_empty() => {
                 if self.seen_root || name != "Container" {
-                    return Err(bad("it is not one <Container>", at));
+                    return Err(bad("it does not have a <Container> as its root", at));
                 }
                 self.seen_root = true;
             }
@@ -202,7 +202,7 @@ impl Parser {
                 self.current = Some(Open { id: wanted("id")?.to_owned(), file, basis: None, sources: 0 });
             }
             "Source" if within("Delta") => {
-                let Some(open) = &mut self.current else { return Err(bad("a source of no file", at)) };
+                let Some(open) = &mut self.current else { return Err(bad("a <Source> outside of a file", at)) };
                 open.sources += 1;
                 if open.sources > 1 {
                     let what = format!("the file `{}` of an update is made of several parts", open.file.name);
@@ -223,7 +223,7 @@ impl Parser {
                 open.file.source = Some(Source { kind, place, hash: None });
             }
             "Basis" if within("Delta") => {
-                let Some(open) = &mut self.current else { return Err(bad("a basis of no file", at)) };
+                let Some(open) = &mut self.current else { return Err(bad("a basis outside of a file", at)) };
                 let file = get("file").ok_or_else(|| bad("a basis without `file`", at))?;
                 if open.basis.replace((file.to_owned(), at)).is_some() {
                     let what = format!("the file `{}` of an update is a delta of several", open.file.name);
@@ -233,7 +233,7 @@ impl Parser {
             "Hash" => {
                 let (algorithm, value) = (get("alg").unwrap_or_default(), get("value").unwrap_or_default());
                 let hash = || {
-                    let none = || bad(&format!("`{algorithm}` `{value}` is no digest"), at);
+                    let none = || bad(&format!("`{algorithm}` `{value}` is not a digest"), at);
                     Hash::parse(algorithm, value).ok_or_else(none)
                 };
                 let (is_file, is_source) = (within("File"), within("Source"));
@@ -258,7 +258,7 @@ impl Parser {
         }
         let Some(Open { id, file, basis, .. }) = self.current.take() else { return Ok(()) };
         if file.source.is_none() && basis.is_none() && file.len != 0 {
-            return Err(bad(&format!("`{}` is made of nothing", file.name), at));
+            return Err(bad(&format!("`{}` has no contents and no basis", file.name), at));
         }
         let number = u32::try_from(self.files.len()).map_err(|_| bad("too many files", at))?;
         if self.ids.insert(id.clone(), FileId(number)).is_some() {
@@ -289,10 +289,10 @@ impl Parser {
     }
 }
 
-/// Local names and values of the attributes.
+/// Local names and values of the attributes of an element.
 fn attributes(tag: &BytesStart<'_>, at: u64) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
-    // Duplicates are looked for by comparing all.
+    // The check for duplicates compares all attributes with each other, so their number is limited here.
     for attribute in tag.attributes().with_checks(false) {
         let fault = |error: &dyn std::fmt::Display| bad(&format!("not well-formed: {error}"), at);
         let attribute = attribute.map_err(|error| fault(&error))?;
@@ -306,7 +306,7 @@ fn attributes(tag: &BytesStart<'_>, at: u64) -> Result<Vec<(String, String)>> {
 }
 
 fn number(text: &str, at: u64) -> Result<u64> {
-    text.trim().parse().map_err(|_| bad(&format!("`{text}` is no number of bytes"), at))
+    text.trim().parse().map_err(|_| bad(&format!("`{text}` is not a number of bytes"), at))
 }
 
 #[cfg(test)]
@@ -353,7 +353,7 @@ mod tests {
         };
         let raw = "<Source type='RAW' name='0'/>";
         for (files, message) in [
-            (file("1", "a", ""), "made of nothing"),
+            (file("1", "a", ""), "has no contents"),
             (file("1", "a", "<Basis file='2'/>"), "not listed"),
             (file("1", "a", raw) + &file("1", "b", raw), "two files"),
             (file("1", "a", raw) + &file("2", "A", raw), "twice"),

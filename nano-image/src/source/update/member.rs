@@ -1,23 +1,23 @@
-//! Members of express packages for images (PSFX, since 1809): `<component>\f|r|n\<path>`, deltas with a checksum
-//! before them.
+//! Members of express packages for images (PSFX, since 1809): `<component>\f|r|n\<path>`. They are deltas after a
+//! checksum.
 
 use crate::error::{Error, Result};
 
-/// What a member of a component's folder is.
+/// What a member in a component's folder contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The file itself.
     Whole,
-    /// `f`: a delta that makes the file of the one that the image was released with.
+    /// `f`: a delta from the file with which the image was released to this one.
     Forward,
-    /// `r`: a delta that makes that one of this file.
+    /// `r`: a delta from this file to the one with which the image was released.
     Reverse,
-    /// `n`: a delta that makes the file of nothing.
+    /// `n`: a delta that needs no basis.
     Null,
 }
 
-/// The kind of the member at `path` (`\` between names, lower case), its component, and the path of the file in the
-/// component's folder; `None` for what is not in a folder.
+/// Splits the path of a member (`\` between names, lower case) into its kind, its component, and the path of the file
+/// in the component's folder; `None` for what is not in a folder.
 pub fn split(path: &str) -> Option<(Kind, &str, &str)> {
     let (component, file) = path.split_once('\\')?;
     let kind = match file.split_once('\\') {
@@ -40,10 +40,10 @@ pub fn path(kind: Kind, component: &str, file: &str) -> String {
     }
 }
 
-/// The delta in a member: what follows its checksum (CRC-32), or all of it if it has none.
+/// The delta in a member: what follows its checksum (CRC-32), or the whole member if it has no checksum.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt) for another checksum, or if there is no delta.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) if the checksum is wrong or there is no delta.
 pub fn delta(member: &[u8]) -> Result<&[u8]> {
     let is_delta = |bytes: &[u8]| matches!(bytes.get(..4), Some(b"PA30" | b"PA31" | b"PA19"));
     if is_delta(member) {

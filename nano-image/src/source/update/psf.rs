@@ -1,18 +1,18 @@
-//! `.psf` files: the parts of an update one behind the other, with an index beside them or inside.
+//! `.psf` files: the parts of an update one after another, with an index beside the file or inside it.
 
 use crate::content::{Extent, ReadAt};
 use crate::error::{Error, Result};
 
 /// The first bytes of the file.
 const MAGIC: [u8; 8] = *b"PSTREAM\0";
-/// Where the index begins if the second number of the file is its length.
+/// Where the index begins if the second number in the file is its length.
 const INDEX: u64 = 0x80;
 /// Offset and length of the index of older files.
 const OLD_INDEX: usize = 40;
 /// The longest index, in bytes.
 const MAX_INDEX: u64 = 1 << 30;
 
-/// Where in the `.psf` file `data` its own index is: a delta of nothing; `None` if it has none.
+/// Where in the `.psf` file `data` its own index is, a delta that needs no basis; `None` if it has none.
 ///
 /// # Errors
 /// [`Io`](crate::ErrorKind::Io), and [`Corrupt`](crate::ErrorKind::Corrupt) for a file that is too short.

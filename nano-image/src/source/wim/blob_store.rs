@@ -1,4 +1,4 @@
-//! Reads the blobs of a WIM for whoever needs their contents.
+//! Implements [`BlobStore`](crate::content::BlobStore) for the blobs of a WIM.
 
 use super::read::read_forms;
 use super::store::WimStore;

@@ -1,4 +1,4 @@
-//! Decompresses chunks: LZX here, the other compressions by libwim.
+//! Decompresses chunks: LZX by our own code, others by libwim.
 
 use super::ffi::Decompressor;
 use super::format::Compression;
@@ -11,7 +11,7 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    /// A codec for chunks that decompress to at most `chunk_size` bytes; `None` when the compression has no such chunks
+    /// A codec for chunks that decompress to at most `chunk_size` bytes; `None` if the compression has no such chunks
     /// or memory is short.
     pub fn new(compression: Compression, chunk_size: u32) -> Option<Self> {
         if compression != Compression::Lzx {
@@ -22,7 +22,7 @@ impl Codec {
         is_valid.then(|| Self::Lzx(Box::new(ChunkDecoder::new(window_bits as u8))))
     }
 
-    /// Decompresses `chunk` to exactly fill `output`, which is longer; `false` when the data is invalid.
+    /// Decompresses `chunk` so that it exactly fills `output`, which is longer; `false` if the data is invalid.
     pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> bool {
         match self {
             Self::Lzx(decoder) => decoder.decompress(chunk, output).is_ok(),
@@ -36,7 +36,7 @@ mod tests {
     use super::super::ffi::Compressor;
     use super::*;
 
-    /// Text, noise and x86 calls.
+    /// Text, random bytes and x86 calls.
     fn sample(len: usize) -> Vec<u8> {
         let byte = |index: usize| match index / 97 % 4 {
             0 => index as u8 & 7,
@@ -54,7 +54,7 @@ mod tests {
             let bytes = sample(len);
             let mut chunk = vec![0; len - 1];
             let stored = Compressor::new(Compression::Lzx, chunk_size).unwrap().compress(&bytes, &mut chunk);
-            // Eleven bytes do not become shorter.
+            // Eleven bytes cannot be compressed.
             let Some(stored) = stored else { continue };
             let mut output = vec![1; len];
             assert!(Codec::new(Compression::Lzx, chunk_size).unwrap().decompress(&chunk[..stored], &mut output));
@@ -62,7 +62,7 @@ mod tests {
         }
     }
 
-    /// Both give the same bytes, and libwim accepts whatever is accepted here.
+    /// Both give the same bytes, and libwim accepts everything that is accepted here.
     #[test]
     fn damaged_lzx_is_what_libwim_makes_of_it_or_refused() {
         let bytes = sample(1500);

@@ -1,4 +1,4 @@
-//! Makes and undoes the compressed form of a WOF file, which is that of a WIM resource.
+//! Compresses to and decompresses from the compressed form of WOF files, which is that of WIM resources.
 
 use super::codec::Codec;
 use super::ffi::Compressor;
@@ -6,7 +6,7 @@ use super::format::Compression;
 use crate::content::WofAlgorithm;
 use crate::error::{Error, Result};
 
-/// Compresses the chunks of files; one per thread. The bytes depend on the chunk and the algorithm alone.
+/// Compresses the chunks of files; one per thread. The result depends only on the chunk and the algorithm.
 pub struct WofCompressor {
     algorithm: WofAlgorithm,
     compressor: Compressor,
@@ -29,8 +29,8 @@ impl WofCompressor {
         self.algorithm
     }
 
-    /// Appends the stored form of `chunk`, 1 to [`chunk_size`](WofAlgorithm::chunk_size) bytes, to `output`: the chunk
-    /// itself if it does not become shorter.
+    /// Appends the stored form of `chunk`, which has 1 to [`chunk_size`](WofAlgorithm::chunk_size) bytes, to `output`:
+    /// the chunk itself if it does not become shorter.
     pub fn compress(&mut self, chunk: &[u8], output: &mut Vec<u8>) {
         let start = output.len();
         output.resize(start + chunk.len(), 0);
@@ -57,7 +57,7 @@ impl WofDecompressor {
         decompressor.map(Self).ok_or_else(error)
     }
 
-    /// The decompressor of libwim, also for LZX: to compare with.
+    /// A decompressor that uses libwim also for LZX, for comparisons.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) if memory is short.
@@ -68,7 +68,7 @@ impl WofDecompressor {
         decompressor.map(|decompressor| Self(Codec::Libwim(decompressor))).ok_or_else(error)
     }
 
-    /// Fills `output` with what `chunk` holds; one that is as long is the contents themselves. `false`: it is damaged.
+    /// Fills `output` from `chunk`; a chunk of the same length is not compressed. `false` means that it is damaged.
     pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> bool {
         if chunk.len() == output.len() {
             output.copy_from_slice(chunk);

@@ -1,7 +1,8 @@
-//! Safe wrapper over the few functions of libwim that the room needs: nearly all unsafe code of the library.
+//! Safe wrapper over the few functions of libwim that the room needs. It contains nearly all unsafe code of the
+//! library.
 //!
-//! libwim opens the WIM, lists its blobs and decompresses chunks. It is silent (its error printing is off by default)
-//! and gets no file to print to. Source of the rules kept here: the documentation in wimlib.h 1.14.
+//! libwim opens the WIM, lists its blobs and decompresses chunks. It prints nothing: its error printing is off by
+//! default, and it gets no file to print to. Source of the rules kept here: the documentation in wimlib.h 1.14.
 
 #![allow(unsafe_code)]
 
@@ -24,7 +25,7 @@ unsafe extern "C" {
     fn free(memory: *mut c_void);
 }
 
-/// Names of libwim's types, for builds of the documentation: these compile no bodies of functions, and have no libwim.
+/// Names of libwim's types, for builds of the documentation: these compile no bodies of functions and have no libwim.
 #[cfg(without_libwim)]
 #[allow(non_camel_case_types, missing_docs)]
 mod undocumented {
@@ -35,8 +36,9 @@ mod undocumented {
     pub type wimlib_tchar = std::ffi::c_char;
 }
 
-/// Functions of Windows that libwim calls, in a library that its build does not name. GNU's linker takes from it only what
-/// it knows to be needed when it meets it, and it meets it before libwim: so all are named here, and kept.
+/// Functions of Windows that libwim calls, from a library that its build does not name. GNU's linker takes from a
+/// library only what it knows to be needed at that point, and it sees this library before libwim. So all functions are
+/// named here, and kept.
 #[cfg(all(windows, target_env = "gnu"))]
 mod needed_by_libwim {
     #[link(name = "advapi32")]
@@ -72,11 +74,11 @@ struct Code(c_int);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Info {
     pub image_count: u32,
-    /// Default chunk size of its resources in bytes; 0 when uncompressed.
+    /// Default chunk size of its resources in bytes; 0 if uncompressed.
     pub chunk_size: u32,
     pub compression: Compression,
     pub pipable: bool,
-    /// Reparse points' targets were made relative to the image's root at capture.
+    /// Whether targets of reparse points were made relative to the image's root at capture.
     pub reparse_fixed: bool,
 }
 
@@ -118,12 +120,12 @@ pub(super) fn version() -> (u32, u32, u32) {
 pub(super) struct Handle(NonNull<sys::WIMStruct>);
 
 impl Handle {
-    /// Opens the WIM in `file`, which errors call `path`: libwim reads header, blob table and XML.
+    /// Opens the WIM in `file`: libwim reads header, blob table and XML. Errors call the file `path`.
     pub fn open(file: &Path, path: &Path) -> Result<Self> {
         initialize().map_err(|code| code.into_error(path))?;
         let name = c_path(file)?;
         let mut wim = ptr::null_mut();
-        // SAFETY: `name` ends with a zero and `wim` a valid place for the result; both outlive the call.
+        // SAFETY: `name` ends with a zero and `wim` is a valid place for the result; both outlive the call.
         check(unsafe { sys::wimlib_open_wim(name.as_ptr(), 0, &mut wim) }).map_err(|code| code.into_error(path))?;
         NonNull::new(wim).map(Self).ok_or_else(|| Code(-1).into_error(path))
     }
@@ -170,7 +172,7 @@ impl Handle {
         }
     }
 
-    /// All blobs: the metadata resource of each image in image order, then the files' blobs in no useful order.
+    /// All blobs: first the metadata resource of each image in image order, then the files' blobs in no useful order.
     pub fn blobs(&self, path: &Path) -> Result<Vec<BlobEntry>> {
         let mut entries: Vec<BlobEntry> = Vec::new();
         // SAFETY: the handle is open; the callback gets `entries` back as its context, during this call only.
@@ -224,8 +226,8 @@ pub(super) struct Decompressor {
 unsafe impl Send for Decompressor {}
 
 impl Decompressor {
-    /// A decompressor for chunks that decompress to at most `chunk_size` bytes; `None` when the compression has no
-    /// such chunks or memory is short.
+    /// A decompressor for chunks that decompress to at most `chunk_size` bytes; `None` if the compression has no such
+    /// chunks or memory is short.
     pub fn new(compression: Compression, chunk_size: u32) -> Option<Self> {
         initialize().ok()?;
         let (mut raw, max_len) = (ptr::null_mut(), chunk_size as usize);
@@ -234,10 +236,10 @@ impl Decompressor {
         Some(Self { raw: NonNull::new(raw)?, max_len })
     }
 
-    /// Decompresses `chunk` to exactly fill `output`; `false` when the data is invalid.
+    /// Decompresses `chunk` so that it exactly fills `output`; `false` if the data is invalid.
     ///
-    /// A chunk is always shorter than what it holds (else it is stored as is), and libwim's codecs are memory-safe
-    /// only then: LZMS with one byte of output is not. So everything else is refused here.
+    /// A chunk is always shorter than its contents (otherwise it is stored uncompressed), and only then libwim's codecs
+    /// are memory-safe: LZMS with one byte of output is not. So everything else is refused here.
     pub fn decompress(&mut self, chunk: &[u8], output: &mut [u8]) -> bool {
         if chunk.is_empty() || chunk.len() >= output.len() || output.len() > self.max_len {
             return false;
@@ -273,8 +275,8 @@ pub(super) struct Compressor {
 unsafe impl Send for Compressor {}
 
 impl Compressor {
-    /// A compressor for chunks of at most `chunk_size` bytes at libwim's default level; `None` when the compression
-    /// has no such chunks or memory is short.
+    /// A compressor for chunks of at most `chunk_size` bytes at libwim's default level; `None` if the compression has
+    /// no such chunks or memory is short.
     pub fn new(compression: Compression, chunk_size: u32) -> Option<Self> {
         initialize().ok()?;
         let (mut raw, max_len) = (ptr::null_mut(), chunk_size as usize);
@@ -283,7 +285,7 @@ impl Compressor {
         Some(Self { raw: NonNull::new(raw)?, max_len })
     }
 
-    /// Compresses `chunk` into `output` and returns how many bytes it took; `None` when they do not fit.
+    /// Compresses `chunk` into `output` and returns its compressed length; `None` if it does not fit.
     pub fn compress(&mut self, chunk: &[u8], output: &mut [u8]) -> Option<usize> {
         if chunk.is_empty() || output.is_empty() || chunk.len() > self.max_len {
             return None;
@@ -309,7 +311,7 @@ impl Drop for Compressor {
     }
 }
 
-/// libwim must be initialized once, before threads use it.
+/// Initializes libwim once, before any thread uses it.
 fn initialize() -> Result<(), Code> {
     static CODE: OnceLock<c_int> = OnceLock::new();
     // SAFETY: no precondition; OnceLock lets one thread call it and the others wait.
@@ -320,7 +322,7 @@ fn check(code: c_int) -> Result<(), Code> {
     if code == 0 { Ok(()) } else { Err(Code(code)) }
 }
 
-/// The path as libwim takes it: characters of the host up to a zero.
+/// The path in the form that libwim takes: characters of the host, ending with a zero.
 fn c_path(path: &Path) -> Result<Vec<sys::wimlib_tchar>> {
     #[cfg(unix)]
     let mut units: Vec<_> = {
@@ -337,7 +339,7 @@ fn c_path(path: &Path) -> Result<Vec<sys::wimlib_tchar>> {
 }
 
 impl Code {
-    /// The error of a failed call for the WIM at `path` (codes: `enum wimlib_error_code`).
+    /// The error for a failed call with the WIM at `path` (codes: `enum wimlib_error_code`).
     fn into_error(self, path: &Path) -> Error {
         let (kind, message) = match self.0 {
             15 => (ErrorKind::Corrupt, "the chunk size does not fit the compression"),

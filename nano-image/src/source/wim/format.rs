@@ -1,21 +1,21 @@
 //! Structures of a WIM file, all little-endian and packed.
 //!
 //! Sources: Microsoft, "Windows Imaging File Format (WIM)", October 2007 (header, resources, blob table, security
-//! data, directory entries, streams); what came later (LZMS, solid resources, tagged items) is known from files and
+//! data, directory entries, streams); later additions (LZMS, solid resources, tagged items) are known from files and
 //! public descriptions. wimlib's pipable variant is described in its manual page wimoptimize(1).
 //!
-//! A WIM is a [`Header`], resources, the blob table and XML data. A resource is data, stored raw or as a row of
+//! A WIM is a [`Header`], resources, the blob table and XML data. A resource is data, stored raw or as a series of
 //! chunks that decompress to `chunk_size` bytes each (the last one to the rest):
 //!
 //! - plain: a table of the offsets of the second and later chunks, relative to the end of the table (u32 each; u64
-//!   if the uncompressed length exceeds u32), then the chunks; a chunk as long as what it holds is stored raw;
+//!   if the uncompressed length exceeds u32), then the chunks; a chunk as long as its contents is stored raw;
 //! - pipable: the same with the table at the end, and a [`PipableChunkHeader`] before each chunk, which the offsets
-//!   do not count;
+//!   leave out;
 //! - solid: a [`SolidHeader`], the stored length of each chunk (u32), then the chunks; it holds many blobs.
 //!
-//! The metadata resource of an image is a [`SecurityHeader`] with the lengths (u64) of the descriptors, the
-//! descriptors, and from the next multiple of 8 on the [`DirectoryEntry`] of the root, the lists of the directories
-//! and, after each entry, its [`StreamEntry`]s. A list ends with a length of 0.
+//! The metadata resource of an image is a [`SecurityHeader`], the lengths (u64) of the descriptors, and the
+//! descriptors. From the next multiple of 8 on there follow the [`DirectoryEntry`] of the root, the lists of the
+//! directories and, after each entry, its [`StreamEntry`]s. A list ends with a length of 0.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -56,7 +56,7 @@ pub struct Header {
     pub xml: ResourceHeader,
     /// +0x60: metadata resource of the bootable image.
     pub boot_metadata: ResourceHeader,
-    /// +0x78: number of the bootable image, from 1; 0 for none.
+    /// +0x78: number of the bootable image, from 1; 0 if there is none.
     pub boot_index: U32,
     /// +0x7C: integrity table.
     pub integrity: ResourceHeader,
@@ -84,7 +84,8 @@ impl ResourceHeader {
         self.stored_len_and_flags.get() & ((1 << 56) - 1)
     }
 
-    /// How many bytes libwim reads of it: of what is stored raw, the uncompressed length, whatever else is said.
+    /// How many bytes libwim reads of it: for a resource that is stored raw it ignores the stored length and takes the
+    /// uncompressed one.
     pub fn read_len(&self) -> u64 {
         const COMPRESSED: u64 = 4 << 56;
         match self.stored_len_and_flags.get() & COMPRESSED {
@@ -129,8 +130,8 @@ impl Compression {
         [Self::None, Self::Xpress, Self::Lzx, Self::Lzms].into_iter().find(|compression| *compression as u32 == value)
     }
 
-    /// Log2 of the smallest and the largest chunk size. LZMS could have 1 GiB; Microsoft's tools take at most 64 MiB,
-    /// and a bound keeps memory bounded.
+    /// Log2 of the smallest and the largest chunk size. LZMS allows 1 GiB, but Microsoft's tools accept at most 64 MiB,
+    /// and memory must be bounded.
     pub fn chunk_shifts(self) -> std::ops::RangeInclusive<u32> {
         match self {
             Self::None => 0..=0,
@@ -145,26 +146,26 @@ impl Compression {
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct SecurityHeader {
-    /// +0x00: length in bytes of this header, the lengths and the descriptors; 0 counts as 8.
+    /// +0x00: length in bytes of this header, the lengths and the descriptors; 0 means 8.
     pub total_len: U32,
     /// +0x04: number of descriptors.
     pub count: U32,
 }
 const _: () = assert!(size_of::<SecurityHeader>() == 8);
 
-/// A name in a directory. It begins at a multiple of 8; long name, short name (each with a zero unit after it that
-/// its length does not count, and absent when the length is 0) and, from the next multiple of 8 on,
+/// A name in a directory. It begins at a multiple of 8. Behind it are the long name and the short name, each with a
+/// zero unit that its length does not count, and each absent if the length is 0. From the next multiple of 8 on,
 /// [`TaggedItem`]s follow.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct DirectoryEntry {
-    /// +0x00: length in bytes without stream entries; up to 8 ends the list, and nothing follows.
+    /// +0x00: length in bytes without stream entries; a length up to 8 ends the list, and nothing follows it.
     pub len: U64,
     /// +0x08: file attributes ([MS-FSCC] 2.6).
     pub attributes: U32,
     /// +0x0C: number of the security descriptor; -1 for none.
     pub security: U32,
-    /// +0x10: byte offset of the directory's list in the metadata resource; 0 for none.
+    /// +0x10: byte offset of the directory's list in the metadata resource; 0 if there is none.
     pub children: U64,
     /// +0x18: unused.
     pub unused: [u8; 16],
@@ -174,11 +175,11 @@ pub struct DirectoryEntry {
     pub accessed: U64,
     /// +0x38: last write (FILETIME).
     pub written: U64,
-    /// +0x40: SHA-1 of the unnamed stream, or of the reparse data; zero for an empty one.
+    /// +0x40: SHA-1 of the unnamed stream, or of the reparse data; zero if it is empty.
     pub digest: [u8; 20],
     /// +0x54: unknown.
     pub unknown: [u8; 4],
-    /// +0x58: hard-link group, 0 for none; of a reparse point, the tag (low 32 bits) and the flags (high 16).
+    /// +0x58: hard-link group, 0 if there is none; for a reparse point, the tag (low 32 bits) and the flags (high 16).
     pub link_group: U64,
     /// +0x60: number of stream entries.
     pub stream_count: U16,
@@ -189,10 +190,10 @@ pub struct DirectoryEntry {
 }
 const _: () = assert!(size_of::<DirectoryEntry>() == 102);
 
-/// Of a reparse point: its target was not made relative to the image's root at capture.
+/// For a reparse point: its target was not made relative to the image's root at capture.
 pub const REPARSE_NOT_FIXED: u16 = 1;
 
-/// A further stream. It begins at a multiple of 8; the name follows as in a [`DirectoryEntry`].
+/// A further stream. It begins at a multiple of 8; its name follows as in a [`DirectoryEntry`].
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct StreamEntry {
@@ -200,7 +201,7 @@ pub struct StreamEntry {
     pub len: U64,
     /// +0x08: reserved.
     pub reserved: U64,
-    /// +0x10: SHA-1 of the contents; zero for an empty stream.
+    /// +0x10: SHA-1 of the contents; zero if the stream is empty.
     pub digest: [u8; 20],
     /// +0x24: length of the name in bytes; 0 for an unnamed stream.
     pub name_len: U16,
@@ -218,13 +219,13 @@ pub struct TaggedItem {
 }
 const _: () = assert!(size_of::<TaggedItem>() == 8);
 
-/// The 16 or 64 bytes of an object id.
+/// The object id, of 16 or 64 bytes.
 pub const TAG_OBJECT_ID: u32 = 1;
 /// Extended attributes: packed [`ExtendedAttribute`]s.
 pub const TAG_EXTENDED_ATTRIBUTES: u32 = 2;
 /// Owner, mode and device of a Unix file (wimlib only).
 pub const TAG_UNIX_DATA: u32 = 0x337D_D873;
-/// Extended attributes of Linux in the form of wimlib 1.11 and 1.12.
+/// Extended attributes of Linux, as wimlib 1.11 and 1.12 wrote them.
 pub const TAG_LINUX_XATTRS: u32 = 0x337D_D874;
 
 /// An extended attribute; the name, a zero byte and the value follow, without padding.

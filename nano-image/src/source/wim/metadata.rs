@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::tree::{Times, attribute};
 use crate::types::{FileTime, Utf16Name, text};
 
-/// SHA-1 of contents; zero for an empty stream.
+/// SHA-1 of contents; zero if the stream is empty.
 pub(super) type Digest = [u8; 20];
 
 /// The bytes of a metadata resource.
@@ -28,30 +28,30 @@ pub(super) struct RawEntry {
     pub attributes: u32,
     /// Number of its descriptor.
     pub security: Option<u32>,
-    /// Byte offset of the directory's list; 0 for none.
+    /// Byte offset of the directory's list; 0 if there is none.
     pub children: u64,
     pub times: Times,
-    /// Unnamed streams in their order, that of the entry itself first.
+    /// Unnamed streams in their order, starting with that of the entry itself.
     pub unnamed: Vec<Digest>,
     pub named: Vec<(Utf16Name, Digest)>,
     /// Tag and flags of a reparse point.
     pub reparse: Option<(u32, u16)>,
-    /// 0 for none.
+    /// 0 if there is none.
     pub link_group: u64,
     pub name: Utf16Name,
     pub short_name: Option<Utf16Name>,
     pub object_id: Option<Box<[u8]>>,
     /// As a packed list of FILE_FULL_EA_INFORMATION.
     pub extended_attributes: Option<Vec<u8>>,
-    /// Tags without a field here.
+    /// Tags that have no field here.
     pub other_tags: Vec<u32>,
     /// Whether it has metadata of a Unix file.
     pub has_unix_data: bool,
-    /// Whether it ends with bytes that are no tagged item; libwim leaves such bytes alone too.
+    /// Whether it ends with bytes that are not a tagged item. libwim ignores such bytes too.
     pub has_tail: bool,
 }
 
-/// The bytes of a length-prefixed piece, with running position.
+/// Bytes of known length, with the current position.
 struct Cursor<'a> {
     bytes: &'a [u8],
     /// Byte offset of `bytes` in the metadata resource.
@@ -77,7 +77,7 @@ impl<'a> Cursor<'a> {
             return Err(corrupt(self.base, format_args!("a name has half a character")));
         }
         let bytes = self.take(usize::from(len), "a name")?;
-        // The zero unit says nothing: a writer that leaves it out at the very end does no harm.
+        // The zero unit has no meaning: a writer may leave it out at the very end.
         self.bytes = self.bytes.get(2..).unwrap_or_default();
         self.base += 2;
         Ok(Some(Utf16Name::from_units(text::units(bytes).collect::<Vec<u16>>())))
@@ -231,9 +231,9 @@ impl RawEntry {
     }
 }
 
-/// Repacks the extended attributes of a tagged item as a list of FILE_FULL_EA_INFORMATION ([MS-FSCC] 2.4.16):
-/// offset of the next one (u32, 0 in the last), flags, length of the name (u8 each), length of the value (u16), name,
-/// zero byte, value; each begins at a multiple of 4.
+/// Repacks the extended attributes of a tagged item as a list of FILE_FULL_EA_INFORMATION ([MS-FSCC] 2.4.16). An item
+/// has: offset of the next one (u32, 0 in the last), flags, length of the name (u8 each), length of the value (u16),
+/// name, zero byte, value. Each item begins at a multiple of 4.
 fn full_ea_information(item: &[u8], base: u64) -> Result<Vec<u8>> {
     let mut cursor = Cursor { bytes: item, base };
     let (mut list, mut last) = (Vec::new(), 0);

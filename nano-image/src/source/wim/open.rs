@@ -15,27 +15,27 @@ use super::{Wim, xml};
 use crate::content::{NewFile, ReadAt};
 use crate::error::{Error, Result};
 
-/// libwim holds the blob table and the XML data in memory; more bytes than this are refused.
+/// libwim holds the blob table and the XML data in memory; larger ones are refused.
 const MAX_TABLE: u64 = 1 << 30;
 
 /// Byte of the first volume descriptor of an ISO image (ECMA-119 §6.2.1, 8.1).
 const ISO_DESCRIPTOR: u64 = 16 * 2048;
 
 impl Wim {
-    /// Opens the WIM at `path`. Of a split WIM that is the first part; the others are looked for beside it
+    /// Opens the WIM at `path`. If the WIM is split, `path` is its first part; the others are looked for beside it
     /// (`name.swm`, `name2.swm`, `name3.swm` …) unless they are among `parts`.
     ///
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) names a part that is missing, [`Corrupt`](crate::ErrorKind::Corrupt)
-    /// says what is broken, [`Unsupported`](crate::ErrorKind::Unsupported) names an encrypted ESD file or an unknown
+    /// says what is damaged, [`Unsupported`](crate::ErrorKind::Unsupported) names an encrypted ESD file or an unknown
     /// version.
     pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
         open(path.as_ref(), parts)
     }
 
-    /// Opens a WIM that is part of a larger file (an ISO image) and comes as `data`; errors call it `path`. libwim
-    /// reads plain files only, so one is made for it in the folder `scratch` and removed: as long as the WIM, but a hole
+    /// Opens a WIM that is part of a larger file (an ISO image) and is given as `data`. Errors call it `path`. libwim
+    /// reads only plain files, so a temporary one is made in the folder `scratch`: as long as the WIM, but a hole
     /// except for the header and the tables.
     ///
     /// # Errors
@@ -74,12 +74,12 @@ fn open_within(data: Arc<dyn ReadAt>, path: &Path, scratch: &Path) -> Result<Wim
     let io = |error| Error::io("create a scratch file in", scratch, error);
     let mut skeleton = NewFile::scratch(scratch).map_err(io)?;
     write_skeleton(&part, &header, skeleton.file(), scratch)?;
-    // It is closed before the skeleton is dropped: Windows removes no file that libwim has open.
+    // The handle is closed before the skeleton is dropped: Windows does not remove a file that libwim has open.
     let handle = Handle::open(&skeleton.named_path().map_err(io)?, path)?;
     read_tables(&handle, [part].into())
 }
 
-/// Writes to the empty `file` what libwim reads when it opens a WIM, at its place; the rest is a hole.
+/// Copies what libwim reads when it opens a WIM to the same places of the empty `file`; the rest is a hole.
 fn write_skeleton(part: &Part, header: &Header, mut file: &File, folder: &Path) -> Result<()> {
     let io = |error| Error::io("write the scratch file in", folder, error);
     file.set_len(part.len).map_err(io)?;
@@ -93,7 +93,7 @@ fn write_skeleton(part: &Part, header: &Header, mut file: &File, folder: &Path) 
     Ok(())
 }
 
-/// Reads what the opened WIM says of its images and blobs, which lie in `parts`.
+/// Reads what the opened WIM says about its images and blobs, which lie in `parts`.
 fn read_tables(handle: &Handle, parts: Arc<[Part]>) -> Result<Wim> {
     let path = &*parts[0].path.clone();
     let info = handle.info(path)?;
@@ -115,7 +115,7 @@ fn read_tables(handle: &Handle, parts: Arc<[Part]>) -> Result<Wim> {
 /// Opens one file and reads its header.
 fn open_part(path: &Path) -> Result<(Part, Header)> {
     let io = |error| Error::io("open the WIM", path, error);
-    // Before it is opened: Windows opens no directory, and a pipe would wait.
+    // Before it is opened: Windows cannot open a directory, and opening a pipe would wait.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(Error::not_found("not a file, but a WIM is expected").with_path(path));
     }
@@ -126,7 +126,7 @@ fn open_part(path: &Path) -> Result<(Part, Header)> {
     Ok((part, header))
 }
 
-/// Reads the header of a part, and checks what libwim would take on trust.
+/// Reads the header of a part, and checks what libwim does not check.
 fn read_header(part: &Part) -> Result<Header> {
     let len = part.len;
     let mut bytes = [0; size_of::<Header>()];
@@ -155,13 +155,13 @@ fn read_header(part: &Part) -> Result<Header> {
     Ok(header)
 }
 
-/// Paths at which the other parts of the split WIM at `path` are looked for; none if it is not split, or no WIM.
+/// Paths at which the other parts of the split WIM at `path` are looked for; empty if it is not split, or not a WIM.
 pub fn parts_beside(path: &Path) -> Vec<PathBuf> {
     let total = open_part(path).map_or(1, |(_, header)| header.total_parts.get());
     (2..=total).map(|number| sibling(path, number)).collect()
 }
 
-/// All parts of the WIM whose given file is `first`, in order.
+/// All parts of the WIM, in order; `first` is the given file.
 fn find_parts(first: Part, header: &Header, more: &[PathBuf]) -> Result<Vec<Part>> {
     let total = header.total_parts.get();
     let path = first.path.clone();
@@ -182,7 +182,7 @@ fn find_parts(first: Part, header: &Header, more: &[PathBuf]) -> Result<Vec<Part
         if other.guid != header.guid || other.total_parts != header.total_parts {
             return Err(Error::recipe(format!("not a part of `{}`", first.path.display())).with_path(path));
         }
-        // The first part may be listed again.
+        // The first part may be among them.
         if let Some(place) = others.get_mut((other.part_number.get() as usize).wrapping_sub(2)) {
             *place = Some(part);
         }

@@ -1,11 +1,12 @@
-//! Reads blobs in one pass: work items of about 1 MiB, decompressed by several threads, delivered in order.
+//! Reads blobs in one pass. The work is divided into items of about 1 MiB, which several threads decompress and which
+//! are delivered in order.
 //!
-//! An item is a row of chunks that lie together in a part and is read with one call; small blobs share an item, large
-//! ones span several, and a chunk of a solid resource serves all blobs in it. The items follow from the requests
-//! alone, not from the threads. The calling thread delivers finished items and decompresses while the next one is
-//! not ready. Buffers circulate, so their number bounds the memory.
+//! An item is a series of chunks that lie together in a part, and is read with one call. Small blobs share an item,
+//! large ones span several, and a chunk of a solid resource serves all blobs in it. The items depend only on the
+//! requests, not on the threads. The calling thread delivers finished items, and decompresses while the next one is not
+//! ready. Buffers are reused, so their number bounds the memory.
 //!
-//! A blob that is wanted as it is stored is read as if it were not compressed. To check it, the same bytes are read
+//! A blob that is wanted in its stored form is read as if it were not compressed. To check it, the same bytes are read
 //! again soon after (they are in the page cache then), decompressed and hashed, but not delivered.
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use super::store::WimStore;
 use crate::content::{BlobForm, BlobId, BlobRequest, BlobSink, ReadOptions, SourceCheck};
 use crate::error::{Error, Result};
 
-/// Bytes of output that an item aims at; a single chunk may be larger.
+/// Bytes of output that an item should have; a single chunk may be larger.
 const ITEM_LEN: usize = 1 << 20;
 /// Chunks further apart than this are not read with one call.
 const MAX_GAP: u64 = 32 << 10;
@@ -41,7 +42,7 @@ pub(super) fn read_forms(
     }
     let jobs = options.jobs;
     let jobs = (total / ITEM_LEN as u64 + 1).min(jobs.max(1) as u64) as usize;
-    // A window of large chunks (solid resources) is kept as short as it can be.
+    // For large chunks (solid resources) there are as few buffers as possible.
     let buffers = if largest > 4 * ITEM_LEN as u64 { jobs + 1 } else { 2 * jobs + 2 };
     let mut delivery = Delivery { store, steps: &steps, sink, hasher: Sha1::new() };
     let mut worker = Worker::default();
@@ -124,10 +125,10 @@ fn steps(store: &WimStore, requests: &[BlobRequest], check: SourceCheck) -> Resu
 
 /// Where a step reads.
 struct StepSource {
-    /// The resource as it is to be read, and a number that no other has.
+    /// The resource to read, and a number that no other resource has.
     resource: Resource,
     number: usize,
-    /// Place in what the resource holds.
+    /// Offset in the decompressed resource.
     offset: u64,
     len: u64,
 }
@@ -146,19 +147,19 @@ impl StepSource {
     }
 }
 
-/// A row of chunks and what they hold.
+/// A series of chunks and their contents.
 #[derive(Default)]
 struct Item {
     sequence: u64,
     failure: Option<Error>,
     part: usize,
-    /// First byte to read and the one after the last.
+    /// First byte to read, and the end.
     read_start: u64,
     read_end: u64,
-    /// Compression and chunk size of the chunks that are not raw.
+    /// Compression and chunk size of the compressed chunks.
     codec: Option<(Compression, u32)>,
     chunks: Vec<Chunk>,
-    /// The last run of neighbouring chunks of one resource.
+    /// The last run of adjacent chunks of one resource.
     run: Option<ChunkRun>,
     slices: Vec<Slice>,
     output_len: usize,
@@ -184,33 +185,33 @@ struct Slice {
     len: usize,
     is_first: bool,
     is_last: bool,
-    /// SHA-1 of a blob that is whole in this slice.
+    /// SHA-1 of the blob, if all of it is in this slice.
     digest: [u8; 20],
 }
 
 impl Item {
-    /// Forgets everything but the buffers.
+    /// Clears everything but the buffers.
     fn clear(&mut self) {
         (self.failure, self.codec, self.run, self.output_len) = (None, None, None, 0);
         self.chunks.clear();
         self.slices.clear();
     }
 
-    /// Hashes the blobs that are whole in it and to be checked.
+    /// Hashes the blobs that lie completely in this item and are to be checked.
     fn hash(&mut self) {
         for slice in self.slices.iter_mut().filter(|slice| slice.check && slice.is_first && slice.is_last) {
             slice.digest = Sha1::digest(&self.output[slice.start..slice.start + slice.len]).into();
         }
     }
 
-    /// Where chunk `index` of `resource` begins in the output, if it is there.
+    /// Where chunk `index` of `resource` begins in the output, if it is in this item.
     fn find(&self, resource: usize, index: u64, step: u64) -> Option<usize> {
         let run = self.run.as_ref().filter(|run| run.resource == resource)?;
         let within = index.checked_sub(run.first).filter(|within| *within < run.count)?;
         Some(run.output + (within * step) as usize)
     }
 
-    /// Appends a chunk, unless the item already has others and it does not go with them.
+    /// Appends a chunk, unless the item already has chunks with which it does not go together.
     fn push(&mut self, part: usize, codec: (Compression, u32), chunk: Chunk, resource: usize, index: u64) -> bool {
         let codec = (chunk.stored_len < chunk.len).then_some(codec);
         let end = chunk.offset + u64::from(chunk.stored_len);
@@ -237,15 +238,15 @@ impl Item {
     }
 }
 
-/// Cuts the steps into items.
+/// Divides the steps into items.
 struct Plan<'a> {
     store: &'a WimStore,
     steps: &'a [Step],
-    /// Current step, and how much of it is in earlier items.
+    /// The current step, and how much of it earlier items contain.
     step: usize,
     done: u64,
     table: ChunkTable,
-    /// Where the current blob begins, for when it is requested again.
+    /// Where the current blob begins, in case it is requested again.
     begin: Mark,
 }
 
@@ -254,7 +255,7 @@ impl<'a> Plan<'a> {
         Self { store, steps, step: 0, done: 0, table: ChunkTable::new(), begin: Mark::default() }
     }
 
-    /// Fills `item`; `false` at the end.
+    /// Fills `item`; `false` if nothing is left.
     fn next(&mut self, item: &mut Item) -> Result<bool> {
         item.clear();
         while let Some(step) = self.steps.get(self.step) {
@@ -310,7 +311,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Buffers that a thread uses again for each item.
+/// Buffers that a thread reuses for each item.
 #[derive(Default)]
 struct Worker {
     input: Vec<u8>,
@@ -318,14 +319,14 @@ struct Worker {
 }
 
 impl Worker {
-    /// [`run`](Self::run) that leaves a failure in the item.
+    /// Calls [`run`](Self::run), and stores a failure in the item.
     fn try_run(&mut self, store: &WimStore, item: &mut Item) {
         if item.failure.is_none() {
             item.failure = self.run(store, item).err();
         }
     }
 
-    /// Reads and decompresses `item`, and hashes the blobs that are whole in it.
+    /// Reads and decompresses `item`, and hashes the blobs that lie completely in it.
     fn run(&mut self, store: &WimStore, item: &mut Item) -> Result<()> {
         let part = &store.parts[item.part];
         let input_len = (item.read_end - item.read_start) as usize;
@@ -360,7 +361,7 @@ impl Worker {
     }
 }
 
-/// Makes `buffer` at least `len` bytes long; bytes that are there stay as they are, for they are overwritten.
+/// Makes `buffer` at least `len` bytes long. It is not cleared, because all of it is overwritten.
 fn grow(buffer: &mut Vec<u8>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, 0);
@@ -417,7 +418,7 @@ struct State<'a> {
     plan: Plan<'a>,
     /// Number of the next item to plan.
     sequence: u64,
-    /// No more items come: all are planned, or planning failed.
+    /// No more items follow: all are planned, or planning failed.
     ended: bool,
     stopped: bool,
     free: Vec<Item>,
@@ -427,7 +428,7 @@ struct State<'a> {
 enum Next {
     /// The item that was asked for.
     Finished(Item),
-    /// Another item, to be run meanwhile.
+    /// Another item, to be processed meanwhile.
     Claimed(Item),
     End,
 }
@@ -447,7 +448,7 @@ impl<'a> Queue<'a> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs items until none is left.
+    /// Processes items until none is left.
     fn work(&self, store: &WimStore) {
         let _stop = StopOnPanic(self);
         let mut worker = Worker::default();
@@ -504,7 +505,7 @@ impl<'a> Queue<'a> {
 }
 
 impl State<'_> {
-    /// Plans the next item, if a buffer is free. A failure to plan is the last item.
+    /// Plans the next item, if a buffer is free. If planning fails, that failure is the last item.
     fn claim(&mut self) -> Option<Item> {
         if self.ended {
             return None;
@@ -527,7 +528,7 @@ impl State<'_> {
     }
 }
 
-/// Lets the other threads end when the reading thread returns, however it does.
+/// Makes the other threads end when the reading thread returns, for whatever reason.
 struct StopOnDrop<'a, 'b>(&'a Queue<'b>);
 
 impl Drop for StopOnDrop<'_, '_> {
@@ -536,7 +537,7 @@ impl Drop for StopOnDrop<'_, '_> {
     }
 }
 
-/// Keeps the reading thread from waiting for one that panicked; the scope passes the panic on.
+/// Keeps the reading thread from waiting for a thread that panicked; the scope passes the panic on.
 struct StopOnPanic<'a, 'b>(&'a Queue<'b>);
 
 impl Drop for StopOnPanic<'_, '_> {

@@ -21,11 +21,11 @@ pub enum ResourceForm {
     Plain,
     /// wimlib's form for pipes: a header before each chunk, the table at the end.
     Pipable,
-    /// A table of lengths, then the chunks; the resource holds several blobs.
+    /// A table of lengths, then the chunks. The resource holds several blobs.
     Solid,
 }
 
-/// A stored row of bytes that holds one blob, or several if it is solid.
+/// A stored range of bytes that holds one blob, or several if it is solid.
 #[derive(Clone, Debug)]
 pub struct Resource {
     /// Which part of the WIM it lies in, from 0.
@@ -34,9 +34,9 @@ pub struct Resource {
     pub offset: FileOffset,
     /// Its length in that part, in bytes.
     pub stored_len: u64,
-    /// Length of what it holds, in bytes.
+    /// Length of its contents, in bytes.
     pub len: u64,
-    /// How its chunks are compressed; `None` for a resource that is just its contents.
+    /// How its chunks are compressed; [`Compression::None`] if it is not compressed.
     pub compression: Compression,
     /// How many bytes each chunk but the last decompresses to; 0 without compression.
     pub chunk_size: u32,
@@ -65,7 +65,7 @@ impl Part {
     }
 }
 
-/// Place and lengths of a chunk.
+/// Position and lengths of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
     /// Byte offset in the part.
@@ -77,7 +77,7 @@ pub(super) struct Chunk {
 }
 
 impl Resource {
-    /// Refuses a resource that does not fit into its part or cannot have the chunks that it states.
+    /// Refuses a resource that does not fit into its part, or that is too short for its chunks.
     pub(super) fn check(&self, part: &Part) -> Result<()> {
         let corrupt = |message: &str| Err(part.corrupt(message, self.offset.0));
         if self.offset.0.checked_add(self.stored_len).is_none_or(|end| end > part.len) {
@@ -95,7 +95,7 @@ impl Resource {
             let message = format!("chunks of {} bytes with {:?} compression", self.chunk_size, self.compression);
             return Err(Error::unsupported(message).with_path(&part.path).at(self.offset.0));
         }
-        // Every chunk has at least one byte, so what is stored bounds what comes out.
+        // Every chunk has at least one byte, so the stored length bounds the length of the contents.
         let stored = self.table_len().and_then(|len| len.checked_add(self.overhead())?.checked_add(self.chunk_count()));
         if stored.is_none_or(|len| len > self.stored_len) {
             return corrupt("a compressed resource is too short for its chunks");
@@ -103,7 +103,7 @@ impl Resource {
         Ok(())
     }
 
-    /// The form that a WOF file can have byte for byte, if it has one: of the whole resource.
+    /// The form of the whole resource that can be copied into a WOF file byte for byte, if it has one.
     pub(super) fn stored_form(&self) -> Option<StoredForm> {
         let algorithms = match (self.form, self.compression) {
             (ResourceForm::Plain, Compression::Lzx) => &[WofAlgorithm::Lzx][..],
@@ -116,12 +116,12 @@ impl Resource {
         Some(StoredForm { algorithm, len: self.stored_len })
     }
 
-    /// The stored bytes as a resource of their own, without compression.
+    /// The stored bytes as an uncompressed resource of their own.
     pub(super) fn as_stored(&self) -> Self {
         Self { len: self.stored_len, compression: Compression::None, chunk_size: 0, ..self.clone() }
     }
 
-    /// How many bytes a chunk but the last holds; also for an uncompressed resource.
+    /// How many bytes each chunk but the last holds; also for an uncompressed resource.
     pub(super) fn step(&self) -> u64 {
         if self.compression == Compression::None { RAW_CHUNK } else { u64::from(self.chunk_size) }
     }
@@ -143,7 +143,7 @@ impl Resource {
         self.entry_count().checked_mul(self.entry_len())
     }
 
-    /// Bytes that are neither table nor chunks.
+    /// Number of bytes that are neither table nor chunks.
     fn overhead(&self) -> u64 {
         match self.form {
             ResourceForm::Plain => 0,
@@ -162,14 +162,14 @@ impl Resource {
     }
 }
 
-/// Reads chunk tables a window at a time, so that its memory does not depend on what a table states.
+/// Reads chunk tables through a window, so that memory does not depend on what a table states.
 ///
-/// The stored lengths of a solid resource must be added up; the sum up to the current chunk is kept, so chunks asked
-/// for in ascending order cost one step each.
+/// The stored lengths of a solid resource must be added up. The sum up to the current chunk is kept, so chunks that are
+/// asked for in ascending order cost one step each.
 pub(super) struct ChunkTable {
-    /// Whose table is in the window.
+    /// The resource whose table is in the window.
     resource: Option<usize>,
-    /// Current chunk, and where it begins, counted from the first.
+    /// The current chunk, and its offset from the first chunk.
     mark: Mark,
     window: Vec<u8>,
     /// First entry in the window.
@@ -188,7 +188,7 @@ impl ChunkTable {
         Self { resource: None, mark: Mark::default(), window: Vec::new(), first: 0 }
     }
 
-    /// The current place; valid until a chunk of another resource is asked for.
+    /// The current place. It stays valid until a chunk of another resource is asked for.
     pub fn mark(&self) -> Mark {
         self.mark
     }
@@ -216,7 +216,7 @@ impl ChunkTable {
             }
             while self.mark.chunk < index {
                 let stored_len = self.entry(resource, part, self.mark.chunk)?;
-                // A sum that saturates fails the check below.
+                // If the sum saturates, the check below fails.
                 self.mark =
                     Mark { chunk: self.mark.chunk + 1, position: self.mark.position.saturating_add(stored_len) };
             }

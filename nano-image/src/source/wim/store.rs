@@ -1,4 +1,4 @@
-//! The blobs of a WIM in the order in which they lie in it.
+//! The blobs of a WIM in the order of their positions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,29 +11,29 @@ use crate::error::{Error, Result};
 use crate::types::FileOffset;
 use zerocopy::FromBytes;
 
-/// The blobs of a WIM's files. A [`BlobId`] counts them by part, offset of their resource and offset in it.
+/// The blobs of a WIM's files. A [`BlobId`] counts them by part, offset of their resource, and offset in the resource.
 pub struct WimStore {
     pub(super) parts: Arc<[Part]>,
-    /// By part and offset.
+    /// Sorted by part and offset.
     pub(super) resources: Vec<Resource>,
     blobs: Vec<Blob>,
-    /// In the order of their digests.
+    /// Sorted by digest.
     by_digest: Vec<BlobId>,
 }
 
-/// Where the contents with a certain SHA-1 are.
+/// Position of a blob.
 #[derive(Clone, Copy)]
 pub(super) struct Blob {
     pub digest: [u8; 20],
     /// Index of its resource.
     pub resource: u32,
-    /// Offset in what the resource holds.
+    /// Offset in the decompressed resource.
     pub offset: u64,
     pub len: u64,
 }
 
 impl WimStore {
-    /// Number of blobs; the ids are the numbers below.
+    /// Number of blobs. Their ids are the numbers from 0 to this, exclusive.
     pub fn blob_count(&self) -> u32 {
         self.blobs.len() as u32
     }
@@ -63,8 +63,8 @@ impl WimStore {
         &self.resources[self.blob(id).resource as usize]
     }
 
-    /// A blob as it is stored (see [`resource`](Self::resource) for its form): the file and the bytes in it. `None`
-    /// for a blob in a solid resource, which it shares with others. Its SHA-1 is not checked.
+    /// A blob as it is stored (see [`resource`](Self::resource) for its form): the file and the range in it. `None` for
+    /// a blob in a solid resource, which several blobs share. The SHA-1 is not checked.
     pub fn stored(&self, id: BlobId) -> Option<(&Arc<dyn ReadAt>, Extent)> {
         let resource = self.resource(id);
         let extent = Extent { start: resource.offset.0, len: resource.stored_len };
@@ -79,24 +79,24 @@ impl WimStore {
         self.blobs.get(id.0 as usize).ok_or_else(|| Error::not_found(format!("the WIM has no blob number {}", id.0)))
     }
 
-    /// The form of a blob that can be copied; an empty one has none.
+    /// The form in which a blob can be copied; `None` for an empty blob.
     pub(super) fn form(&self, blob: &Blob) -> Option<StoredForm> {
         self.resources[blob.resource as usize].stored_form().filter(|_| blob.len > 0)
     }
 
-    /// The files that the parts are.
+    /// The files of the parts.
     pub(super) fn files(&self) -> Vec<&Path> {
         self.parts.iter().map(|part| &*part.path).collect()
     }
 
-    /// The store of `entries`, which lie in `parts`.
+    /// The store for `entries`, which lie in `parts`.
     pub(super) fn new(parts: Arc<[Part]>, info: &Info, mut entries: Vec<BlobEntry>) -> Result<Self> {
         entries.sort_by_key(|entry| {
             (entry.part_number, entry.solid.map_or(entry.offset, |solid| solid.offset), entry.offset, entry.digest)
         });
         let blobs = Vec::with_capacity(entries.len());
         let mut store = Self { parts, resources: Vec::new(), blobs, by_digest: Vec::new() };
-        // The solid resource at the end of `resources`, and how far its blobs reach.
+        // The solid resource at the end of `resources`, and where its blobs end so far.
         let mut solid = None;
         for entry in &entries {
             let resource = match entry.solid {

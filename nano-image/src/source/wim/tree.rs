@@ -12,9 +12,9 @@ use crate::security::fault;
 use crate::tree::{Entry, FileTree, NamedStream, Node, NodeId, Reparse, SecurityId, Times, attribute};
 use crate::types::Utf16Name;
 
-/// A path of NTFS has at most 32,767 characters, each directory at least two of them.
+/// A path of NTFS has at most 32,767 characters, and each directory takes at least two of them.
 const MAX_DEPTH: u32 = 16_384;
-/// NTFS stores at most 16 KiB with the header ([MS-FSCC] 2.1.2).
+/// NTFS stores at most 16 KiB including the header ([MS-FSCC] 2.1.2).
 const MAX_REPARSE_DATA: u64 = (16 << 10) - 8;
 /// Tags whose absolute targets a capture makes relative to the image's root: junction and symbolic link.
 const LINK_TAGS: [u32; 2] = [0xa000_0003, 0xa000_000c];
@@ -25,18 +25,18 @@ const LINK_TAGS: [u32; 2] = [0xa000_0003, 0xa000_000c];
 pub struct Image {
     /// Its files.
     pub tree: FileTree,
-    /// Junctions and symbolic links whose absolute target was made relative to the image's root at capture: its drive
-    /// letter stands for whatever drive the image is applied to. The data in the tree is as it is stored.
+    /// Junctions and symbolic links whose absolute target was made relative to the image's root at capture. Their drive
+    /// letter stands for any drive to which the image is applied. The tree holds their data as it is stored.
     pub relative_links: Vec<NodeId>,
-    /// What the image has that a Windows volume cannot hold, a sentence each.
+    /// What the image contains and a Windows volume cannot hold, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Reads the tree in `bytes`, whose contents `store` has.
+/// Reads the tree in `bytes`; the contents of its files are in `store`.
 pub(super) fn build(bytes: &[u8], store: &WimStore, reparse_fixed: bool) -> Result<Image> {
     let metadata = Metadata::new(bytes)?;
     let root = if metadata.root() >= metadata.len() { None } else { metadata.entry(metadata.root())? };
-    // An image of nothing has no root.
+    // An empty image has no root.
     let Some((root, _)) = root else {
         return Ok(Image {
             tree: FileTree::new(Node::directory(Times::default())),
@@ -80,16 +80,16 @@ struct Builder<'a> {
     tree: FileTree,
     store: &'a WimStore,
     metadata: &'a Metadata<'a>,
-    /// One bit for each multiple of 8: an entry that begins there was read.
+    /// One bit for each multiple of 8: whether an entry that begins there was read.
     seen: Vec<u64>,
-    /// Numbers of the descriptors in the metadata and in the tree.
+    /// Maps numbers of descriptors in the metadata to those in the tree.
     security: BTreeMap<u32, SecurityId>,
-    /// Files of each hard-link group; more than one only if names disagree about the contents.
+    /// Files of each hard-link group. A group has several only if its names disagree about the contents.
     groups: BTreeMap<u64, Vec<Linked>>,
-    /// The directory above each directory, to say where something is wrong.
+    /// The parent of each directory, for messages.
     parents: BTreeMap<NodeId, NodeId>,
     relative_links: Vec<NodeId>,
-    /// Blob with the reparse data of the node made last.
+    /// Blob with the reparse data of the last node.
     last_reparse: Option<BlobId>,
     /// Nodes whose reparse data is still to be read.
     reparse: Vec<(BlobId, NodeId)>,
@@ -99,7 +99,7 @@ struct Builder<'a> {
     split_groups: u64,
 }
 
-/// A file of a hard-link group: what its names must agree about.
+/// A file of a hard-link group, with the properties that all its names must share.
 struct Linked {
     node: NodeId,
     is_directory: bool,
@@ -117,7 +117,7 @@ struct EntryPath<'a> {
 }
 
 impl Builder<'_> {
-    /// Reads the list of `directory`, which is `depth` below the root, and appends its directories to `pending`.
+    /// Reads the list of `directory`, which is `depth` levels below the root, and appends its directories to `pending`.
     fn read_list(
         &mut self,
         directory: NodeId,
@@ -135,7 +135,7 @@ impl Builder<'_> {
                 break;
             };
             let place = EntryPath { parent: directory, name: &entry.name };
-            // Every entry is in one list: that excludes cycles and bounds the work.
+            // Every entry is in only one list: this excludes cycles and bounds the work.
             let (word, bit) = ((offset / 512) as usize, 1 << (offset / 8 % 64));
             if self.seen[word] & bit != 0 {
                 return Err(self.fault(place, "it is in more than one directory: the tree has a cycle"));
@@ -158,7 +158,7 @@ impl Builder<'_> {
                 pending.push((node, entry.children, depth + 1));
             }
         }
-        // Names that were added one after the other, in their order, leave a tree of half empty nodes.
+        // A tree of names that were added in ascending order has half empty nodes. Building it anew fills them.
         if let Some(children) = &mut self.tree[directory].children {
             *children = std::mem::take(children).into_iter().collect();
         }
@@ -215,7 +215,7 @@ impl Builder<'_> {
         Ok(id)
     }
 
-    /// Notes what the caller learns of `entry` beside the tree.
+    /// Records facts about `entry` that the tree does not hold.
     fn note(&mut self, entry: &RawEntry, id: NodeId) {
         self.unix_files += u64::from(entry.has_unix_data);
         self.reparse.extend(self.last_reparse.take().map(|blob| (blob, id)));
@@ -237,8 +237,8 @@ impl Builder<'_> {
         if !is_directory && entry.children != 0 {
             return Err(self.fault(place, "a file has a list of a directory"));
         }
-        // The reparse data comes before the unnamed data. Where only one of them has contents, Microsoft's tools may
-        // leave the other out or add empty digests in any number.
+        // Reparse data comes before the unnamed data. If only one of them has contents, Microsoft's tools may leave the
+        // other out, or add any number of empty digests.
         let mut contents = entry.unnamed.iter().filter(|digest| **digest != [0; 20]);
         let reparse = match entry.reparse {
             Some((0, _)) => return Err(self.fault(place, "a reparse point without a tag")),
@@ -338,7 +338,7 @@ impl Builder<'_> {
         Error::unsupported(format!("`{}` in the image: {what}", self.path(place)))
     }
 
-    /// `error` with the directory in which it happened.
+    /// Adds the path of the directory to `error`.
     fn inside(&self, error: Error, directory: NodeId) -> Error {
         let path = self.path(EntryPath { parent: directory, name: &Utf16Name::from("") });
         error.within(format_args!("`{path}`"))
@@ -363,7 +363,7 @@ impl Builder<'_> {
         let mut warnings = Vec::new();
         if self.unix_files > 0 {
             warnings
-                .push(format!("{} files have Unix metadata, which NTFS cannot hold; it is left out", self.unix_files));
+                .push(format!("{} files have Unix metadata, which NTFS cannot hold: it is left out", self.unix_files));
         }
         if self.tails > 0 {
             warnings.push(format!("{} files have bytes after their metadata, which are ignored", self.tails));
@@ -376,12 +376,12 @@ impl Builder<'_> {
         warnings
     }
 
-    /// Names in one directory that Windows takes for the same.
+    /// Names in one directory that Windows cannot tell apart.
     fn twins(&self) -> Option<String> {
         let (mut first, mut count) = (None, 0u64);
         for directory in (0..self.tree.node_count() as u32).map(NodeId) {
             let Some(children) = &self.tree[directory].children else { continue };
-            // Names that are the same but for case are neighbours.
+            // Names that differ only in case are neighbours.
             for (name, other) in children.keys().zip(children.keys().skip(1)) {
                 if name.eq_ignore_case(other) {
                     count += 1;
@@ -390,8 +390,8 @@ impl Builder<'_> {
             }
         }
         let (path, other) = first?;
-        let more = if count > 1 { format!(", and so {} others", count - 1) } else { String::new() };
-        Some(format!("`{path}` and `{other}` differ in case alone{more}: Windows finds only one of them by its name"))
+        let more = if count > 1 { format!(", and so do {} others", count - 1) } else { String::new() };
+        Some(format!("`{path}` and `{other}` differ only in case{more}: Windows finds only one of them by name"))
     }
 }
 
@@ -402,7 +402,7 @@ mod tests {
     use crate::source::wim::ffi::Info;
     use crate::source::wim::format::{Compression, TAG_UNIX_DATA};
 
-    /// What a test sets of an entry; the rest is zero.
+    /// The fields of an entry that a test sets; the rest is zero.
     #[derive(Clone, Copy, Default)]
     struct Spec {
         name: &'static str,
@@ -429,7 +429,7 @@ mod tests {
         bytes
     }
 
-    /// The image whose root has the entries `specs`.
+    /// An image with the entries `specs` in its root.
     fn image(specs: &[Spec]) -> Result<Image> {
         let mut bytes = vec![0; 8];
         let root = entry(Spec { attributes: attribute::DIRECTORY, ..Spec::default() }, 0);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::types::{Architecture, ByteSize, FileTime, nearest};
 use crate::xml::Element;
 
-/// Images that an error lists.
+/// The most images that an error lists.
 const MAX_LISTED: usize = 20;
 
 /// An image, as the WIM's XML data describes it. Texts are empty where the XML has none.
@@ -42,13 +42,13 @@ pub struct ImageInfo {
     pub architecture: Option<Architecture>,
     /// Languages, e.g. `en-US`.
     pub languages: Vec<String>,
-    /// Language used without a choice.
+    /// The default language.
     pub default_language: Option<String>,
     /// When the image was captured.
     pub creation_time: FileTime,
-    /// Length of all files, hard links counted each.
+    /// Total length of all files; each hard link counts.
     pub total_bytes: ByteSize,
-    /// Number of files, hard links counted each.
+    /// Number of files; each hard link counts.
     pub file_count: u64,
     /// Number of directories.
     pub directory_count: u64,
@@ -73,7 +73,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Reads the XML data (UTF-16LE, byte order mark allowed): images sorted by index.
+/// Reads the XML data (UTF-16LE, byte order mark allowed). The images are sorted by index.
 pub(super) fn parse(xml: &[u8]) -> Result<Vec<ImageInfo>> {
     let mut text = [&MARK[..], xml.strip_prefix(&MARK).unwrap_or(xml)].concat();
     while text.len() > 2 && text.ends_with(&[0, 0]) && text.len().is_multiple_of(2) {
@@ -132,7 +132,7 @@ fn version(element: &Element) -> Version {
     Version { major: part("MAJOR"), minor: part("MINOR"), build: part("BUILD"), service_pack_build: part("SPBUILD") }
 }
 
-/// By the numbers of SYSTEM_INFO.
+/// The architecture with this number in SYSTEM_INFO.
 fn architecture(number: u32) -> Architecture {
     match number {
         0 => Architecture::X86,
@@ -163,14 +163,14 @@ pub(super) fn find_image(images: &[ImageInfo], wanted: &str) -> Result<u32> {
     }
     let list = list.join(", ");
     if !found.is_empty() {
-        let message = format!("`{wanted}` means several images of the WIM; it has {list}");
-        return Err(Error::not_found(message).with_hint(format!("take the index: {}", found[0].index)));
+        let message = format!("`{wanted}` fits several images of the WIM; it has {list}");
+        return Err(Error::not_found(message).with_hint(format!("use the index: {}", found[0].index)));
     }
     let error = Error::not_found(format!("the WIM has no image `{wanted}`; it has {list}"));
     let names = images.iter().flat_map(|image| [&image.name, &image.edition_id, &image.display_name]);
     Err(match nearest(wanted, names.map(String::as_str)) {
         Some(name) => error.with_hint(format!("did you mean `{name}`?")),
-        None => error.with_hint("take an index or a name from the list"),
+        None => error.with_hint("use an index or a name from the list"),
     })
 }
 

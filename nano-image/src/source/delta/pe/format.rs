@@ -3,10 +3,10 @@
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-/// First bytes of a program, and of the headers that [`HEADER_OFFSET`] leads to.
+/// First bytes of a program.
 pub const DOS_MAGIC: [u8; 2] = *b"MZ";
 pub const PE_MAGIC: [u8; 4] = *b"PE\0\0";
-/// Where the offset of the headers is (`e_lfanew`).
+/// Position of the offset of the headers (`e_lfanew`).
 pub const HEADER_OFFSET: usize = 0x3C;
 
 pub const MACHINE_I386: u16 = 0x14C;
@@ -19,7 +19,7 @@ pub const OTHER_MACHINES: [(u16, &str); 5] =
 pub const PE32: u16 = 0x10B;
 pub const PE32_PLUS: u16 = 0x20B;
 
-/// Characteristics of a section: its bytes run.
+/// Characteristics of a section: it contains code.
 pub const EXECUTE: u32 = 0x2000_0000;
 
 /// The signature and the COFF header.
@@ -80,11 +80,11 @@ pub struct Optional64 {
     pub directory_count: U32,
 }
 const _: () = assert!(size_of::<Optional64>() == 112);
-/// Offsets of the base in [`Optional32`] and [`Optional64`].
+/// Offsets of the image base in [`Optional32`] and [`Optional64`].
 pub const IMAGE_BASE_32: usize = 0x1C;
 pub const IMAGE_BASE_64: usize = 0x18;
 
-/// What both optional headers have at the same place.
+/// The fields that both optional headers have at the same place.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct OptionalRest {
@@ -114,7 +114,7 @@ pub struct Directory {
 }
 const _: () = assert!(size_of::<Directory>() == 8);
 
-/// How many directories there can be, and those that are used here.
+/// The largest number of directories, and the directories that are used here.
 pub const DIRECTORY_COUNT: usize = 16;
 pub const EXPORTS: usize = 0;
 pub const IMPORTS: usize = 1;
@@ -140,14 +140,15 @@ pub const FUNCTIONS: usize = 28;
 pub const NAMES: usize = 32;
 pub const NAME_ORDINALS: usize = 36;
 
-/// Length of a resource directory, and offsets of the counts of its entries with names and with numbers.
+/// Length of a resource directory, and the offsets of the two counts of its entries: those with names, and those with
+/// numbers.
 pub const RESOURCE_DIRECTORY: usize = 16;
 pub const NAMED_ENTRIES: usize = 12;
 pub const NUMBERED_ENTRIES: usize = 14;
 /// Bit of the name or offset in an entry: the name is text, the offset leads to a directory.
 pub const RESOURCE_BIT: u32 = 1 << 31;
 
-/// Length of the header of a block of relocations, and the types of entries.
+/// Length of the header of a block of relocations, and the types of its entries.
 pub const RELOCATION_BLOCK: usize = 8;
 pub const RELOCATION_END: u16 = 0;
 pub const RELOCATION_HIGH: u16 = 1;
@@ -156,16 +157,18 @@ pub const RELOCATION_HIGH_LOW: u16 = 3;
 pub const RELOCATION_HIGH_ADJUST: u16 = 4;
 pub const RELOCATION_64: u16 = 10;
 
-/// Length of an entry of the exception directory of AMD64: addresses of begin, end and unwind data of a function.
+/// Length of an entry of the exception directory of AMD64: the addresses of a function's begin, its end and its unwind
+/// data.
 pub const RUNTIME_FUNCTION: usize = 12;
-/// Bits of the first byte of unwind data: handlers, or another function's data, follow the codes.
+/// Bits of the first byte of unwind data: handlers, or the data of another function, follow the codes.
 pub const UNWIND_FLAGS: u8 = 0x38;
-/// Offset of the number of codes in unwind data, of the first code, and length of one.
+/// Offset of the number of codes in unwind data; offset of the first code; length of a code.
 pub const UNWIND_COUNT: usize = 2;
 pub const UNWIND_CODES: usize = 4;
 pub const UNWIND_CODE: usize = 2;
 
-/// Offset of the address of a table of lock prefixes in the load configuration of PE32; its own size is at 0.
+/// Offset, in the load configuration of PE32, of the address of a table of lock prefixes. The size of the load
+/// configuration is at 0.
 pub const LOCK_PREFIX_TABLE: usize = 32;
 
 /// An entry of the section table.

@@ -1,4 +1,4 @@
-//! Rift tables put one after the other, and turned around (§10).
+//! Composition and inversion of rift tables (§10).
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -6,11 +6,11 @@ use std::ops::Bound::{Excluded, Unbounded};
 use super::{Breakpoint, MAX_ENTRIES, Rift};
 use crate::error::{Error, Result};
 
-/// One past the largest number.
+/// The largest number plus one.
 const END: i128 = i64::MAX as i128 + 1;
 
 impl Rift {
-    /// The table that does what `self` does, then `next`. An empty table does nothing.
+    /// The table that applies `self`, then `next`. An empty table changes nothing.
     pub fn then(self, next: &Self) -> Result<Self> {
         if self.0.is_empty() || next.0.is_empty() {
             return Ok(if self.0.is_empty() { next.clone() } else { self });
@@ -32,7 +32,7 @@ impl Rift {
         Ok(Self::new(made))
     }
 
-    /// The table that leads back. Where several numbers lead to one, that counts which comes first from 0 upwards.
+    /// The inverse table. Where several numbers lead to the same one, the first of them counting up from 0 wins.
     pub fn reverse(&self) -> Result<Self> {
         let entries = &self.0;
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Self::default()) };
@@ -54,7 +54,7 @@ impl Rift {
         }
         walk.made.sort_by_key(|entry| entry.source);
         walk.made.retain(|entry| entry.source != i64::MIN && entry.target != i64::MIN);
-        // Of equal sources the last one stays.
+        // Of breakpoints with the same source the last one wins.
         walk.made.reverse();
         walk.made.dedup_by_key(|entry| entry.source);
         walk.made.reverse();
@@ -62,12 +62,12 @@ impl Rift {
     }
 }
 
-/// Adds the breakpoints of the numbers from `start` to `end`, both included, which are shifted by `shift` and then
-/// mapped by `next`.
+/// Adds breakpoints for the numbers from `start` to `end`, both included, which are shifted by `shift` and then mapped
+/// by `next`.
 fn compose(start: i64, end: i64, shift: i64, next: &Rift, made: &mut Vec<Breakpoint>) -> Result<()> {
     let image = start.wrapping_add(shift);
     add(made, Breakpoint { source: start, target: next.map(image) })?;
-    // Breakpoints of `next` inside of the image, which may wrap.
+    // The breakpoints of `next` in the shifted range, which may wrap.
     let len = end.wrapping_sub(start) as u64;
     let after = next.0.partition_point(|entry| entry.source <= image);
     let (before, behind) = next.0.split_at(after);
@@ -97,12 +97,12 @@ fn add(made: &mut Vec<Breakpoint>, entry: Breakpoint) -> Result<()> {
 #[derive(Default)]
 struct Reverse {
     made: Vec<Breakpoint>,
-    /// Intervals that something leads to, from start to the number behind the end; they do not touch.
+    /// Intervals that are reached already, each from its start to the number after its end. They do not touch.
     covered: BTreeMap<i128, i128>,
 }
 
 impl Reverse {
-    /// `len` numbers from `start` are shifted by `shift`.
+    /// Handles `len` numbers from `start`, which are shifted by `shift`.
     fn piece(&mut self, start: i64, len: u64, shift: i64) -> Result<()> {
         if len == 0 {
             return Ok(());
@@ -117,11 +117,11 @@ impl Reverse {
         Ok(())
     }
 
-    /// Adds what is not covered yet.
+    /// Adds the parts of an interval that are not covered yet.
     fn interval(&mut self, start: i128, end: i128, shift: i64) -> Result<()> {
         let (mut merged_start, mut merged_end) = (start, end);
         let mut at = start;
-        // The interval that begins at or before the start, if it reaches it.
+        // The interval that begins at or before `start`, if it reaches `start`.
         if let Some((&before, &before_end)) = self.covered.range(..=start).next_back()
             && before_end >= start
         {
@@ -191,7 +191,7 @@ mod tests {
             assert_eq!(back.map(target), source, "{target:#x}");
         }
         assert_eq!(back.map(0x2000), 0x2000 - 0x2A00);
-        // Of several, the smallest that is not negative counts.
+        // Of several numbers, the smallest one from 0 up wins.
         let back = rift(&[(0, 100), (10, 100), (20, 110)]).reverse().unwrap();
         assert_eq!((back.map(100), back.map(109), back.map(110), back.map(120)), (0, 9, 20, 30));
     }

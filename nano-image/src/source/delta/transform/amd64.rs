@@ -1,4 +1,4 @@
-//! Code for AMD64 and its table of functions (§11.8–9). Source of the structures: Microsoft, "x64 exception handling".
+//! Code for AMD64 and its function table (§11.8–9). Source of the structures: Microsoft, "x64 exception handling".
 
 use super::instruction::{Instruction, MAX_LEN};
 use super::program::{BOUNDARY, OWNED, Program};
@@ -7,7 +7,8 @@ use crate::source::delta::pe::format::{
     EXCEPTIONS, RUNTIME_FUNCTION, UNWIND_CODE, UNWIND_CODES, UNWIND_COUNT, UNWIND_FLAGS,
 };
 
-/// Maps what instructions lead to, function by function. Bytes of several functions are mapped several times.
+/// Maps the addresses that instructions refer to, function by function. Bytes that belong to several functions are
+/// mapped several times.
 pub(super) fn code(program: &mut Program<'_>) -> Result<()> {
     for at in program.functions() {
         let (Some(begin), Some(end)) = (program.u32(at), program.u32(at + 4)) else { break };
@@ -25,7 +26,7 @@ pub(super) fn code(program: &mut Program<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Maps the instruction at offset `at` and address `rva`, of at most `max` bytes. Gives its length.
+/// Maps the instruction at offset `at` and address `rva`, of at most `max` bytes. Returns its length.
 fn instruction(program: &mut Program<'_>, at: usize, rva: u32, max: usize) -> usize {
     if program.marks[at] & (OWNED | BOUNDARY) != 0 {
         return 1;
@@ -43,7 +44,8 @@ fn instruction(program: &mut Program<'_>, at: usize, rva: u32, max: usize) -> us
     len
 }
 
-/// Maps the table: begin and end of each function, its unwind data, and the handler or further function in that.
+/// Maps the function table: begin and end of each function, its unwind data, and the handler or further function in
+/// that.
 pub(super) fn functions(program: &mut Program<'_>) -> Result<()> {
     let Some((rva, size)) = program.pe.directory(EXCEPTIONS) else { return Ok(()) };
     for at in program.functions() {
@@ -66,7 +68,7 @@ pub(super) fn functions(program: &mut Program<'_>) -> Result<()> {
 }
 
 impl Program<'_> {
-    /// Offsets of the records of the table of functions.
+    /// Offsets of the records of the function table.
     fn functions(&self) -> impl Iterator<Item = usize> + use<> {
         let table = self.pe.directory(EXCEPTIONS).and_then(|(rva, size)| {
             let start = self.offset(rva)?;

@@ -5,16 +5,17 @@ use std::ops::Range;
 use super::program::{OWNED, Program};
 use crate::error::Result;
 
-/// Opcodes, and the length of each with its distance of 32 bits.
+/// Opcodes, and the length of each together with its distance of 32 bits.
 const CALL: u8 = 0xE8;
 const JUMP: u8 = 0xE9;
 const JUMP_SHORT: u8 = 0xEB;
-/// First byte of conditional jumps; the second is 0x80 and the condition. The short form is 0x70 and the condition.
+/// First byte of conditional jumps; the second is 0x80 plus the condition. The short form is one byte, 0x70 plus the
+/// condition.
 const TWO_BYTES: u8 = 0x0F;
 const CONDITIONAL_SHORT: u8 = 0x70;
 const LEN: usize = 5;
 
-/// Maps jumps; they become short where that is possible.
+/// Maps jumps. They become short jumps where possible.
 pub(super) fn jumps(program: &mut Program<'_>) -> Result<()> {
     for_code(program, |program, at, code| {
         let opcode = match program.bytes[at..] {
@@ -53,13 +54,13 @@ pub(super) fn calls(program: &mut Program<'_>) -> Result<()> {
     })
 }
 
-/// The bytes of a section that run.
+/// The code of a section.
 struct Code {
     file: Range<usize>,
     rva: u32,
 }
 
-/// Calls `step` at each offset that runs; it gives the next one.
+/// Calls `step` at each offset of code; `step` returns the next offset.
 fn for_code(program: &mut Program<'_>, step: fn(&mut Program<'_>, usize, &Code) -> usize) -> Result<()> {
     for index in 0..program.pe.sections.len() {
         let section = &program.pe.sections[index];
@@ -74,7 +75,7 @@ fn for_code(program: &mut Program<'_>, step: fn(&mut Program<'_>, usize, &Code) 
 }
 
 impl Program<'_> {
-    /// The distance of the branch at `opcode`, and what it is in the result, if it leads to code.
+    /// The distance of the branch at `opcode`, and its distance in the result; `None` if it does not lead to code.
     fn distances(&self, opcode: usize, code: &Code) -> Option<(i32, i32)> {
         let old = self.u32(opcode + 1)?;
         if self.is_marked(opcode..opcode + LEN, OWNED) {

@@ -7,10 +7,10 @@ use crate::source::delta::pe::format::{
     ORIGINAL_FIRST_THUNK, Section,
 };
 
-/// Characteristics of a section that is read and written.
+/// Characteristics of a section that can be read and written.
 const READ_WRITE: u32 = 0xC000_0000;
 
-/// Takes back that addresses of imported functions were written into the file.
+/// Undoes the binding of imports: removes the addresses of imported functions that were written into the file.
 pub(super) fn unbind(program: &mut Program<'_>) -> Result<()> {
     let thunk_len = program.thunk_len();
     for descriptor in program.import_descriptors() {
@@ -51,8 +51,8 @@ pub(super) fn imports(program: &mut Program<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Thunks that are ordinals or addresses of names. If the first one of a list `by_first` is an ordinal, the others
-/// are taken for ordinals, too.
+/// Maps thunks, each of which is an ordinal or the address of a name. With `by_first`, all thunks of a list are taken
+/// for ordinals if the first one is.
 fn names(program: &mut Program<'_>, list: u32, by_first: bool) -> Result<()> {
     let thunk_len = program.thunk_len();
     let Some(mut at) = program.offset(list).filter(|_| list != 0) else { return Ok(()) };
@@ -71,7 +71,7 @@ fn names(program: &mut Program<'_>, list: u32, by_first: bool) -> Result<()> {
     Ok(())
 }
 
-/// Marks hint and name.
+/// Marks hint and name as data.
 fn mark_name(program: &mut Program<'_>, name: u32) -> Result<()> {
     let Some(start) = program.offset(name) else { return Ok(()) };
     let text = program.bytes.get(start + 2..).unwrap_or_default();
@@ -81,7 +81,7 @@ fn mark_name(program: &mut Program<'_>, name: u32) -> Result<()> {
     Ok(())
 }
 
-/// Thunks that are addresses of functions, counted from 0 of memory.
+/// Maps thunks that are addresses of functions, absolute in memory.
 fn bound(program: &mut Program<'_>, list: u32) -> Result<()> {
     let thunk_len = program.thunk_len();
     let Some(mut at) = program.offset(list).filter(|_| list != 0) else { return Ok(()) };
@@ -95,7 +95,7 @@ fn bound(program: &mut Program<'_>, list: u32) -> Result<()> {
     Ok(())
 }
 
-/// What one file imports from another.
+/// What a program imports from one file.
 struct Descriptor {
     at: usize,
     original_first_thunk: u32,
@@ -104,7 +104,7 @@ struct Descriptor {
 }
 
 impl Program<'_> {
-    /// All descriptors, as they are now.
+    /// All descriptors, in their current state.
     fn import_descriptors(&self) -> Vec<Descriptor> {
         let mut descriptors = Vec::new();
         let Some(mut at) = self.pe.directory(IMPORTS).and_then(|(rva, _)| self.offset(rva)) else {

@@ -1,5 +1,5 @@
-//! The length of an instruction for AMD64 (§11.10). This is no general decoder: it knows what that of the deltas'
-//! makers knows, and its faults matter.
+//! The length of an instruction for AMD64 (§11.10). This is not a general decoder: it must give the same lengths as the
+//! decoder of the deltas' makers, including its mistakes.
 
 /// Longest instruction.
 pub(super) const MAX_LEN: usize = 15;
@@ -9,7 +9,7 @@ pub(super) const MAX_LEN: usize = 15;
 pub(super) struct Instruction {
     /// Its length in bytes, at least 1.
     pub len: usize,
-    /// Where in it the distance from its end is, of 32 bits, if it has one.
+    /// Where in it the 32-bit distance is, which counts from the end of the instruction; `None` if it has none.
     pub field: Option<usize>,
 }
 
@@ -21,10 +21,10 @@ const MODRM: Class = 2;
 /// Distance of 1 byte or 4.
 const NEAR: Class = 3;
 const FAR: Class = 4;
-/// An address of 8 bytes, or 4.
+/// An address of 8 or 4 bytes.
 const ADDRESS: Class = 5;
 const FORM: Class = 0x0F;
-/// An immediate of 1 byte; 4 or 2; 8, 4 or 2; 2; 3; and 1, 4 or 2 for some of the opcodes.
+/// Immediates: of 1 byte; of 4 or 2; of 8, 4 or 2; of 2; of 3; and of 1, 4 or 2 for some of the opcodes.
 const BYTE: Class = 0x10;
 const WORD: Class = 0x20;
 const WIDE: Class = 0x30;
@@ -33,7 +33,7 @@ const THREE: Class = 0x50;
 const TEST_BYTE: Class = 0x60;
 const TEST_WORD: Class = 0x70;
 
-/// Ranges of opcodes, first and last, of one byte.
+/// Ranges of one-byte opcodes, first and last.
 const ONE_BYTE: &[(Class, &[(u8, u8)])] = &[
     (
         INVALID,
@@ -130,7 +130,7 @@ const ONE_BYTE: &[(Class, &[(u8, u8)])] = &[
     (TEST_WORD, &[(0xF7, 0xF7)]),
 ];
 
-/// The same for opcodes of two bytes, by the second. All have a ModRM byte that are not named here.
+/// The same for two-byte opcodes, by the second byte. Opcodes that are not listed have a ModRM byte.
 const TWO_BYTES: &[(Class, &[(u8, u8)])] = &[
     (MODRM, &[(0x00, 0xFF)]),
     (
@@ -169,7 +169,7 @@ const TWO_BYTES: &[(Class, &[(u8, u8)])] = &[
 static ONE_BYTE_CLASSES: [Class; 256] = classes(ONE_BYTE);
 static TWO_BYTE_CLASSES: [Class; 256] = classes(TWO_BYTES);
 
-/// The class of each opcode; a later form replaces an earlier one, immediates are added.
+/// The class of each opcode. Of several forms the last one wins; immediates are added.
 const fn classes(ranges: &[(Class, &[(u8, u8)])]) -> [Class; 256] {
     let mut classes = [NONE; 256];
     let mut group = 0;
@@ -192,8 +192,8 @@ const fn classes(ranges: &[(Class, &[(u8, u8)])]) -> [Class; 256] {
 }
 
 impl Instruction {
-    /// Decodes the instruction that `bytes`, which are not empty, begin with. One that is broken or longer than
-    /// `bytes` has what could be read, and no field.
+    /// Decodes the instruction at the start of `bytes`, which must not be empty. If it is malformed or longer than
+    /// `bytes`, the result covers what could be read and has no field.
     pub fn decode(bytes: &[u8]) -> Self {
         let mut reader = Reader { bytes, at: 0 };
         let field = reader.instruction().flatten();
@@ -219,7 +219,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Reads an instruction; gives the offset of its field. Nothing if it is broken.
+    /// Reads an instruction; returns the offset of its field. `None` if the instruction is malformed.
     fn instruction(&mut self) -> Option<Option<usize>> {
         let (mut operand_size, mut address_size, mut wide) = (false, false, false);
         let mut opcode = self.byte()?;
@@ -265,7 +265,7 @@ impl Reader<'_> {
         Some(field)
     }
 
-    /// Reads a ModRM byte and what it asks for: its register, and the offset of a distance.
+    /// Reads a ModRM byte and what follows it: returns its register, and the offset of a distance.
     fn modrm(&mut self) -> Option<(u8, Option<usize>)> {
         let modrm = self.byte()?;
         let (mode, register, memory) = (modrm >> 6, modrm >> 3 & 7, modrm & 7);

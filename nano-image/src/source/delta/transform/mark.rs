@@ -1,11 +1,11 @@
-//! Marks what is no code (§11.2).
+//! Marks what is not code (§11.2).
 
 use super::program::{BOUNDARY, OWNED, Program};
 use crate::error::Result;
 use crate::source::delta::pe::format::{DIRECTORY_COUNT, EXECUTE};
 use crate::source::delta::pe_map::offset_to_address;
 
-/// Marks headers and tables; in programs for i386 also everything outside of sections that run.
+/// Marks headers and tables; in programs for i386 also everything outside of code sections.
 pub(super) fn mark(program: &mut Program<'_>) -> Result<()> {
     if program.pe.is_i386() {
         program.marks.fill(OWNED);

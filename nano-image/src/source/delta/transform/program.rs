@@ -1,4 +1,4 @@
-//! The program that is the basis, while its addresses are changed.
+//! The basis, a program, while its addresses are changed.
 
 use std::ops::Range;
 
@@ -7,22 +7,23 @@ use crate::source::delta::pe::{Pe, read_u16, read_u32, read_u64};
 use crate::source::delta::preprocess::Preprocess;
 use crate::source::delta::rift::Rift;
 
-/// Marks of a byte: a step wrote it or it is no code; and it is in a table, where no number is taken for an address.
+/// Marks of a byte: a step wrote it, or it is not code; and it lies in a table, where no number is guessed to be an
+/// address.
 pub(super) const OWNED: u8 = 1;
 pub(super) const BOUNDARY: u8 = 2;
 
-/// The basis while it is changed. Offsets are those of the file.
+/// The basis while it is changed. Offsets are positions in the file.
 pub(super) struct Program<'a> {
     pub bytes: Vec<u8>,
     /// [`OWNED`] and [`BOUNDARY`] of each byte.
     pub marks: Vec<u8>,
-    /// The headers as they were.
+    /// The headers before any change.
     pub pe: Pe,
-    /// Addresses of the basis to those of the result.
+    /// Maps addresses of the basis to those of the result.
     pub addresses: &'a Rift,
-    /// Base of the result.
+    /// Image base of the result.
     pub image_base: u64,
-    /// Bytes that may still be looked at.
+    /// How many bytes may still be looked at.
     work: usize,
 }
 
@@ -38,7 +39,7 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Notes that `count` bytes are looked at. Tables that lead to the same bytes again and again end here.
+    /// Counts `count` bytes as looked at. This ends the work on tables that lead to the same bytes again and again.
     pub fn work(&mut self, count: usize) -> Result<()> {
         let left = self.work.checked_sub(count);
         self.work = left.ok_or_else(|| Error::corrupt("the tables of the basis overlap without end"))?;
@@ -75,27 +76,27 @@ impl<'a> Program<'a> {
         self.write(at, &value.to_le_bytes());
     }
 
-    /// Writes what is whole inside of the file.
+    /// Writes `value`, if it fits into the file.
     pub fn write(&mut self, at: usize, value: &[u8]) {
         if let Some(place) = self.bytes.get_mut(at..).and_then(|bytes| bytes.get_mut(..value.len())) {
             place.copy_from_slice(value);
         }
     }
 
-    /// The address at `at` becomes that of the result; 0 is none.
+    /// Replaces the address at `at` by that of the result, unless it is 0.
     pub fn map_field(&mut self, at: usize) {
         if let Some(rva) = self.u32(at).filter(|rva| *rva != 0) {
             self.write_u32(at, self.map(rva));
         }
     }
 
-    /// The same, and the field is no code.
+    /// Like [`map_field`](Self::map_field), and marks the field as not code.
     pub fn map_owned_field(&mut self, at: usize) {
         self.map_field(at);
         self.mark(at..at + 4, OWNED);
     }
 
-    /// Adds `marks` to the bytes of `range` that are in the file.
+    /// Adds `marks` to those bytes of `range` that are in the file.
     pub fn mark(&mut self, range: Range<usize>, marks: u8) {
         let range = self.inside(range);
         self.marks[range].iter_mut().for_each(|mark| *mark |= marks);

@@ -7,10 +7,10 @@ use crate::source::delta::pe::format::{
     RELOCATION_LOW, RELOCATIONS,
 };
 
-/// Bits of an entry that are the offset in the page.
+/// Bits of an entry that hold the offset in the page.
 const OFFSET: u16 = 0xFFF;
 
-/// Maps what the entries point to, and writes the table anew.
+/// Maps the numbers that the entries point to, and rewrites the table.
 pub(super) fn relocations(program: &mut Program<'_>) -> Result<()> {
     let Some((rva, size)) = program.pe.directory(RELOCATIONS) else {
         if program.pe.is_i386() {
@@ -35,11 +35,11 @@ pub(super) fn relocations(program: &mut Program<'_>) -> Result<()> {
     Ok(())
 }
 
-/// An entry: the address of a number that depends on the base.
+/// An entry: the address of a number that depends on the image base.
 struct Relocation {
     rva: u32,
     kind: u16,
-    /// A second number, which entries of one kind have.
+    /// A second number, which entries of one type have.
     extra: Option<u16>,
 }
 
@@ -99,7 +99,7 @@ fn write(program: &mut Program<'_>, entries: &[Relocation], start: usize, limit:
     }
 }
 
-/// Takes every number that could be an address for one, if there is no table.
+/// If there is no table, takes every number that could be an address for one.
 fn guess(program: &mut Program<'_>) {
     let base = program.pe.image_base as u32;
     let mut at = program.pe.size_of_headers as usize;
@@ -118,7 +118,7 @@ fn guess(program: &mut Program<'_>) {
 }
 
 impl Program<'_> {
-    /// The number at address `rva` becomes that of the result.
+    /// Replaces the number at address `rva` by that of the result.
     fn relocate(&mut self, rva: u32, kind: u16) {
         let Some(at) = self.offset(rva) else { return };
         let base = self.pe.image_base;

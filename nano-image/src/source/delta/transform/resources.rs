@@ -9,7 +9,7 @@ pub(super) fn resources(program: &mut Program<'_>) -> Result<()> {
     let Some((rva, size)) = program.pe.directory(RESOURCES) else { return Ok(()) };
     let Some(start) = program.offset(rva) else { return Ok(()) };
     let table = Table { rva, start, size: size as usize };
-    // Directories that wait, as offsets in the table.
+    // Directories still to be visited, as offsets in the table.
     let mut waiting = vec![0];
     while let Some(directory) = waiting.pop() {
         program.work(RESOURCE_DIRECTORY)?;
@@ -38,7 +38,7 @@ struct Table {
 }
 
 impl Table {
-    /// Maps an entry, at this offset in the table; gives the directory that it leads to.
+    /// Maps the entry at this offset of the table; returns the directory that it leads to.
     fn entry(&self, program: &mut Program<'_>, entry: usize) -> Option<usize> {
         let at = self.start + entry;
         let name = program.u32(at)?;
@@ -49,7 +49,7 @@ impl Table {
         let offset = (target & !RESOURCE_BIT) as usize;
         if target & RESOURCE_BIT != 0 {
             self.write(program, at + 4, RESOURCE_BIT | self.map(program, target & !RESOURCE_BIT));
-            // Only forwards, so there are no circles.
+            // Only forwards, so that there are no cycles.
             return Some(offset).filter(|offset| *offset > entry && *offset < self.size);
         }
         if offset + 4 <= self.size {
@@ -59,8 +59,8 @@ impl Table {
         None
     }
 
-    /// The offset from the start of the table that `offset` has in the result. Data has addresses instead of offsets,
-    /// but the makers of deltas treat them alike.
+    /// The offset in the result for `offset`, both counted from the start of the table. Data has addresses instead of
+    /// offsets, but the makers of deltas treat both alike.
     fn map(&self, program: &Program<'_>, offset: u32) -> u32 {
         program.map(self.rva.wrapping_add(offset)).wrapping_sub(program.map(self.rva))
     }
