@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use finding::{Finding, Findings};
 
 /// Raised when the same recipe and sources give other bytes than in the version before.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// What a build made. It depends only on the recipe and the sources.
 ///

@@ -11,8 +11,8 @@ use crate::registry::{Hive, HiveOptions, Value};
 use crate::types::{ByteSize, FileTime};
 use crate::windows::configure::{MachineConfig, Secret};
 
-/// A WIM with boot files, hives, and files of every size.
-fn write_wim(path: &Path) {
+/// A WIM with boot files, files of every size, and hives, of which the large ones have `padding` more bytes.
+fn write_wim(path: &Path, padding: usize) {
     let hive = |size: u32| {
         let mut hive = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
         let key = hive.create_key(hive.root(), r"ControlSet001\Control\ComputerName\ComputerName").unwrap();
@@ -23,6 +23,9 @@ fn write_wim(path: &Path) {
         for number in 0..size {
             let key = hive.create_key(hive.root(), &format!(r"Many\Key {number}")).unwrap();
             hive.set_value(key, "Value", Value::sz("a value of some length")).unwrap();
+        }
+        if size > 10 {
+            hive.set_value(key, "Padding", Value::binary(vec![1; padding])).unwrap();
         }
         Data::bytes(hive.into_bytes())
     };
@@ -42,6 +45,11 @@ fn write_wim(path: &Path) {
             &format!(r"Windows\System32\file{number}.dll"),
             FileSpec::file(Data::noise(number, 7 * number * number)),
         );
+    }
+    // Indexes that may lie anywhere.
+    for number in 0..if padding > 0 { 1000 } else { 0 } {
+        let path = format!(r"Windows\{}\{number:0200}", number % 125);
+        tree.add(&path, FileSpec::file(Data::bytes(*b"small")));
     }
     WimBuilder::new().image("Small", tree).write_file(path).unwrap();
 }
@@ -80,7 +88,7 @@ fn machines_made_of_another_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (wim, own, path) =
         (folder.path().join("a.wim"), folder.path().join("own.txt"), folder.path().join("golden.vhdx"));
-    write_wim(&wim);
+    write_wim(&wim, 0);
     for firmware in [Firmware::Uefi, Firmware::Bios] {
         let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).firmware(firmware).build().unwrap();
         let golden = || Golden::new(&recipe, &Sources::wim(&wim), &()).unwrap();
@@ -102,5 +110,41 @@ fn machines_made_of_another_are_the_same() {
         }
         // Most are made of the first; one without an answer file is another kind, and those with a file of their own.
         assert_eq!(kinds, [1, 1, 2, 2, 2, 2, 2], "{firmware:?}");
+    }
+}
+
+/// Machines with every kind of setting differ in eight blocks of a disk with a GPT, and in seven of one with an MBR.
+#[test]
+fn machines_differ_in_eight_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wim, reg) = (folder.path().join("a.wim"), folder.path().join("ten.reg"));
+    let values: String = (0..10).map(|number| format!("\"Value {number}\"=dword:{number}\r\n")).collect();
+    let key = r"[HKEY_LOCAL_MACHINE\SOFTWARE\Fleet]";
+    fs::write(&reg, format!("Windows Registry Editor Version 5.00\r\n\r\n{key}\r\n{values}")).unwrap();
+    let config = |name: &str, number: u8| MachineConfig {
+        computer_name: Some(name.into()),
+        interface: Some("Ethernet".into()),
+        ipv4_address: Some(format!("10.0.0.{number}/24")),
+        ipv4_dns: vec!["10.0.0.2".parse().unwrap()],
+        ..MachineConfig::default()
+    };
+    let mut machine = config("abcdefghijklmno", 17);
+    machine.ipv4_dns.push("10.0.0.3".parse().unwrap());
+    machine.ipv6_address = Some("fd00::17/64".into());
+    machine.locale = Some("de-DE".into());
+    machine.setup_command = vec!["echo a command that needs some more room than others do".repeat(7)];
+    machine.reg = vec![reg];
+    write_wim(&wim, 2_300_000);
+    for (firmware, format, most) in [(Firmware::Uefi, Format::VHDX, 8), (Firmware::Bios, Format::VHD, 7)] {
+        let recipe = Recipe::image("1").disk_size(ByteSize::mib(256)).firmware(firmware).machine(config("golden", 1));
+        let recipe = recipe.administrator_password(Secret::new("a password")).build().unwrap();
+        let golden = Golden::new(&recipe, &Sources::wim(&wim), &()).unwrap();
+        let (parent, child) = (folder.path().join("golden"), folder.path().join("child"));
+        golden.plan().layout(&()).unwrap().write_file(&parent, format, &()).unwrap();
+        let password = Some(Secret::new("another password"));
+        let made = golden.machine("17", machine.clone(), password, None, &()).unwrap();
+        let format = format.differencing(None).unwrap();
+        let report = made.write_clone(&golden.open(&parent).unwrap(), &child, format).unwrap();
+        assert_eq!(report.blocks, most, "{firmware:?}");
     }
 }

@@ -69,7 +69,8 @@ impl NtfsLayout {
     ///
     /// Everything has one run. In ascending order: boot file, system files; the blobs in the order in which their store reads
     /// best; generated files and indexes; what the tree [keeps](FileTree::kept); the MFT, which begins with the records of
-    /// that; what only this machine has; free space, and the backup boot sector.
+    /// that; some of the indexes, so many that what is kept lies in the fewest blocks; what only this machine has; free
+    /// space, and the backup boot sector.
     ///
     /// # Errors
     /// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
@@ -92,16 +93,21 @@ impl NtfsLayout {
         let mut parts = Parts::of(&mut files, root_entries);
         let mut requests = std::mem::take(&mut parts.resident);
         let early = space.place_blobs(&mut files, &mut requests, parts.blobs(Zone::Settled));
-        space.place_bytes(&mut files, parts.bytes(Zone::Settled));
+        let (mut settled, kept) = (parts.bytes(Zone::Settled), parts.kept(&files));
+        let mft_bitmap = bitmap_run(&mut system);
+        let start = options.start.0 * u64::from(options.sector_size);
+        let behind = space.take_behind(&files, &mut settled, &kept, start, mft_bitmap.clusters);
+        space.place_bytes(&mut files, settled);
 
-        let mft_bitmap = space.place(bitmap_run(&mut system));
+        let mft_bitmap = space.place(mft_bitmap);
         space.segment(&mft_bitmap, SegmentBytes::Owned(record_bitmap(&sizes, &files)));
-        let unused = space.place_kept(&mut files, parts.bytes(Zone::Kept));
+        let unused = space.place_kept(&mut files, kept);
         let mft = space.place(run_of(&mut system, record::MFT));
         if !space.is_mirror_early() {
             space.place(run_of(&mut system, record::MFT_MIRR));
         }
         let mft_mirr = *run_of(&mut system, record::MFT_MIRR);
+        space.place_bytes(&mut files, behind);
         let mut late_requests = Vec::new();
         let late = space.place_blobs(&mut files, &mut late_requests, parts.blobs(Zone::Late));
         space.place_bytes(&mut files, parts.bytes(Zone::Late));

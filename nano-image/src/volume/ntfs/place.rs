@@ -1,5 +1,7 @@
 //! Which clusters everything has.
 
+use std::collections::BTreeSet;
+
 use super::attributes::I30;
 use super::files::{Files, Zone};
 use super::format::*;
@@ -91,6 +93,20 @@ pub(super) struct Unplaced<T> {
     what: T,
 }
 
+/// What a kept file has, or clusters for it where it has nothing.
+pub(super) struct KeptParts {
+    parts: Vec<Unplaced<SegmentBytes>>,
+    unused: u64,
+}
+
+/// Bytes at the start and the end of a kept file, and of records at the start of the MFT, in which machines differ: a hive
+/// has the root key at its start and room for more at its end.
+const KEPT_START: u64 = 8 << 10;
+const KEPT_END: u64 = 64 << 10;
+const KEPT_RECORDS: u64 = 40 << 10;
+/// Bytes of a block of a differencing VHDX.
+const BLOCK: u64 = 1 << 20;
+
 /// All that is to be placed, in the order of records.
 pub(super) struct Parts {
     /// Blobs that lie in records.
@@ -164,6 +180,19 @@ impl Parts {
     pub fn bytes(&mut self, zone: Zone) -> Vec<Unplaced<SegmentBytes>> {
         self.bytes.extract_if(.., |part| part.zone == zone).collect()
     }
+
+    /// What is kept, in its order.
+    pub fn kept(&mut self, files: &Files) -> Vec<KeptParts> {
+        let mut all = self.bytes(Zone::Kept).into_iter().peekable();
+        let of_each = files.kept.iter().zip(files.tree.kept()).map(|(place, kept)| {
+            let end = place
+                .map_or(0, |place| files.files.get(place + 1).map_or(files.runs.len(), |file| file.first_run as usize));
+            let parts: Vec<_> = std::iter::from_fn(|| all.next_if(|part| part.run < end)).collect();
+            let unused = if parts.is_empty() { kept.room.div_ceil(files.cluster_size) } else { 0 };
+            KeptParts { parts, unused }
+        });
+        of_each.collect()
+    }
 }
 
 impl Allocator {
@@ -228,20 +257,52 @@ impl Allocator {
         }
     }
 
-    /// Places what is kept, with room for what is not there: returns that, as first clusters and numbers of clusters.
-    pub fn place_kept(&mut self, files: &mut Files, all: Vec<Unplaced<SegmentBytes>>) -> Vec<(u64, u64)> {
-        let (tree, mut all, mut unused) = (files.tree.clone(), all.into_iter().peekable(), Vec::new());
-        for (number, kept) in tree.kept().iter().enumerate() {
-            let own: Vec<_> = files.kept[number].map_or_else(Vec::new, |place| {
-                let end = files.files.get(place + 1).map_or(files.runs.len(), |file| file.first_run as usize);
-                std::iter::from_fn(|| all.next_if(|part| part.run < end)).collect()
-            });
-            if own.is_empty() {
-                let clusters = kept.room.div_ceil(self.cluster_size);
-                unused.extend((clusters > 0).then_some((self.next, clusters)));
-                self.next += clusters;
+    /// Takes the last indexes out of `settled`, so many that what differs between machines lies in the fewest blocks of the
+    /// disk if they are placed behind the MFT. `between` clusters lie before what is kept; the volume starts at byte `start`
+    /// of the disk.
+    pub fn take_behind(
+        &self,
+        files: &Files,
+        settled: &mut Vec<Unplaced<SegmentBytes>>,
+        kept: &[KeptParts],
+        start: u64,
+        between: u64,
+    ) -> Vec<Unplaced<SegmentBytes>> {
+        let clusters = |part: &Unplaced<SegmentBytes>| files.runs[part.run].clusters;
+        let of_kept = |kept: &KeptParts| kept.parts.iter().map(clusters).sum::<u64>().max(kept.unused);
+        let lens: Vec<u64> = kept.iter().map(of_kept).map(|clusters| clusters * self.cluster_size).collect();
+        let blocks = |first: u64| {
+            let (mut at, mut blocks) = (start + first * self.cluster_size, BTreeSet::new());
+            for len in lens.iter().chain([&KEPT_RECORDS]) {
+                let [to, from] = [KEPT_START.min(*len), len - KEPT_END.min(*len)];
+                for (from, to) in [(at, at + to), (at + from, at + len)] {
+                    blocks.extend(from / BLOCK..to.div_ceil(BLOCK));
+                }
+                at += len;
             }
-            self.place_bytes(files, own);
+            blocks.len()
+        };
+        let is_index = |part: &Unplaced<SegmentBytes>| matches!(part.what, SegmentBytes::Index { .. });
+        let first = self.next + settled.iter().map(clusters).sum::<u64>() + between;
+        // From which part on indexes go behind, and how many clusters they have.
+        let from = settled.iter().enumerate().rev().filter(|(_, part)| is_index(part));
+        let choices = from.scan(0, |moved, (from, part)| {
+            *moved += clusters(part);
+            Some((from, *moved))
+        });
+        let choices = choices.take_while(|(_, moved)| moved * self.cluster_size <= BLOCK);
+        let best = [(settled.len(), 0)].into_iter().chain(choices).min_by_key(|(_, moved)| blocks(first - moved));
+        let from = best.filter(|_| !kept.is_empty()).map_or(settled.len(), |(from, _)| from);
+        settled.extract_if(from.., |part| is_index(part)).collect()
+    }
+
+    /// Places what is kept, with room for what is not there: returns that, as first clusters and numbers of clusters.
+    pub fn place_kept(&mut self, files: &mut Files, all: Vec<KeptParts>) -> Vec<(u64, u64)> {
+        let mut unused = Vec::new();
+        for KeptParts { parts, unused: clusters } in all {
+            unused.extend((clusters > 0).then_some((self.next, clusters)));
+            self.next += clusters;
+            self.place_bytes(files, parts);
         }
         unused
     }
@@ -267,3 +328,6 @@ fn find_run(system: &mut [SystemFile], number: u64, kind: u32) -> &mut Allocatio
         })
         .expect("the system file has such a stream")
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,14 +16,15 @@ use crate::tree::Kept;
 const ANSWER_FILE: &str = r"Windows\Panther\Unattend.xml";
 const SCRIPT: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
 const DIRECTORIES: [&str; 2] = [r"Windows\Panther", r"Windows\Setup\Scripts"];
-/// Hives that settings of a machine are in. What is added to a hive lies at its end: that of SYSTEM, which every machine
-/// touches, is beside the answer file.
-const HIVES: [HiveFile; 4] = [HiveFile::Software, HiveFile::Default, HiveFile::NewUser, HiveFile::System];
+/// Hives that settings of a machine are in. What is added to a hive lies at its end, and its root key at its start: so the
+/// small ones come before the start of SOFTWARE, and the end of SYSTEM, which every machine touches, beside the answer file.
+const HIVES: [HiveFile; 4] = [HiveFile::Default, HiveFile::NewUser, HiveFile::Software, HiveFile::System];
 /// Keys of each control set with values of a machine's name, network, time zone and locale.
-const SYSTEM_KEYS: [&str; 6] = [
+const SYSTEM_KEYS: [&str; 7] = [
     r"Control\ComputerName\ComputerName",
     r"Services\Tcpip\Parameters",
     r"Control\TimeZoneInformation",
+    r"Control\Nls",
     r"Control\Nls\Language",
     r"Control\Nls\Locale",
     r"Control\Nls\CodePage",
