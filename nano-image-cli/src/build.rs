@@ -5,11 +5,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use nano_image::UsedFile;
-use nano_image::{ByteSize, Error, ErrorKind, Observer, Recipe, RecipeBuilder, Report, Result, Secret, Seed, Sources};
+use nano_image::{
+    ByteSize, Error, ErrorKind, Layout, Observer, Recipe, RecipeBuilder, Report, Result, Secret, Seed, Sources,
+};
+
+use serde_json::{Value, json};
 
 use crate::args::{Build, ProgressStyle, SeedArgument};
 use crate::check::Existing;
-use crate::metadata::{self, Facts, Inputs, Timing};
+use crate::metadata::{self, Facts, Input, Inputs, Timing};
 use crate::outputs::{Folder, Output, OutputOptions, Outputs, is_stdout, is_stream};
 use crate::progress::Progress;
 use crate::{provenance, report, sbom, secret, signals};
@@ -116,45 +120,62 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
         made => made?,
     };
     if let Some(inputs) = inputs {
-        let inputs = inputs.join()?;
-        let mut next: usize = outputs.iter().map(|output| output.files().len()).sum();
-        if reports.metadata_file.is_some() {
-            let build = metadata::build(&facts, &layout, &made, &inputs)?;
-            let run = Timing {
-                started: started_at,
-                duration: started.elapsed(),
-                phases: progress.durations(),
-                warnings: warnings.iter().chain(&made.warnings).cloned().collect(),
-            };
-            let value = serde_json::json!({ "build": build, "run": run.value(arguments) });
-            files.write(next, format!("{value:#}\n").as_bytes())?;
-            next += 1;
-        }
-        if reports.sbom.is_some() {
-            files.write(next, format!("{:#}\n", sbom::value(&facts, &made, &inputs)).as_bytes())?;
-            next += 1;
-        }
-        if reports.provenance.is_some() {
-            let value = provenance::value(&facts, &outputs, &made, &inputs)?;
-            files.write(next, format!("{value:#}\n").as_bytes())?;
+        let timing = Timing {
+            started: started_at,
+            duration: started.elapsed(),
+            phases: progress.durations(),
+            warnings: warnings.iter().chain(&made.warnings).cloned().collect(),
+        };
+        let first = outputs.iter().map(|output| output.files().len()).sum();
+        for (number, report) in (first..).zip(made_reports(&facts, &layout, &outputs, &made, &inputs.join()?, &timing)?)
+        {
+            files.write(number, format!("{report:#}\n").as_bytes())?;
         }
     }
     files.publish()?;
     drop(progress);
 
+    tell(arguments, &outputs, &made, started.elapsed(), to_stdout)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files about a build, in the order in which [`open`] names them.
+fn made_reports(
+    facts: &Facts<'_>,
+    layout: &Layout<'_>,
+    outputs: &[Output],
+    made: &Report,
+    inputs: &[Input],
+    timing: &Timing,
+) -> Result<Vec<Value>> {
+    let wanted = &facts.arguments.reports;
+    let mut reports = Vec::new();
+    if wanted.metadata_file.is_some() {
+        let build = metadata::build(facts, layout, made, inputs)?;
+        reports.push(json!({ "build": build, "run": timing.value(facts.arguments) }));
+    }
+    if wanted.sbom.is_some() {
+        reports.push(sbom::value(facts, made, inputs));
+    }
+    if wanted.provenance.is_some() {
+        reports.push(provenance::value(facts, outputs, made, inputs)?);
+    }
+    Ok(reports)
+}
+
+/// Tells what was made: in words to people, as JSON to programs that ask for it.
+fn tell(arguments: &Build, outputs: &[Output], made: &Report, duration: Duration, stdout_is_taken: bool) -> Result<()> {
     if !arguments.quiet && arguments.progress != ProgressStyle::Json {
         let private = cfg!(unix) && has_secrets(arguments) && arguments.output_mode.is_none();
-        report::message(&summary(&outputs, &made, started.elapsed(), private));
+        report::message(&summary(outputs, made, duration, private));
     }
-    if arguments.json {
-        if !to_stdout {
-            report::output(&(serde_json::to_string_pretty(&made).expect("a report is JSON") + "\n"))?;
-            return Ok(ExitCode::SUCCESS);
-        }
+    match arguments.json {
         // Standard error may carry lines of JSON already, so this is one, too.
-        report::message(&format!("{}\n", serde_json::json!({ "report": made })));
+        true if stdout_is_taken => report::message(&format!("{}\n", json!({ "report": made }))),
+        true => report::output(&(serde_json::to_string_pretty(made).expect("a report is JSON") + "\n"))?,
+        false => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// What is not done of OCI images.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use nano_image::Report;
-use nano_image::libwim_version;
+use nano_image::report::OutputReport;
+use nano_image::{Report, libwim_version};
 use serde_json::{Value, json};
 
 use crate::images;
@@ -11,73 +11,13 @@ use crate::metadata::{Facts, Input};
 
 /// The bill of materials. It is the same for the same inputs: number and time come from the build.
 pub fn value(facts: &Facts<'_>, made: &Report, inputs: &[Input]) -> Value {
-    let info = facts.plan.image();
-    let mut components: Vec<Value> = Vec::new();
-    for (number, output) in made.outputs.iter().enumerate() {
-        components.push(json!({
-            "type": "file",
-            "bom-ref": format!("output-{number}"),
-            "name": format!("{} disk image", output.format),
-            "hashes": hashes(output.sha256.as_deref()),
-            "properties": properties(&[("size", output.file_size.to_string())]),
-        }));
-    }
-    for (number, input) in inputs.iter().enumerate() {
-        components.push(json!({
-            "type": "file",
-            "bom-ref": format!("input-{number}"),
-            "name": input.name,
-            "hashes": hashes(Some(&input.sha256)),
-            "properties": properties(&[("role", input.role.into()), ("size", input.size.to_string())]),
-        }));
-    }
     let packages = facts.plan.packages();
+    let mut components: Vec<Value> = made.outputs.iter().enumerate().map(output).collect();
+    components.extend(inputs.iter().enumerate().map(input));
     components.extend(packages.iter().map(|identity| package(identity)));
     components.extend(updates(packages.iter().map(|identity| &**identity), inputs));
 
-    let mut image = json!({
-        "type": "operating-system",
-        "bom-ref": "image",
-        "name": if info.name.is_empty() { "Windows" } else { &info.name },
-        "properties": properties(&[
-            ("image-index", info.index.to_string()),
-            ("edition", info.edition_id.clone()),
-            ("architecture", info.architecture.map(|architecture| architecture.to_string()).unwrap_or_default()),
-            ("languages", info.languages.join(",")),
-            ("seed", made.seed.clone()),
-        ]),
-    });
-    image["licenses"] = microsoft();
-    if let Some(version) = info.version {
-        let version = version.to_string();
-        let architecture = info.architecture.map(|architecture| architecture.to_string()).unwrap_or_default();
-        image["purl"] = purl(&info.edition_id, &version, &architecture).into();
-        if let Some(cpe) = cpe(&version, &architecture) {
-            image["cpe"] = cpe.into();
-        }
-        image["version"] = version.into();
-    }
-    if let [output] = &made.outputs[..] {
-        image["hashes"] = hashes(output.sha256.as_deref());
-    }
-    let mut metadata = json!({
-        "tools": { "components": [
-            {
-                "type": "application",
-                "name": "nano-image",
-                "version": env!("CARGO_PKG_VERSION"),
-                "purl": concat!("pkg:cargo/nano-image-cli@", env!("CARGO_PKG_VERSION")),
-                "licenses": [{ "expression": env!("CARGO_PKG_LICENSE") }],
-            },
-            {
-                "type": "library",
-                "name": "libwim",
-                "version": libwim_version(),
-                "licenses": [{ "license": { "id": "LGPL-3.0-or-later" } }],
-            },
-        ] },
-        "component": image,
-    });
+    let mut metadata = json!({ "tools": { "components": tools() }, "component": image(facts, made) });
     if let Some(time) = images::created(facts.plan.time()) {
         metadata["timestamp"] = time.into();
     }
@@ -92,6 +32,78 @@ pub fn value(facts: &Facts<'_>, made: &Report, inputs: &[Input]) -> Value {
         "dependencies": dependencies,
         "components": components,
     })
+}
+
+/// A file that the build made.
+fn output((number, output): (usize, &OutputReport)) -> Value {
+    json!({
+        "type": "file",
+        "bom-ref": format!("output-{number}"),
+        "name": format!("{} disk image", output.format),
+        "hashes": hashes(output.sha256.as_deref()),
+        "properties": properties(&[("size", output.file_size.to_string())]),
+    })
+}
+
+/// A file that the build read.
+fn input((number, input): (usize, &Input)) -> Value {
+    json!({
+        "type": "file",
+        "bom-ref": format!("input-{number}"),
+        "name": input.name,
+        "hashes": hashes(Some(&input.sha256)),
+        "properties": properties(&[("role", input.role.into()), ("size", input.size.to_string())]),
+    })
+}
+
+/// The Windows that is in the image.
+fn image(facts: &Facts<'_>, made: &Report) -> Value {
+    let info = facts.plan.image();
+    let architecture = info.architecture.map(|architecture| architecture.to_string()).unwrap_or_default();
+    let mut image = json!({
+        "type": "operating-system",
+        "bom-ref": "image",
+        "name": if info.name.is_empty() { "Windows" } else { &info.name },
+        "properties": properties(&[
+            ("image-index", info.index.to_string()),
+            ("edition", info.edition_id.clone()),
+            ("architecture", architecture.clone()),
+            ("languages", info.languages.join(",")),
+            ("seed", made.seed.clone()),
+        ]),
+    });
+    image["licenses"] = microsoft();
+    if let Some(version) = info.version {
+        let version = version.to_string();
+        image["purl"] = purl(&info.edition_id, &version, &architecture).into();
+        if let Some(cpe) = cpe(&version, &architecture) {
+            image["cpe"] = cpe.into();
+        }
+        image["version"] = version.into();
+    }
+    if let [output] = &made.outputs[..] {
+        image["hashes"] = hashes(output.sha256.as_deref());
+    }
+    image
+}
+
+/// What the image was made with.
+fn tools() -> Value {
+    json!([
+        {
+            "type": "application",
+            "name": "nano-image",
+            "version": env!("CARGO_PKG_VERSION"),
+            "purl": concat!("pkg:cargo/nano-image-cli@", env!("CARGO_PKG_VERSION")),
+            "licenses": [{ "expression": env!("CARGO_PKG_LICENSE") }],
+        },
+        {
+            "type": "library",
+            "name": "libwim",
+            "version": libwim_version(),
+            "licenses": [{ "license": { "id": "LGPL-3.0-or-later" } }],
+        },
+    ])
 }
 
 /// A Windows package by its identity, `Name~token~architecture~language~version`.

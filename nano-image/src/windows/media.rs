@@ -149,33 +149,22 @@ impl Media {
             let files = Files::Folder(files.clone(), beside);
             packages = package::list(&files, &files.root()?)?;
         }
-        let (path, parts) = (path.to_owned(), parts.to_vec());
+        let parts = parts.to_vec();
         let files = Files::Folder(files, folder);
         let on_demand = on_demand(&files, &files.root()?)?;
-        Ok(Self {
-            path,
-            files,
-            label: None,
-            wims,
-            parts,
-            packages,
-            has_packages,
-            on_demand,
-            descriptions: Mutex::default(),
-        })
+        Ok(Self { files, wims, parts, packages, has_packages, on_demand, ..Self::none(path) })
     }
 
     /// No media: neither images nor packages; errors name `path`.
     pub fn none(path: impl AsRef<Path>) -> Self {
         let (path, files) = (path.as_ref().to_owned(), Files::Folder(InputFiles::default(), PathBuf::new()));
-        let (wims, parts, packages) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             path,
             files,
             label: None,
-            wims,
-            parts,
-            packages,
+            wims: Vec::new(),
+            parts: Vec::new(),
+            packages: Vec::new(),
             has_packages: false,
             on_demand: Vec::new(),
             descriptions: Mutex::default(),
@@ -207,18 +196,7 @@ impl Media {
         for place in [sources.as_ref(), Some(&root)].into_iter().flatten() {
             found.extend(on_demand(&files, place)?);
         }
-        let (path, parts) = (path.to_owned(), Vec::new());
-        Ok(Self {
-            path,
-            files,
-            label,
-            wims,
-            parts,
-            packages,
-            has_packages,
-            on_demand: found,
-            descriptions: Mutex::default(),
-        })
+        Ok(Self { files, label, wims, packages, has_packages, on_demand: found, ..Self::none(path) })
     }
 
     /// Path of the media.

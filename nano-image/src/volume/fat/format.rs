@@ -173,6 +173,13 @@ pub struct DirectoryEntry {
 }
 const _: () = assert!(size_of::<DirectoryEntry>() == 32);
 
+impl DirectoryEntry {
+    /// Number of the first cluster; 0: there is none, or it is the root directory's.
+    pub fn cluster(&self) -> u32 {
+        u32::from(self.cluster_high.get()) << 16 | u32::from(self.cluster_low.get())
+    }
+}
+
 /// UTF-16 units in one [`LongNameEntry`].
 pub const UNITS_PER_ENTRY: usize = 13;
 /// Bit of [`LongNameEntry::order`] in the entry that comes first and holds the name's end.

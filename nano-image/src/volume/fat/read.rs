@@ -221,7 +221,7 @@ fn parse(bytes: &[u8], parent: &str, entries: &mut Vec<FatEntry>) {
             attributes: entry.attributes,
             size: if is_directory { 0 } else { entry.size.get() },
             modified: u32::from(entry.modified_date.get()) << 16 | u32::from(entry.modified_time.get()),
-            cluster: u32::from(entry.cluster_high.get()) << 16 | u32::from(entry.cluster_low.get()),
+            cluster: entry.cluster(),
         });
     }
 }

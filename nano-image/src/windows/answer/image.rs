@@ -3,6 +3,8 @@
 //!
 //! Sources: "Windows Setup States" and "Methods for Running Windows Setup" on learn.microsoft.com.
 
+use std::cmp::Ordering;
+
 use lcid::LanguageId;
 use serde::Serialize;
 
@@ -94,6 +96,45 @@ pub struct ImageRemark {
     pub hint: Option<String>,
 }
 
+impl ImageRemark {
+    /// A remark with which the build goes on.
+    fn told(code: &'static str, message: String, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { verdict: Verdict::Told, code, message, hint }
+    }
+}
+
+impl FoundFile {
+    /// What Windows does with it, if a build writes an answer file, or none.
+    fn remark(&self, has_answer: bool) -> ImageRemark {
+        let order = |path: &str| PLACES.iter().position(|place| *place == path).unwrap_or_default();
+        let path = &self.path;
+        let passes = match &self.passes[..] {
+            [] => "no settings that can be read".to_owned(),
+            passes => passes.join(", "),
+        };
+        let done = match &self.processed[..] {
+            [] => String::new(),
+            processed => format!("; marked as done, so that Windows skips them: {}", processed.join(", ")),
+        };
+        let message = match (has_answer, order(path).cmp(&order(PLACE))) {
+            (false, _) => format!(
+                "the image has an answer file, {path} ({passes}{done}): Windows uses it, and prefers it to those of other \
+                 disks, such as a hypervisor's"
+            ),
+            (true, Ordering::Less) => format!(
+                "the image has {path}, which Windows prefers: the answer file will not be used for {passes}{done}"
+            ),
+            (true, Ordering::Equal) => format!("the answer file replaces that of the image, {path} ({passes}{done})"),
+            (true, Ordering::Greater) => format!(
+                "the image has {path} ({passes}{done}), which Windows uses for the passes that the answer file has no \
+                 settings for"
+            ),
+        };
+        ImageRemark::told("image-has-answer-file", message, "")
+    }
+}
+
 impl ImageSetup {
     /// What an answer file for it is judged by.
     pub fn target(&self) -> Target<'_> {
@@ -176,86 +217,53 @@ impl ImageSetup {
     /// What is to be said of the image, for which there is an answer file if it `has_answer`.
     pub fn remarks(&self, has_answer: bool) -> Vec<ImageRemark> {
         let mut remarks = Vec::new();
-        let mut say = |verdict, code, message: String, hint: &str| {
-            let hint = (!hint.is_empty()).then(|| hint.to_owned());
-            remarks.push(ImageRemark { verdict, code, message, hint });
-        };
-        let state = self.state.as_deref();
-        if state == Some(UNDEPLOYABLE) {
+        remarks.extend(self.state_remark(has_answer));
+        let state = self.state.as_deref().unwrap_or_default();
+        if has_answer && state.starts_with("IMAGE_STATE_SPECIALIZE_RESEAL") {
+            let message = format!("the image is {state}: Windows has run the pass specialize, and will not again");
+            let hint = "use an image that `sysprep /generalize` was run on";
+            remarks.push(ImageRemark::told("image-specialized", message, hint));
+        }
+        if let Some(file) = &self.named_file {
+            let message = format!(
+                r"the image's SYSTEM\Setup names the answer file `{file}` (UnattendFile), which Windows prefers to all others"
+            );
+            let hint = "delete the value, with --reg, if that file is not meant";
+            remarks.push(ImageRemark::told("image-names-answer-file", message, hint));
+        }
+        remarks.extend(self.files.iter().map(|file| file.remark(has_answer)));
+        remarks
+    }
+
+    /// What follows for an answer file from how far the image's setup is.
+    fn state_remark(&self, has_answer: bool) -> Option<ImageRemark> {
+        if self.state.as_deref() == Some(UNDEPLOYABLE) {
             let message =
                 format!("the image is {UNDEPLOYABLE}: a phase of its setup did not end, and it can never be deployed");
-            say(
-                Verdict::Refused,
-                "image-undeployable",
-                message,
-                "capture the image anew, after `sysprep /generalize` has ended without an error",
-            );
-        } else if self.is_complete() && has_answer {
-            let why = match state {
+            let hint = "capture the image anew, after `sysprep /generalize` has ended without an error";
+            let remark = ImageRemark::told("image-undeployable", message, hint);
+            return Some(ImageRemark { verdict: Verdict::Refused, ..remark });
+        }
+        let hint = "use an image that `sysprep /generalize /oobe` was run on";
+        if self.is_complete() && has_answer {
+            let why = match &self.state {
                 Some(state) => format!("the image is {state}"),
                 None => "the image has no setup pending (SetupType 0, no CmdLine)".into(),
             };
             let message = format!(
                 "{why}: Windows has been set up in it, and will ignore the answer file, with name and password in it"
             );
-            say(Verdict::Told, "image-complete", message, "use an image that `sysprep /generalize /oobe` was run on");
-        } else if self.setup_type == Some(0) && self.command.is_none() && has_answer {
+            return Some(ImageRemark::told("image-complete", message, hint));
+        }
+        if self.setup_type == Some(0) && self.command.is_none() && has_answer {
             let message = format!(
                 "the image is {}, but no setup is pending in its SYSTEM hive (SetupType 0, no CmdLine): Windows will ignore the \
                  answer file",
-                state.unwrap_or_default()
+                self.state.as_deref().unwrap_or_default()
             );
-            say(Verdict::Told, "image-no-setup", message, "use an image that `sysprep /generalize /oobe` was run on");
+            return Some(ImageRemark::told("image-no-setup", message, hint));
         }
-        if has_answer && state.is_some_and(|state| state.starts_with("IMAGE_STATE_SPECIALIZE_RESEAL")) {
-            let message = format!(
-                "the image is {}: Windows has run the pass specialize, and will not again",
-                state.unwrap_or_default()
-            );
-            say(Verdict::Told, "image-specialized", message, "use an image that `sysprep /generalize` was run on");
-        }
-        if let Some(file) = &self.named_file {
-            let message = format!(
-                r"the image's SYSTEM\Setup names the answer file `{file}` (UnattendFile), which Windows prefers to all others"
-            );
-            say(
-                Verdict::Told,
-                "image-names-answer-file",
-                message,
-                "delete the value, with --reg, if that file is not meant",
-            );
-        }
-        let place = PLACES.iter().position(|path| *path == PLACE).unwrap_or_default();
-        for file in &self.files {
-            let order = PLACES.iter().position(|path| *path == file.path).unwrap_or_default();
-            let passes = match &file.passes[..] {
-                [] => "no settings that can be read".to_owned(),
-                passes => passes.join(", "),
-            };
-            let done = match &file.processed[..] {
-                [] => String::new(),
-                processed => format!("; marked as done, so that Windows skips them: {}", processed.join(", ")),
-            };
-            let path = &file.path;
-            let message = match (has_answer, order.cmp(&place)) {
-                (false, _) => format!(
-                    "the image has an answer file, {path} ({passes}{done}): Windows uses it, and prefers it to those of other \
-                     disks, such as a hypervisor's"
-                ),
-                (true, std::cmp::Ordering::Less) => format!(
-                    "the image has {path}, which Windows prefers: the answer file will not be used for {passes}{done}"
-                ),
-                (true, std::cmp::Ordering::Equal) => {
-                    format!("the answer file replaces that of the image, {path} ({passes}{done})")
-                }
-                (true, std::cmp::Ordering::Greater) => format!(
-                    "the image has {path} ({passes}{done}), which Windows uses for the passes that the answer file has no \
-                     settings for"
-                ),
-            };
-            say(Verdict::Told, "image-has-answer-file", message, "");
-        }
-        remarks
+        None
     }
 
     /// The error for an image that cannot be deployed.

@@ -7,8 +7,9 @@ mod settings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::components::{Components, Found};
-use super::known::{self, page};
+use super::known::{self, Component, page};
 use super::place::Lines;
+use super::schema::Schema;
 use super::servicing::{self, ServicingAction, ServicingPackage};
 use super::value::{Fault, shown};
 use super::{NAMESPACE, PROCESSED, Pass, Remark, TOKEN, Verdict, is_for};
@@ -238,21 +239,7 @@ impl Judge<'_> {
     fn component(&mut self, component: &Element, pass: Pass, lost: &mut Vec<String>) {
         let offset = component.offset;
         let given = component.attribute("name").unwrap_or_default().trim();
-        let missing: Vec<&str> =
-            IDENTITY.into_iter().filter(|name| component.attribute(name).is_none_or(|v| v.trim().is_empty())).collect();
-        if !missing.is_empty() {
-            let what = if given.is_empty() { "a component" } else { given };
-            let message = format!(
-                "{} ({}) has no {}: Windows calls the file invalid",
-                shown(what),
-                pass.name(),
-                missing.join(", no ")
-            );
-            let hint = "write processorArchitecture=\"amd64\" (or what the image has), \
-                        publicKeyToken=\"31bf3856ad364e35\" and language=\"neutral\"";
-            let remark = self.say(Verdict::Refused, "missing-attribute", offset, message);
-            (remark.pass, remark.hint) = (Some(pass.name()), Some(hint.into()));
-            remark.component = Some(given.to_owned());
+        if self.lacks_attributes(component, given, pass) {
             return;
         }
         let architecture = component.attribute("processorArchitecture").unwrap_or_default().trim();
@@ -281,6 +268,53 @@ impl Judge<'_> {
             Some(Found::There(schema)) => schema.as_ref(),
             _ => None,
         };
+        self.known_component(known, of_image, schema, place);
+        let mut lost_settings = Vec::new();
+        for setting in component.elements().filter(|setting| setting.namespace == component.namespace) {
+            match pass.comes_into_force() {
+                true => self.comes_into_force(setting, place),
+                false => lost_settings.extend(lost_names(setting)),
+            }
+        }
+        if !lost_settings.is_empty() {
+            lost.push(format!("{name} ({})", lost_settings.join(", ")));
+        }
+        let schema = schema.filter(|schema| !schema.parts.is_empty());
+        self.component_settings(component, known, schema, place);
+    }
+
+    /// Refuses a component that does not say which it is. Whether that is so.
+    fn lacks_attributes(&mut self, component: &Element, given: &str, pass: Pass) -> bool {
+        let missing: Vec<&str> =
+            IDENTITY.into_iter().filter(|name| component.attribute(name).is_none_or(|v| v.trim().is_empty())).collect();
+        if missing.is_empty() {
+            return false;
+        }
+        let what = if given.is_empty() { "a component" } else { given };
+        let message = format!(
+            "{} ({}) has no {}: Windows calls the file invalid",
+            shown(what),
+            pass.name(),
+            missing.join(", no ")
+        );
+        let hint = "write processorArchitecture=\"amd64\" (or what the image has), \
+                    publicKeyToken=\"31bf3856ad364e35\" and language=\"neutral\"";
+        let remark = self.say(Verdict::Refused, "missing-attribute", component.offset, message);
+        (remark.pass, remark.hint) = (Some(pass.name()), Some(hint.into()));
+        remark.component = Some(given.to_owned());
+        true
+    }
+
+    /// Says what is wrong with the choice of the component: by the manifests of the image, which know, else by what is
+    /// documented.
+    fn known_component(
+        &mut self,
+        known: Option<&Component>,
+        of_image: Option<&Found>,
+        schema: Option<&Schema>,
+        place: SettingAt<'_>,
+    ) {
+        let pass = place.pass;
         match known {
             _ if matches!(of_image, Some(Found::Missing(_))) => self.missing_component(of_image, place),
             _ if schema.is_some_and(|schema| schema.parts.is_empty()) => {
@@ -301,18 +335,6 @@ impl Judge<'_> {
             }
             Some(_) => {}
         }
-        let mut lost_settings = Vec::new();
-        for setting in component.elements().filter(|setting| setting.namespace == component.namespace) {
-            match pass.comes_into_force() {
-                true => self.comes_into_force(setting, place),
-                false => lost_settings.extend(lost_names(setting)),
-            }
-        }
-        if !lost_settings.is_empty() {
-            lost.push(format!("{name} ({})", lost_settings.join(", ")));
-        }
-        let schema = schema.filter(|schema| !schema.parts.is_empty());
-        self.component_settings(component, known, schema, place);
     }
 
     /// Checks the attributes that say which component it is; whether they can be meant.

@@ -131,93 +131,122 @@ fn default_template(firmware: Firmware) -> BcdStore {
     store
 }
 
-fn instantiate(
-    mut template: BcdStore,
-    files: &Collected,
-    options: &BootOptions,
-    description: &str,
-) -> (BcdStore, Guid) {
-    let firmware = options.firmware;
+/// Makes a store of `template`: with an entry for the Windows that is here, and without the template's patterns.
+fn instantiate(template: BcdStore, files: &Collected, options: &BootOptions, description: &str) -> (BcdStore, Guid) {
     let locale = locale(&template, files, options);
-    let (loader_id, resume_id) = (options.seed.guid("bcd/loader"), options.seed.guid("bcd/resume"));
-    let loader = template.objects.remove(&target(firmware)).unwrap_or(BcdObject::new(object_type::OS_LOADER));
-    let resume = template.objects.remove(&resume(firmware));
-    template.objects.retain(|id, _| !PATTERNS.contains(id));
-    let mut store = template;
-
-    let system = BootDevice::system(&options.device);
-    let windows = |code: u32| BootDevice::windows(&options.device, searched_path(code));
-    let name_program = |object: &mut BcdObject, name: &str| {
-        if let Some(below) = object.string(element::TEMPLATE_PATH) {
-            object.set_string(element::PATH, &format!(r"\Windows\{}", below.trim_start_matches('\\')));
-        } else if object.path().is_none() {
-            object.set_string(element::PATH, &format!(r"\Windows\system32\{name}.{}", extension(firmware)));
-        }
-        object.set_device(element::DEVICE, windows(element::DEVICE));
-        object.set_device(element::OS_DEVICE, windows(element::OS_DEVICE));
-        object.set_string(element::LOCALE, &locale);
-    };
-
-    let mut loader = BcdObject { kind: object_type::OS_LOADER, ..loader };
-    name_program(&mut loader, "winload");
-    loader.set_string(element::DESCRIPTION, description);
-    loader.set_string(element::SYSTEM_ROOT, r"\Windows");
-    loader.elements.remove(&element::RESUME_OBJECT);
-    let mut entries = vec![loader_id];
-    let has_resume = resume.is_some();
-    if let Some(resume) = resume {
-        let mut resume = BcdObject { kind: object_type::RESUME, ..resume };
-        name_program(&mut resume, "winresume");
-        resume.set_string(element::DESCRIPTION, "Windows Resume Application");
-        resume.set_string(element::SYSTEM_ROOT, r"\hiberfil.sys");
-        loader.set_object(element::RESUME_OBJECT, resume_id);
-        store.objects.insert(resume_id, resume);
-        entries.push(resume_id);
-    }
-    store.objects.insert(loader_id, loader);
+    let mut making = Making { store: template, options, locale };
+    let entries = making.add_windows(description);
     if let Some(partition) = options.recovery {
-        recovery::add(&mut store, &entries, partition, &options.seed, &locale);
+        let ids: Vec<Guid> = [Some(entries.loader), entries.resume].into_iter().flatten().collect();
+        recovery::add(&mut making.store, &ids, partition, &options.seed, &making.locale);
     }
-
-    let (manager_path, tester_path) = match firmware {
-        Firmware::Uefi => (Some(r"\EFI\Microsoft\Boot\bootmgfw.efi"), r"\EFI\Microsoft\Boot\memtest.efi"),
-        Firmware::Bios => (None, r"\Boot\memtest.exe"),
-    };
-    let has_tester = files.contains(&tester_path[1..]) && store.objects.contains_key(&well_known::MEMDIAG);
-    if !has_tester {
-        store.objects.remove(&well_known::MEMDIAG);
-    }
-    if let Some(tester) = store.objects.get_mut(&well_known::MEMDIAG) {
-        tester.set_device(element::DEVICE, system);
-        tester.set_string(element::PATH, tester_path);
-        tester.set_string(element::DESCRIPTION, "Windows Memory Diagnostic");
-        tester.set_string(element::LOCALE, &locale);
-    }
-
-    let new = BcdObject::new(object_type::BOOT_MANAGER);
-    let manager = store.objects.entry(well_known::BOOTMGR).or_insert(new);
-    manager.set_device(element::DEVICE, system);
-    match manager_path {
-        Some(path) => manager.set_string(element::PATH, path),
-        None => drop(manager.elements.remove(&element::PATH)),
-    }
-    manager.set_string(element::DESCRIPTION, "Windows Boot Manager");
-    manager.set_string(element::LOCALE, &locale);
-    manager.set_object(element::DEFAULT, loader_id);
-    manager.set_objects(element::DISPLAY_ORDER, &[loader_id]);
-    match has_resume {
-        true => manager.set_object(element::BOOTMGR_RESUME_OBJECT, resume_id),
-        false => drop(manager.elements.remove(&element::BOOTMGR_RESUME_OBJECT)),
-    }
-    match has_tester {
-        true => manager.set_objects(element::TOOLS_DISPLAY_ORDER, &[well_known::MEMDIAG]),
-        false => drop(manager.elements.remove(&element::TOOLS_DISPLAY_ORDER)),
-    }
+    let has_tester = making.keep_tester(files);
+    making.set_manager(&entries, has_tester);
+    let mut store = making.store;
     for object in store.objects.values_mut() {
         // The mark of the recovery environment has that class too, but belongs in stores.
         object.elements.retain(|code, _| code >> 28 != element::CLASS_TEMPLATE || *code == recovery::RECOVERY_MARK);
     }
-    (store, loader_id)
+    (store, entries.loader)
+}
+
+/// A store that is being made of its template.
+struct Making<'a> {
+    store: BcdStore,
+    options: &'a BootOptions,
+    locale: String,
+}
+
+/// The entries of the Windows that is started.
+struct WindowsEntries {
+    loader: Guid,
+    /// What wakes it from hibernation; Nano Server has none.
+    resume: Option<Guid>,
+}
+
+impl Making<'_> {
+    /// Makes the patterns of loader and resume program entries of this Windows.
+    fn add_windows(&mut self, description: &str) -> WindowsEntries {
+        let (firmware, seed) = (self.options.firmware, &self.options.seed);
+        let objects = &mut self.store.objects;
+        let loader = objects.remove(&target(firmware)).unwrap_or(BcdObject::new(object_type::OS_LOADER));
+        let resume = objects.remove(&resume(firmware));
+        objects.retain(|id, _| !PATTERNS.contains(id));
+
+        let entries = WindowsEntries {
+            loader: seed.guid("bcd/loader"),
+            resume: resume.is_some().then(|| seed.guid("bcd/resume")),
+        };
+        let mut loader = BcdObject { kind: object_type::OS_LOADER, ..loader };
+        self.name_program(&mut loader, "winload");
+        loader.set_string(element::DESCRIPTION, description);
+        loader.set_string(element::SYSTEM_ROOT, r"\Windows");
+        loader.elements.remove(&element::RESUME_OBJECT);
+        if let (Some(resume), Some(id)) = (resume, entries.resume) {
+            let mut resume = BcdObject { kind: object_type::RESUME, ..resume };
+            self.name_program(&mut resume, "winresume");
+            resume.set_string(element::DESCRIPTION, "Windows Resume Application");
+            resume.set_string(element::SYSTEM_ROOT, r"\hiberfil.sys");
+            loader.set_object(element::RESUME_OBJECT, id);
+            self.store.objects.insert(id, resume);
+        }
+        self.store.objects.insert(entries.loader, loader);
+        entries
+    }
+
+    /// Says where the program of an entry is: below `\Windows`, where its pattern says, else as `name`.
+    fn name_program(&self, object: &mut BcdObject, name: &str) {
+        let windows = |code: u32| BootDevice::windows(&self.options.device, searched_path(code));
+        if let Some(below) = object.string(element::TEMPLATE_PATH) {
+            object.set_string(element::PATH, &format!(r"\Windows\{}", below.trim_start_matches('\\')));
+        } else if object.path().is_none() {
+            let path = format!(r"\Windows\system32\{name}.{}", extension(self.options.firmware));
+            object.set_string(element::PATH, &path);
+        }
+        object.set_device(element::DEVICE, windows(element::DEVICE));
+        object.set_device(element::OS_DEVICE, windows(element::OS_DEVICE));
+        object.set_string(element::LOCALE, &self.locale);
+    }
+
+    /// Completes the entry of the memory tester, or removes it where the image has no such program. Says which.
+    fn keep_tester(&mut self, files: &Collected) -> bool {
+        let path = match self.options.firmware {
+            Firmware::Uefi => r"\EFI\Microsoft\Boot\memtest.efi",
+            Firmware::Bios => r"\Boot\memtest.exe",
+        };
+        if !files.contains(&path[1..]) {
+            self.store.objects.remove(&well_known::MEMDIAG);
+        }
+        let Some(tester) = self.store.objects.get_mut(&well_known::MEMDIAG) else { return false };
+        tester.set_device(element::DEVICE, BootDevice::system(&self.options.device));
+        tester.set_string(element::PATH, path);
+        tester.set_string(element::DESCRIPTION, "Windows Memory Diagnostic");
+        tester.set_string(element::LOCALE, &self.locale);
+        true
+    }
+
+    /// Says to the boot manager where it is and what it offers.
+    fn set_manager(&mut self, entries: &WindowsEntries, has_tester: bool) {
+        let new = BcdObject::new(object_type::BOOT_MANAGER);
+        let manager = self.store.objects.entry(well_known::BOOTMGR).or_insert(new);
+        manager.set_device(element::DEVICE, BootDevice::system(&self.options.device));
+        match self.options.firmware {
+            Firmware::Uefi => manager.set_string(element::PATH, r"\EFI\Microsoft\Boot\bootmgfw.efi"),
+            Firmware::Bios => drop(manager.elements.remove(&element::PATH)),
+        }
+        manager.set_string(element::DESCRIPTION, "Windows Boot Manager");
+        manager.set_string(element::LOCALE, &self.locale);
+        manager.set_object(element::DEFAULT, entries.loader);
+        manager.set_objects(element::DISPLAY_ORDER, &[entries.loader]);
+        match entries.resume {
+            Some(resume) => manager.set_object(element::BOOTMGR_RESUME_OBJECT, resume),
+            None => drop(manager.elements.remove(&element::BOOTMGR_RESUME_OBJECT)),
+        }
+        match has_tester {
+            true => manager.set_objects(element::TOOLS_DISPLAY_ORDER, &[well_known::MEMDIAG]),
+            false => drop(manager.elements.remove(&element::TOOLS_DISPLAY_ORDER)),
+        }
+    }
 }
 
 /// The wanted language, else the template's, as far as the boot manager speaks it.

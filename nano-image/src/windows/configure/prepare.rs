@@ -1,5 +1,7 @@
 //! Reading and checking everything that a configuration names, before an image is touched.
 
+use std::path::PathBuf;
+
 use sha2::{Digest, Sha256};
 
 use super::computer_name::NameChoice;
@@ -60,70 +62,30 @@ impl MachineConfig {
     ) -> Result<Prepared> {
         self.check()?;
         administrator_password.map_or(Ok(()), accounts::check)?;
-        let mut secrets = Secrets::default();
-        administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
-        self.product_key.iter().for_each(|key| secrets.add("product-key", key.as_bytes()));
-        for (name, password) in &self.user_passwords {
-            secrets.add(&format!("user.{name}"), password.expose().as_bytes());
-        }
+        let mut secrets = self.secrets(administrator_password);
         let mut warnings = Vec::new();
-        let mut given = Vec::new();
-        let mut answer = match &self.unattend {
-            Some(path) => {
-                given = files.read(path, answer::MAX_LEN, "an answer file")?;
-                secrets.add("unattend", &given);
-                read_answer(&given, architecture, &mut warnings).map_err(|error| error.with_path(path))?
-            }
-            None => AnswerFile::empty(),
-        };
-        answer.is_for(architecture);
+        let (answer, given) = self.answer(files, architecture, &mut secrets, &mut warnings)?;
         let in_file = |error: Error| match &self.unattend {
             Some(path) => error.with_path(path),
             None => error,
         };
-        accounts::check_conflict(&answer, administrator_password).map_err(in_file)?;
-        users::check_conflict(&answer, &self.local_user).map_err(in_file)?;
-        keys::check_conflict(&answer, self.product_key.as_deref()).map_err(in_file)?;
-        users::check_logon(&answer, self.auto_logon.is_some()).map_err(in_file)?;
-        let blob = match &self.domain_blob {
-            Some(path) => {
-                domain::check_conflict(&answer).map_err(in_file)?;
-                let bytes = files.read(path, domain::MAX_LEN, "a domain-join blob")?;
-                secrets.add("domain-blob", &bytes);
-                Some(Secret::new(domain::read_blob(&bytes).map_err(|error| error.with_path(path))?))
-            }
-            None => None,
-        };
+        self.check_answer(&answer, administrator_password).map_err(in_file)?;
+        let blob = self.blob(files, &mut secrets)?;
         let name = self.decide_name(&answer, &mut warnings).map_err(in_file)?;
-        let mut commands = Network::of(self)?.map(|network| network.commands()).unwrap_or_default();
-        if self.remote_management == Some(RemoteManagement::Script) {
-            commands.extend(setup_complete::REMOTE_MANAGEMENT.map(String::from));
-        }
-        commands.extend(self.setup_command.iter().cloned());
-        self.check_time_zone(&answer).map_err(in_file)?;
+        let commands = self.commands()?;
         let mut copy = self.copy.clone();
         if let Some(path) = &self.cloud_init {
             copy.extend(cloud_init::find(files, path)?);
-            commands.extend(cloud_init::commands());
         }
         let copies = Copies::collect(&copy, files)?;
-        let (mut reg, mut identity) = (Vec::new(), copies.identity.clone());
-        for path in &self.reg {
-            let bytes = files.read(path, reg_file::MAX_LEN, "a .reg file")?;
-            identity.extend(Sha256::digest(&bytes));
-            reg.push(RegFile::parse(&bytes, self.reg_user).map_err(|error| error.with_path(path))?);
-        }
-        let mut ssh_keys = Vec::new();
-        for path in &self.ssh_key {
-            let bytes = files.read(path, ssh::MAX_LEN, "a public key")?;
-            identity.extend(Sha256::digest(&bytes));
-            ssh_keys.extend(ssh::read(&bytes).map_err(|error| error.with_path(path))?);
-        }
-        let (config, password) = (self.clone(), administrator_password.cloned());
-        let secrets = secrets.digest();
+        let mut identity = copies.identity.clone();
+        let reg = read_each(files, &self.reg, reg_file::MAX_LEN, "a .reg file", &mut identity, |bytes| {
+            RegFile::parse(bytes, self.reg_user)
+        })?;
+        let ssh_keys = read_each(files, &self.ssh_key, ssh::MAX_LEN, "a public key", &mut identity, ssh::read)?;
         Ok(Prepared {
-            config,
-            password,
+            config: self.clone(),
+            password: administrator_password.cloned(),
             name,
             answer,
             given,
@@ -131,12 +93,77 @@ impl MachineConfig {
             commands,
             copies,
             reg,
-            ssh_keys,
+            ssh_keys: ssh_keys.concat(),
             called: Default::default(),
             identity,
-            secrets,
+            secrets: secrets.digest(),
             warnings,
         })
+    }
+
+    /// Secrets that were given as such.
+    fn secrets(&self, administrator_password: Option<&Secret>) -> Secrets {
+        let mut secrets = Secrets::default();
+        administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
+        self.product_key.iter().for_each(|key| secrets.add("product-key", key.as_bytes()));
+        for (name, password) in &self.user_passwords {
+            secrets.add(&format!("user.{name}"), password.expose().as_bytes());
+        }
+        secrets
+    }
+
+    /// The answer file for `architecture`, and its bytes as they were given.
+    fn answer(
+        &self,
+        files: &InputFiles,
+        architecture: Architecture,
+        secrets: &mut Secrets,
+        warnings: &mut Vec<String>,
+    ) -> Result<(AnswerFile, Vec<u8>)> {
+        let mut given = Vec::new();
+        let mut answer = match &self.unattend {
+            Some(path) => {
+                given = files.read(path, answer::MAX_LEN, "an answer file")?;
+                secrets.add("unattend", &given);
+                read_answer(&given, architecture, warnings).map_err(|error| error.with_path(path))?
+            }
+            None => AnswerFile::empty(),
+        };
+        answer.is_for(architecture);
+        Ok((answer, given))
+    }
+
+    /// Whether answer file and configuration agree.
+    fn check_answer(&self, answer: &AnswerFile, administrator_password: Option<&Secret>) -> Result<()> {
+        accounts::check_conflict(answer, administrator_password)?;
+        users::check_conflict(answer, &self.local_user)?;
+        keys::check_conflict(answer, self.product_key.as_deref())?;
+        users::check_logon(answer, self.auto_logon.is_some())?;
+        if self.domain_blob.is_some() {
+            domain::check_conflict(answer)?;
+        }
+        self.check_time_zone(answer)
+    }
+
+    /// The blob by which the machine joins a domain.
+    fn blob(&self, files: &InputFiles, secrets: &mut Secrets) -> Result<Option<Secret>> {
+        let Some(path) = &self.domain_blob else { return Ok(None) };
+        let bytes = files.read(path, domain::MAX_LEN, "a domain-join blob")?;
+        secrets.add("domain-blob", &bytes);
+        Ok(Some(Secret::new(domain::read_blob(&bytes).map_err(|error| error.with_path(path))?)))
+    }
+
+    /// Lines of `SetupComplete.cmd`, in the order in which they run.
+    fn commands(&self) -> Result<Vec<String>> {
+        let mut commands = Network::of(self)?.map(|network| network.commands()).unwrap_or_default();
+        if self.remote_management == Some(RemoteManagement::Script) {
+            commands.extend(setup_complete::REMOTE_MANAGEMENT.map(String::from));
+        }
+        commands.extend(self.setup_command.iter().cloned());
+        if self.cloud_init.is_some() {
+            commands.extend(cloud_init::commands());
+        }
+        Ok(commands)
     }
 
     fn check_time_zone(&self, answer: &AnswerFile) -> Result<()> {
@@ -205,6 +232,24 @@ impl MachineConfig {
         }
         Ok(name)
     }
+}
+
+/// Reads each file of `paths`, of at most `max_len` bytes, and adds its digest to `identity`.
+fn read_each<T>(
+    files: &InputFiles,
+    paths: &[PathBuf],
+    max_len: u64,
+    what: &str,
+    identity: &mut Vec<u8>,
+    read: impl Fn(&[u8]) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for path in paths {
+        let bytes = files.read(path, max_len, what)?;
+        identity.extend(Sha256::digest(&bytes));
+        all.push(read(&bytes).map_err(|error| error.with_path(path))?);
+    }
+    Ok(all)
 }
 
 /// Reads and judges an answer file for an image of `architecture`.

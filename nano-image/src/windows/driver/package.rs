@@ -67,6 +67,10 @@ pub(super) struct Package {
     pub warnings: Vec<String>,
 }
 
+/// Why a driver for no device is not installed.
+const PRIMITIVE: &str = "it is for no device (DefaultInstall): Windows installs such drivers only while it runs; copy it, \
+                         and let --setup-command run `pnputil /add-driver FILE /install`";
+
 /// A device.
 pub(super) struct DeviceModel {
     pub model: Model,
@@ -114,50 +118,29 @@ impl Package {
         let Some(version) = Version::read(&inf, target)? else {
             return Ok(Err("it is no INF file of a driver for Windows".into()));
         };
-        let is_primitive = |platform: &String| inf.has(&format!("DefaultInstall{platform}"));
         let models = match devices(&inf, target)? {
             Devices::These(models) => models,
-            Devices::None(_) if !inf.has("Manufacturer") && target.platforms().iter().any(is_primitive) => {
-                return Ok(Err(
-                    "it is for no device (DefaultInstall): Windows installs such drivers only while it runs; \
-                               copy it, and let --setup-command run `pnputil /add-driver FILE /install`"
-                        .into(),
-                ));
-            }
+            Devices::None(_) if is_primitive(&inf, target) => return Ok(Err(PRIMITIVE.into())),
             Devices::None(why) => return Ok(Err(why)),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         place::relative(&name)?;
+        let configurations = configurations(&models);
         let included = Included::new();
         let mut reader = Reader::new(&inf, &included);
-        let mut configurations: Vec<&str> = Vec::new();
-        let mut known = BTreeSet::new();
-        for model in &models {
-            if known.insert(model.configuration.to_lowercase()) {
-                configurations.push(&model.configuration);
-            }
-        }
-        let mut copies = Copies::default();
-        let mut companions = Vec::new();
-        for configuration in &configurations {
-            reader.copies(configuration, &mut copies)?;
-            companions.extend(reader.companions(configuration)?);
-        }
-        reader.class_copies(target, &mut copies)?;
+        let (copies, companions) = read_copies(&mut reader, &configurations, target)?;
         let mut wanted = copies.sources();
         wanted.extend(version.catalog.clone());
         let files = SourceFiles::find(&inf, path, from, &wanted, target)?;
         let label = label(&name, &bytes, &files, target);
         reader.package.clone_from(&label);
 
+        let catalog = version.catalog.as_ref().and_then(|name| files.index(name));
         let mut package = Self {
             path: path.to_owned(),
             boot_critical: boot_critical || BOOT_CLASSES.contains(&version.class.to_ascii_lowercase().as_str()),
-            catalog: version.catalog.as_ref().and_then(|name| files.index(name)),
-            is_whql: match version.catalog.as_ref().and_then(|name| files.index(name)) {
-                Some(index) => is_whql(from, &files.files[index].source)?,
-                None => false,
-            },
+            catalog,
+            is_whql: catalog.map_or(Ok(false), |index| is_whql(from, &files.files[index].source))?,
             copies: Vec::new(),
             models: Vec::new(),
             configurations: configurations.iter().map(|name| Configuration::new(name)).collect(),
@@ -188,14 +171,7 @@ impl Package {
         package.inf = bytes;
         package.judge();
         package.check_signatures(from)?;
-        for (file, why) in &copies.unknown {
-            if package.services.values().any(|service| service.is_in(file)) {
-                return Err(Error::unsupported(format!("{why}, where {file} is to go, the program of a service")));
-            }
-            if package.boot_critical {
-                package.warnings.push(format!("{file} is not copied: {why}"));
-            }
-        }
+        package.check_unknown(&copies)?;
         Ok(Ok(package))
     }
 
@@ -340,6 +316,42 @@ impl Package {
         }
         Ok(())
     }
+
+    /// Of files that are to go where nobody knows: an error for the program of a service, else a warning where it counts.
+    fn check_unknown(&mut self, copies: &Copies) -> Result<()> {
+        for (file, why) in &copies.unknown {
+            if self.services.values().any(|service| service.is_in(file)) {
+                return Err(Error::unsupported(format!("{why}, where {file} is to go, the program of a service")));
+            }
+            if self.boot_critical {
+                self.warnings.push(format!("{file} is not copied: {why}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names of the sections that `models` are installed by, each once.
+fn configurations(models: &[Model]) -> Vec<String> {
+    let mut known = BTreeSet::new();
+    let names = models.iter().map(|model| &model.configuration);
+    names.filter(|name| known.insert(name.to_lowercase())).cloned().collect()
+}
+
+/// Whether it is for no device: a driver that is installed by its file's name alone.
+fn is_primitive(inf: &Inf, target: &Target) -> bool {
+    !inf.has("Manufacturer") && target.platforms().iter().any(|platform| inf.has(&format!("DefaultInstall{platform}")))
+}
+
+/// What the sections `configurations` copy, and the INF files that are to be added with them.
+fn read_copies(reader: &mut Reader<'_>, configurations: &[String], target: &Target) -> Result<(Copies, Vec<String>)> {
+    let (mut copies, mut companions) = (Copies::default(), Vec::new());
+    for configuration in configurations {
+        reader.copies(configuration, &mut copies)?;
+        companions.extend(reader.companions(configuration)?);
+    }
+    reader.class_copies(target, &mut copies)?;
+    Ok((copies, companions))
 }
 
 /// Whether a catalog has the object identifier 1.3.6.1.4.1.311.10.3.5, by which Microsoft signs tested drivers.

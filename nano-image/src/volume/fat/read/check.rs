@@ -247,50 +247,62 @@ impl Check<'_> {
         if entry.attributes & ATTRIBUTE_LABEL != 0 {
             return;
         }
-        let cluster = u32::from(entry.cluster_high.get()) << 16 | u32::from(entry.cluster_low.get());
         let is_directory = entry.attributes & ATTRIBUTE_DIRECTORY != 0;
-        if directory.depth > 0 && index < 2 {
-            let (dots, expected) = match index {
-                0 => (b".          ", directory.cluster),
-                _ => (b"..         ", directory.parent),
-            };
-            if entry.name != *dots || !is_directory || cluster != expected {
-                let text = if index == 0 { "." } else { ".." };
-                let message = format!("its entry {} should be `{text}` with cluster {expected}", index + 1);
-                self.bad("fat-directory", &format!("\\{}", directory.path), at, message);
-            }
-            if entry.name[0] == b'.' {
-                return;
-            }
+        if directory.depth > 0 && index < 2 && self.is_dots(&entry, at, index, directory) {
+            return;
         }
         let forbidden = |&byte: &u8| byte < 0x20 && byte != 5 || b"\"*+,/:;<=>?[\\]|".contains(&byte);
         if entry.name.iter().any(forbidden) || entry.name[0] == b' ' {
             self.bad("fat-name", &shown, at, format!("has the short name {:02x?}", entry.name));
         }
-        if is_directory {
-            if directory.depth >= MAX_DEPTH {
-                return self.bad("fat-directory", &shown, at, "is at an impossible depth");
-            }
-            if entry.size.get() != 0 {
-                self.bad("fat-directory", &shown, at, format!("is a directory of {} bytes, not 0", entry.size));
-            }
-            // The root has the number 0 in `..`.
-            let parent = if directory.depth == 0 { 0 } else { directory.cluster };
-            open.push(Open { path: own, cluster, parent, depth: directory.depth + 1 });
-            return;
+        match is_directory {
+            true => open.extend(self.sub_directory(own, &entry, at, directory)),
+            false => self.file(&shown, &entry, at),
         }
-        let size = u64::from(entry.size.get());
-        let needed = size.div_ceil(self.reader.cluster_size);
+    }
+
+    /// Checks one of the first two entries of a directory, `.` and `..`. Whether it is called so.
+    fn is_dots(&mut self, entry: &DirectoryEntry, at: u64, index: usize, directory: &Open) -> bool {
+        let (dots, text, expected) = match index {
+            0 => (b".          ", ".", directory.cluster),
+            _ => (b"..         ", "..", directory.parent),
+        };
+        if entry.name != *dots || entry.attributes & ATTRIBUTE_DIRECTORY == 0 || entry.cluster() != expected {
+            let message = format!("its entry {} should be `{text}` with cluster {expected}", index + 1);
+            self.bad("fat-directory", &format!("\\{}", directory.path), at, message);
+        }
+        entry.name[0] == b'.'
+    }
+
+    /// Checks the entry of a directory, which is at `path` and in `directory`.
+    fn sub_directory(&mut self, path: String, entry: &DirectoryEntry, at: u64, directory: &Open) -> Option<Open> {
+        let shown = format!("\\{path}");
+        if directory.depth >= MAX_DEPTH {
+            self.bad("fat-directory", &shown, at, "is at an impossible depth");
+            return None;
+        }
+        if entry.size.get() != 0 {
+            self.bad("fat-directory", &shown, at, format!("is a directory of {} bytes, not 0", entry.size));
+        }
+        // The root has the number 0 in `..`.
+        let parent = if directory.depth == 0 { 0 } else { directory.cluster };
+        Some(Open { path, cluster: entry.cluster(), parent, depth: directory.depth + 1 })
+    }
+
+    /// Checks the entry of a file: whether it has the clusters that its size needs.
+    fn file(&mut self, shown: &str, entry: &DirectoryEntry, at: u64) {
+        let (size, cluster) = (u64::from(entry.size.get()), entry.cluster());
         if cluster == 0 {
             if size > 0 {
-                self.bad("fat-size", &shown, at, format!("has {size} bytes, but no clusters"));
+                self.bad("fat-size", shown, at, format!("has {size} bytes, but no clusters"));
             }
             return;
         }
-        let found = self.chain(&shown, cluster, needed).len() as u64;
+        let needed = size.div_ceil(self.reader.cluster_size);
+        let found = self.chain(shown, cluster, needed).len() as u64;
         if found < needed || size == 0 {
             let message = format!("has {size} bytes and {found} clusters; {needed} are needed");
-            self.bad("fat-size", &shown, at, message);
+            self.bad("fat-size", shown, at, message);
         }
     }
 
