@@ -61,14 +61,19 @@ pub fn prepare(arguments: &Build, outputs: &[Output]) -> Result<Prepared> {
     recipe = arguments.recovery_size.into_iter().fold(recipe, RecipeBuilder::recovery_size);
     recipe = arguments.compact.into_iter().fold(recipe, RecipeBuilder::compact);
     let recipe = timestamp.into_iter().fold(recipe, RecipeBuilder::timestamp).build()?;
-    let progress = Progress::new(if arguments.quiet && arguments.progress != ProgressStyle::Json {
-        ProgressStyle::None
-    } else {
-        arguments.progress
-    });
+    let progress = Progress::new(progress_style(arguments));
     let warnings: Vec<String> = firmware_warning.into_iter().chain(Output::doubts(outputs, arguments.host)).collect();
     warnings.iter().for_each(|warning| progress.warn(warning));
     Ok(Prepared { recipe, sources, progress, warnings })
+}
+
+/// How progress is told: `--quiet` leaves what is for programs.
+pub fn progress_style(arguments: &Build) -> ProgressStyle {
+    match arguments.progress {
+        ProgressStyle::Json => ProgressStyle::Json,
+        _ if arguments.quiet => ProgressStyle::None,
+        style => style,
+    }
 }
 
 /// Builds an image and reports on it, or compares it with one that is there.

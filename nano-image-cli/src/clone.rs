@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nano_image::{Error, Format, Golden, GoldenFile, NewFileOptions, NewFiles, Result, Seed, Target, UsedFile};
+use nano_image::{Error, Format, Golden, GoldenFile, NewFileOptions, NewFiles, Result, Target, UsedFile};
 use nano_image::{Observer as _, keep_apart, open_disk};
 use serde_json::{Value, json};
 
-use crate::args::{Clones, SeedArgument};
+use crate::args::{Clones, ProgressStyle};
 use crate::build::{self, Prepared};
 use crate::machines::{self, Row};
 use crate::outputs::Output;
+use crate::progress::Count;
 use crate::report::{self, message, output, printable};
 use crate::{secret, signals};
 
@@ -96,6 +97,7 @@ impl Work<'_> {
     fn all(&self, rows: &[&Row]) -> Result<ExitCode> {
         let build = &self.arguments.build;
         let (next, told) = (AtomicUsize::new(0), Mutex::new(Told::default()));
+        let count = Count::new(build::progress_style(build), rows.len());
         let jobs =
             build.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), |jobs| jobs.get());
         std::thread::scope(|scope| {
@@ -103,17 +105,23 @@ impl Work<'_> {
                 scope.spawn(|| {
                     while let Some((number, row)) = next_of(rows, &next) {
                         let result = self.one(row);
-                        told.lock().unwrap_or_else(PoisonError::into_inner).tell(number, row, result, self.arguments);
+                        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                        count.undisturbed(|| told.tell(number, row, result, self.arguments));
+                        count.advance(told.made + told.kept + told.failed, told.failed);
                     }
                 });
             }
         });
+        drop(count);
         if signals::stopped() {
-            return Err(Error::cancelled());
+            return Err(Error::cancelled().with_hint("machines that are made stay; a second run makes the others"));
         }
         let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !build.quiet {
-            message(&format!("{} made, {} kept, {} failed\n", told.made, told.kept, told.failed));
+        let (made, kept, failed) = (told.made, told.kept, told.failed);
+        match build::progress_style(build) {
+            ProgressStyle::Json => message(&format!("{}\n", json!({ "made": made, "kept": kept, "failed": failed }))),
+            _ if build.quiet => {}
+            _ => message(&format!("{made} made, {kept} kept, {failed} failed\n")),
         }
         Ok(told.first_failure.unwrap_or(ExitCode::SUCCESS))
     }
@@ -131,18 +139,11 @@ impl Work<'_> {
         let passwords = secret::read_all(&row.secret)?;
         let mut config = config;
         config.user_passwords.extend(passwords.users);
-        let seed: Option<Seed> = match row.seed {
-            Some(SeedArgument::Given(seed)) => Some(seed),
-            Some(SeedArgument::Random) => {
-                return Err(Error::recipe("a list takes no random seeds: a second run would make other machines"));
-            }
-            None => None,
-        };
         let has_secrets = !build.machine.secret.is_empty()
             || passwords.administrator.is_some()
             || !config.user_passwords.is_empty()
             || config.domain_blob.is_some();
-        let machine = self.golden.machine(&row.name, config, passwords.administrator, seed, &())?;
+        let machine = self.golden.machine(&row.name, config, passwords.administrator, row.seed, &())?;
         let format = self.format;
         if path.exists() && !build.force {
             if self.arguments.full || machine.is_clone(self.file, &path, format)? {
@@ -203,7 +204,8 @@ impl Told {
             Err(error) => {
                 self.failed += 1;
                 let error = error.within(format_args!("machine {}", printable(name)));
-                let value = json!({ "name": name, "error": error.to_string(), "hint": error.hint() });
+                let mut value = report::as_json(&error);
+                value["name"] = name.into();
                 let code = match build.json {
                     true => report::exit_code(error.kind()),
                     false => report::failure(&error, build.json_errors()),

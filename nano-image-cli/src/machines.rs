@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 
 use clap::{Arg, FromArgMatches};
-use nano_image::{Error, MachineConfig, Result, nearest};
+use nano_image::{Error, MachineConfig, Result, Seed, nearest};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use toml::de::DeValue;
 
 use crate::args::{Arguments, Command, SeedArgument};
-use crate::{recipe, text_file, usage};
+use crate::{recipe, secret, text_file, usage};
 
 /// Headings of the flags for one machine.
 const HEADINGS: [&str; 2] = ["Machine", "Network"];
@@ -24,7 +26,7 @@ pub struct Row {
     pub name: String,
     /// Where its passwords are.
     pub secret: Vec<String>,
-    pub seed: Option<SeedArgument>,
+    pub seed: Option<Seed>,
     /// Its settings alone.
     own: MachineConfig,
     /// Which flags it has.
@@ -84,8 +86,13 @@ fn row(
 ) -> Result<Row> {
     object.retain(|_, value| !value.is_null() && value != "" && value != &Value::Array(Vec::new()));
     let name = object.remove("name").or_else(|| object.get("computer-name").cloned());
-    let Some(Value::String(name)) = name else {
-        return Err(Error::recipe("the machine has no `name`").with_hint("name it: the files are called by it"));
+    let name = match name {
+        Some(Value::String(name)) => name,
+        Some(_) => {
+            let error = Error::recipe("the `name` is not one text");
+            return Err(error.with_hint("give one name, in JSON and TOML in quotes: the files are called by it"));
+        }
+        None => return Err(Error::recipe("the machine has no `name`").with_hint("name it: the files are called by it")),
     };
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':', '*', '\0']) {
         let hint = "the files are called by it: letters, digits and hyphens are right everywhere";
@@ -115,6 +122,17 @@ fn row(
     })?;
     let Command::Build(build) = arguments.command else { return Err(Error::recipe("not flags of `build`")) };
     let (own, secret, seed) = (build.machine.config(&build.network), build.machine.secret, build.seed);
+    secret.iter().try_for_each(|text| secret::check(text))?;
+    let seed = match seed {
+        Some(SeedArgument::Random) => {
+            let error = Error::recipe("a list takes no random seeds");
+            return Err(
+                error.with_hint("leave it out: each machine has identifiers of its own, the same in a second run")
+            );
+        }
+        Some(SeedArgument::Given(seed)) => Some(seed),
+        None => None,
+    };
     let keys = object.into_iter().map(|(key, _)| key).collect();
     Ok(Row { name, secret, seed, own, keys, place: place.into() })
 }
@@ -154,11 +172,44 @@ fn json_lines(text: &str) -> Result<Objects> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let object =
+            let Pairs(pairs) =
                 serde_json::from_str(line).map_err(|error| text_file::json_mistake(&error, number).with_hint(FORMS))?;
+            let mut object = Map::new();
+            for (key, value) in pairs {
+                if object.contains_key(&key) {
+                    let error = Error::recipe(format!("line {number}: the key `{key}` is there twice"));
+                    return Err(error.with_hint("several values stand in brackets: [\"a\", \"b\"]"));
+                }
+                object.insert(key, value);
+            }
             Ok((format!("line {number}"), object))
         })
         .collect()
+}
+
+/// The keys of a JSON object with their values, also those that are there twice.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Pairs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(All)
+    }
 }
 
 fn toml_tables(text: &str) -> Result<Objects> {
@@ -196,9 +247,11 @@ fn csv(text: &str) -> Result<Objects> {
         return Err(Error::recipe(message).with_hint("separate them by commas"));
     }
     let mut objects = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| csv_mistake(&error))?;
-        let line = record.position().map_or(0, csv::Position::line);
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(|error| csv_mistake(&error))? {
+        let (line, start) = record.position().map_or((0, 0), |at| (at.line(), at.byte() as usize));
+        let own = &text[start..reader.position().byte() as usize];
+        let quotes = own.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.matches('"')).count();
         let mut object: Map<String, Value> = Map::new();
         for (header, cell) in headers.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
             if cell.contains('\n') {
@@ -215,6 +268,10 @@ fn csv(text: &str) -> Result<Objects> {
                 Some(one) => *one = Value::Array(vec![one.take(), cell]),
                 None => drop(object.insert(header.into(), cell)),
             }
+        }
+        if quotes % 2 == 1 {
+            let error = Error::recipe(format!("line {line}: a quote is not closed"));
+            return Err(error.with_hint("a value with quotes stands in quotes, and each of its own is there twice"));
         }
         objects.push((format!("line {line}"), object));
     }
@@ -264,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn quotes_in_comments_and_doubled_ones_are_no_mistakes() {
+        let text = "name,setup-command\n# of 5\" disks\na,\"echo \"\"x\"\"\"\n# 7\"\nb,echo \"y\"\n";
+        let rows = rows(text, Path::new("")).unwrap();
+        let commands: Vec<_> = rows.iter().map(|row| &*row.own.setup_command[0]).collect();
+        assert_eq!(commands, ["echo \"x\"", "echo \"y\""]);
+    }
+
+    #[test]
     fn a_list_is_toml_whatever_stands_in_the_line_of_a_table() {
         let rows = rows("# mine\n[[ machine ]] # web\nname = 'a'\n", Path::new("")).unwrap();
         assert_eq!(rows[0].name, "a");
@@ -280,7 +345,13 @@ mod tests {
             ("name,secret\na,admin=stdin\n", "standard input"),
             ("name,size\na,4G\n", "no column `size`"),
             ("name\n", "no machine"),
-            ("{\"name\": 1}", "no `name`"),
+            ("name,secret\na,file:pw\n", "line 2: --secret takes the source"),
+            ("name,secret\na,admin=pw\n", "line 2: --secret names no source"),
+            ("name,secret\na,\"admin=file:pw\n", "line 2: a quote is not closed"),
+            ("name,name\na,b\n", "line 2: the `name` is not one text"),
+            ("name,seed\na,random\n", "line 2: a list takes no random seeds"),
+            ("{\"name\": 1}", "line 1: the `name` is not one text"),
+            ("{\"name\": \"a\", \"name\": \"b\"}", "line 1: the key `name` is there twice"),
             ("{\"name\": ", "line 1: begins like JSON, but ends too early"),
             ("{\"name\": \"a\"}\n\n{\"name\": b}", "line 3: begins like JSON, but is not, at character 10"),
             ("{\"name\": \"a\"}\n[1]", "line 2: this is JSON, but no object"),

@@ -33,12 +33,11 @@ struct Plain {
 impl Progress {
     /// In `style`, as far as standard error can.
     pub fn new(style: ProgressStyle) -> Self {
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let style = match style {
+        let style = match style.on_this_terminal() {
             ProgressStyle::None => Style::None,
             ProgressStyle::Json => Style::Json(Mutex::new((Phase::Read, None))),
-            ProgressStyle::Auto | ProgressStyle::Bar if terminal => Style::Bar(Mutex::new(ProgressBar::hidden())),
-            ProgressStyle::Auto | ProgressStyle::Bar | ProgressStyle::Plain => {
+            ProgressStyle::Bar => Style::Bar(Mutex::new(ProgressBar::hidden())),
+            ProgressStyle::Auto | ProgressStyle::Plain => {
                 let told = Instant::now();
                 Style::Plain(Mutex::new(Plain { phase: Phase::Read, total: None, tenths: 0, told }))
             }
@@ -128,6 +127,95 @@ impl Plain {
         if tenths > self.tenths || self.told.elapsed() >= Duration::from_secs(5) {
             (self.tenths, self.told) = (tenths, Instant::now());
             report::message(&format!("{}: {percent} %, {done} of {total}\n", self.phase.name()));
+        }
+    }
+}
+
+/// How many of the machines of a list are done.
+pub struct Count {
+    style: CountStyle,
+    total: u64,
+}
+
+enum CountStyle {
+    None,
+    /// When the last line was told, and of how many.
+    Plain(Mutex<(Instant, u64)>),
+    Json,
+    Bar(ProgressBar),
+}
+
+impl Count {
+    /// In `style`, as far as standard error can.
+    pub fn new(style: ProgressStyle, total: usize) -> Self {
+        let total = total as u64;
+        let style = match style.on_this_terminal() {
+            ProgressStyle::None => CountStyle::None,
+            ProgressStyle::Json => CountStyle::Json,
+            ProgressStyle::Bar => {
+                let bar = ProgressBar::new(total);
+                bar.set_style(template("{prefix:6} [{bar:30}] {pos}/{len} machines {eta}{msg}"));
+                bar.set_prefix("clone");
+                bar.enable_steady_tick(Duration::from_millis(100));
+                CountStyle::Bar(bar)
+            }
+            ProgressStyle::Auto | ProgressStyle::Plain => {
+                report::message(&format!("clone: {total} machines\n"));
+                CountStyle::Plain(Mutex::new((Instant::now(), 0)))
+            }
+        };
+        Self { style, total }
+    }
+
+    /// Tells that `done` machines are done, of which some `failed`.
+    pub fn advance(&self, done: usize, failed: usize) {
+        let (done, total) = (done as u64, self.total);
+        let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        match &self.style {
+            CountStyle::None => {}
+            CountStyle::Json => {
+                let line = json!({ "phase": "clone", "done": done, "total": total, "failed": failed });
+                report::message(&format!("{line}\n"));
+            }
+            CountStyle::Bar(bar) => {
+                bar.set_message(failures);
+                bar.set_position(done);
+            }
+            CountStyle::Plain(told) => {
+                let mut told = lock(told);
+                if done * 10 / total > told.1 * 10 / total || told.0.elapsed() >= Duration::from_secs(5) {
+                    *told = (Instant::now(), done);
+                    report::message(&format!("clone: {} %, {done} of {total}{failures}\n", done * 100 / total));
+                }
+            }
+        }
+    }
+
+    /// Writes to standard output or error without disturbing what is drawn.
+    pub fn undisturbed<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.style {
+            CountStyle::Bar(bar) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let CountStyle::Bar(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl ProgressStyle {
+    /// What `auto` and `bar` are where standard error goes.
+    fn on_this_terminal(self) -> Self {
+        let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        match self {
+            Self::Auto | Self::Bar if is_terminal => Self::Bar,
+            Self::Auto | Self::Bar => Self::Plain,
+            other => other,
         }
     }
 }

@@ -10,26 +10,34 @@ use nano_image::report::InstalledPackage;
 use nano_image::{ByteSize, Error, ErrorKind, Report, Result, is_shown, table};
 use serde_json::json;
 
-/// Says on standard error what failed; the exit code tells its kind.
-pub fn failure(error: &Error, as_json: bool) -> ExitCode {
+/// An error for programs.
+pub fn as_json(error: &Error) -> serde_json::Value {
+    let kind = format!("{:?}", error.kind()).to_lowercase();
+    json!({
+        "error": error.to_string(), "kind": kind, "causes": causes(error), "hint": error.hint(),
+        "needed": error.needed().map(|size| size.bytes()),
+    })
+}
+
+fn causes(error: &Error) -> Vec<String> {
     let mut causes = Vec::new();
     let mut source = error.source();
     while let Some(cause) = source {
         causes.push(cause.to_string());
         source = cause.source();
     }
-    if as_json {
-        let kind = format!("{:?}", error.kind()).to_lowercase();
-        let value = json!({
-            "error": error.to_string(), "kind": kind, "causes": causes, "hint": error.hint(),
-            "needed": error.needed().map(|size| size.bytes()),
-        });
-        message(&format!("{value}\n"));
+    causes
+}
+
+/// Says on standard error what failed; the exit code tells its kind.
+pub fn failure(error: &Error, is_json: bool) -> ExitCode {
+    if is_json {
+        message(&format!("{}\n", as_json(error)));
         return exit_code(error.kind());
     }
     let mut text = format!("{RED}error:{RESET} {}\n", printable(&error.to_string()));
-    for cause in &causes {
-        text += &format!("  {BOLD}caused by:{RESET} {}\n", printable(cause));
+    for cause in causes(error) {
+        text += &format!("  {BOLD}caused by:{RESET} {}\n", printable(&cause));
     }
     if let Some(hint) = error.hint() {
         text += &format!("  {GREEN}hint:{RESET} {}\n", printable(hint));

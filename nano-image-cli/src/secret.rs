@@ -77,7 +77,24 @@ fn read(source: &str) -> Result<Secret> {
             }
             secret(bytes(io::stdin()).map_err(|error| Error::io("read", "standard input", error))?)
         }
-        _ => Err(Error::recipe("--secret names no source of a password; its value is not shown").with_hint(FORMS)),
+        _ => Err(no_source()),
+    }
+}
+
+fn no_source() -> Error {
+    Error::recipe("--secret names no source of a password; its value is not shown").with_hint(FORMS)
+}
+
+/// Whether a value of `--secret` names a source, which is not read.
+///
+/// # Errors
+/// [`Recipe`](nano_image::ErrorKind::Recipe) if not.
+pub fn check(text: &str) -> Result<()> {
+    let (_, source) = parts(text)?;
+    match source.split_once(':') {
+        Some(("env" | "file", name)) if !name.is_empty() => Ok(()),
+        None if source == "stdin" => Ok(()),
+        _ => Err(no_source()),
     }
 }
 

@@ -123,34 +123,41 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folders of `files` below `root`, which is new or empty.
+    /// Makes the folders of `files` below `root`, which is new, empty, or has no more than a build left that was killed.
     ///
     /// # Errors
-    /// [`Recipe`](nano_image::ErrorKind::Recipe) if there is something in it; those of the file system.
+    /// [`Recipe`](nano_image::ErrorKind::Recipe) if there is something else in it; those of the file system.
     pub fn make(root: &Path, files: &[PathBuf]) -> Result<Self> {
         let failed = |path: &Path, error| Error::io("make the folder", path, error);
-        match std::fs::read_dir(root).map(|entries| entries.count()) {
-            Ok(1..) => {
-                return Err(Error::recipe("the folder of the OCI image is not empty")
-                    .with_path(root)
-                    .with_hint("name another one, or remove it"));
-            }
-            Ok(0) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(root, error)),
-        }
-        let mut folder = Self { made: Vec::new() };
-        for file in files {
-            let parents: Vec<&Path> = file.ancestors().skip(1).take_while(|path| path.starts_with(root)).collect();
-            for path in parents.into_iter().rev() {
-                match std::fs::create_dir(path) {
-                    Ok(()) => folder.made.push(path.to_owned()),
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(failed(path, error)),
+        let mut folders: Vec<&Path> =
+            files.iter().flat_map(|file| file.ancestors().skip(1).take_while(|path| path.starts_with(root))).collect();
+        folders.sort();
+        folders.dedup();
+        for folder in &folders {
+            let entries = match std::fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(folder, error)),
+            };
+            for entry in entries {
+                let path = entry.map_err(|error| failed(folder, error))?.path();
+                if !folders.contains(&&*path) && !is_unfinished(&path, files) {
+                    return Err(Error::recipe("the folder of the OCI image is not empty")
+                        .with_path(root)
+                        .with_hint("name another one, or remove it"));
                 }
             }
         }
-        signals::remove_if_killed(folder.made.iter().rev().cloned().collect());
+        let mut folder = Self { made: Vec::new() };
+        for path in folders {
+            match std::fs::create_dir(path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(path, error)),
+                // An empty folder that is there may be the user's.
+                Err(_) if path == root => {}
+                _ => folder.made.push(path.to_owned()),
+            }
+        }
+        signals::remove_if_killed(folder.made.clone());
         Ok(folder)
     }
 
@@ -166,6 +173,18 @@ impl Drop for Folder {
             let _ = std::fs::remove_dir(path);
         }
     }
+}
+
+/// Whether `path` is a file that becomes one of `files`, whose name it has in it. If no other build is making it, it is
+/// removed before it is made again.
+fn is_unfinished(path: &Path, files: &[PathBuf]) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let of_file = |file: &PathBuf| {
+        let own = file.file_name().and_then(|own| own.to_str()).unwrap_or_default();
+        let rest = name.strip_prefix('.').and_then(|name| name.strip_prefix(own));
+        file.parent() == path.parent() && rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".partial"))
+    };
+    files.iter().any(of_file)
 }
 
 /// Standard output by the name that it has in the file system, so that it can be compared with others.

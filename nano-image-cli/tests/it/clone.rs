@@ -1,7 +1,8 @@
 //! `clone`: many machines of one image.
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use fixtures::outside;
 
@@ -213,6 +214,9 @@ fn another_golden_image_is_refused() {
     run("golden.vhdx", &[]).fails(4, &["golden.vhdx"]);
     fs::remove_file(place.path("golden.vhdx")).unwrap();
     run("golden.vhdx", &[]).fails(3, &["golden.vhdx", "cannot open"]);
+    fs::create_dir(place.path("golden.vhdx")).unwrap();
+    run("golden.vhdx", &[]).fails(6, &["golden.vhdx", "directory"]);
+    fs::remove_dir(place.path("golden.vhdx")).unwrap();
     // A VHD has no VHDX for a parent.
     build(&place, "golden.vhd", &["--firmware", "uefi", "--computer-name", "golden"]).ok();
     run("golden.vhd", &["--firmware", "uefi"]).fails(2, &["VHDX", "VHD", "hint: "]);
@@ -281,4 +285,115 @@ fn no_room_for_one_machine_leaves_nothing_of_it() {
     // With room, what is missing is made.
     let again = place.run(&[&arguments[..], &RECIPE].concat()).ok();
     assert_eq!(lines(&again).iter().map(|line| line["kept"] == true).collect::<Vec<_>>(), [true, false, true]);
+}
+
+/// A parent that is not there, and one in whose place another image lies.
+#[test]
+fn a_clone_with_another_parent_is_refused() {
+    let place = place();
+    build(&place, "golden.vhdx", &[]).ok();
+    clone(&place, "golden.vhdx", "machines.csv", "out/{name}.vhdx", &["-q"]).ok();
+    build(&place, "other.vhdx", &["--computer-name", "other"]).ok();
+    fs::rename(place.path("golden.vhdx"), place.path("more/golden.vhdx")).unwrap();
+    for command in ["inspect", "verify"] {
+        place.run(&[command, "out/web-01.vhdx"]).fails(3, &["golden.vhdx", "is not there", "hint: "]);
+    }
+    fs::rename(place.path("other.vhdx"), place.path("golden.vhdx")).unwrap();
+    let parts = ["out/web-01.vhdx", "golden.vhdx", "has changed, or is another", "hint: "];
+    place.run(&["inspect", "out/web-01.vhdx"]).fails(4, &parts);
+    let disk = ["build", "--disk", "out/web-01.vhdx", "--allow-unbootable", "-o", "new.vhdx"];
+    place.run(&disk).fails(4, &parts);
+    assert!(!place.path("new.vhdx").exists());
+    // A clone is no golden image.
+    clone(&place, "out/web-01.vhdx", "machines.csv", "out/x-{name}.vhdx", &[]).fails(4, &["differencing"]);
+}
+
+/// Outputs that cannot be made: over what is read, and in folders that are not there.
+#[test]
+fn an_output_in_a_wrong_place_is_refused() {
+    let place = place();
+    build(&place, "golden.vhdx", &[]).ok();
+    let golden = place.read("golden.vhdx");
+    fs::write(place.path("two.csv"), "name\ngolden\nweb-02\n").unwrap();
+    let run = clone(&place, "golden.vhdx", "two.csv", "{name}.vhdx", &["--force", "--json"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(lines(&run)[0]["error"].as_str().unwrap().contains("the golden image"), "{:?}", lines(&run));
+    assert!(place.read("golden.vhdx") == golden && place.path("web-02.vhdx").exists());
+    fs::create_dir(place.path("out/web-02")).unwrap();
+    let run = clone(&place, "golden.vhdx", "two.csv", "out/{name}/disk.vhdx", &["--json"]);
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    let told = lines(&run);
+    assert_eq!((&told[0]["kind"], told[0]["causes"].as_array().unwrap().len()), (&"notfound".into(), 1), "{told:?}");
+    assert!(told[1]["seed"].is_string(), "{told:?}");
+    assert_eq!(place.names_in("out"), ["web-02"]);
+}
+
+/// Ended in the middle, by request and at once: finished machines stay whole, nothing else does, and the rest is made.
+#[cfg(unix)]
+#[test]
+fn a_run_that_was_ended_is_completed_by_the_next() {
+    let place = place();
+    build(&place, "golden.vhdx", &[]).ok();
+    let list: String = (0..40).map(|number| format!("web-{number},admin=file:secrets/1\n")).collect();
+    fs::write(place.path("machines.csv"), format!("name,secret\n{list}")).unwrap();
+    clone(&place, "golden.vhdx", "machines.csv", "more/{name}.vhdx", &["-q"]).ok();
+    for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
+        let output = "out/{name}.vhdx";
+        let arguments = ["clone", "golden.vhdx", "--machines", "machines.csv", "-o", output, "--json", "--jobs", "1"];
+        let mut command = place.command(&[&arguments[..], &RECIPE].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        for _ in 0..3 {
+            told.read_line(&mut String::new()).unwrap();
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let run = Run::of(child.wait_with_output().unwrap());
+        assert_eq!(run.code, code, "{signal}: {}", run.stderr);
+        if code.is_some() {
+            assert!(run.stderr.contains("stopped") && run.stderr.contains("second run"), "{}", run.stderr);
+        }
+        let finished = place.names_in("out");
+        let whole = |name: &String| place.read(&format!("out/{name}")) == place.read(&format!("more/{name}"));
+        let named = finished.iter().filter(|name| !name.starts_with('.'));
+        assert!(named.clone().count() >= 3 && named.clone().all(whole), "{signal}: {finished:?}");
+        // As where files have names while they are made.
+        fs::write(place.path("out/.web-39.vhdx.4000000-0.partial"), "half").unwrap();
+        let again = clone(&place, "golden.vhdx", "machines.csv", output, &["--json"]).ok();
+        let kept = lines(&again).iter().filter(|line| line["kept"] == true).count();
+        assert_eq!(kept, named.count(), "{signal}");
+        assert_eq!(place.names_in("out"), place.names_in("more"), "{signal}");
+        for name in place.names_in("out") {
+            assert!(whole(&name), "{signal}: {name}");
+            let mode = std::os::unix::fs::PermissionsExt::mode(
+                &fs::metadata(place.path("out/").join(&name)).unwrap().permissions(),
+            );
+            assert_eq!(mode & 0o777, 0o600, "{name} has a password");
+        }
+        fs::remove_dir_all(place.path("out")).unwrap();
+        fs::create_dir(place.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn progress_is_told_for_people_and_for_programs() {
+    let place = place();
+    build(&place, "golden.vhdx", &[]).ok();
+    fs::remove_file(place.path("secrets/3")).unwrap();
+    let run = |more: &[&str]| clone(&place, "golden.vhdx", "machines.csv", "out/{name}.vhdx", more);
+    let plain = run(&["--jobs", "1"]).stderr;
+    for part in [
+        "clone: 3 machines\n",
+        "clone: 33 %, 1 of 3\n",
+        "clone: 100 %, 3 of 3, 1 failed\n",
+        "2 made, 0 kept, 1 failed\n",
+    ] {
+        assert!(plain.contains(part), "{plain}");
+    }
+    let told = run(&["--progress", "json", "--jobs", "1"]).stderr;
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let counts: Vec<_> = told.iter().filter(|line| line["phase"] == "clone").collect();
+    assert_eq!(counts.iter().map(|line| &line["done"]).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!((&counts[2]["total"], &counts[2]["failed"]), (&3.into(), &1.into()));
+    assert_eq!(*told.last().unwrap(), serde_json::json!({ "made": 0, "kept": 2, "failed": 1 }));
+    assert!(!run(&["-q"]).stderr.contains("machines"));
 }

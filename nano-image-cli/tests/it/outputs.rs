@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -374,4 +374,33 @@ fn skopeo_takes_the_disk_out_of_an_oci_image() {
     assert!(!place.path("new").exists());
     let bad = ["build", "--wim", "nano.wim", "-o", "type=oic,path=a"];
     place.run(&bad).fails(2, &["did you mean `oci`"]);
+}
+
+/// The folder of an OCI image after a build that was killed, and after one that a signal ends while it waits.
+#[test]
+fn nothing_of_an_ended_oci_image_is_in_the_way() {
+    let place = Place::new();
+    let arguments = build("type=oci,path=web", &["-q"]);
+    for folder in ["web/blobs/sha256", "full/blobs/sha256", "mine"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    fs::write(place.path("web/.index.json.4000000-0.partial"), "half").unwrap();
+    place.run(&arguments).ok();
+    assert_eq!(place.names_in("web"), ["blobs", "index.json", "oci-layout"]);
+    assert_eq!(place.names_in("web/blobs/sha256").len(), 3);
+    // What a build does not leave is the user's.
+    fs::write(place.path("full/blobs/sha256/mine"), "").unwrap();
+    place.run(&build("type=oci,path=full", &[])).fails(2, &["full", "not empty"]);
+    assert_eq!(place.names_in("full/blobs/sha256"), ["mine"]);
+    // Nobody reads the other output: the program is ended while it writes, and the folder that was there stays.
+    for (output, is_left) in [("type=oci,path=new", false), ("type=oci,path=mine", true)] {
+        let mut child = spawn(&place, &build(output, &["-o", "-", "--format", "raw"]));
+        let path = place.path(output.rsplit_once('=').unwrap().1);
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 4096]).unwrap();
+        assert!(path.join("blobs/sha256").exists());
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert_eq!(path.exists(), is_left, "{output}");
+        assert!(!path.join("blobs").exists());
+    }
 }

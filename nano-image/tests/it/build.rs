@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::support::bios::{GOOD, boot, bootmgr, path, tool};
 use crate::support::disk;
 use fixtures::{Data, FileSpec, Tree, WimBuilder, outside, scenes};
-use nano_image::{ByteSize, ErrorKind, Firmware, Observer, Recipe, Report, Result, Seed, Sources, Target};
+use nano_image::{ByteSize, ErrorKind, Firmware, NewFileOptions, NewFiles, Observer, Preset, Recipe, Report, Result};
+use nano_image::{Seed, Sources, Subformat, Target};
 use tempfile::TempDir;
 
 /// A WIM with boot programs for both firmwares and some files.
@@ -51,6 +52,22 @@ fn a_bios_starts_bootmgr_from_every_container() {
             fs::remove_file(image).unwrap();
         }
     }
+}
+
+#[test]
+fn a_packed_disk_goes_into_no_oci_image() {
+    let dir = TempDir::new().unwrap();
+    let (wim, files) = (wim(&dir), nano_image::oci_files(&dir.path().join("web.tar")));
+    let format = |name, subformat| Preset::named(name).unwrap().format(subformat, None).unwrap();
+    let write = |format| {
+        let new = NewFiles::create(&files, NewFileOptions::default()).unwrap();
+        let target = Target::oci(new.files().iter().collect(), format);
+        build(&recipe(Firmware::Uefi).build().unwrap(), &wim, 1, vec![target])
+    };
+    let error = write(format("vmdk", Some(Subformat::StreamOptimized))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Recipe);
+    assert!(error.message().contains("length is not known") && error.hint().is_some(), "{error:?}");
+    write(format("vmdk", None)).unwrap();
 }
 
 #[test]
