@@ -66,3 +66,21 @@ fn what_says_the_same_bytes_follows_the_bytes() {
     assert_ne!(other.bytes[0], last.bytes[0]);
     assert_eq!((&other.bytes[1..], &other.disk), (&last.bytes[1..], &last.disk));
 }
+
+#[test]
+fn the_cid_of_a_vmdk_follows_the_bytes() {
+    let place = Place::new();
+    for subformat in ["monolithicSparse", "streamOptimized"] {
+        let cid = |password: &str| {
+            fs::write(place.path("password"), password).unwrap();
+            let flags = ["--subformat", subformat, "--secret", "admin=file:password", "--seed", SEED, "--force"];
+            place.build("a.vmdk", &flags).ok();
+            let bytes = place.read("a.vmdk");
+            let at = bytes.windows(5).position(|window| window == b"\nCID=").unwrap() + 5;
+            bytes[at..at + 8].to_vec()
+        };
+        let first = cid("Hunter2!");
+        assert_eq!(cid("Hunter2!"), first);
+        assert_ne!(cid("Hunter3!"), first, "{subformat}");
+    }
+}

@@ -70,30 +70,68 @@ pub(super) enum Map {
     },
 }
 
-/// The place of each block, in some unit. What has no place takes no memory, if enough of it is together.
-#[derive(Debug, Default)]
+/// The place of each block, in some unit. What has no place takes no memory, if enough of it is together; blocks that are
+/// parts of one entry of a table share its place.
+#[derive(Debug)]
 pub(super) struct Places {
-    chunks: BTreeMap<u64, Box<[u32; CHUNK]>>,
+    chunks: BTreeMap<u64, Chunk>,
+    /// Blocks per entry.
+    parts: u64,
     len: u64,
 }
 
+/// Places of entries, and which of their parts have one, if they have parts.
+#[derive(Debug)]
+struct Chunk {
+    places: Box<[u32; CHUNK]>,
+    parts: Option<Box<[u32; CHUNK]>>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::of_parts(1)
+    }
+}
+
 impl Places {
+    /// Of a table whose entries have so many blocks, at most 32.
+    pub fn of_parts(parts: u64) -> Self {
+        Self { chunks: BTreeMap::new(), parts, len: 0 }
+    }
+
     /// Adds the place of the next block.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for a place that no file of a sensible length has.
     pub fn push(&mut self, place: Option<u64>) -> Result<()> {
+        self.push_entry(place, 1)
+    }
+
+    /// Adds the parts of the next entry: they follow each other from `place` on, which is counted in entries, and those
+    /// with a bit in `present` are there.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_entry(&mut self, place: Option<u64>, present: u32) -> Result<()> {
         if let Some(place) = place {
             let place = u32::try_from(place).ok().filter(|&place| place != ABSENT);
             let place = place.ok_or_else(|| Error::unsupported(format!("block {} is too far away", self.len)))?;
-            let chunk = self.chunks.entry(self.len / CHUNK as u64).or_insert_with(|| Box::new([ABSENT; CHUNK]));
-            chunk[(self.len % CHUNK as u64) as usize] = place;
+            let (entry, has_parts) = (self.len / self.parts, self.parts > 1);
+            let chunk = self.chunks.entry(entry / CHUNK as u64).or_insert_with(|| Chunk {
+                places: Box::new([ABSENT; CHUNK]),
+                parts: has_parts.then(|| Box::new([0; CHUNK])),
+            });
+            let index = (entry % CHUNK as u64) as usize;
+            chunk.places[index] = place;
+            if let Some(parts) = &mut chunk.parts {
+                parts[index] = present;
+            }
         }
-        self.len += 1;
+        self.len += self.parts;
         Ok(())
     }
 
-    /// Adds `count` blocks that have no place.
+    /// Adds `count` blocks that have no place, of whole entries.
     pub fn push_absent(&mut self, count: u64) {
         self.len += count;
     }
@@ -105,18 +143,41 @@ impl Places {
 
     /// The place of a block.
     pub fn get(&self, block: u64) -> Option<u64> {
-        let chunk = self.chunks.get(&(block / CHUNK as u64))?;
-        Some(chunk[(block % CHUNK as u64) as usize]).filter(|&place| place != ABSENT).map(u64::from)
+        let (entry, part) = (block / self.parts, block % self.parts);
+        let chunk = self.chunks.get(&(entry / CHUNK as u64))?;
+        chunk.place((entry % CHUNK as u64) as usize, part).map(|place| place * self.parts + part)
     }
 
     /// The blocks that have a place, ascending, with it.
     pub fn present(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.chunks.iter().flat_map(|(index, chunk)| {
-            let (first, places) = (index * CHUNK as u64, (0..).zip(chunk.iter()));
-            places
-                .filter(|(_, place)| **place != ABSENT)
-                .map(move |(inside, place)| (first + inside, u64::from(*place)))
+        self.chunks.iter().flat_map(move |(number, chunk)| {
+            (0..CHUNK).flat_map(move |index| {
+                let entry = number * CHUNK as u64 + index as u64;
+                let place = move |part| Some(chunk.place(index, part)? * self.parts + part);
+                (0..self.parts).filter_map(move |part| Some((entry * self.parts + part, place(part)?)))
+            })
         })
+    }
+
+    /// The same, with the number of blocks that follow each other, each `step` units behind the one before.
+    pub fn runs(&self, step: u64) -> impl Iterator<Item = (u64, u64, u64)> {
+        let mut all = self.present().peekable();
+        std::iter::from_fn(move || {
+            let (block, place) = all.next()?;
+            let mut count = 1;
+            while all.next_if_eq(&(block + count, place + count * step)).is_some() {
+                count += 1;
+            }
+            Some((block, place, count))
+        })
+    }
+}
+
+impl Chunk {
+    /// The place of an entry, if it has that part.
+    fn place(&self, index: usize, part: u64) -> Option<u64> {
+        let is_there = self.parts.as_ref().is_none_or(|parts| parts[index] >> part & 1 == 1);
+        Some(self.places[index]).filter(|&place| place != ABSENT && is_there).map(u64::from)
     }
 }
 
@@ -227,5 +288,22 @@ mod tests {
         );
         assert_eq!(places.present().collect::<Vec<_>>(), [(1500, 0), (1502, 7)]);
         assert!(places.push(Some(u64::from(ABSENT))).is_err());
+    }
+
+    #[test]
+    fn parts_of_an_entry_share_its_place() {
+        let mut places = Places::of_parts(32);
+        places.push_absent(64);
+        places.push_entry(Some(5), 0b1101).unwrap();
+        places.push_entry(None, 0).unwrap();
+        (0..4096).for_each(|entry| places.push_entry(Some(7 + entry), u32::MAX).unwrap());
+        assert_eq!(places.len(), 32 * 4100);
+        assert_eq!(
+            [63, 64, 65, 66, 67, 68, 96, 128, 131].map(|block| places.get(block)),
+            [None, Some(160), None, Some(162), Some(163), None, None, Some(224), Some(227)]
+        );
+        assert_eq!(places.present().count(), 3 + 32 * 4096);
+        assert_eq!(places.runs(1).collect::<Vec<_>>(), [(64, 160, 1), (66, 162, 2), (128, 224, 32 * 4096)]);
+        assert_eq!(places.chunks.len(), 5, "memory for entries, not for their parts");
     }
 }

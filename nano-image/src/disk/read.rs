@@ -229,17 +229,18 @@ impl DiskReader {
                 parts.push((Extent { start: *start, len: self.size }, FileContent::Disk(DiskOffset(0))));
             }
             Map::Blocks { block_size, unit, lead, places } => {
-                // In the order of the file, a place once however often the table has it.
-                let mut places: Vec<(u64, u64)> = places.present().map(|(block, place)| (place, block)).collect();
-                places.sort_unstable();
-                places.dedup_by_key(|(place, _)| *place);
-                for (place, block) in places {
-                    let (start, disk) = (place * unit, block * block_size);
-                    if *lead > 0 {
-                        parts.push((Extent { start, len: *lead }, FileContent::Structure("sector bitmaps")));
+                let step = (lead + block_size) / unit;
+                for (block, place, count) in places.runs(step) {
+                    // What lies before the data of each block parts it from the block before.
+                    let (len, blocks) = if *lead > 0 { (1, count) } else { (count, 1) };
+                    for number in 0..blocks {
+                        let (start, disk) = ((place + number * step) * unit, (block + number) * block_size);
+                        if *lead > 0 {
+                            parts.push((Extent { start, len: *lead }, FileContent::Structure("sector bitmaps")));
+                        }
+                        let len = self.size.saturating_sub(disk).min(len * block_size);
+                        parts.push((Extent { start: start + lead, len }, FileContent::Disk(DiskOffset(disk))));
                     }
-                    let len = self.size.saturating_sub(disk).min(*block_size);
-                    parts.push((Extent { start: start + lead, len }, FileContent::Disk(DiskOffset(disk))));
                 }
             }
         }
@@ -269,18 +270,16 @@ impl DiskReader {
 
     /// The parts of the disk that are in its files, ascending, in disk bytes; everything else reads as zeros.
     pub fn allocated(&self) -> Vec<Extent> {
-        let Map::Blocks { block_size, places, .. } = &self.map else {
+        let Map::Blocks { block_size, unit, lead, places } = &self.map else {
             return vec![Extent { start: 0, len: self.size }];
         };
-        let mut blocks: Vec<u64> = places.present().map(|(block, _)| block).collect();
-        if let Some(packed) = &self.packed {
-            blocks.extend(packed.blocks());
-            blocks.sort_unstable();
-        }
-        let own = blocks.into_iter().map(|block| {
-            let start = block * block_size;
-            Extent { start, len: (*block_size).min(self.size - start) }
-        });
+        let packed = self.packed.iter().flat_map(|packed| packed.blocks()).map(|block| (block, 1));
+        let own = places.runs((lead + block_size) / unit).map(|(block, _, count)| (block, count)).chain(packed).map(
+            |(block, count)| {
+                let start = block * block_size;
+                Extent { start, len: (count * block_size).min(self.size - start) }
+            },
+        );
         let inherited = self.parent.iter().flat_map(|parent| parent.allocated());
         let inherited = inherited.filter(|extent| extent.start < self.size);
         let inherited = inherited.map(|extent| Extent { len: extent.len.min(self.size - extent.start), ..extent });

@@ -53,11 +53,12 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
         ),
     ];
     // A table that served two parts of the disk would make a small file ask for much memory.
-    let (mut places, mut seen) = (Places::default(), BTreeSet::new());
+    let mut seen = BTreeSet::new();
     let (mut compressed, mut zeros) = (BTreeMap::new(), BTreeSet::new());
     let has_backing = header.backing_file_offset.get() != 0;
     // With extended entries the blocks are the parts of clusters.
     let parts = if is_extended { SUBCLUSTERS } else { 1 };
+    let mut places = Places::of_parts(parts);
     for (table, at) in tables {
         let blocks = (size.div_ceil(cluster) - places.len() / parts).min(entries);
         if table == 0 {

@@ -40,16 +40,13 @@ pub(super) fn read(
             places.push_absent(SUBCLUSTERS);
             return Ok(());
         }
-        for part in 0..SUBCLUSTERS {
-            if let Some(zeros) = zeros.as_deref_mut().filter(|_| zero >> part & 1 == 1) {
-                zeros.insert(places.len());
-                if zeros.len() > MAX_ZEROS {
-                    return Err(Error::unsupported("the qcow2 image has too many subclusters of zeros").at(at));
-                }
+        if let Some(zeros) = zeros.as_deref_mut() {
+            zeros.extend((0..SUBCLUSTERS).filter(|part| zero >> part & 1 == 1).map(|part| places.len() + part));
+            if zeros.len() > MAX_ZEROS {
+                return Err(Error::unsupported("the qcow2 image has too many subclusters of zeros").at(at));
             }
-            let place = (allocated >> part & 1 == 1).then(|| offset / (cluster / SUBCLUSTERS) + part);
-            places.push(place).map_err(|error| error.at(at))?;
         }
-        Ok(())
+        let place = (allocated != 0).then(|| offset / cluster);
+        places.push_entry(place, allocated).map_err(|error| error.at(at))
     })
 }
