@@ -141,14 +141,23 @@ fn values_are_taken_in_any_case() {
 #[test]
 fn help_is_wrapped_once() {
     let place = Place::new();
+    let commands = String::from_utf8(place.run(&["--help"]).ok().stdout).unwrap();
+    let commands = commands.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.len() > 14, "{commands:?}");
     for width in [80, 100] {
-        for command in ["build", "extract", "size", "diff", "verify", "inspect"] {
+        for command in commands.iter().filter(|name| !["", "help"].contains(name)) {
             let mut run = place.command(&[command, "--help"]);
             let help = run.env("COLUMNS", width.to_string()).output().unwrap();
             let help = String::from_utf8(help.stdout).unwrap();
-            let flags = help.split("\nExamples:").next().unwrap();
-            for line in flags.lines() {
-                assert!(line.chars().count() <= width, "{command}: {line}");
+            let lines: Vec<&str> = help.split("\nExamples:").next().unwrap().lines().collect();
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{command}: {help}");
+            for pair in lines.windows(2) {
+                let [indent, next] = [0, 1].map(|at| pair[at].len() - pair[at].trim_start().len());
+                let Some(word) = pair[1].split_whitespace().next().filter(|_| indent == next) else { continue };
+                // A line that ends early is followed by one that begins something new.
+                let fits = pair[0].chars().count() + 1 + word.chars().count() <= width;
+                assert!(!fits || word.starts_with(['-', '[', '<']) || pair[0].trim().is_empty(), "{command}: {pair:?}");
             }
         }
     }

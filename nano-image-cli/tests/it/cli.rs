@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, scenes};
+use fixtures::{Data, FileSpec, Image, Tree, WimBuilder, outside, scenes};
 use serde_json::Value;
 
 use crate::support::{Place, Run, build};
@@ -272,6 +272,30 @@ fn progress_for_programs_is_lines_of_json() {
     let error: Value = serde_json::from_str(run.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((run.code, &error["kind"]), (Some(3), &Value::from("notfound")));
     assert!(error["error"].as_str().unwrap().contains("no image `9`"));
+}
+
+#[test]
+fn bars_on_a_terminal_count_to_what_is_written() {
+    if !outside::programs("script") {
+        return;
+    }
+    let place = Place::new();
+    let command = place.command(&build("a.vhdx", &["--progress", "bar"]));
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    // It starts the program in a terminal, and copies what that shows.
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]).current_dir(place.path(""));
+    let run = script.env("TERM", "xterm").stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{shown}");
+    for part in ["read ", "plan ", "write  [", "] 0 B/1", "flush ", "warning:", "a.vhdx: "] {
+        assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
+    }
+    assert!(!shown.contains("/0 B"), "{shown}");
+    // Nothing is left of the last bar.
+    let last = shown.trim_end().rsplit("\r\n").next().unwrap();
+    assert!(last.ends_with(" s") && !last.contains('\x1b'), "{last:?}");
 }
 
 #[test]

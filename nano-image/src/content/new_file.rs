@@ -507,6 +507,25 @@ mod tests {
         assert_eq!(names(folder.path()), [".a.1-x.partial", ".a.2-0.partial", ".a.b.1-0.partial", "a.1-0.partial"]);
     }
 
+    #[cfg(windows)]
+    #[test]
+    fn what_a_program_holds_is_refused_before_anything_is_made() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a"), "old").unwrap();
+        // Shared for reading only, as programs hold a disk.
+        let held = File::options().read(true).share_mode(1).open(at("a")).unwrap();
+        let error = create(&[at("free"), at("a")], true).unwrap_err();
+        assert!(error.hint().unwrap().contains("close the program") && error.path() == Some(&*at("a")), "{error}");
+        assert_eq!(names(folder.path()), ["a"]);
+        drop(held);
+        let files = create(&[at("a")], true).unwrap();
+        write(&files);
+        files.publish().unwrap();
+        assert_eq!(fs::read(at("a")).unwrap(), b"new");
+    }
+
     #[cfg(unix)]
     #[test]
     fn links_and_pipes_are_refused_and_modes_kept() {
