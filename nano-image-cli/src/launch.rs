@@ -86,13 +86,16 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
         });
         return output(&format!("{value:#}\n"));
     }
-    let where_to_run = "Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches";
+    let folder = if cfg!(windows) { ", in the folder of the image" } else { "" };
     let all = [
-        (where_to_run, hyper_v),
-        ("QEMU: a shell", qemu),
-        ("libvirt: a shell", libvirt),
-        ("Azure: a shell after `az login`; GROUP is a resource group", azure),
-        ("Proxmox: a shell of the host; STORAGE is where disks are", proxmox),
+        (
+            "Hyper-V: PowerShell as administrator, in the folder of the image; Get-VMSwitch lists switches".into(),
+            hyper_v,
+        ),
+        (format!("QEMU: a shell{folder}"), qemu),
+        (format!("libvirt: a shell{folder}"), libvirt),
+        (format!("Azure: a shell{folder}, after `az login`; GROUP is a resource group"), azure),
+        (format!("Proxmox: a shell of the host{folder}; STORAGE is where disks are"), proxmox),
     ];
     let told = all.into_iter().filter_map(|(place, script)| Some(format!("# {place}\n{}", script?)));
     output(&told.collect::<Vec<_>>().join("\n"))
@@ -101,7 +104,7 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
 /// A machine that fits an image.
 struct Machine {
     name: String,
-    /// Absolute, so that no program takes it for an option or an address.
+    /// For a shell: begins with a slash or a dot, so that no program takes it for an option or an address.
     path: String,
     file_name: String,
     format: Format,
@@ -151,7 +154,9 @@ impl Machine {
         // A store, or a registry that can be read.
         let windows = !inspection.boot.stores.is_empty() || !inspection.windows.is_empty();
         let name = absolute.file_stem().map(PathBuf::from).unwrap_or_default();
-        let file_name = absolute.file_name().map(PathBuf::from).unwrap_or_default();
+        let file_name = text(&absolute.file_name().map(PathBuf::from).unwrap_or_default())?;
+        // A shell runs on another host than Windows, where its paths lead nowhere.
+        let path = if cfg!(windows) { format!("./{file_name}") } else { text(&absolute)? };
         let is_arm64 = inspection.boot.removable_program.as_deref() == Some("bootaa64.efi");
         let installed = inspection.windows.first();
         let of_type = |name| installed.is_some_and(|windows| windows.installation_type.as_deref() == Some(name));
@@ -164,8 +169,8 @@ impl Machine {
         }
         Ok(Self {
             name: wishes.name.map_or_else(|| text(&name), |name| word(name, "name of the machine"))?,
-            path: text(&absolute)?,
-            file_name: text(&file_name)?,
+            path,
+            file_name,
             format: Format::named(&inspection.container.format).unwrap_or(Format::RAW),
             uefi,
             is_arm64,
