@@ -16,6 +16,12 @@ cross() {
   export GNUMAKEFLAGS='wimlib_imagex_cmds= bin_PROGRAMS='
 }
 
+# target TRIPLE: has rustup get what is compiled against for another system.
+target() {
+  rustup target list --installed | grep -qx "$1" || rustup target add "$1" ||
+    { echo "rustup cannot get the target $1: no network, or no rustup" >&2; return 1; }
+}
+
 # check NAME COMMAND...: runs it; on failure shows the end of what it said. Status 77 says that it could not run here.
 check() {
   local name=$1 start=$SECONDS log rc=0
