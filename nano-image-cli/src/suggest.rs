@@ -184,11 +184,15 @@ fn next_step(words: &[&str]) -> Error {
     Error::recipe("no output is named").with_hint(hint)
 }
 
-/// A word as shells take it.
+/// A word as the host's shells take it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,\\+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
+    } else if cfg!(windows) {
+        // Single quotes are none for cmd.exe. A backslash before the last quote would be taken for its own.
+        let last = if word.ends_with('\\') { "\\" } else { "" };
+        format!("\"{word}{last}\"")
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
     }
@@ -221,7 +225,10 @@ mod tests {
             ),
             (&["New-NanoServerImage", "-MaxSize", "8GB"], "-MaxSize is --size 8G"),
             (&["new-nanoserverimage"], "nano-image build"),
-            (&["build", "--media", "a b.iso"], "write nano-image build --media 'a b.iso' -o nano.vhdx"),
+            (
+                &["build", "--media", "a b.iso"],
+                if cfg!(windows) { "--media \"a b.iso\" -o" } else { "--media 'a b.iso' -o" },
+            ),
             (&["build"], "write nano-image build --media WS2016.iso -o nano.vhdx"),
             (&["build", "--remove-package", "x"], "removing packages from an image is not done; "),
             (&["plan", "--Disable-Feature=x"], "dism /online /disable-feature"),

@@ -107,7 +107,7 @@ fn slips_are_answered_with_what_may_be_meant() {
         (&["build", "--wim", "a", "-o", "a.vhdx", "--jobs", "0"], "a whole number, 1 or more"),
         (&["build", "--wim", "a", "-o", "a.vhdx", "--timestamp", "yesterday"], "seconds since 1970"),
         (&["build", "--wim", "a", "-o", "a.vhdx", "--ipv4-dns", "x"], "like 10.0.0.1"),
-        (&["build", "--wim", "a b"], "nano-image build --wim 'a b' -o nano.vhdx"),
+        (&["build", "--wim", "a b"], if cfg!(windows) { "--wim \"a b\" -o" } else { "build --wim 'a b' -o nano.vhdx" }),
         (&["ls", "a.vhdx"], "inspect --files"),
     ] {
         place.run(arguments).fails(2, &[meant]);
