@@ -358,8 +358,8 @@ mod tests {
             (file("1", "a", raw) + &file("1", "b", raw), "two files"),
             (file("1", "a", raw) + &file("2", "A", raw), "twice"),
             (file("1", "a", "<Source type='RAW'/>"), "`offset`"),
-            (file("1", "a", "<Source type='RAW' name='0'><Hash alg='MD4' value='00'/></Source>"), "no digest"),
-            (file("1", "a", raw).replace("'1'><D", "'x'><D"), "no number"),
+            (file("1", "a", "<Source type='RAW' name='0'><Hash alg='MD4' value='00'/></Source>"), "not a digest"),
+            (file("1", "a", raw).replace("'1'><D", "'x'><D"), "not a number"),
             ("<a>".into(), "not well-formed"),
         ] {
             let error = container(&files).unwrap_err();
