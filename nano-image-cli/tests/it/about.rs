@@ -94,6 +94,18 @@ fn the_examples_keep_to_the_schema() {
 }
 
 #[test]
+fn the_manual_has_every_flag_of_build() {
+    let schema = Place::new().run(&["schema"]).ok().json();
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/manual.md")).unwrap();
+    // The first two are only there to say what to use instead; the manual calls the last `-q`.
+    let others = ["domain-name", "reuse-domain-node", "quiet"];
+    let keys = schema["properties"].as_object().unwrap().keys().filter(|key| !others.contains(&&***key));
+    let has = |flag: &str| manual.split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).any(|word| word == flag);
+    let missing: Vec<_> = keys.filter(|key| !has(&format!("--{key}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn slips_are_answered_with_what_may_be_meant() {
     let place = Place::new();
     for (arguments, meant) in [

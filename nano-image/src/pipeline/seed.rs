@@ -10,13 +10,14 @@ use std::fmt::{Display, Write};
 use pbkdf2::pbkdf2_hmac;
 use sha2::{Digest, Sha256};
 
-use super::recipe::{BcdDevice, Firmware, Recipe};
+use super::recipe::{BcdDevice, Choices, Firmware, Recipe};
 use crate::identity::{Identity, Seed};
 use crate::report::LAYOUT_VERSION;
 use crate::tree::{CompactSource, FileTree, NodeId};
 use crate::types::{ByteSize, FileTime};
+use crate::windows::boot::BootSettings;
 use crate::windows::compact::Compact;
-use crate::windows::configure::{RegUser, RemoteManagement};
+use crate::windows::configure::{MachineConfig, RegUser, RemoteManagement};
 use crate::windows::host::Host;
 
 /// Rounds of the digest of secrets: an identifier is public, and who guesses at a password with it pays for each guess.
@@ -89,13 +90,10 @@ fn compressed_forms(tree: &FileTree) -> Seed {
 /// has no path of a file, and nothing of a secret but that there is one.
 fn text(recipe: &Recipe, inputs: &Inputs) -> String {
     let mut lines = Lines::new("nano-image recipe 2");
+    let Choices { machine, boot, .. } = &recipe.choices;
     add_disk(&mut lines, recipe);
-    add_machine(&mut lines, recipe);
-    let boot = recipe.boot();
-    lines.add_some("debug", boot.debug.as_ref());
-    lines.add_some("ems", boot.ems);
-    lines.add_if("test-signing", boot.test_signing);
-    boot.boot_setting.iter().for_each(|setting| lines.add("boot-setting", setting));
+    add_machine(&mut lines, machine);
+    add_boot(&mut lines, boot);
     for (name, input) in [
         ("source", &inputs.image),
         ("files", &inputs.files),
@@ -107,16 +105,52 @@ fn text(recipe: &Recipe, inputs: &Inputs) -> String {
     lines.0
 }
 
+// The next three name every choice, so that a new one is not forgotten here.
+
+/// What `machine` and `boot` do not have.
 fn add_disk(lines: &mut Lines, recipe: &Recipe) {
+    let Choices {
+        // Which image: its metadata are among the inputs, as are packages.
+        image: _,
+        edition: _,
+        deployment: _,
+        storage: _,
+        compute: _,
+        defender: _,
+        clustering: _,
+        oem_drivers: _,
+        containers: _,
+        package: _,
+        feature: _,
+        // Whether there is an image, not what is in it.
+        strict: _,
+        size,
+        host,
+        // What is not said of these three is the host's choice or the sector size's.
+        firmware: _,
+        esp_size: _,
+        bcd_device: _,
+        sector_size,
+        recovery_size,
+        cluster_size,
+        compact,
+        label,
+        timestamp,
+        // The text is for those who give none.
+        seed: _,
+        machine: _,
+        boot: _,
+        unknown: _,
+    } = &recipe.choices;
     let other = |size: ByteSize, default: ByteSize| (size != default).then_some(size.bytes());
-    lines.add_some("for", recipe.host().map(Host::name));
-    lines.add_some("size", other(recipe.disk_size(), ByteSize::gib(4)));
+    lines.add_some("for", host.map(Host::name));
+    lines.add_some("size", other(*size, ByteSize::gib(4)));
     lines.add_some("firmware", (recipe.firmware() == Firmware::Bios).then_some("bios"));
-    lines.add_some("sector-size", other(recipe.sector_size(), ByteSize::new(512)));
+    lines.add_some("sector-size", other(*sector_size, ByteSize::new(512)));
     lines.add_some("esp-size", other(recipe.esp_size(), ByteSize::mib(100)));
-    lines.add_some("recovery-size", recipe.recovery_size().map(ByteSize::bytes));
-    lines.add_some("cluster-size", recipe.cluster_size().map(ByteSize::bytes));
-    let compact = recipe.compact().map(|compact| match compact {
+    lines.add_some("recovery-size", recovery_size.map(ByteSize::bytes));
+    lines.add_some("cluster-size", cluster_size.map(ByteSize::bytes));
+    let compact = compact.map(|compact| match compact {
         Compact::Copy => "copy",
         Compact::Xpress4k => "xpress4k",
         Compact::Xpress8k => "xpress8k",
@@ -124,43 +158,87 @@ fn add_disk(lines: &mut Lines, recipe: &Recipe) {
         Compact::Lzx => "lzx",
     });
     lines.add_some("compact", compact);
-    lines.add_some("label", (recipe.label() != "Windows").then_some(recipe.label()));
+    lines.add_some("label", (label != "Windows").then_some(label));
     lines.add_some("bcd-device", (recipe.bcd_device() == BcdDevice::Locate).then_some("locate"));
-    lines.add_some("timestamp", recipe.timestamp());
+    lines.add_some("timestamp", *timestamp);
 }
 
-fn add_machine(lines: &mut Lines, recipe: &Recipe) {
-    let machine = recipe.machine();
-    lines.add_some("computer-name", machine.computer_name.as_ref());
-    lines.add_if("name-in-specialize", machine.name_in_specialize);
-    lines.add_if("unattend", machine.unattend.is_some());
-    lines.add_if("domain-blob", machine.domain_blob.is_some());
-    lines.add_some("interface", machine.interface.as_ref());
-    lines.add_some("ipv4-address", machine.ipv4_address.as_ref());
-    lines.add_some("ipv4-mask", machine.ipv4_mask);
-    lines.add_some("ipv4-gateway", machine.ipv4_gateway);
-    machine.ipv4_dns.iter().for_each(|server| lines.add("ipv4-dns", server));
-    lines.add_some("ipv6-address", machine.ipv6_address.as_ref());
-    machine.ipv6_dns.iter().for_each(|server| lines.add("ipv6-dns", server));
-    let management = machine.remote_management.map(|how| match how {
+fn add_machine(lines: &mut Lines, machine: &MachineConfig) {
+    let MachineConfig {
+        computer_name,
+        name_in_specialize,
+        unattend,
+        domain_blob,
+        // No image is made with these two.
+        domain_name: _,
+        reuse_domain_node: _,
+        interface,
+        ipv4_address,
+        ipv4_mask,
+        ipv4_gateway,
+        ipv4_dns,
+        ipv6_address,
+        ipv6_dns,
+        remote_management,
+        setup_command,
+        time_zone,
+        locale,
+        ui_language,
+        input_locale,
+        skip_oobe,
+        product_key,
+        kms,
+        local_user,
+        auto_logon,
+        rdp,
+        // Files have digests among the inputs.
+        ssh_key: _,
+        first_logon_command,
+        cloud_init,
+        // Each user has one.
+        user_passwords: _,
+        copy: _,
+        reg: _,
+        reg_user,
+    } = machine;
+    lines.add_some("computer-name", computer_name.as_ref());
+    lines.add_if("name-in-specialize", *name_in_specialize);
+    lines.add_if("unattend", unattend.is_some());
+    lines.add_if("domain-blob", domain_blob.is_some());
+    lines.add_some("interface", interface.as_ref());
+    lines.add_some("ipv4-address", ipv4_address.as_ref());
+    lines.add_some("ipv4-mask", *ipv4_mask);
+    lines.add_some("ipv4-gateway", *ipv4_gateway);
+    ipv4_dns.iter().for_each(|server| lines.add("ipv4-dns", server));
+    lines.add_some("ipv6-address", ipv6_address.as_ref());
+    ipv6_dns.iter().for_each(|server| lines.add("ipv6-dns", server));
+    let management = remote_management.map(|how| match how {
         RemoteManagement::Offline => "offline",
         RemoteManagement::Script => "script",
     });
     lines.add_some("remote-management", management);
-    machine.setup_command.iter().for_each(|command| lines.add("setup-command", command));
-    lines.add_some("time-zone", machine.time_zone.as_ref());
-    lines.add_some("locale", machine.locale.as_ref());
-    lines.add_some("ui-language", machine.ui_language.as_ref());
-    lines.add_some("input-locale", machine.input_locale.as_ref());
-    lines.add_if("skip-oobe", machine.skip_oobe);
-    lines.add_if("product-key", machine.product_key.is_some());
-    lines.add_if("kms", machine.kms);
-    machine.local_user.iter().for_each(|user| lines.add("local-user", user));
-    lines.add_some("auto-logon", machine.auto_logon);
-    lines.add_if("rdp", machine.rdp);
-    lines.add_if("cloud-init", machine.cloud_init.is_some());
-    machine.first_logon_command.iter().for_each(|command| lines.add("first-logon-command", command));
-    lines.add_some("reg-user", machine.reg_user.map(RegUser::name));
+    setup_command.iter().for_each(|command| lines.add("setup-command", command));
+    lines.add_some("time-zone", time_zone.as_ref());
+    lines.add_some("locale", locale.as_ref());
+    lines.add_some("ui-language", ui_language.as_ref());
+    lines.add_some("input-locale", input_locale.as_ref());
+    lines.add_if("skip-oobe", *skip_oobe);
+    lines.add_if("product-key", product_key.is_some());
+    lines.add_if("kms", *kms);
+    local_user.iter().for_each(|user| lines.add("local-user", user));
+    lines.add_some("auto-logon", *auto_logon);
+    lines.add_if("rdp", *rdp);
+    lines.add_if("cloud-init", cloud_init.is_some());
+    first_logon_command.iter().for_each(|command| lines.add("first-logon-command", command));
+    lines.add_some("reg-user", reg_user.map(RegUser::name));
+}
+
+fn add_boot(lines: &mut Lines, boot: &BootSettings) {
+    let BootSettings { debug, ems, test_signing, boot_setting } = boot;
+    lines.add_some("debug", debug.as_ref());
+    lines.add_some("ems", *ems);
+    lines.add_if("test-signing", *test_signing);
+    boot_setting.iter().for_each(|setting| lines.add("boot-setting", setting));
 }
 
 fn digest(bytes: &[u8]) -> Seed {

@@ -3,8 +3,6 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::pipeline::RecipeBuilder;
 use crate::tree::{Node, Times};
-use crate::windows::boot::BootSettings;
-use crate::windows::configure::MachineConfig;
 
 fn inputs() -> Inputs {
     Inputs { image: vec![1; 20], ..Inputs::default() }
