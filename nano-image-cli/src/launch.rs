@@ -359,7 +359,7 @@ fn powershell(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn machine(format: &str, uefi: bool) -> Machine {
+    pub(super) fn machine(format: &str, uefi: bool) -> Machine {
         let (name, file_name) = ("it's".to_owned(), format!("it's.{format}"));
         let path = format!("/a, \"b\"/{file_name}");
         Machine {

@@ -35,15 +35,14 @@ impl Machine {
 
     /// A machine is made, and the disk copied to its storage, in whatever format that has.
     ///
-    /// Source: the manual page of qm(1).
+    /// Source: the manual page of qm(1); `--target-disk` is in its source alone.
     pub(super) fn proxmox(&self) -> String {
+        // With keys enrolled, Secure Boot is on.
+        let keys = u8::from(self.secure_boot());
+        let efi = format!("--bios ovmf --efidisk0 \"$STORAGE:1,efitype=4m,pre-enrolled-keys={keys}\"");
         let (firmware, bus, model) = match self.uefi {
-            true => (
-                "--machine q35 --bios ovmf --efidisk0 \"$STORAGE:1,efitype=4m,pre-enrolled-keys=1\"",
-                "sata0",
-                "e1000e",
-            ),
-            false => ("--machine pc", "ide0", "e1000"),
+            true => (format!("--machine q35 {efi}"), "sata0", "e1000e"),
+            false => ("--machine pc".into(), "ide0", "e1000"),
         };
         let system = match (self.windows, self.wants_tpm) {
             (false, _) => "other",
@@ -76,5 +75,83 @@ fn host_name(name: &str) -> String {
     match plain.trim_matches('-') {
         "" => "machine".into(),
         plain => plain.chars().take(63).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::machine;
+    use super::*;
+
+    /// The flags of each command, as a script has them.
+    fn flags(script: &str, command: &str) -> Vec<String> {
+        let script = script.replace("\\\n", "");
+        let (_, rest) = script.split_once(command).unwrap_or_else(|| panic!("{command}: {script}"));
+        let words = rest.lines().next().unwrap().split(' ').take_while(|word| !word.starts_with("$("));
+        words.filter(|word| word.starts_with("--")).map(|word| word.trim_end_matches([')', '"']).to_owned()).collect()
+    }
+
+    /// What `az` takes, by its reference of commands, and what each command cannot do without.
+    #[test]
+    fn azure_knows_all_flags() {
+        let of_disk = ["--resource-group", "--name"];
+        let arm = Machine { is_arm64: true, ..machine("vhdx", true) };
+        for script in [machine("vhd", false).azure(), machine("vhdx", true).azure(), arm.azure()] {
+            for (command, known, needed) in [
+                (
+                    "az disk create ",
+                    &[
+                        "--os-type",
+                        "--hyper-v-generation",
+                        "--architecture",
+                        "--upload-type",
+                        "--upload-size-bytes",
+                        "--sku",
+                    ][..],
+                    &["--upload-type", "--upload-size-bytes"][..],
+                ),
+                (
+                    "az disk grant-access ",
+                    &["--access-level", "--duration-in-seconds", "--query", "--output", "--blob-type"],
+                    &["--access-level", "--duration-in-seconds"],
+                ),
+                ("az disk revoke-access ", &[], &[]),
+                ("az vm create ", &["--attach-os-disk", "--os-type", "--size"], &["--attach-os-disk", "--os-type"]),
+            ] {
+                let flags = flags(&script, command);
+                assert!(of_disk.iter().chain(needed).all(|flag| flags.iter().any(|own| own == flag)), "{script}");
+                assert!(flags.iter().all(|flag| of_disk.iter().chain(known).any(|known| known == flag)), "{flags:?}");
+            }
+            // 4 GiB and the footer of a fixed VHD.
+            assert!(script.contains("--upload-size-bytes 4294967808"), "{script}");
+        }
+    }
+
+    #[test]
+    fn proxmox_turns_secure_boot_on_where_the_image_can() {
+        let unsigned = Machine { insecure: Some("why".into()), ..machine("qcow2", true) };
+        for (machine, part) in [
+            (machine("qcow2", true), Some("pre-enrolled-keys=1")),
+            (unsigned, Some("pre-enrolled-keys=0")),
+            (machine("qcow2", false), None),
+        ] {
+            let script = machine.proxmox();
+            assert_eq!(script.contains("--efidisk0"), part.is_some(), "{script}");
+            assert!(part.is_none_or(|part| script.contains(part)), "{script}");
+            let known = [
+                "--name",
+                "--memory",
+                "--cores",
+                "--ostype",
+                "--machine",
+                "--bios",
+                "--efidisk0",
+                "--tpmstate0",
+                "--net0",
+            ];
+            assert!(flags(&script, "qm create ").iter().all(|flag| known.contains(&&**flag)), "{script}");
+            assert_eq!(flags(&script, "qm disk import "), ["--target-disk"]);
+            assert_eq!(flags(&script, "qm set "), ["--boot"]);
+        }
     }
 }
