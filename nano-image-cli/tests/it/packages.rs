@@ -106,7 +106,18 @@ fn metadata_name_the_cabinets_that_are_installed() {
 fn a_plan_tells_what_a_build_makes_and_writes_nothing() {
     let place = media();
     let flags = ["--media", "media", "--edition", "datacenter", "--size", "256M"];
-    let outputs = ["-o", "a.vhdx", "-o", "type=vhd,subformat=fixed,path=b.vhd", "-o", "c.raw"];
+    // Each format in all of its kinds whose length is known beforehand.
+    let all = [
+        "a.vhdx",
+        "type=vhd,subformat=fixed,path=b.vhd",
+        "c.raw",
+        "type=vhdx,subformat=fixed,path=d.vhdx",
+        "e.vhd",
+        "f.qcow2",
+        "type=qcow2,block-size=4K,path=g.qcow2",
+        "h.vmdk",
+    ];
+    let outputs = all.map(|output| ["-o", output]).concat();
     let before = place.names();
     let plan = place.run(&[&["plan", "--json"], &flags[..], &outputs].concat()).ok().json();
     let text = place.run(&[&["plan"], &flags[..], &outputs].concat()).ok().stdout;
@@ -115,7 +126,8 @@ fn a_plan_tells_what_a_build_makes_and_writes_nothing() {
     let built = place.run(&[&["build", "--json"], &flags[..], &outputs].concat()).ok().json();
     assert_eq!(plan, built);
     let text = String::from_utf8(text).unwrap();
-    for (index, name) in ["a.vhdx", "b.vhd", "c.raw"].iter().enumerate() {
+    for (index, output) in all.iter().enumerate() {
+        let name = output.rsplit_once('=').map_or(*output, |(_, name)| name);
         let size = fs::metadata(place.path(name)).unwrap().len();
         assert_eq!(plan["outputs"][index]["file-size"], size, "{name}");
         assert!(text.contains(&format!(" {size} ")) && text.contains(name), "{text}");
