@@ -43,7 +43,10 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
         true => pattern.format,
         false => pattern.format.differencing(build.block_size)?,
     };
-    let file = File::open(&arguments.golden).map_err(|error| Error::io("open", &arguments.golden, error))?;
+    let file = File::open(&arguments.golden).map_err(|error| {
+        let error = Error::io("open", &arguments.golden, error);
+        error.with_hint("give the golden image where it lies, or build it again; clones name it by its place")
+    })?;
     let golden_format = open_disk(Arc::new(file)).map_err(|error| error.with_path(&arguments.golden))?.format();
     let golden_output = [Output { path: arguments.golden.clone(), format: golden_format, is_oci: false }];
     let Prepared { recipe, sources, progress, .. } = build::prepare(build, &golden_output)?;
