@@ -1,11 +1,11 @@
-//! Registry hives (regf 1.3–1.6): parse, read, edit, serialise.
+//! Registry hives (regf 1.3–1.6): reading, editing and writing them.
 //!
-//! The project has its own code for this because no library edits a hive without losing descriptors, times or
-//! classes, or without reading the clock. A [`Hive`] keeps the bytes of the file and edits them in place: cells that
-//! an edit does not concern stay as they are, and the cost of an edit does not depend on the size of the hive.
+//! This is our own code because other libraries lose descriptors, times or classes when they edit a hive, or they read
+//! the clock. A [`Hive`] keeps the bytes of the file and edits them in place: cells that an edit does not concern stay
+//! unchanged, and the cost of an edit does not depend on the size of the hive.
 //!
-//! Sources: <https://github.com/msuhanov/regf> (structures, logs); key names are ordered and hashed by the upper-case
-//! table of NT ([`crate::types::upcase`]).
+//! Sources: <https://github.com/msuhanov/regf> (structures, logs). Key names are ordered and hashed by NT's upper-case
+//! table ([`crate::types::upcase`]).
 
 mod cells;
 mod check;

@@ -1,9 +1,9 @@
-//! Volumes: tree to extents, and extents to tree.
+//! File systems of volumes: NTFS and FAT32, written and read.
 
 pub mod fat;
 pub mod ntfs;
 
-/// Name of the file system that a boot sector belongs to; `None` if it is not a known one.
+/// Name of the file system of a boot sector; `None` if it is not known.
 pub fn signature(sector: &[u8; 512]) -> Option<&'static str> {
     let has = |at: usize, text: &[u8; 8]| sector[at..at + 8] == *text;
     match () {

@@ -1,4 +1,4 @@
-//! Bins and cells: bounds, allocation, release.
+//! Bins and cells: checking, allocating and freeing them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +18,13 @@ pub(super) struct Cells {
     /// Length of all bins.
     pub bins_len: u32,
     free: FreeCells,
-    /// New cells lie here or behind, if they fit.
+    /// New cells are made here or after this place, if they fit.
     spare: Option<Cell>,
-    /// Bytes of a new bin, at least.
+    /// The smallest size of a new bin, in bytes.
     growth: u32,
 }
 
-/// Free runs of bytes; a run may consist of several free cells and lies in one bin.
+/// Free runs of bytes. A run lies in one bin and may consist of several free cells.
 #[derive(Clone, Default)]
 struct FreeCells {
     by_offset: BTreeMap<Cell, u32>,
@@ -45,8 +45,8 @@ impl FreeCells {
 }
 
 impl Cells {
-    /// Takes the bins of `bytes`, the first `bins_len` bytes behind the base block, and checks that bins and cells
-    /// tile them. `allocated` is told of every used cell.
+    /// Takes the bins of `bytes`, which are the first `bins_len` bytes behind the base block, and checks that bins and
+    /// cells cover them without gaps. `allocated` is called with every used cell.
     pub fn parse(bytes: Vec<u8>, bins_len: u32, mut allocated: impl FnMut(Cell)) -> Result<Self> {
         let mut cells = Self { bytes, bins_len, free: FreeCells::default(), spare: None, growth: BIN_ALIGNMENT };
         let mut bin = 0;
@@ -90,7 +90,7 @@ impl Cells {
         Ok(())
     }
 
-    /// Size field of the cell: negative when used.
+    /// Size field of the cell: negative if the cell is used.
     fn raw_size(&self, cell: Cell) -> i32 {
         let at = file_index(cell);
         i32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("4 bytes"))
@@ -101,7 +101,7 @@ impl Cells {
         self.bytes[at..at + 4].copy_from_slice(&size.to_le_bytes());
     }
 
-    /// Length of a used cell with its size field.
+    /// Length of a used cell, including its size field.
     fn used_len(&self, cell: Cell) -> Option<u32> {
         if !cell.is_multiple_of(CELL_ALIGNMENT) || cell >= self.bins_len {
             return None;
@@ -117,7 +117,7 @@ impl Cells {
         Some(&self.bytes[file_index(cell) + 4..file_index(cell) + len as usize])
     }
 
-    /// Contents of a used cell, to change.
+    /// Mutable contents of a used cell.
     pub fn get_mut(&mut self, cell: Cell) -> Result<&mut [u8]> {
         let len = self.used_len(cell).ok_or_else(|| corrupt("no cell", cell))?;
         Ok(&mut self.bytes[file_index(cell) + 4..file_index(cell) + len as usize])
@@ -128,13 +128,13 @@ impl Cells {
         T::ref_from_prefix(self.get(cell)?).ok()
     }
 
-    /// The structure at the start of a used cell, to change.
+    /// The mutable structure at the start of a used cell.
     pub fn write<T: FromBytes + IntoBytes + KnownLayout>(&mut self, cell: Cell) -> Result<(&mut T, &mut [u8])> {
         T::mut_from_prefix(self.get_mut(cell)?).map_err(|_| corrupt("cell is too short", cell))
     }
 
-    /// A zeroed cell with room for `len` bytes: the smallest free run that fits, the lowest of several, else a new
-    /// bin.
+    /// A zeroed cell with room for `len` bytes. It is made in the smallest free run that fits, the lowest of several;
+    /// if there is none, in a new bin.
     pub fn allocate(&mut self, len: usize) -> Result<Cell> {
         let need = cell_len(len)?;
         let spare = self.spare.and_then(|spare| self.free.by_offset.range(spare..).find(|(_, len)| **len >= need));
@@ -170,7 +170,7 @@ impl Cells {
         Ok(())
     }
 
-    /// Makes room for `len` bytes; the contents stay, the cell may move.
+    /// Makes room for `len` bytes in a used cell. The contents stay, but the cell may move.
     pub fn resize(&mut self, cell: Cell, len: usize) -> Result<Cell> {
         let need = cell_len(len)?;
         let old = self.used_len(cell).ok_or_else(|| corrupt("no cell to resize", cell))?;
@@ -193,7 +193,7 @@ impl Cells {
         Ok(new)
     }
 
-    /// Marks `need` of `run` bytes at `cell` used and the rest free.
+    /// Marks `need` of the `run` bytes at `cell` as used and the rest as free.
     fn occupy(&mut self, cell: Cell, need: u32, run: u32) {
         self.set_raw_size(cell, -(need as i32));
         if run > need {
@@ -202,8 +202,8 @@ impl Cells {
         }
     }
 
-    /// Adds an empty bin of `len` bytes, a multiple of [`BIN_ALIGNMENT`], for the cells that are made from now on. If
-    /// it does not suffice, more of its size are added.
+    /// Adds an empty bin of `len` bytes, a multiple of [`BIN_ALIGNMENT`], in which cells are made from now on. When it
+    /// is full, further bins of this size are added.
     pub fn reserve(&mut self, len: u32) -> Result<()> {
         self.growth = len;
         self.spare = Some(self.add_bin(1)?.1);
@@ -217,7 +217,7 @@ impl Cells {
             return Err(Error::unsupported("the hive would grow past 2 GiB"));
         }
         let (start, end) = (file_index(bin), file_index(bin + len));
-        // Windows grows the file ahead of its bins; what lies there is not part of the hive.
+        // Windows makes the file longer than its bins; what lies behind the bins is not part of the hive.
         let reused = end.min(self.bytes.len());
         self.bytes[start..reused].fill(0);
         if end > self.bytes.len() {
@@ -243,17 +243,17 @@ impl Cells {
     }
 }
 
-/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) at a position among the bins.
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) at a cell.
 pub(super) fn corrupt(what: impl Into<String>, cell: Cell) -> Error {
     Error::corrupt(what).at(file_index(cell) as u64)
 }
 
-/// Position in the file.
+/// Position in the file of a cell.
 pub(super) fn file_index(cell: Cell) -> usize {
     BASE_BLOCK_LEN + cell as usize
 }
 
-/// Length of a cell for `len` bytes.
+/// Length of a cell that holds `len` bytes.
 fn cell_len(len: usize) -> Result<u32> {
     u32::try_from(len)
         .ok()

@@ -1,7 +1,7 @@
 //! Checks that a hive is whole before anything relies on it.
 //!
-//! Every cell is claimed by the one structure that uses it: a second claim shows a loop or a shared cell, either of
-//! which an edit would turn into damage. Used cells that nothing claims are harmless and stay.
+//! Every cell is claimed by the one structure that uses it. A second claim means a loop or a shared cell; an edit would
+//! turn either into damage. Used cells that nothing claims are harmless and stay.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -14,12 +14,12 @@ use super::name::StoredName;
 use crate::error::{Error, Result};
 use crate::types::{FileTime, upcase};
 
-/// Takes a hive with a good base block apart.
+/// Reads and checks a hive whose base block is good.
 pub(super) fn open(bytes: Vec<u8>) -> Result<Hive> {
     examine(bytes).map(|(hive, _)| hive)
 }
 
-/// The hive, and its used cells that nothing uses.
+/// The hive, and its used cells that no structure uses.
 pub(super) fn examine(bytes: Vec<u8>) -> Result<(Hive, CellSet)> {
     let base = base_block(&bytes)?;
     let (bins_len, root, minor) = (base.bins_len.get(), base.root_cell.get(), base.minor.get());
@@ -29,7 +29,8 @@ pub(super) fn examine(bytes: Vec<u8>) -> Result<(Hive, CellSet)> {
         return Err(Error::corrupt(format!("registry hive has an impossible length of bins: {bins_len}")).at(0x28));
     }
     if bins_len as usize > available {
-        let short = format!("registry hive is cut short: {bins_len} bytes of bins, {available} in the file");
+        let short =
+            format!("registry hive is cut short: its bins have {bins_len} bytes, of which the file holds {available}");
         return Err(Error::corrupt(short).at(bytes.len() as u64));
     }
     let mut used = CellSet::new(bins_len);
@@ -52,7 +53,7 @@ pub(super) fn examine(bytes: Vec<u8>) -> Result<(Hive, CellSet)> {
     Ok((hive, leaked))
 }
 
-/// A set of cells, one bit for each possible place.
+/// A set of cells, with one bit for each possible position.
 pub(super) struct CellSet(Vec<u64>);
 
 impl CellSet {
@@ -75,13 +76,13 @@ impl CellSet {
         cell.is_multiple_of(CELL_ALIGNMENT) && self.0.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// Takes a cell out; whether it was in.
+    /// Removes a cell; returns whether it was in the set.
     fn remove(&mut self, cell: Cell) -> bool {
         let present = self.contains(cell);
         if present {
@@ -102,13 +103,16 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    /// The contents of a cell that `by` uses for `what`.
+    /// Claims the contents of a cell that `by` uses for `what`.
     fn claim(&mut self, cell: Cell, what: &str, by: Cell) -> Result<&'a [u8]> {
         if self.used.remove(cell) {
             return self.hive.cells.get(cell).ok_or_else(|| corrupt(format!("{what} runs out of the hive"), cell));
         }
         let place = file_index(cell);
-        Err(corrupt(format!("{what} should be the cell at byte {place:#x}, which is free, in use or none"), by))
+        Err(corrupt(
+            format!("{what} should be the cell at byte {place:#x}, which is free, in use elsewhere or missing"),
+            by,
+        ))
     }
 
     fn claim_at_least(&mut self, cell: Cell, len: usize, what: &str, by: Cell) -> Result<&'a [u8]> {
@@ -116,7 +120,7 @@ impl<'a> Check<'a> {
         bytes.get(..len).ok_or_else(|| corrupt(format!("{what} is shorter than its {len} bytes"), cell))
     }
 
-    /// All keys from the root on; notes the security item of each.
+    /// Checks all keys from the root down, and records the security item of each.
     fn keys(&mut self, root: Cell, references: &mut Vec<Cell>) -> Result<()> {
         self.claim(root, "root key", 0)?;
         let mut pending = vec![(root, None)];
@@ -168,9 +172,9 @@ impl<'a> Check<'a> {
         self.names(&pending[first..])
     }
 
-    /// Whether the names of `children` are in order, and that none occurs twice.
+    /// Checks that the names of `children` are in order and that none occurs twice.
     fn names(&mut self, children: &[(Cell, Option<Cell>)]) -> Result<()> {
-        // A child that is no key fails when its turn comes.
+        // A child that is not a key is reported when it is checked itself.
         let names = || children.iter().filter_map(|(cell, _)| Some((*cell, self.hive.key_name(*cell)?)));
         let twice = |cell, name: StoredName<'_>| corrupt(format!("two subkeys are called `{}`", name.to_name()), cell);
         let mut ordered = true;
@@ -204,7 +208,7 @@ impl<'a> Check<'a> {
         }
         let entries = bytes.get(4..4 + count * len).ok_or_else(|| corrupt("list of subkeys is cut off", leaf))?;
         for child in entries.chunks_exact(len).flat_map(|entry| cell_list(&entry[..4])) {
-            // Claimed here, so that a list of repetitions cannot fill the memory.
+            // Claimed here, so that a list with repetitions cannot fill the memory.
             self.claim(child, "subkey", leaf)?;
             pending.push((child, Some(key)));
         }
@@ -231,7 +235,7 @@ impl<'a> Check<'a> {
         if len & VALUE_INLINE != 0 {
             return match len & !VALUE_INLINE {
                 0..=4 => Ok(()),
-                _ => Err(corrupt("registry value holds more than four bytes in place of an offset", value)),
+                _ => Err(corrupt("registry value holds more than four bytes in its offset field", value)),
             };
         }
         let len = len as usize;
@@ -255,7 +259,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// A security item, the first time it is met.
+    /// Checks a security item when it is met for the first time.
     fn item(&mut self, item: Cell, by: Cell) -> Result<()> {
         if self.items.contains(item) {
             return Ok(());
@@ -266,7 +270,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// The ring of all security items, those without keys too.
+    /// Checks the ring of all security items, including those that no key uses.
     fn ring(&mut self, start: Option<Cell>) -> Result<Vec<Cell>> {
         let Some(start) = start else { return Ok(Vec::new()) };
         let (mut ring, mut at) = (Vec::new(), start);

@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::types::{Utf16Name, upcase};
 
 impl Hive {
-    /// The key at `path` below `parent`; missing keys are made, with the descriptors of their parents.
+    /// The key at `path` below `parent`. Missing keys are created and get the descriptors of their parents.
     pub fn create_key(&mut self, parent: KeyId, path: &str) -> Result<KeyId> {
         parts(path).try_fold(parent, |key, name| self.create_child(key, name))
     }
 
-    /// The subkey `name` of `parent`, made if it is missing, with the descriptor of `parent`. `name` may contain any
-    /// character but `\`.
+    /// The subkey `name` of `parent`. It is created if it is missing, and then gets the descriptor of `parent`. `name`
+    /// may contain any character but `\`.
     pub fn create_child(&mut self, parent: KeyId, name: impl Into<Utf16Name>) -> Result<KeyId> {
         let name = name.into();
         if let Some(key) = self.find_child(parent.0, name.units()) {
@@ -101,8 +101,8 @@ impl Hive {
         Ok(())
     }
 
-    /// Sets the value `name` of `key`; the empty name is the default value. A value that is there keeps its place
-    /// and the case of its name; one that is the same already counts as no edit.
+    /// Sets the value `name` of `key`; the empty name is the default value. An existing value keeps its position and
+    /// the case of its name. If it has this type and data already, nothing is edited.
     pub fn set_value(&mut self, key: KeyId, name: impl Into<Utf16Name>, value: Value) -> Result<()> {
         let name = name.into();
         self.live(key.0)?;
@@ -132,7 +132,7 @@ impl Hive {
         Ok(())
     }
 
-    /// Deletes the value `name` of `key`; `false` when there is none.
+    /// Deletes the value `name` of `key`; `false` if there is none.
     pub fn delete_value(&mut self, key: KeyId, name: impl Into<Utf16Name>) -> Result<bool> {
         let node = *self.live(key.0)?;
         let name = name.into();
@@ -159,8 +159,8 @@ impl Hive {
         Ok(true)
     }
 
-    /// Adds room for later edits behind all else, and makes them there as far as they need room. So hives that differ in
-    /// such edits have the same length, and differ in few pages. `len` is a multiple of 4 KiB.
+    /// Adds room for later edits at the end and uses it for them as far as it suffices. Two hives that differ only in
+    /// such edits then have the same length and differ in few pages. `len` is a multiple of 4 KiB.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if the hive would be too large.
@@ -169,12 +169,12 @@ impl Hive {
         self.cells.reserve(len)
     }
 
-    /// Moves `key` and its values to where later edits are made, see [`reserve`](Self::reserve): then edits of its values
-    /// change nothing elsewhere. What it holds, its class, descriptor and time stay. The root key stays where it is, and a
-    /// key with a value that cannot be read.
+    /// Moves `key` and its values to the room for later edits, see [`reserve`](Self::reserve), so that later edits of
+    /// its values change nothing elsewhere. Its contents, class, descriptor and time stay the same. The root key is not
+    /// moved, nor is a key with a value that cannot be read.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if its cells are not what they should be.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if its cells are damaged.
     pub fn gather(&mut self, key: KeyId) -> Result<KeyId> {
         let node = *self.live(key.0)?;
         let (parent, name, values) = (node.parent.get(), self.name(key), self.values(key));
@@ -207,7 +207,7 @@ impl Hive {
         Ok(KeyId(cell))
     }
 
-    /// Marks a key changed.
+    /// Marks a key as changed.
     pub(super) fn touch(&mut self, key: Cell) -> Result<&mut KeyNode> {
         self.edited = true;
         let time = self.time;
@@ -216,8 +216,8 @@ impl Hive {
         Ok(node)
     }
 
-    /// The value `name` of a key, through an index when the key has many: otherwise the time
-    /// for setting all values of one key would grow with the square of their number.
+    /// The value `name` of a key. If the key has many values they are found through an index. Otherwise the time for
+    /// setting all values of a key would grow with the square of their number.
     fn find_value_to_edit(&mut self, key: Cell, name: &[u16]) -> Option<Cell> {
         if self.node(key)?.0.value_count.get() < MANY_VALUES {
             return self.find_value(key, name);
@@ -249,7 +249,7 @@ impl Hive {
             data_len: data_len.into(),
             data: data.into(),
             kind: value.kind.0.into(),
-            // Windows leaves the flag out for the default value.
+            // Windows does not set the flag for the default value.
             flags: if latin1 && !name.is_empty() { VALUE_COMP_NAME } else { 0 }.into(),
             spare: 0.into(),
         };
@@ -271,7 +271,7 @@ impl Hive {
         Ok(())
     }
 
-    /// Stores data and returns the length and data fields of their value.
+    /// Stores data; returns the length and data fields of its value.
     fn write_data(&mut self, data: &[u8]) -> Result<(u32, u32)> {
         let len = data.len() as u32;
         if data.len() <= 4 {
@@ -298,7 +298,8 @@ impl Hive {
         let limit = if self.minor < MINOR_BIG_DATA { MAX_PLAIN_DATA } else { BIG_DATA_SEGMENT * usize::from(u16::MAX) };
         if len > limit {
             let version = self.minor;
-            let what = format!("registry value of {len} bytes in a hive of version 1.{version}: {limit} at most");
+            let what =
+                format!("registry value of {len} bytes in a hive of version 1.{version}, which allows at most {limit}");
             return Err(Error::unsupported(what));
         }
         Ok(())
@@ -332,7 +333,7 @@ impl Hive {
     }
 }
 
-/// From this number of values on, edits keep a [`ValueIndex`].
+/// With this many values or more, edits keep a [`ValueIndex`].
 const MANY_VALUES: u32 = 64;
 
 fn folded(name: &[u16]) -> Vec<u16> {

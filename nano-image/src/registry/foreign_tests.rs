@@ -1,5 +1,5 @@
-//! hivex, an independent reader and writer of hives (package libwin-hivex-perl), sees what this room writes, and the
-//! other way round.
+//! hivex, an independent reader and writer of hives (package libwin-hivex-perl), must read what this room writes, and
+//! this room what hivex writes.
 
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
@@ -10,13 +10,13 @@ use std::process::Command;
 use super::*;
 use crate::types::FileTime;
 
-/// Values by key path and name: type and data. A key is there even without values.
+/// Values by key path and name: type and data. Keys without values are listed too.
 type Contents = BTreeMap<String, BTreeMap<String, (u32, Vec<u8>)>>;
 
-/// Whether there are such programs for this system. Where there are, they must be installed.
+/// Whether this system can have such programs. If it can, they must be installed.
 fn hivex_is_here() -> bool {
     if cfg!(windows) {
-        eprintln!("not run: hivex is no program of Windows");
+        eprintln!("not run: hivex does not exist for Windows");
     }
     !cfg!(windows)
 }
@@ -27,7 +27,7 @@ fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What hivexregedit exports.
+/// The contents that hivexregedit exports.
 fn exported(path: &Path) -> Contents {
     let text = run(Command::new("hivexregedit").arg("--export").arg(path).arg("\\"));
     let mut contents = Contents::new();
@@ -55,7 +55,7 @@ fn exported(path: &Path) -> Contents {
     contents
 }
 
-/// The same, read by this room.
+/// The same contents, read by this room.
 fn read(hive: &Hive) -> Contents {
     let mut contents = Contents::new();
     let mut pending = vec![(hive.root(), String::new())];

@@ -1,6 +1,6 @@
 //! On-disk structures of regf 1.3–1.6.
 //!
-//! After the format's public description (<https://github.com/msuhanov/regf>, "Windows registry file format
+//! Source: the public description of the format (<https://github.com/msuhanov/regf>, "Windows registry file format
 //! specification"). All integers are little-endian. Offsets between structures count from the end of the base block.
 
 use zerocopy::little_endian::{U16, U32, U64};
@@ -10,13 +10,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const BASE_BLOCK_LEN: usize = 4096;
 /// Bytes of the base block that the checksum covers.
 pub const CHECKSUM_COVERS: usize = 508;
-/// Bins start at multiples of this and have such lengths.
+/// Bins start at multiples of this, and their lengths are multiples of it.
 pub const BIN_ALIGNMENT: u32 = 4096;
-/// Cells have lengths of multiples of this.
+/// Lengths of cells are multiples of this.
 pub const CELL_ALIGNMENT: u32 = 8;
 /// "No cell".
 pub const NO_CELL: u32 = 0xFFFF_FFFF;
-/// Offsets with this bit are of volatile storage, which no file has: bins end below it.
+/// Offsets with this bit mean volatile storage, which is never in a file: bins end below it.
 pub const MAX_BINS_LEN: u32 = 0x7FFF_F000;
 
 /// Signature of a base block, also in the log files.
@@ -50,9 +50,9 @@ pub const MINOR_BIG_DATA: u32 = 4;
 /// First minor version with `lh` lists.
 pub const MINOR_HASH_LEAF: u32 = 5;
 
-/// Base block types of logs with dirty sectors (until Windows 8).
+/// Base block types of logs that hold dirty sectors (up to Windows 8).
 pub const TYPES_OLD_LOG: [u32; 2] = [1, 2];
-/// Base block type of logs with entries (since Windows 8.1).
+/// Base block type of logs that hold entries (since Windows 8.1).
 pub const TYPE_LOG: u32 = 6;
 /// Logs are made of sectors of this length.
 pub const LOG_SECTOR: usize = 512;
@@ -71,15 +71,15 @@ pub const KEY_NO_DELETE: u16 = 0x0008;
 pub const KEY_COMP_NAME: u16 = 0x0020;
 /// Key value flag: the name is Latin-1, one byte a character.
 pub const VALUE_COMP_NAME: u16 = 0x0001;
-/// Bit of a value's data length: the data lie in the offset field.
+/// Bit of a value's data length: the data is in the offset field.
 pub const VALUE_INLINE: u32 = 0x8000_0000;
-/// Longest data in one cell from [`MINOR_BIG_DATA`] on; also the bytes in each cell of big data.
+/// The longest data in one cell from [`MINOR_BIG_DATA`] on, and the number of bytes in each cell of big data.
 pub const BIG_DATA_SEGMENT: usize = 16_344;
 /// Longest data before [`MINOR_BIG_DATA`].
 pub const MAX_PLAIN_DATA: usize = 1 << 20;
-/// Most entries that Windows puts in one `lf` or `lh` list: what fits in one page beside the bin header.
+/// The most entries that Windows puts into one `lf` or `lh` list: as many as fit into one page beside the bin header.
 pub const MAX_HINTED_LEAF: usize = 507;
-/// Most entries that Windows puts in one `li` list.
+/// The most entries that Windows puts into one `li` list.
 pub const MAX_PLAIN_LEAF: usize = 1013;
 
 /// Longest name of a key in UTF-16 units.
@@ -95,7 +95,7 @@ pub struct BaseBlock {
     pub signature: [u8; 4],
     /// 0x004: incremented when a write begins.
     pub primary_sequence: U32,
-    /// 0x008: incremented when a write ends; differs from the other in a dirty hive.
+    /// 0x008: incremented when a write ends. In a dirty hive it differs from the primary number.
     pub secondary_sequence: U32,
     /// 0x00C: FILETIME.
     pub last_written: U64,
@@ -113,7 +113,7 @@ pub struct BaseBlock {
     pub bins_len: U32,
     /// 0x02C: 1 (sector size in units of 512 bytes).
     pub clustering: U32,
-    /// 0x030: end of the path of the file, UTF-16, NUL-padded.
+    /// 0x030: last part of the path of the file, UTF-16, NUL-padded.
     pub file_name: [u8; 64],
     /// 0x070: resource manager, log and transaction manager GUIDs, flags, reserved.
     pub reserved: [u8; 396],
@@ -134,7 +134,7 @@ pub struct BinHeader {
     pub len: U32,
     /// 0x0C: unused.
     pub reserved: [u8; 8],
-    /// 0x14: FILETIME; meaningful in the first bin.
+    /// 0x14: FILETIME; used only in the first bin.
     pub time: U64,
     /// 0x1C: unused on disk.
     pub spare: U32,
@@ -153,15 +153,15 @@ pub struct KeyNode {
     pub last_written: U64,
     /// 0x0C: access bits and layering (1.6).
     pub access: U32,
-    /// 0x10: cell of the parent; meaningless in the root.
+    /// 0x10: cell of the parent; unused in the root.
     pub parent: U32,
     /// 0x14: number of subkeys.
     pub subkey_count: U32,
-    /// 0x18: meaningless in a file.
+    /// 0x18: unused in a file.
     pub volatile_subkey_count: U32,
     /// 0x1C: cell of the list of subkeys.
     pub subkey_list: U32,
-    /// 0x20: meaningless in a file.
+    /// 0x20: unused in a file.
     pub volatile_subkey_list: U32,
     /// 0x24: number of values.
     pub value_count: U32,
@@ -171,21 +171,21 @@ pub struct KeyNode {
     pub security: U32,
     /// 0x30: cell of the class name.
     pub class: U32,
-    /// 0x34: bytes in UTF-16 of the longest subkey name.
+    /// 0x34: length of the longest subkey name, in bytes of UTF-16.
     pub max_subkey_name_len: U16,
     /// 0x36: virtualization and debug flags.
     pub user_flags: U16,
-    /// 0x38: bytes of the longest class name of a subkey.
+    /// 0x38: length of the longest class name of a subkey, in bytes.
     pub max_subkey_class_len: U32,
-    /// 0x3C: bytes in UTF-16 of the longest value name.
+    /// 0x3C: length of the longest value name, in bytes of UTF-16.
     pub max_value_name_len: U32,
-    /// 0x40: bytes of the longest value.
+    /// 0x40: length of the longest value, in bytes.
     pub max_value_data_len: U32,
     /// 0x44: unused on disk.
     pub work: U32,
-    /// 0x48: bytes of the name.
+    /// 0x48: length of the name in bytes.
     pub name_len: U16,
-    /// 0x4A: bytes of the class name.
+    /// 0x4A: length of the class name in bytes.
     pub class_len: U16,
 }
 const _: () = assert!(size_of::<KeyNode>() == 76);
@@ -196,11 +196,11 @@ const _: () = assert!(size_of::<KeyNode>() == 76);
 pub struct KeyValue {
     /// 0x00: [`VK`].
     pub signature: [u8; 2],
-    /// 0x02: bytes of the name; 0 is the default value.
+    /// 0x02: length of the name in bytes; 0 for the default value.
     pub name_len: U16,
-    /// 0x04: bytes of data, perhaps with [`VALUE_INLINE`].
+    /// 0x04: length of the data in bytes, possibly with [`VALUE_INLINE`].
     pub data_len: U32,
-    /// 0x08: cell of the data, or the data.
+    /// 0x08: cell of the data, or the data itself.
     pub data: U32,
     /// 0x0C: `REG_*` type.
     pub kind: U32,
@@ -211,7 +211,7 @@ pub struct KeyValue {
 }
 const _: () = assert!(size_of::<KeyValue>() == 20);
 
-/// Key security item, `sk`; a self-relative security descriptor follows. All items of a hive form a ring.
+/// Key security item, `sk`. A self-relative security descriptor follows it. All items of a hive form a ring.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct KeySecurity {
@@ -225,12 +225,13 @@ pub struct KeySecurity {
     pub previous: U32,
     /// 0x0C: number of keys that use it.
     pub references: U32,
-    /// 0x10: bytes of the descriptor.
+    /// 0x10: length of the descriptor in bytes.
     pub len: U32,
 }
 const _: () = assert!(size_of::<KeySecurity>() == 20);
 
-/// Start of `li`, `lf`, `lh` (entries follow: a cell, then in `lf` and `lh` a hint) and `ri` (cells of lists).
+/// Start of a list. In `li`, `lf` and `lh` entries follow: a cell, and in `lf` and `lh` also a hint. In `ri` the cells
+/// of lists follow.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct ListHeader {
@@ -254,7 +255,7 @@ pub struct BigData {
 }
 const _: () = assert!(size_of::<BigData>() == 8);
 
-/// Start of a log entry; page references follow, then the pages.
+/// Start of a log entry. Page references follow it, then the pages.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct LogEntry {
@@ -264,7 +265,7 @@ pub struct LogEntry {
     pub len: U32,
     /// 0x08: flags of the base block.
     pub flags: U32,
-    /// 0x0C: one more than the entry's before.
+    /// 0x0C: one more than in the entry before.
     pub sequence: U32,
     /// 0x10: length of all bins after this entry.
     pub bins_len: U32,
@@ -288,7 +289,7 @@ pub struct PageReference {
 }
 const _: () = assert!(size_of::<PageReference>() == 8);
 
-/// The XOR of the words of a base block before its checksum; 0 and −1 are not used.
+/// The XOR of the words of a base block before its checksum, except that 0 and −1 are not used.
 pub fn checksum(base_block: &[u8]) -> u32 {
     let words = base_block[..CHECKSUM_COVERS].chunks_exact(4);
     match words.fold(0, |sum, word| sum ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]])) {

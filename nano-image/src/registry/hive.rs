@@ -1,4 +1,4 @@
-//! A hive in memory, and reading it.
+//! A hive in memory, and functions that read it.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ pub struct KeyId(pub(super) Cell);
 
 /// A registry hive.
 ///
-/// Reading a key that was deleted gives nothing; editing it is an error. Names are compared as Windows does, without
-/// regard to case. Paths separate names with `\`; the empty path is the key itself.
+/// Reading a deleted key gives nothing; editing it is an error. Names are compared as Windows does, ignoring case.
+/// Names in a path are separated by `\`; the empty path is the key itself.
 #[derive(Clone)]
 pub struct Hive {
     pub(super) cells: Cells,
     pub(super) minor: u32,
     pub(super) root: Cell,
-    /// Time that edits get.
+    /// The time that edits set.
     pub(super) time: FileTime,
     pub(super) edited: bool,
     /// Whether every list of subkeys is in the order in which Windows searches it.
@@ -36,13 +36,13 @@ pub struct Hive {
 /// The security items of a hive.
 #[derive(Clone, Default)]
 pub(super) struct Descriptors {
-    /// Keys that use each item, as counted, whatever the items say of themselves.
+    /// The number of keys that use each item, as counted; what the items themselves say is ignored.
     pub references: BTreeMap<Cell, u32>,
-    /// Item of each descriptor; made when it is first needed.
+    /// The item of each descriptor. This map is made when it is first needed.
     pub by_bytes: Option<BTreeMap<Vec<u8>, Cell>>,
 }
 
-/// The values of the key that was edited last, by their upper-case names.
+/// The values of the last edited key, by their upper-case names.
 #[derive(Clone)]
 pub(super) struct ValueIndex {
     pub key: Cell,
@@ -50,12 +50,12 @@ pub(super) struct ValueIndex {
 }
 
 impl Hive {
-    /// Edits made from now on carry `time`; without this they carry the time at which the hive was last written.
+    /// Sets the time that later edits set. Without this they set the time at which the hive was last written.
     pub fn set_time(&mut self, time: FileTime) {
         self.time = time;
     }
 
-    /// The time that edits carry: without [`set_time`](Self::set_time) that at which the hive was last written.
+    /// The time that edits set. Without [`set_time`](Self::set_time) it is the time at which the hive was last written.
     pub fn time(&self) -> FileTime {
         self.time
     }
@@ -85,17 +85,17 @@ impl Hive {
         self.find_child(key.0, name.into().units()).map(KeyId)
     }
 
-    /// Subkeys in the order of their upper-case names.
+    /// Subkeys, ordered by their upper-case names.
     pub fn subkeys(&self, key: KeyId) -> Vec<KeyId> {
         self.children(key.0).into_iter().map(KeyId).collect()
     }
 
-    /// Name of a key; the root's is arbitrary.
+    /// Name of a key. The root's name has no meaning.
     pub fn name(&self, key: KeyId) -> Utf16Name {
         self.key_name(key.0).map_or_else(|| "".into(), StoredName::to_name)
     }
 
-    /// The key that holds `key`; `None` for the root.
+    /// The parent of `key`; `None` for the root.
     pub fn parent(&self, key: KeyId) -> Option<KeyId> {
         if key.0 == self.root { None } else { Some(KeyId(self.node(key.0)?.0.parent.get())) }
     }
@@ -119,7 +119,7 @@ impl Hive {
         self.descriptor(self.node(key.0)?.0.security.get())
     }
 
-    /// Names of the values of `key`, in stored order; the default value's is empty.
+    /// Names of the values of `key`, in stored order; the name of the default value is empty.
     pub fn value_names(&self, key: KeyId) -> Vec<Utf16Name> {
         let names = self.value_cells(key.0).into_iter();
         names.filter_map(|cell| Some(self.value_name(cell)?.to_name())).collect()
@@ -211,7 +211,7 @@ impl Hive {
     }
 }
 
-/// The base block, if this code handles the hive's version.
+/// The base block, if the hive's version is supported.
 pub(super) fn base_block(bytes: &[u8]) -> Result<&BaseBlock> {
     if bytes.get(..4) != Some(&REGF) {
         return Err(Error::corrupt("not a registry hive: it does not begin with `regf`").at(0));
@@ -249,7 +249,7 @@ impl Hive {
         Self { cells, minor, root, time, edited: false, ordered: true, descriptors, value_index: None }
     }
 
-    /// The node of a key that is to be edited.
+    /// The node of a key that is about to be edited.
     pub(super) fn live(&self, key: Cell) -> Result<&KeyNode> {
         self.node(key).map(|(node, _)| node).ok_or_else(|| corrupt("no such registry key (deleted?)", key))
     }

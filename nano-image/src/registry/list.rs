@@ -1,4 +1,4 @@
-//! Lists of subkeys: `lf`, `lh` and `li` leaves, alone or below an `ri`.
+//! Lists of subkeys: `lf`, `lh` and `li` leaves, either one leaf or several below an `ri`.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use super::hive::Hive;
 use super::name;
 use crate::error::{Error, Result};
 
-/// A leaf and the length of its entries.
+/// A leaf, and the length of its entries.
 #[derive(Clone, Copy)]
 struct Leaf {
     cell: Cell,
@@ -31,7 +31,7 @@ pub(super) fn entry_len(signature: [u8; 2]) -> usize {
     if signature == LF || signature == LH { 8 } else { 4 }
 }
 
-/// The leaves of a key, alone or in an `ri`.
+/// The leaves of a key: one, or those of an `ri`.
 #[derive(Clone, Copy)]
 struct Leaves {
     list: Cell,
@@ -39,7 +39,7 @@ struct Leaves {
     count: usize,
 }
 
-/// Where a name is, or belongs, in the lists of a key.
+/// The position of a name in the lists of a key, or the position where it belongs.
 struct ListPosition {
     /// Index of the leaf; 0 without an `ri`.
     leaf: usize,
@@ -64,7 +64,7 @@ impl Hive {
         self.children(key).into_iter().find(|child| self.key_name(*child).is_some_and(|n| n.eq_folded(name)))
     }
 
-    /// Puts `child`, whose name is not there yet, into the lists of `key`.
+    /// Puts `child` into the lists of `key`, which must not have its name yet.
     pub(super) fn insert_child(&mut self, key: Cell, child: Cell, name: &[u16]) -> Result<()> {
         let leaves = self.leaves(key);
         let hint = |signature| if signature == LH { name::hash(name) } else { name::hint(name) };
@@ -78,7 +78,7 @@ impl Hive {
         let ListPosition { leaf: mut index, mut entry, .. } = self.place(leaves, name);
         let mut leaf = self.leaf_at(leaves, index).ok_or_else(|| corrupt("no list of subkeys", key))?;
         if leaf.count >= leaf.limit() {
-            // Keys often arrive in order; a full last leaf then stays full.
+            // Keys often arrive in order. Then the last leaf stays full and the new key starts another one.
             let keep = if index + 1 == leaves.count && entry == leaf.count { leaf.count } else { leaf.count / 2 };
             let upper = self.split(leaf, keep)?;
             self.insert_leaf(key, index, upper.cell)?;
@@ -96,7 +96,7 @@ impl Hive {
         self.count_child(key, 1)
     }
 
-    /// Takes `child` out of the lists of `key`.
+    /// Removes `child` from the lists of `key`.
     pub(super) fn remove_child(&mut self, key: Cell, child: Cell) -> Result<()> {
         let leaves = self.leaves(key);
         let found = self.find_entry(leaves, child);
@@ -109,7 +109,7 @@ impl Hive {
         self.count_child(key, -1)
     }
 
-    /// Leaf and position in it of `child`.
+    /// The leaf that holds `child`, and its index there.
     fn find_entry(&self, leaves: Leaves, child: Cell) -> Option<(usize, usize, Leaf)> {
         if self.ordered {
             let name: Vec<u16> = self.key_name(child)?.units().collect();
@@ -142,7 +142,7 @@ impl Hive {
         Ok(())
     }
 
-    /// Whether the hints of a key's lists are those of its subkeys, by which Windows searches.
+    /// Whether the hints in a key's lists, by which Windows searches, fit the names of its subkeys.
     #[cfg(test)]
     pub(super) fn hints_are_right(&self, key: Cell) -> bool {
         let leaves = self.leaves(key);
@@ -191,13 +191,13 @@ impl Hive {
         Some(Cell::from_le_bytes(self.cells.get(leaf.cell)?.get(at..at + 4)?.try_into().ok()?))
     }
 
-    /// How the name of an entry compares with `name`.
+    /// Compares the name of an entry with `name`.
     fn compare(&self, leaf: Leaf, index: usize, name: &[u16]) -> Ordering {
         let stored = self.entry(leaf, index).and_then(|cell| self.key_name(cell));
         stored.map_or(Ordering::Less, |stored| stored.cmp_folded(name.iter().copied()))
     }
 
-    /// Binary search for the first leaf whose last name is not below `name`, then in that leaf.
+    /// Searches for the first leaf whose last name is not below `name`, then in that leaf; both by halving.
     fn place(&self, leaves: Leaves, name: &[u16]) -> ListPosition {
         let (mut index, mut end) = (0, leaves.count.saturating_sub(1));
         while index < end {
@@ -233,7 +233,7 @@ impl Hive {
         Ok(Leaf { cell, signature, count: 0 })
     }
 
-    /// Makes room for one more entry.
+    /// Makes room in a leaf for one more entry.
     fn reserve_entry(&mut self, leaf: Leaf) -> Result<Leaf> {
         let capacity = |hive: &Self| hive.cells.get(leaf.cell).map_or(0, |bytes| (bytes.len() - 4) / leaf.entry_len());
         if leaf.count < capacity(self) {
@@ -259,7 +259,7 @@ impl Hive {
         Ok(())
     }
 
-    /// Moves the entries from `keep` on to a new leaf.
+    /// Moves the entries from index `keep` on to a new leaf.
     fn split(&mut self, leaf: Leaf, keep: usize) -> Result<Leaf> {
         let (len, moved) = (leaf.entry_len(), leaf.count - keep);
         let upper = self.new_leaf(leaf.signature, (moved + 1 + moved / 2).min(leaf.limit()).max(moved))?;
@@ -278,7 +278,7 @@ impl Hive {
         (header.signature == RI).then_some(header.count.get().into())
     }
 
-    /// Names `leaf` behind the leaf `index` in the `ri` of `key`, which is made where there is none.
+    /// Lists `leaf` after the leaf `index` in the `ri` of `key`, which is created if there is none.
     fn insert_leaf(&mut self, key: Cell, index: usize, leaf: Cell) -> Result<()> {
         let list = self.live(key)?.subkey_list.get();
         let Some(count) = self.root_list_len(list) else {
@@ -306,7 +306,7 @@ impl Hive {
 
     fn replace_leaf(&mut self, key: Cell, index: usize, leaf: Cell) -> Result<()> {
         let list = self.live(key)?.subkey_list.get();
-        // Without an `ri`, the list was the leaf, which has moved.
+        // Without an `ri`, the list was the leaf itself, which has moved.
         if self.root_list_len(list).is_none() {
             self.cells.write::<KeyNode>(key)?.0.subkey_list = leaf.into();
             return Ok(());
@@ -332,14 +332,14 @@ impl Hive {
     }
 }
 
-/// Inserts an entry before the entry `index` of `count`; there is room.
+/// Inserts an entry before entry `index` of `count`. There must be room.
 pub(super) fn insert(entries: &mut [u8], count: usize, index: usize, entry: &[u8]) {
     let (len, at) = (entry.len(), index * entry.len());
     entries.copy_within(at..count * len, at + len);
     entries[at..at + len].copy_from_slice(entry);
 }
 
-/// Removes the entry `index` of `count` and wipes the place behind the rest.
+/// Removes entry `index` of `count`, and wipes the bytes behind the rest.
 pub(super) fn remove(entries: &mut [u8], count: usize, index: usize, len: usize) {
     entries.copy_within((index + 1) * len..count * len, index * len);
     entries[(count - 1) * len..count * len].fill(0);

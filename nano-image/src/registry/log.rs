@@ -1,7 +1,7 @@
 //! Dirty hives: replaying log files.
 //!
-//! Windows writes changes to a log before it writes them to the hive. A hive whose two sequence numbers differ, or
-//! whose base block is damaged, has had a write that did not end; the log then holds what is missing.
+//! Windows writes changes to a log before it writes them to the hive. If the two sequence numbers of a hive differ, or
+//! its base block is damaged, a write did not finish; the log then holds what is missing.
 
 use zerocopy::FromBytes;
 
@@ -11,18 +11,18 @@ use super::hive::{Hive, base_block};
 use crate::error::{Error, Result};
 
 impl Hive {
-    /// Reads a hive that may be dirty, with the contents of its log files (`.LOG1`, `.LOG2`, `.LOG`; in any order,
-    /// empty ones too). A clean hive needs none and ignores them. After a recovery [`Self::into_bytes`] gives a clean
-    /// hive.
+    /// Reads a hive that may be dirty. `logs` are the contents of its log files (`.LOG1`, `.LOG2`, `.LOG`), in any
+    /// order; they may be empty. A clean hive needs no logs and ignores them. After a recovery [`Self::into_bytes`]
+    /// gives a clean hive.
     ///
     /// # Errors
-    /// As [`Self::parse`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the hive is dirty and no log fits.
+    /// As [`Self::parse`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if the hive is dirty and no log fits it.
     pub fn recover(mut bytes: Vec<u8>, logs: &[&[u8]]) -> Result<Self> {
         let dirty = Self::is_dirty(&bytes);
         if matches!(dirty, Ok(false)) || bytes.len() < BASE_BLOCK_LEN {
             return Self::parse(bytes);
         }
-        // A base block that is damaged, or not even one, can come from the log.
+        // If the base block is damaged or missing, the log can replace it.
         let base_is_good = dirty.is_ok() && checksum(&bytes) == stored_checksum(&bytes);
         let limit = logs.iter().fold(bytes.len(), |sum, log| sum.saturating_add(log.len()));
         let replayed = replay_entries(&mut bytes, logs, base_is_good, limit)?
@@ -38,7 +38,7 @@ impl Hive {
         Ok(hive)
     }
 
-    /// Whether the last write of a hive did not end.
+    /// Whether the last write of a hive did not finish.
     pub fn is_dirty(bytes: &[u8]) -> Result<bool> {
         let base = base_block(bytes)?;
         Ok(base.primary_sequence != base.secondary_sequence || checksum(bytes) != base.checksum.get())
@@ -49,7 +49,7 @@ fn stored_checksum(base: &[u8]) -> u32 {
     BaseBlock::ref_from_prefix(base).map_or(0, |(base, _)| base.checksum.get())
 }
 
-/// The base block of a log, if it is whole and of a wanted type.
+/// The base block of a log, if it is undamaged and of one of these types.
 fn log_base<'a>(log: &'a [u8], types: &[u32]) -> Option<&'a BaseBlock> {
     let (base, _) = BaseBlock::ref_from_prefix(log).ok()?;
     let good = base.signature == REGF && checksum(log) == base.checksum.get();
@@ -76,7 +76,7 @@ fn set_bins_len(bytes: &mut Vec<u8>, bins_len: u32, limit: usize) -> Result<()> 
     Ok(())
 }
 
-/// Puts one page at `offset` among the bins.
+/// Writes one page at `offset` of the bins.
 fn put_page(bytes: &mut [u8], bins_len: u32, offset: u32, page: &[u8]) -> Result<()> {
     let end = u64::from(offset) + page.len() as u64;
     if end > u64::from(bins_len) {
@@ -87,7 +87,7 @@ fn put_page(bytes: &mut [u8], bins_len: u32, offset: u32, page: &[u8]) -> Result
     Ok(())
 }
 
-/// Applies the entries of new logs; whether there was one that continues the hive.
+/// Applies the entries of new logs; returns whether one of them continues the hive.
 fn replay_entries(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit: usize) -> Result<bool> {
     let mut logs: Vec<(&BaseBlock, Vec<GoodEntry<'_>>)> = logs
         .iter()
@@ -100,7 +100,7 @@ fn replay_entries(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit
         restore_base(bytes, newest);
     }
     let base = BaseBlock::ref_from_prefix(bytes).expect("a hive has a base block").0;
-    // A sequence that was written completely needs no entry.
+    // Changes up to this number were written completely and need no entry.
     let written = if base_is_good { base.secondary_sequence.get() } else { logs[0].1[0].sequence };
     let mut last: Option<u32> = None;
     for entry in logs.iter().flat_map(|(_, entries)| entries) {
@@ -135,7 +135,7 @@ struct GoodEntry<'a> {
     data: &'a [u8],
 }
 
-/// The good entries at the start of a log, in an unbroken sequence.
+/// The undamaged entries at the start of a log, as long as their sequence has no gap.
 fn entries(log: &[u8]) -> Vec<GoodEntry<'_>> {
     let mut entries: Vec<GoodEntry<'_>> = Vec::new();
     let mut rest = log.get(LOG_SECTOR..).unwrap_or_default();
@@ -165,7 +165,7 @@ fn entry(bytes: &[u8]) -> Option<(GoodEntry<'_>, usize)> {
     Some((GoodEntry { sequence: head.sequence.get(), bins_len: head.bins_len.get(), references, data }, len))
 }
 
-/// Applies the dirty sectors of the newest old log that belongs to the hive; whether there was one.
+/// Applies the dirty sectors of the newest old log that belongs to the hive; returns whether there was one.
 fn replay_sectors(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit: usize) -> Result<bool> {
     let primary = BaseBlock::ref_from_prefix(bytes).expect("a hive has a base block").0.primary_sequence;
     let fits = |base: &BaseBlock| {
@@ -193,7 +193,7 @@ fn replay_sectors(bytes: &mut Vec<u8>, logs: &[&[u8]], base_is_good: bool, limit
     Ok(true)
 }
 
-/// Marvin32, which .NET publishes as its hash of strings.
+/// The hash Marvin32, which .NET publishes as its hash for strings.
 pub(super) fn marvin32(seed: u64, bytes: &[u8]) -> u64 {
     let (mut low, mut high) = (seed as u32, (seed >> 32) as u32);
     let mut mix = |word: u32| {

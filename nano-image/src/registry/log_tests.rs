@@ -1,4 +1,4 @@
-//! Dirty hives, with logs made here.
+//! Dirty hives, with logs that the tests make.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn before_and_after() -> (Vec<u8>, Vec<u8>) {
     let mut hive = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
     let key = hive.create_key(hive.root(), r"a\b").unwrap();
     hive.set_value(key, "x", Value::dword(1)).unwrap();
-    // In bins that the edit does not reach.
+    // In bins that the edit does not touch.
     hive.set_value(key, "still", Value::binary(vec![3; 16_000])).unwrap();
     let before = hive.into_bytes();
     let mut hive = Hive::parse(before.clone()).unwrap();
@@ -31,7 +31,7 @@ fn seal(base: &mut [u8]) {
     set_u32(base, CHECKSUM_COVERS, sum);
 }
 
-/// The hive as a write that was broken off leaves it.
+/// The hive in the state that an interrupted write leaves behind.
 fn dirty(clean: &[u8]) -> Vec<u8> {
     let mut bytes = clean.to_vec();
     set_u32(&mut bytes, 4, 2);
@@ -92,7 +92,7 @@ fn old_log(before: &[u8], after: &[u8], sequence: u32) -> Vec<u8> {
     log
 }
 
-/// The bins of both are the same, and the hive is clean.
+/// Checks that both have the same bins and that the hive is clean.
 fn assert_recovered(hive: Hive, after: &[u8]) {
     let bytes = hive.into_bytes();
     assert!(bytes[BASE_BLOCK_LEN..] == after[BASE_BLOCK_LEN..]);
@@ -102,7 +102,7 @@ fn assert_recovered(hive: Hive, after: &[u8]) {
 
 #[test]
 fn the_hash_is_marvin32() {
-    // Vectors of the .NET runtime.
+    // Test vectors of the .NET runtime.
     const SEED: u64 = 0x004F_B61A_001B_DBCC;
     assert_eq!(marvin32(SEED, &[]), 0x30ED_35C1_00CD_3C7D);
     assert_eq!(marvin32(SEED, &[0xAF]), 0x48E7_3FC7_7D75_DDC1);
@@ -140,10 +140,10 @@ fn entries_are_replayed_in_sequence_from_both_logs() {
     let bytes = dirty(&before);
     assert_recovered(Hive::recover(bytes.clone(), &[&second, &first]).unwrap(), &after);
     assert_recovered(Hive::recover(bytes.clone(), &[&both, &stale]).unwrap(), &after);
-    // An entry that is out of sequence is not applied, so the hive stays as broken as the first one leaves it.
+    // An entry out of sequence is not applied, so the hive stays as damaged as after the first one.
     let gap = [&first[..], &new_entry(&middle, &after, 3)].concat();
     assert!(Hive::recover(bytes.clone(), &[&gap]).is_err());
-    // A torn entry ends the log.
+    // An incomplete entry ends the log.
     let torn = [&first[..], &new_entry(&middle, &after, 2)[..1024]].concat();
     assert!(Hive::recover(bytes, &[&torn]).is_err());
 }

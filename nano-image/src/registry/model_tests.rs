@@ -8,7 +8,7 @@ use super::format::*;
 use super::*;
 use crate::types::{FileTime, Utf16Name, upcase};
 
-/// A key of the model: by upper-case name.
+/// A key of the model; its maps are keyed by upper-case name.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
     name: String,
@@ -106,7 +106,7 @@ fn apply(hive: &mut Hive, model: &mut Model, edit: Edit) {
     }
 }
 
-/// Writes, checks that nothing leaked and every count is right, and reads.
+/// Writes the hive, checks that no cell leaked and all counts are right, and reads it again.
 fn reopen(hive: &Hive) -> Hive {
     let bytes = hive.clone().into_bytes();
     let (checked, leaked) = check::examine(bytes.clone()).unwrap();
@@ -185,7 +185,7 @@ proptest! {
     fn damaged_hives_never_panic(damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = small_hive();
         for (index, byte) in damage {
-            // Half of the damage goes where the structures are thick.
+            // Half of the damage goes to the start, where most structures are.
             let range = if byte % 2 == 0 { bytes.len() } else { BASE_BLOCK_LEN + 2048 };
             let at = index.index(range);
             bytes[at] ^= byte;

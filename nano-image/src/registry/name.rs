@@ -25,7 +25,7 @@ impl<'a> StoredName<'a> {
         self.bytes.len() / if self.latin1 { 1 } else { 2 }
     }
 
-    /// Order of the upper-case forms, as Windows sorts the keys of a list.
+    /// Order of the upper-case forms, in which Windows sorts the subkeys of a key.
     pub fn cmp_folded(self, other: impl Iterator<Item = u16>) -> Ordering {
         let table = upcase::table();
         let fold = |unit: u16| table[usize::from(unit)];
@@ -43,7 +43,7 @@ impl<'a> StoredName<'a> {
     }
 }
 
-/// The form in which Windows stores `units`: bytes, and whether they are Latin-1.
+/// The form in which Windows stores `units`: the bytes, and whether they are Latin-1.
 pub(super) fn encode(units: &[u16]) -> (Vec<u8>, bool) {
     match units.iter().map(|unit| u8::try_from(*unit).ok()).collect() {
         Some(latin1) => (latin1, true),
@@ -56,7 +56,7 @@ pub(super) fn hash(units: &[u16]) -> u32 {
     units.iter().fold(0, |sum: u32, unit| sum.wrapping_mul(37).wrapping_add(upcase::fold(*unit).into()))
 }
 
-/// Hint of a name in `lf` lists: its first four characters, or zeros when one of them is not Latin-1.
+/// Hint of a name in `lf` lists: its first four characters, or zeros if one of them is not Latin-1.
 pub(super) fn hint(units: &[u16]) -> u32 {
     let mut hint = [0; 4];
     for (byte, unit) in hint.iter_mut().zip(units) {
@@ -86,7 +86,7 @@ mod tests {
     fn order_is_that_of_upper_case_units() {
         let latin = StoredName { bytes: b"a_b", latin1: true };
         assert_eq!(latin.cmp_folded(units("A_B").into_iter()), Ordering::Equal);
-        // Upper case puts `_` behind the letters; lower case would put it before them.
+        // In upper case `_` comes after the letters; in lower case it would come before them.
         assert_eq!(latin.cmp_folded(units("aab").into_iter()), Ordering::Greater);
         assert!(StoredName { bytes: &[0xFF], latin1: true }.eq_folded(&[0x178]));
     }

@@ -1,19 +1,19 @@
-//! Hives among other files, with their logs: one rule for trees, volumes and folders.
+//! Opens hives that lie among other files, with their logs. Trees, volumes and folders all use this.
 
 use super::check;
 use super::format::{CHECKSUM_COVERS, checksum};
 use super::hive::{Hive, base_block};
 use crate::error::{Error, Result};
 
-/// Longer hives are not read: COMPONENTS of a long-lived system has a few hundred megabytes.
+/// Longer hives are not read. COMPONENTS of an old installation has a few hundred megabytes.
 const MAX_LEN: u64 = 1 << 30;
-/// What Windows appends to the name of a hive for its logs.
+/// The suffixes that Windows gives to the logs of a hive.
 const LOGS: [&str; 3] = [".LOG", ".LOG1", ".LOG2"];
 
 impl Hive {
     /// Reads a hive and checks every structure that its keys use.
     ///
-    /// A hive whose last write did not end (dirty) is refused; [`Self::recover`] takes its logs.
+    /// A hive whose last write did not finish (a dirty hive) is refused; [`Self::recover`] takes its logs.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) with the byte in the file,
@@ -33,14 +33,14 @@ impl Hive {
         check::open(bytes)
     }
 
-    /// Reads the hive at `path`; a dirty one is completed from its logs beside it. `None` if there is no file or an
-    /// empty one.
+    /// Reads the hive at `path`. If it is dirty, it is completed from its logs beside it. `None` if the file is missing
+    /// or empty.
     ///
-    /// `read` gives the whole file at a path, `None` if there is none, and fails for one that is longer than its second
-    /// argument.
+    /// `read` must return the whole file at a path, or `None` if there is none. It must fail for a file that is longer
+    /// than its second argument.
     ///
     /// # Errors
-    /// As [`Self::recover`], naming the file.
+    /// As [`Self::recover`], with the name of the file.
     pub fn open(path: &str, mut read: impl FnMut(&str, u64) -> Result<Option<Vec<u8>>>) -> Result<Option<Self>> {
         let Some(bytes) = read(path, MAX_LEN)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
         let in_hive = |error: Error| error.with_path(path);
@@ -60,7 +60,7 @@ impl Hive {
         LOGS.map(|ending| format!("{path}{ending}"))
     }
 
-    /// Whether the hive is not as it was in its file: an edit changed it, or a log completed it.
+    /// Whether the hive differs from its file, because an edit changed it or a log completed it.
     pub fn is_edited(&self) -> bool {
         self.edited
     }

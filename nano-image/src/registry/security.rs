@@ -1,4 +1,4 @@
-//! Security descriptors: shared, counted, in one ring.
+//! Security descriptors: items that keys share, with a count of their users, linked in a ring.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::security::{ObjectClass, constant, fault};
 
 impl Hive {
-    /// Gives `key` the self-relative descriptor `descriptor`; subkeys keep theirs.
+    /// Sets the self-relative descriptor of `key`. Its subkeys keep theirs.
     pub fn set_security(&mut self, key: KeyId, descriptor: &[u8]) -> Result<()> {
         let old = self.live(key.0)?.security.get();
         check_descriptor(descriptor)?;
@@ -60,7 +60,7 @@ impl Hive {
         self.cells.free(cell)
     }
 
-    /// The item with `descriptor`; a new one joins the ring behind `neighbour` and has no references yet.
+    /// The item with `descriptor`. A new item is linked into the ring after `neighbour` and has no users yet.
     pub(super) fn item_for(&mut self, descriptor: &[u8], neighbour: Cell) -> Result<Cell> {
         if self.descriptors.by_bytes.is_none() {
             let mut by_bytes = BTreeMap::new();
@@ -75,7 +75,7 @@ impl Hive {
             return Ok(*cell);
         }
         let cell = self.cells.allocate(size_of::<KeySecurity>() + descriptor.len())?;
-        // A hive without any descriptor starts the ring.
+        // A hive without any descriptor starts a new ring.
         let ring = match self.descriptors.references.contains_key(&neighbour) {
             true => Some(neighbour),
             false => self.descriptors.references.keys().next().copied(),
@@ -110,15 +110,16 @@ impl Hive {
 /// Access right: everything (KEY_ALL_ACCESS).
 pub const KEY_ALL_ACCESS: u32 = 0x000F_003F;
 
-/// A self-relative descriptor of a key ([MS-DTYP] 2.4.6): owner Administrators, group SYSTEM, access `administrators`
-/// for Administrators and all for SYSTEM; both also for keys that Windows later makes below it if `inherit`.
+/// A self-relative descriptor for a key ([MS-DTYP] 2.4.6). Owner is Administrators, group is SYSTEM; Administrators get
+/// the access rights `administrators`, SYSTEM gets all. With `inherit`, keys that Windows later creates below it
+/// inherit both.
 pub fn descriptor_for(administrators: u32, inherit: bool) -> Vec<u8> {
     let flags = if inherit { "CI" } else { "" };
     let sddl = format!("O:BAG:SYD:(A;{flags};{administrators:#x};;;BA)(A;{flags};KA;;;SY)");
     constant(&sddl, ObjectClass::Key)
 }
 
-/// Refuses what Windows would take for a broken hive.
+/// Refuses a descriptor that would make Windows treat the hive as damaged.
 pub(super) fn check_descriptor(descriptor: &[u8]) -> Result<()> {
     match fault(descriptor) {
         Some(fault) => Err(Error::corrupt(format!("bad security descriptor of a registry key: {fault}"))),

@@ -1,4 +1,4 @@
-//! Hives made, edited and read back.
+//! Hives that are created, edited and read back.
 
 use super::*;
 use crate::types::FileTime;
@@ -19,8 +19,8 @@ fn a_new_hive_holds_what_was_put_in() {
     assert_eq!(hive.security(key), hive.security(hive.root()));
 }
 
-/// Hives that lie beside the project on some machines: made by Windows, by its offline registry library and by
-/// hand, good and damaged.
+/// Hives that lie beside the project on some machines: made by Windows, by its offline registry library or by hand;
+/// some are damaged.
 #[cfg(feature = "internals")]
 #[test]
 fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
@@ -39,7 +39,7 @@ fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
         "TruncatedNameHive",
         "corrupt_sub_key_list.hiv",
     ];
-    // Edited with other tools without a new checksum, logs, and compressed files.
+    // Logs, compressed files, and hives that other tools edited without updating the checksum.
     const OTHER: [&str; 3] = ["EffectiveSizeHive", "GarbageHive", "OldLogWithRemnantData"];
     let Some(folder) = fixtures::outside::shared("data/hives") else { return };
     let mut pending = vec![folder];
@@ -54,7 +54,7 @@ fn hives_of_others_are_read_or_refused_and_never_changed_by_reading() {
         match Hive::parse(bytes.clone()) {
             Ok(hive) => {
                 assert!(!bad, "{name} was read");
-                // In this one someone changed a name and not its hint.
+                // In this hive someone changed a name but not its hint.
                 assert!(all_hints_are_right(&hive) || name == "CompHive", "{name}");
                 assert!(hive.into_bytes() == bytes, "{name} changed");
                 assert_edit_is_local(bytes, name);
@@ -76,7 +76,7 @@ pub(super) fn all_hints_are_right(hive: &Hive) -> bool {
     true
 }
 
-/// Everything that a hive says outside the key `without`, but for the time of the root.
+/// Everything in a hive outside the key `without`, except the time of the root.
 fn contents(hive: &Hive, without: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut pending = vec![(hive.root(), String::new())];
@@ -93,7 +93,7 @@ fn contents(hive: &Hive, without: &str) -> Vec<String> {
     lines
 }
 
-/// An edit changes what it says and nothing else; taking it back gives the same contents.
+/// Checks that an edit changes only what it should, and that undoing it gives the same contents.
 fn assert_edit_is_local(bytes: Vec<u8>, what: &str) {
     let mut hive = Hive::parse(bytes).unwrap();
     hive.set_time(FileTime(12_345));
@@ -138,7 +138,7 @@ fn names(hive: &Hive, key: KeyId) -> String {
     hive.subkeys(key).into_iter().map(|key| hive.name(key).to_string()).collect()
 }
 
-/// Some tools sort names by other rules; Windows would not find such keys, but a hive of theirs can be edited.
+/// Some tools sort names by other rules. Windows would not find such keys, but this library can edit such hives.
 #[test]
 fn keys_in_another_order_are_found_and_edited() {
     let (mut hive, key) = three_keys(5);
@@ -244,8 +244,8 @@ fn damage_is_named_with_its_place() {
             damage::<KeyNode>(hive, key.0, |node| node.name_len = 999.into());
         }),
         ("class of a key is shorter", |hive, key| damage::<KeyNode>(hive, key.0, |node| node.class_len = 99.into())),
-        // A key that lists itself.
-        ("which is free, in use or none", |hive, key| {
+        // A key that is its own subkey.
+        ("which is free, in use elsewhere or missing", |hive, key| {
             let list = hive.live(key.0).unwrap().subkey_list.get();
             hive.cells.write::<ListHeader>(list).unwrap().1[..4].copy_from_slice(&key.0.to_le_bytes());
         }),
@@ -329,7 +329,7 @@ fn a_gathered_key_is_the_same_and_its_edits_lie_together() {
     assert!(told(&hive) == before);
     let golden = Hive::parse(hive.to_bytes()).unwrap();
     assert!(told(&golden) == before);
-    // As a machine edits it.
+    // Edited in the way that an image is edited for one machine.
     let mut edited = hive.clone();
     for path in [&names[0], &names[300], &names[599]] {
         let key = edited.find(path).unwrap();

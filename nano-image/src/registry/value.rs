@@ -87,7 +87,7 @@ impl Value {
         Self::new(ValueKind::EXPAND_SZ, text_bytes(text))
     }
 
-    /// REG_MULTI_SZ with all terminators. An empty string would end the list early, so there should be none.
+    /// REG_MULTI_SZ with all terminators. No string should be empty, because an empty string ends the list.
     pub fn multi_sz<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Self {
         let mut data: Vec<u8> = texts.into_iter().flat_map(|text| text_bytes(text.as_ref())).collect();
         data.extend([0, 0]);
@@ -109,7 +109,7 @@ impl Value {
         Self::new(ValueKind::BINARY, data)
     }
 
-    /// Text of REG_SZ, REG_EXPAND_SZ and REG_LINK up to the first NUL; what is not UTF-16 becomes U+FFFD.
+    /// Text of REG_SZ, REG_EXPAND_SZ and REG_LINK up to the first NUL. What is not valid UTF-16 becomes U+FFFD.
     pub fn text(&self) -> Option<String> {
         matches!(self.kind, ValueKind::SZ | ValueKind::EXPAND_SZ | ValueKind::LINK).then(|| {
             let text: Vec<u16> = units(&self.data).take_while(|unit| *unit != 0).collect();
@@ -117,7 +117,7 @@ impl Value {
         })
     }
 
-    /// Strings of REG_MULTI_SZ up to the empty one.
+    /// Strings of REG_MULTI_SZ up to the first empty one.
     pub fn texts(&self) -> Option<Vec<String>> {
         (self.kind == ValueKind::MULTI_SZ).then(|| {
             let all: Vec<u16> = units(&self.data).collect();

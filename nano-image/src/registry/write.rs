@@ -1,4 +1,4 @@
-//! New hives, and the file that an edited hive becomes.
+//! Creates new hives, and turns hives into files.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -11,7 +11,7 @@ use super::security::check_descriptor;
 use crate::error::{Error, Result};
 use crate::types::FileTime;
 
-/// What a new hive looks like.
+/// Options for a new hive.
 #[derive(Clone, Debug)]
 pub struct HiveOptions {
     minor: u32,
@@ -41,13 +41,13 @@ impl HiveOptions {
         self
     }
 
-    /// Path of the file, whose last 31 characters the hive records for people.
+    /// Path of the file. Its last 31 characters are recorded in the hive, for people to read.
     pub fn file_name(mut self, name: impl Into<String>) -> Self {
         self.file_name = name.into();
         self
     }
 
-    /// Self-relative security descriptor of the root, which new keys take over.
+    /// Self-relative security descriptor of the root. New keys get it too.
     pub fn security(mut self, descriptor: impl Into<Vec<u8>>) -> Self {
         self.descriptor = descriptor.into();
         self
@@ -102,8 +102,9 @@ impl Hive {
         Ok(hive)
     }
 
-    /// The file. A hive that was not edited gives the bytes that were parsed; an edited one gets the next sequence
-    /// number, so that Windows applies no older log to it. Its log files should be emptied all the same.
+    /// The bytes of the file. A hive that was not edited gives the bytes that were parsed. An edited one gets the next
+    /// sequence number, so that Windows does not apply an older log to it; its log files should be emptied all the
+    /// same.
     pub fn into_bytes(mut self) -> Vec<u8> {
         if self.edited {
             let (base, _) = BaseBlock::mut_from_prefix(&mut self.cells.bytes).expect("a hive has a base block");
@@ -118,7 +119,7 @@ impl Hive {
         self.cells.bytes
     }
 
-    /// [`into_bytes`](Self::into_bytes) of a hive that is edited further.
+    /// Like [`into_bytes`](Self::into_bytes), for a hive that is edited further.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.clone().into_bytes()
     }

@@ -1,14 +1,14 @@
-//! NTFS 3.1: our own writer, one ascending pass, no mount; and a reader.
+//! NTFS 3.1: our own writer, which needs one ascending pass and no mount; and a reader.
 //!
-//! [`NtfsLayout::new`] gives every byte of a [`FileTree`](crate::tree::FileTree) its address, without reading any
-//! file's contents; [`NtfsLayout::write`] then produces the bytes. It is home-made because nothing else
-//! writes a whole NTFS volume in one pass, without a mount, with descriptors, short names, streams and links.
+//! [`NtfsLayout::new`] gives every byte of a [`FileTree`](crate::tree::FileTree) its address, without reading the
+//! contents of any file; [`NtfsLayout::write`] then produces the bytes. It is our own code because nothing else writes
+//! a whole NTFS volume in one pass, without a mount, with descriptors, short names, streams and links.
 //!
-//! [`NtfsReader`] reads volumes, whoever made them. The crate `ntfs` judges the writer in the tests, but is not the
-//! reader: it takes the numbers of index blocks that are smaller than a cluster for clusters, gives up on names with
-//! unpaired surrogates, follows a damaged index without end, and wants one seeking reader for everything.
+//! [`NtfsReader`] reads volumes of any maker. The crate `ntfs` judges the writer in the tests, but is not used as the
+//! reader: it misreads the numbers of index blocks that are smaller than a cluster, fails on names with unpaired
+//! surrogates, follows a damaged index endlessly, and needs one seeking reader for everything.
 //!
-//! [`check()`] finds what is wrong with a volume, whoever made it.
+//! [`check()`] finds what is wrong with a volume of any maker.
 
 mod attributes;
 mod boot;

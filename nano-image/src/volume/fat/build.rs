@@ -1,4 +1,4 @@
-//! Makes a FAT32 volume of files that are all known: every file and directory is one run of clusters.
+//! Makes a FAT32 volume from files that are all known beforehand. Every file and directory is one run of clusters.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::types::{ByteSize, DiskOffset, FileTime, VolumeOffset};
 
 const MIN_RESERVED_SECTORS: u32 = 32;
 const FATS: u32 = 2;
-/// The data area starts on a multiple of this, so that clusters do not straddle physical sectors.
+/// The data area starts at a multiple of this, so that clusters do not straddle physical sectors.
 const ALIGNMENT: u32 = 4096;
 const SETTABLE_ATTRIBUTES: u8 = ATTRIBUTE_READ_ONLY | ATTRIBUTE_HIDDEN | ATTRIBUTE_SYSTEM | ATTRIBUTE_ARCHIVE;
 
@@ -25,7 +25,7 @@ pub struct FatOptions {
     pub sector_size: u32,
     /// Serial number of the volume.
     pub serial: u32,
-    /// Label, at most 11 ASCII characters; empty for none.
+    /// Label, at most 11 ASCII characters; empty if there is none.
     pub label: String,
     /// Where the partition starts on the disk.
     pub start: DiskOffset,
@@ -44,7 +44,7 @@ pub struct FatFile<'a> {
     pub attributes: u8,
 }
 
-/// The used parts of a FAT32 volume with `files`, ascending; everything else is zero.
+/// The used parts of a FAT32 volume with `files`, in ascending order. The rest of the volume is zero.
 ///
 /// # Errors
 /// [`ErrorKind::TooSmall`](crate::ErrorKind::TooSmall) if the volume is too small for FAT32 or for the files;
@@ -54,7 +54,7 @@ pub fn build(options: &FatOptions, files: &[FatFile<'_>]) -> Result<Vec<(VolumeO
     let label = label(&options.label)?;
     let mut directories = directories(files)?;
 
-    // Directories first, then the files in the order given, each in one run of clusters.
+    // Directories first, then the files in the given order.
     let mut next = FIRST_CLUSTER;
     let mut chains = Vec::new();
     let mut allocate = |len: usize| {
@@ -78,7 +78,7 @@ pub fn build(options: &FatOptions, files: &[FatFile<'_>]) -> Result<Vec<(VolumeO
             return Err(Error::recipe("a folder has too many files for FAT"));
         }
         directory.cluster = allocate(len)?;
-        // An empty root still has a cluster.
+        // The root has a cluster even if it is empty.
         if directory.cluster == 0 {
             directory.cluster = allocate(1)?;
         }
@@ -103,7 +103,7 @@ pub fn build(options: &FatOptions, files: &[FatFile<'_>]) -> Result<Vec<(VolumeO
     Ok(segments)
 }
 
-/// Where the areas of the volume are.
+/// Positions of the areas of the volume.
 struct Geometry {
     sector_size: u32,
     hidden_sectors: u32,
@@ -115,7 +115,7 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// Clusters as large as Windows makes them, but so small that there are enough for FAT32.
+    /// Clusters of the size that Windows chooses, unless they must be smaller so that there are enough for FAT32.
     fn new(options: &FatOptions) -> Result<Self> {
         let sector_size = options.sector_size;
         if ![512, 4096].contains(&sector_size) {
@@ -153,7 +153,7 @@ impl Geometry {
 
     fn with(sector_size: u32, hidden_sectors: u32, total_sectors: u32, sectors_per_cluster: u32) -> Option<Self> {
         let entries = total_sectors.checked_sub(MIN_RESERVED_SECTORS)? / sectors_per_cluster + FIRST_CLUSTER;
-        // A few sectors more than the clusters need, because the FATs themselves take room.
+        // A few sectors more than the clusters need, because the FATs themselves take space.
         let fat_sectors = entries.div_ceil(sector_size / 4);
         let data = MIN_RESERVED_SECTORS + FATS * fat_sectors;
         let aligned = data.next_multiple_of(ALIGNMENT / sector_size);
@@ -187,8 +187,10 @@ impl Geometry {
     fn full(&self, files: &[FatFile<'_>], size: ByteSize) -> Error {
         let needed = ByteSize::new(files.iter().map(|file| file.bytes.len() as u64).sum());
         let room = ByteSize::new(u64::from(self.clusters) * u64::from(self.cluster_size()));
-        Error::too_small(format!("files of {needed} do not fit on a FAT32 volume of {size}, which has room for {room}"))
-            .with_hint("give the EFI system partition more room")
+        Error::too_small(format!(
+            "files of {needed} do not fit into a FAT32 volume of {size}, which has room for {room}"
+        ))
+        .with_hint("give the EFI system partition more room")
     }
 
     /// The reserved sectors that are not zero: boot sector and FSInfo, and their copies.
@@ -247,7 +249,7 @@ impl Geometry {
     }
 }
 
-/// Boot code for a BIOS that starts the volume: stop.
+/// Boot code that halts, for a BIOS that starts the volume.
 fn halt() -> [u8; 420] {
     let mut code = [0; 420];
     // hlt; jmp back to it
@@ -266,12 +268,12 @@ fn label(label: &str) -> Result<Option<[u8; 11]>> {
     Ok((!label.is_empty()).then_some(padded))
 }
 
-/// A directory before it has a place.
+/// A directory that has no clusters yet.
 #[derive(Default)]
 struct Directory {
     parent: usize,
     cluster: u32,
-    /// Directory entries for its children, those of long names included.
+    /// Number of directory entries for its children, including those of long names.
     slots: usize,
     names: Names,
     subdirectories: BTreeMap<Vec<u16>, usize>,
@@ -284,7 +286,7 @@ struct Child {
     target: Target,
 }
 
-/// What an entry names, by its index.
+/// What an entry stands for, by index.
 #[derive(Clone, Copy)]
 enum Target {
     Directory(usize),
@@ -300,7 +302,7 @@ impl Directory {
     }
 }
 
-/// The directories for `files`; the first is the root, parents come before their children.
+/// The directories for `files`. The first is the root; parents come before their children.
 fn directories(files: &[FatFile<'_>]) -> Result<Vec<Directory>> {
     let mut directories = vec![Directory::default()];
     for (index, file) in files.iter().enumerate() {
@@ -354,7 +356,7 @@ fn directory_bytes(
         }
     } else {
         entry(b".          ", ATTRIBUTE_DIRECTORY, directory.cluster, 0);
-        // The root counts as cluster 0 here.
+        // Here the root is called cluster 0.
         let parent = if directory.parent == 0 { 0 } else { directories[directory.parent].cluster };
         entry(b"..         ", ATTRIBUTE_DIRECTORY, parent, 0);
     }
@@ -375,7 +377,7 @@ fn directory_bytes(
 /// The FAT up to its last used entry.
 fn fat(chains: &[std::ops::Range<u32>], end: u32) -> Vec<u8> {
     let mut fat = vec![U32::ZERO; end as usize];
-    // Media type and, set, the flags "cleanly unmounted" and "no disk errors".
+    // The media type, and the flags "cleanly unmounted" and "no disk errors", both set.
     fat[0] = (END_OF_CHAIN & !0xFF | u32::from(MEDIA_FIXED)).into();
     fat[1] = LAST.into();
     for chain in chains {
@@ -394,7 +396,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    /// Times before 1980 or after 2107 give the nearest that FAT can hold.
+    /// Times before 1980 and after 2107 become the nearest time that FAT can hold.
     fn new(time: FileTime) -> Self {
         let (year, month, day, hour, minute, second) = match time.civil() {
             (..1980, ..) => (1980, 1, 1, 0, 0, 0),

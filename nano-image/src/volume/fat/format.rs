@@ -6,26 +6,26 @@
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// A volume with fewer clusters is FAT16, whatever it says (FAT type determination).
+/// A volume with fewer clusters is FAT16, whatever its boot sector says (FAT type determination).
 pub const MIN_CLUSTERS: u32 = 65_525;
-/// More clusters have no number (FAT type determination).
+/// The most clusters that can be numbered (FAT type determination).
 pub const MAX_CLUSTERS: u32 = 0x0FFF_FFF5;
 /// Number of the first cluster; the two FAT entries before it hold flags.
 pub const FIRST_CLUSTER: u32 = 2;
-/// Bits of a FAT entry that are the next cluster's number.
+/// The bits of a FAT entry that hold the number of the next cluster.
 pub const ENTRY_MASK: u32 = 0x0FFF_FFFF;
-/// FAT entries from here on end a chain.
+/// FAT entries from this value on end a chain.
 pub const END_OF_CHAIN: u32 = 0x0FFF_FFF8;
-/// What the last cluster of a chain holds.
+/// The FAT entry of the last cluster of a chain.
 pub const LAST: u32 = 0x0FFF_FFFF;
-/// A directory has at most this many bytes.
+/// The largest size of a directory in bytes.
 pub const MAX_DIRECTORY: usize = 65_536 * size_of::<DirectoryEntry>();
 
 /// Media type of a hard disk.
 pub const MEDIA_FIXED: u8 = 0xF8;
 /// Sector of the [`FsInfo`].
 pub const FS_INFO_SECTOR: u16 = 1;
-/// Sector of the boot sector's copy; the [`FsInfo`]'s lies behind it.
+/// Sector of the copy of the boot sector; the copy of the [`FsInfo`] follows it.
 pub const BACKUP_BOOT_SECTOR: u16 = 6;
 /// Last two bytes of a boot sector.
 pub const BOOT_SIGNATURE: U16 = U16::new(0xAA55);
@@ -38,7 +38,7 @@ pub const EXTENDED_SIGNATURE: u8 = 0x29;
 pub struct BootSector {
     /// 0: jump to the boot code.
     pub jump: [u8; 3],
-    /// 3: what formatted the volume; some readers look for "MSDOS5.0".
+    /// 3: name of the program that formatted the volume; some readers expect "MSDOS5.0".
     pub oem_name: [u8; 8],
     /// 11: bytes per sector.
     pub bytes_per_sector: U16,
@@ -66,7 +66,7 @@ pub struct BootSector {
     pub total_sectors: U32,
     /// 36: sectors per FAT.
     pub fat_sectors: U32,
-    /// 40: 0: all FATs are the same.
+    /// 40: 0 means that all FATs are the same.
     pub extended_flags: U16,
     /// 42: 0.
     pub version: U16,
@@ -133,7 +133,7 @@ pub const ATTRIBUTE_ARCHIVE: u8 = 0x20;
 /// Attributes: the entry is a [`LongNameEntry`].
 pub const ATTRIBUTE_LONG_NAME: u8 = 0x0F;
 
-/// First byte of the name of an entry behind which there are none.
+/// First byte of the name of an entry after which there are no more.
 pub const NAME_END: u8 = 0;
 /// First byte of the name of a deleted entry.
 pub const NAME_DELETED: u8 = 0xE5;
@@ -182,16 +182,16 @@ impl DirectoryEntry {
 
 /// UTF-16 units in one [`LongNameEntry`].
 pub const UNITS_PER_ENTRY: usize = 13;
-/// Bit of [`LongNameEntry::order`] in the entry that comes first and holds the name's end.
+/// Bit of [`LongNameEntry::order`] in the first entry, which holds the end of the name.
 pub const LAST_LONG_ENTRY: u8 = 0x40;
 
-/// A part of a long name; the parts lie before their file's entry, last part first.
+/// A part of a long name. The parts come before the entry of their file, last part first.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct LongNameEntry {
     /// 0: number of the part, from 1; [`LAST_LONG_ENTRY`].
     pub order: u8,
-    /// 1: units 1–5; behind the end of the name one 0, then 0xFFFF.
+    /// 1: units 1–5; after the end of the name one 0, then 0xFFFF.
     pub units1: [U16; 5],
     /// 11: [`ATTRIBUTE_LONG_NAME`].
     pub attributes: u8,
@@ -208,7 +208,7 @@ pub struct LongNameEntry {
 }
 const _: () = assert!(size_of::<LongNameEntry>() == 32);
 
-/// Checksum of a short name that ties long entries to it (Calculating the checksum of the short name).
+/// Checksum of a short name, which links long entries to it (Calculating the checksum of the short name).
 pub fn short_name_checksum(name: &[u8; 11]) -> u8 {
     name.iter().fold(0, |sum: u8, &byte| sum.rotate_right(1).wrapping_add(byte))
 }

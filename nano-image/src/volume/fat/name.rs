@@ -11,21 +11,21 @@ use crate::types::upcase;
 /// Longest name, UTF-16 units.
 const MAX_UNITS: usize = 255;
 
-/// The names of one directory: none twice, in any case, and each with a short name of its own.
+/// The names of one directory. No two are equal in any case, and each has a short name of its own.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     long: BTreeSet<Vec<u16>>,
     short: BTreeSet<[u8; 11]>,
-    /// The number that the next name with this start and extension tries.
+    /// The number with which the next name with this base and extension is tried.
     tails: BTreeMap<Vec<u8>, u32>,
 }
 
 impl Names {
-    /// Takes `name` into the directory: its long name entries, which are none if the short name says it all, and its
-    /// short name.
+    /// Adds `name` to the directory. Returns its long name entries and its short name; there are no long name entries
+    /// if the short name says everything.
     ///
     /// # Errors
-    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if FAT cannot hold the name or the directory has it.
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if FAT cannot hold the name, or the directory has it already.
     pub fn add(&mut self, name: &str) -> Result<(Vec<LongNameEntry>, [u8; 11])> {
         let units: Vec<u16> = name.encode_utf16().collect();
         let bad = |c: char| c < ' ' || r#""*/:<>?\|"#.contains(c);
@@ -60,13 +60,13 @@ impl Names {
     }
 }
 
-/// The name by which Windows compares.
+/// The form of a name in which names are compared.
 pub(super) fn folded(name: &str) -> Vec<u16> {
     let table = upcase::table();
     name.encode_utf16().map(|unit| table[usize::from(unit)]).collect()
 }
 
-/// Base and extension for a short name, and whether they hold the name but for its case.
+/// Base and extension for a short name, and whether they equal the name except for case.
 fn parts(name: &str) -> (Vec<u8>, Vec<u8>, bool) {
     let (base, extension) = match name.rfind('.') {
         Some(dot) if dot > 0 => (&name[..dot], &name[dot + 1..]),

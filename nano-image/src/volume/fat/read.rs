@@ -11,9 +11,9 @@ use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 pub use check::check;
 
-/// Bytes of the FAT read at a time.
+/// Bytes of the FAT that are read at once.
 const FAT_PIECE: u64 = 4096;
-/// A path with more folders is taken for damage.
+/// A path with more folders is treated as damage.
 const MAX_DEPTH: usize = 64;
 
 /// A FAT32 volume.
@@ -39,7 +39,7 @@ pub struct FatEntry {
     pub attributes: u8,
     /// Length in bytes; 0 for directories.
     pub size: u32,
-    /// Last write: date in the high half, time in the low, as [`DirectoryEntry`] has them.
+    /// Last write: date in the high half, time in the low half, in the form of [`DirectoryEntry`].
     pub modified: u32,
     cluster: u32,
 }
@@ -82,22 +82,22 @@ impl<'a> FatReader<'a> {
         self.boot.serial.get()
     }
 
-    /// Label in the boot sector, without padding; `NO NAME` for none.
+    /// Label in the boot sector, without padding; `NO NAME` if there is none.
     pub fn label(&self) -> String {
         String::from_utf8_lossy(&self.boot.label).trim_end().to_owned()
     }
 
-    /// All files and directories, each directory before what is in it.
+    /// All files and directories. Each directory comes before its contents.
     pub fn entries(&self) -> Result<Vec<FatEntry>> {
         let mut entries = Vec::new();
-        // No cluster belongs to two directories, so their clusters together are no more than the volume's.
+        // No cluster belongs to two directories, so that all directories together are not larger than the volume.
         let mut seen = BTreeSet::new();
         let mut open = vec![(String::new(), self.boot.root_cluster.get(), 0)];
         while let Some((path, cluster, depth)) = open.pop() {
             let runs = self.chain(cluster, MAX_DIRECTORY as u64)?;
             for cluster in runs.iter().flat_map(|run| (run.start..run.end()).step_by(self.cluster_size as usize)) {
                 if !seen.insert(cluster) || depth > MAX_DEPTH {
-                    return Err(Error::corrupt(format!("the FAT folders run in a circle at `{path}`")).at(cluster));
+                    return Err(Error::corrupt(format!("the FAT folders form a cycle at `{path}`")).at(cluster));
                 }
             }
             let bytes = self.read_runs(&runs, runs.iter().map(|run| run.len).sum())?;
@@ -122,7 +122,7 @@ impl<'a> FatReader<'a> {
         self.read_runs(&runs, entry.size.into())
     }
 
-    /// Where the clusters of a file or directory are; none for an empty file.
+    /// Positions of the clusters of a file or directory; empty for an empty file.
     pub fn extents(&self, entry: &FatEntry) -> Result<Vec<Extent>> {
         let enough = match entry.is_directory {
             true => MAX_DIRECTORY as u64,
@@ -132,12 +132,12 @@ impl<'a> FatReader<'a> {
         self.chain(entry.cluster, enough).map_err(|e| e.with_path(&entry.path))
     }
 
-    /// Where the clusters of the root directory are.
+    /// Positions of the clusters of the root directory.
     pub fn root_extents(&self) -> Result<Vec<Extent>> {
         self.chain(self.boot.root_cluster.get(), MAX_DIRECTORY as u64)
     }
 
-    /// Where boot sectors, FATs and clusters are.
+    /// Positions of boot sectors, FATs and clusters.
     pub fn regions(&self) -> Vec<(Extent, &'static str)> {
         let fat_size = u64::from(self.boot.fat_sectors.get()) * u64::from(self.boot.bytes_per_sector.get());
         let mut regions = vec![(Extent { start: 0, len: self.fat }, "boot sectors")];
@@ -148,7 +148,7 @@ impl<'a> FatReader<'a> {
         regions
     }
 
-    /// The clusters of a chain as runs of the volume's bytes, until there are `enough` bytes.
+    /// The clusters of a chain as runs of bytes of the volume, until there are at least `enough` bytes.
     fn chain(&self, first: u32, enough: u64) -> Result<Vec<Extent>> {
         let mut runs: Vec<Extent> = Vec::new();
         let (mut cluster, mut len, mut piece, mut piece_at) = (first, 0, Vec::new(), u64::MAX);
@@ -162,7 +162,7 @@ impl<'a> FatReader<'a> {
                 Some(run) if run.end() == start => run.len += self.cluster_size,
                 _ => runs.push(Extent { start, len: self.cluster_size }),
             }
-            // A chain that runs in a circle ends here too.
+            // This also ends a chain that forms a cycle.
             len += self.cluster_size;
             let at = u64::from(cluster) * 4;
             if piece_at != at / FAT_PIECE {
@@ -192,7 +192,7 @@ impl<'a> FatReader<'a> {
     }
 }
 
-/// Adds the entries of a directory's bytes.
+/// Adds the entries in a directory's bytes to `entries`.
 fn parse(bytes: &[u8], parent: &str, entries: &mut Vec<FatEntry>) {
     let mut long = LongName::default();
     for slot in bytes.chunks_exact(size_of::<DirectoryEntry>()) {
@@ -226,7 +226,7 @@ fn parse(bytes: &[u8], parent: &str, entries: &mut Vec<FatEntry>) {
     }
 }
 
-/// Collects the parts of a long name, which come last part first.
+/// Collects the parts of a long name, which come in reverse order.
 #[derive(Default)]
 struct LongName {
     parts: Vec<LongNameEntry>,

@@ -1,4 +1,4 @@
-//! The attributes of one file, and its records.
+//! The attributes of one file, and its MFT records.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ use crate::types::Utf16Name;
 
 /// Name of a directory's index.
 pub(super) static I30: [u16; 4] = [b'$' as u16, b'I' as u16, b'3' as u16, b'0' as u16];
-/// Attribute bits that are stored as they come: read-only, hidden, system, archive, temporary, offline, not indexed.
-/// The others follow from what the volume holds: a compressed or sparse file is stored plain.
+/// Attribute bits that are stored unchanged: read-only, hidden, system, archive, temporary, offline, not indexed. The
+/// others depend on how the volume holds the file: compressed and sparse files are stored plain.
 const STORED_ATTRIBUTES: u32 = 0x0000_3127;
 
 impl Files {
-    /// Attributes of a file in the order of its records, before [`Packing`]; runs are not placed.
+    /// The attributes of a file in the order of its records, before [`Packing`]. Their runs have no position yet.
     pub fn attributes<'a>(&'a self, file: &'a File) -> Vec<Attribute<'a>> {
         let node = &self.tree[file.node];
         let mut attributes = vec![Attribute::resident(
@@ -90,7 +90,7 @@ impl Files {
         }
     }
 
-    /// Value of a `$FILE_NAME`, which the directory's index repeats.
+    /// Value of a `$FILE_NAME`. The directory's index repeats it.
     pub fn file_name(&self, file: &File, link: &Link, name: &Utf16Name, namespace: u8) -> Vec<u8> {
         let node = &self.tree[file.node];
         let flag = if node.is_directory() { file_name_flag::DIRECTORY } else { 0 };
@@ -112,7 +112,7 @@ impl Files {
         file_name(fixed, name)
     }
 
-    /// The sealed records of a file, extension records behind the base record. `late` gives the values of the
+    /// The sealed records of a file: the base record, then the extension records. `late` gives the values of the
     /// resident blobs, in the order of the attributes.
     pub fn records<'a>(&'a self, file: &File, mut late: impl FnMut() -> &'a [u8]) -> Vec<Vec<u8>> {
         let mut attributes = self.attributes(file);
@@ -174,12 +174,12 @@ pub(super) fn file_name(fixed: FileName, name: &Utf16Name) -> Vec<u8> {
     value
 }
 
-/// The four times as NTFS orders them.
+/// The four times in NTFS's order.
 pub(super) fn times(times: Times) -> [zerocopy::byteorder::little_endian::U64; 4] {
     [times.created, times.modified, times.changed, times.accessed].map(|time| time.0.into())
 }
 
-/// Bytes of the extended attributes without alignment and links: what `$FILE_NAME` and `$EA_INFORMATION` say.
+/// Bytes of the extended attributes without padding and offsets, as stored in `$FILE_NAME` and `$EA_INFORMATION`.
 fn packed_ea_size(list: &[u8]) -> u16 {
     ea_entries(list).map(|(entry, _)| entry as u16).fold(0, u16::wrapping_add)
 }
@@ -193,7 +193,7 @@ fn ea_information(list: &[u8]) -> Vec<u8> {
     value
 }
 
-/// Value of `$EA`: there the last entry too holds the distance to the next, which is the end.
+/// Value of `$EA`. In it the last entry, too, holds the distance to the next, which is the end.
 fn ea_list(list: &[u8]) -> Vec<u8> {
     let mut value = list.to_vec();
     let (mut last, mut next) = (0, 0);

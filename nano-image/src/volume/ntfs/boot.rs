@@ -1,21 +1,21 @@
-//! The boot sector and its copy, which tell the sizes of everything else.
+//! The boot sector and its copy, which state the sizes of everything else.
 
 use zerocopy::IntoBytes;
 
 use super::format::*;
 use crate::types::{ByteSize, Lba, VolumeOffset};
 
-/// What the boot sector tells.
+/// The facts in the boot sector.
 pub(super) struct Facts {
-    /// Of the partition.
+    /// Size of the partition.
     pub size: ByteSize,
     /// First sector of the partition.
     pub start: Lba,
-    /// Bytes.
+    /// Bytes of a sector.
     pub sector_size: u32,
     pub cluster_size: u64,
     pub record_size: u64,
-    /// First cluster of the MFT and of its mirror.
+    /// First clusters of the MFT and of its mirror.
     pub mft_lcn: u64,
     pub mft_mirr_lcn: u64,
     pub serial_number: u64,
@@ -23,7 +23,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// The boot file, and the copy of its first sector behind the last cluster.
+    /// The boot file, and the copy of its first sector after the last cluster.
     pub fn sectors(&self) -> [(VolumeOffset, Vec<u8>); 2] {
         let cluster_size = self.cluster_size;
         let backup_offset = backup_offset(self.size, self.sector_size);
@@ -62,18 +62,19 @@ impl Facts {
     }
 }
 
-/// The last sector of the partition, where the copy of the boot sector is.
+/// Position of the last sector of the partition, which holds the copy of the boot sector.
 pub(super) fn backup_offset(size: ByteSize, sector_size: u32) -> VolumeOffset {
     let sector_size = u64::from(sector_size);
     VolumeOffset((size.bytes() / sector_size - 1) * sector_size)
 }
 
-/// A size as the boot sector tells it: in clusters, or below one minus log₂ of bytes.
+/// A size in the form of the boot sector: a number of clusters, or if it is less than one cluster, minus log₂ of its
+/// bytes.
 fn clusters_or_shift(size: u64, cluster_size: u64) -> i8 {
     if size < cluster_size { -(size.trailing_zeros() as i8) } else { (size / cluster_size) as i8 }
 }
 
-/// `jmp $+0x54; nop`, and at 0x54 `cli; hlt; jmp $-1`: for a volume that nothing boots from through a BIOS.
+/// `jmp $+0x54; nop`, and at 0x54 `cli; hlt; jmp $-1`: for a volume that no BIOS boots from.
 const HALT_STUB: &[u8] = &{
     let mut code = [0; SECTOR_SIZE];
     (code[0], code[1], code[2]) = (0xEB, 0x52, 0x90);

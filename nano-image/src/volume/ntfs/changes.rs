@@ -1,4 +1,4 @@
-//! What a volume has otherwise with the files of another machine, told without laying it out again.
+//! What changes on a volume when it holds the files of another machine, found without a new layout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,11 +13,12 @@ use crate::tree::{FileTree, NodeId};
 use crate::types::VolumeOffset;
 
 impl NtfsLayout {
-    /// What a [new](Self::new) layout of `tree` with `options` gives otherwise than this layout: bytes of the volume,
-    /// apart, in no order. `None` if more differs than the serial number and what `tree` has in memory in the same places.
+    /// The bytes in which a [new](Self::new) layout of `tree` with `options` would differ from this one. They do not
+    /// overlap, and come in no order. `None` if more differs than the serial number and contents in memory at the same
+    /// places.
     pub fn changes(&self, tree: &Arc<FileTree>, options: &NtfsOptions) -> Option<Vec<(VolumeOffset, Vec<u8>)>> {
         let serial_number = self.options.serial_number;
-        // A mirror behind the MFT has records of files.
+        // A mirror that lies behind the MFT contains records of files.
         if (NtfsOptions { serial_number, ..options.clone() }) != self.options || self.mft_mirr.lcn > self.mft.lcn {
             return None;
         }
@@ -26,7 +27,7 @@ impl NtfsLayout {
         files.tree = tree.clone();
         let (mut rewritten, mut directories) = (BTreeSet::new(), BTreeSet::new());
         for node in changed {
-            // What has no name is not on the volume.
+            // A node without a name is not on the volume.
             let Some(place) = self.place_of(node) else { continue };
             self.resize(&mut files, place)?;
             rewritten.insert(place);
@@ -55,7 +56,7 @@ impl NtfsLayout {
         self.files.places.get(node.0 as usize).filter(|place| **place != u32::MAX).map(|place| *place as usize)
     }
 
-    /// Gives the file at `place` of `files` its sizes; `None` if its attributes lie otherwise than before.
+    /// Sets the sizes of the file at `place` of `files`; `None` if its attributes no longer lie where they did.
     fn resize(&self, files: &mut Files, place: usize) -> Option<()> {
         if forms(&self.files, place)? != forms(files, place)? {
             return None;
@@ -70,9 +71,9 @@ impl NtfsLayout {
         Some(())
     }
 
-    /// Builds an index again, whose names are the same, and returns its blocks.
+    /// Builds an index again, with unchanged names, and returns its blocks.
     fn index_again(&self, files: &mut Files, place: usize) -> Option<Vec<u8>> {
-        // The root directory has system files, too.
+        // The root directory also lists system files.
         if place == 0 {
             return None;
         }
@@ -80,7 +81,7 @@ impl NtfsLayout {
         Some(files.index_blocks(place, Vec::new()))
     }
 
-    /// Adds what the file at `place` has in clusters; `blocks` are those of its index, if they are new.
+    /// Adds the clusters of the file at `place`. `blocks` are the blocks of its index, if they are new.
     fn values(
         &self,
         files: &mut Files,
@@ -100,14 +101,14 @@ impl NtfsLayout {
             runs.push(Allocation { lcn: before.lcn, ..run });
             let mut bytes = match source {
                 Source::Value(bytes) => bytes.into_owned(),
-                // Blocks that are not new are where they were.
+                // Blocks that are not new stay where they were.
                 Source::Generated => match blocks.take() {
                     Some(blocks) => blocks,
                     None => continue,
                 },
                 Source::Hole | Source::Stream(_) => return None,
             };
-            // Behind a shorter value lies what the longer one had.
+            // Behind a shorter value there are remains of the longer one, which are overwritten.
             bytes.resize(before.size.max(run.size) as usize, 0);
             changes.push((VolumeOffset(before.lcn? * cluster_size), bytes));
         }
@@ -116,8 +117,8 @@ impl NtfsLayout {
     }
 }
 
-/// How the attributes of the file at `place` lie: the kind of each, and its clusters. `None` if some lie outside of the
-/// first record, or are blobs.
+/// For each attribute of the file at `place`: its type, and its first cluster. `None` if some lie outside of the first
+/// record, or are blobs.
 fn forms(files: &Files, place: usize) -> Option<Vec<(u32, Option<u64>)>> {
     let mut attributes = files.attributes(&files.files[place]);
     let packing = Packing::of(&mut attributes, files.cluster_size, files.record_size);
@@ -132,7 +133,7 @@ fn forms(files: &Files, place: usize) -> Option<Vec<(u32, Option<u64>)>> {
     attributes.iter().map(|attribute| Some((attribute.kind, form(&attribute.form)?))).collect()
 }
 
-/// What directories show of the file at `place`.
+/// What directories repeat of the file at `place`.
 fn shown(files: &Files, place: usize) -> impl PartialEq {
     let file = &files.files[place];
     let node = &files.tree[file.node];

@@ -1,12 +1,12 @@
 //! Checks every structure of a volume against the others.
 //!
-//! Three passes: over the MFT, record by record, which notes who uses which clusters and a few facts of each file;
-//! over the files whose attributes are in several records; and over the indexes, in the order of their place on the
-//! volume, against the facts. Memory grows with the number of files (some 200 bytes each) and by a bit for each
-//! cluster, not with the contents.
+//! There are three passes. The first reads the MFT record by record; it notes who uses which clusters, and a few facts
+//! about each file. The second reads files whose attributes are in several records. The third compares the indexes, in
+//! the order of their position on the volume, with the facts. Memory grows with the number of files (some 200 bytes
+//! each) and by a bit for each cluster, not with the contents.
 //!
-//! Rules are those of the specification's sources, relaxed where Windows or ntfs-3g leave something else behind:
-//! times and sizes in a file's own `$FILE_NAME` may be old, `$SDS` has residue behind its last entry.
+//! The rules are those of the sources of the specification, relaxed where Windows or ntfs-3g leave something else
+//! behind: times and sizes in a file's own `$FILE_NAME` may be old, and `$SDS` may have remains behind its last entry.
 
 mod attributes;
 mod boot;
@@ -37,13 +37,13 @@ use mft::{Attribute, Record, record_text};
 use state::{Check, load};
 use stream::{Bits, Stream};
 
-/// Extension records of `$MFT` that are used; each holds some hundred runs.
+/// The most extension records of `$MFT` that are used; each holds some hundred runs.
 const MAX_MFT_EXTENSIONS: usize = 1024;
-/// Records read at a time.
+/// Records that are read at once.
 const RECORDS: u64 = 256;
 
-/// Finds what is wrong with the NTFS volume in the bytes of `volume`, which end behind its backup boot sector.
-/// Offsets of the findings are bytes of the volume.
+/// Finds what is wrong with the NTFS volume in the bytes of `volume`, which include the backup boot sector at their
+/// end. Offsets of the findings count from the start.
 pub fn check(volume: &dyn ReadAt) -> Findings {
     let mut findings = Findings::default();
     if let Some(geometry) = boot::check(volume, &mut findings)
@@ -84,7 +84,7 @@ fn open<'a>(
         bad("has no clusters");
         return None;
     };
-    // Further parts are in records that the parts before lead to.
+    // Further parts are in records that the parts before point to.
     let mut extensions: Vec<Record> = Vec::new();
     for entry in list::entries(volume, geometry, &base.attributes).unwrap_or_default() {
         if entry.kind != attribute_type::DATA || !entry.name.units().is_empty() || entry.lowest_vcn == 0 {
@@ -220,7 +220,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Attributes of one record are in the order of type, name and VCN, each with a number of its own.
+    /// Checks that the attributes of a record are in the order of type, name and VCN, and that each has a number of its
+    /// own.
     fn attribute_order(&mut self, record: &Record) {
         let mut instances: Vec<u16> = record.attributes.iter().map(|attribute| attribute.instance).collect();
         instances.sort_unstable();
@@ -255,7 +256,7 @@ impl<'a> Check<'a> {
             for (number, sequence) in &extensions {
                 let message = match self.files.get(&base) {
                     _ if self.broken.contains(&base) => continue,
-                    None => format!("extends record {base}, which is no file"),
+                    None => format!("extends record {base}, which is not a file"),
                     Some(facts) if facts.sequence != *sequence => {
                         format!("extends record {base} of sequence {sequence}; it has {}", facts.sequence)
                     }
@@ -268,7 +269,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Names the owners of clusters that are used twice: who used them first is no longer known.
+    /// Names the owners of clusters that are used twice. Their first users were not recorded.
     fn owners(&mut self) {
         let shared = std::mem::take(&mut self.clusters.shared);
         if shared.is_empty() {
@@ -281,7 +282,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The findings, with the paths of the files that they are about.
+    /// The findings, with the paths of their files.
     fn finish(mut self) -> Findings {
         let mut findings = std::mem::take(&mut self.findings);
         for finding in findings.kept_mut() {

@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId};
 use crate::types::Utf16Name;
 
-/// Windows gives a file at most so many names.
+/// The most names that Windows gives to a file.
 const MAX_NAMES: usize = 1024;
-/// Bytes of a page: what differs between images is told in whole ones.
+/// Bytes of a page: differences between images are counted in whole pages.
 const PAGE: u64 = 4096;
-/// Largest `$ATTRIBUTE_LIST`, bytes.
+/// The largest `$ATTRIBUTE_LIST`, in bytes.
 const MAX_LIST_LEN: usize = 0x4_0000;
 
 /// A name in a directory.
@@ -27,55 +27,55 @@ pub(super) struct Link {
     pub node: NodeId,
     pub parent: NodeId,
     pub name: Utf16Name,
-    /// A second name that differs from the first by more than case.
+    /// A second name that differs from the first in more than case.
     pub short_name: Option<Utf16Name>,
     /// Whether the name is its own short name.
     pub is_short: bool,
 }
 
-/// A file or directory, in the order of its records.
+/// A file or directory. They are in the order of their records.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub node: NodeId,
     /// Number of the base record; the extension records follow it.
     pub record: u64,
     pub security_id: u32,
-    /// Bytes of the unnamed stream on disk, and in all; 0 for a directory.
+    /// Bytes of the unnamed stream on disk, and its length; 0 for a directory.
     pub allocated_size: u64,
     pub data_size: u64,
     /// Its names: a range of [`Files::by_file`].
     names: Range<u32>,
-    /// Its entries, if a directory: a range of [`Files::links`].
+    /// Its entries, if it is a directory: a range of [`Files::links`].
     entries: Range<u32>,
-    /// Its index, if a directory.
+    /// Its index, if it is a directory.
     pub index: DirectoryIndex,
-    /// Its runs: a range of [`Files::runs`] that begins here.
+    /// Its runs begin at this index of [`Files::runs`].
     pub first_run: u32,
-    /// Where its clusters are.
+    /// The zone of its clusters.
     pub zone: Zone,
-    /// Bytes that its contents have clusters for, however long they are; 0 leaves that to their length.
+    /// Bytes for which its contents have clusters, even if they are shorter; 0 if only their length counts.
     pub room: u64,
 }
 
-/// A part of the volume, in their order.
+/// A part of the volume, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Zone {
-    /// What is the same for all machines of a recipe.
+    /// For what is the same on all machines of a recipe.
     Settled,
-    /// Before the MFT, whose first records are theirs: what has a place whether it is there or not.
+    /// Before the MFT, whose first records belong to it: for what has a reserved place, whether it is there or not.
     Kept,
-    /// Behind the MFT: what only this machine has.
+    /// Behind the MFT: for what only this machine has.
     Late,
 }
 
-/// How far a directory's index is made.
+/// How much of a directory's index has been made.
 #[derive(Clone, Debug)]
 pub(super) enum DirectoryIndex {
     /// Not a directory.
     None,
-    /// The value of its root; zeros until all files have their records.
+    /// The value of its root. It consists of zeros until all files have their records.
     Small(Box<[u8]>),
-    /// Its blocks; one until they are counted. They are made when they are written.
+    /// Its number of blocks, 1 until they are counted. The blocks are made when they are written.
     Large(u32),
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Files {
     links: Vec<Link>,
     /// Indexes of `links`, file by file.
     by_file: Vec<u32>,
-    /// Per node: its place in `files`.
+    /// For each node, its index in `files`.
     pub(super) places: Vec<u32>,
     /// Runs of all non-resident attributes, file by file.
     pub runs: Vec<Allocation>,
@@ -97,16 +97,16 @@ pub(super) struct Files {
     pub record_size: u64,
     /// The number after the last record.
     pub next_record: u64,
-    /// Places of what the tree [keeps](FileTree::kept); `None` for what is not there.
+    /// Indexes of what the tree [keeps](FileTree::kept); `None` for what is not there.
     pub kept: Vec<Option<usize>>,
-    /// Records before the last that no file has.
+    /// Free records that lie before the last used one.
     pub free_records: Vec<u64>,
     pub warnings: Vec<String>,
 }
 
 impl Files {
-    /// Names, descriptors and records of everything in `tree`. `system_len` are the bytes of the entries that the
-    /// root directory has besides its own.
+    /// Names, descriptors and records of everything in `tree`. `system_len` is the length in bytes of the root
+    /// directory's entries for system files.
     pub fn plan(
         tree: Arc<FileTree>,
         security: &mut SecurityTable,
@@ -136,12 +136,12 @@ impl Files {
         Ok(files)
     }
 
-    /// Reference of the file that `node` is.
+    /// Reference of the file for `node`.
     pub fn reference(&self, node: NodeId) -> FileReference {
         FileReference::of_fresh(self.file_of(node).record)
     }
 
-    /// The file that `node` is; it has a name.
+    /// The file for `node`, which must have a name.
     pub fn file_of(&self, node: NodeId) -> &File {
         &self.files[self.places[node.0 as usize] as usize]
     }
@@ -151,8 +151,8 @@ impl Files {
         self.by_file[file.names.start as usize..file.names.end as usize].iter().map(|&link| &self.links[link as usize])
     }
 
-    /// Makes the root of the index of the directory at `place`, if it is small, else counts its blocks. `system` are
-    /// entries that the root directory has besides its own.
+    /// Makes the root of the index of the directory at `place`, if it is small; otherwise counts its blocks. `system`
+    /// are the root directory's entries for system files.
     pub fn finish_index(&mut self, place: usize, system: &[(Utf16Name, IndexEntry)]) {
         self.files[place].index = match &self.files[place].index {
             DirectoryIndex::None => DirectoryIndex::None,
@@ -170,7 +170,8 @@ impl Files {
         };
     }
 
-    /// The blocks of the index of the directory at `place`, if it is large. `system` as above.
+    /// The blocks of the index of the directory at `place`, if it is large. `system` as in
+    /// [`finish_index`](Self::finish_index).
     pub fn index_blocks(&self, place: usize, system: Vec<(Utf16Name, IndexEntry)>) -> Vec<u8> {
         match self.files[place].index {
             DirectoryIndex::Large(_) => index::build(self.index_kind(), &self.index_entries(place, system), 0).blocks,
@@ -257,7 +258,7 @@ impl Files {
             self.files[next].entries = first..self.links.len() as u32;
             next += 1;
         }
-        // The root's own name comes last, so that it is in no directory's range.
+        // The root's own name comes last, so that it belongs to no directory's range.
         let root =
             Link { node: NodeId::ROOT, parent: NodeId::ROOT, name: ".".into(), short_name: None, is_short: true };
         self.links.push(root);
@@ -299,7 +300,7 @@ impl Files {
             self.files[owner as usize].names = start as u32..(start + count) as u32;
             start += count;
         }
-        // A file has at most one pair of a long and a short name, whatever the number of its names.
+        // A file has at most one pair of a long and a short name, however many names it has.
         for file in &self.files {
             let mut has_pair = false;
             for &link in &by_file[file.names.start as usize..file.names.end as usize] {
@@ -316,7 +317,7 @@ impl Files {
         Ok(())
     }
 
-    /// Gives every file its records and the sizes that directories show.
+    /// Gives every file its records and the sizes that directories repeat.
     fn size_records(&mut self, system_len: usize) -> Result<()> {
         self.size_file(0, system_len)?;
         let mut next = 1;
@@ -328,7 +329,8 @@ impl Files {
                 self.skip_record();
             }
         }
-        // No page has records of what is kept and others, so that what is kept can be made without them.
+        // No page contains records of both reserved and other files, so that the reserved ones can be changed without
+        // the others.
         while !self.kept.is_empty() && !self.next_record.is_multiple_of(PAGE / self.record_size) {
             self.skip_record();
         }
@@ -363,7 +365,7 @@ impl Files {
         Ok(())
     }
 
-    /// Bytes of the unnamed stream on disk, and in all, as directories show them.
+    /// Bytes of the unnamed stream on disk, and its length, as directories show them.
     pub fn shown_sizes(&self, file: &File, attributes: &[Attribute<'_>]) -> (u64, u64) {
         attributes
             .iter()
@@ -382,7 +384,7 @@ impl Files {
         let entries_len: usize = self.entries(place).flat_map(Link::names).map(|(name, _)| name_entry_len(name)).sum();
         let root_len = index::small_root_len(system_len + entries_len);
         let others: u64 = self.attributes(file).iter().map(Attribute::max_record_size).sum();
-        // An empty directory has no block to put in an allocation.
+        // An empty directory has no block for an allocation.
         if system_len + entries_len == 0 || others + 0x20 + align8(root_len) as u64 <= record_capacity(self.record_size)
         {
             DirectoryIndex::Small(vec![0; root_len].into())
@@ -393,8 +395,8 @@ impl Files {
 }
 
 impl Link {
-    /// The names with their namespaces. A long name without a short one is POSIX, as Windows itself writes it when
-    /// 8.3 names are off.
+    /// The names with their namespaces. A long name without a short one is POSIX; Windows does the same when 8.3 names
+    /// are off.
     pub fn names(&self) -> impl Iterator<Item = (&Utf16Name, u8)> {
         let namespace = match (&self.short_name, self.is_short) {
             (Some(_), _) => namespace::WIN32,
@@ -415,8 +417,8 @@ fn folded(name: &Utf16Name) -> Vec<u16> {
     name.units().iter().map(|unit| crate::types::upcase::fold(*unit)).collect()
 }
 
-/// Whether NTFS takes it for a short name: one to eight units, and a dot and one to three where there is an
-/// extension; no blanks and none of the characters that DOS gives a meaning.
+/// Whether NTFS accepts it as a short name: one to eight units, then optionally a dot and one to three units; no
+/// spaces, and no characters with a special meaning in DOS.
 fn is_8_3(units: &[u16]) -> bool {
     let legal = |unit: &u16| *unit > 0x20 && !br#""*+,/:;<=>?[\]|."#.iter().any(|&byte| u16::from(byte) == *unit);
     let mut parts = units.split(|unit| *unit == u16::from(b'.'));

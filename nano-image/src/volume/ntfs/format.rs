@@ -1,24 +1,25 @@
 //! On-disk structures of NTFS 3.1.
 //!
-//! All integers are little-endian. Sources: the public NTFS documentation of the Linux-NTFS project, [MS-FSCC] for
-//! attribute bits and reparse data, and volumes formatted by Windows 10 and Server 2022, which the facts below were
-//! checked against. Index blocks are 4 KiB on every volume that this library writes.
+//! All integers are little-endian. Sources: the public NTFS documentation of the Linux-NTFS project, and [MS-FSCC] for
+//! attribute bits and reparse data. The facts below were checked against volumes formatted by Windows 10 and Server
+//! 2022. Index blocks are 4 KiB on every volume that this library writes.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes of an index block.
 pub const INDEX_BLOCK_SIZE: usize = 4096;
-/// Every such stride of a record or block ends in the update sequence number, whatever the sectors of the disk are.
+/// Every stride of this length in a record or block ends in the update sequence number, whatever the sector size of the
+/// disk.
 pub const SECTOR_SIZE: usize = 512;
-/// Where the update sequence array of a record lies, behind the header.
+/// Position of the update sequence array in a record, after the header.
 pub const RECORD_USA_OFFSET: usize = 0x30;
 /// Ends the attributes of a record: the type 0xFFFFFFFF and four bytes of padding.
 pub const RECORD_END_SIZE: usize = 8;
 
 /// Flag of a sparse attribute.
 pub const ATTRIBUTE_SPARSE: u16 = 0x8000;
-/// Log₂ of the clusters of a compression unit, in which holes are counted.
+/// Log₂ of the number of clusters in a compression unit; holes are whole units.
 pub const SPARSE_UNIT_SHIFT: u8 = 4;
 
 /// Numbers of the system files' MFT records.
@@ -36,7 +37,7 @@ pub mod record {
     pub const SECURE: u64 = 9;
     pub const UP_CASE: u64 = 10;
     pub const EXTEND: u64 = 11;
-    /// 12–15 are in use but have no name; 16–23 are free.
+    /// Records 12–15 are in use but have no name; 16–23 are free.
     pub const FIRST_RESERVED: u64 = 12;
     pub const FIRST_FREE: u64 = 16;
     pub const QUOTA: u64 = 24;
@@ -46,7 +47,7 @@ pub mod record {
     pub const FIRST_USER: u64 = 27;
 }
 
-/// Attribute types; attributes of a record stand in this order.
+/// Attribute types. The attributes of a record are in this order.
 pub mod attribute_type {
     #![allow(missing_docs)]
     pub const STANDARD_INFORMATION: u32 = 0x10;
@@ -76,7 +77,7 @@ pub mod record_flag {
     pub const VIEW_INDEX: u16 = 8;
 }
 
-/// Bits of the attributes in `$FILE_NAME` that [MS-FSCC] does not have.
+/// Attribute bits in `$FILE_NAME` that are not in [MS-FSCC].
 pub mod file_name_flag {
     #![allow(missing_docs)]
     pub const DIRECTORY: u32 = 0x1000_0000;
@@ -111,7 +112,7 @@ pub mod volume_flag {
 /// Flags of an attribute.
 pub mod attribute_flag {
     #![allow(missing_docs)]
-    /// Bits that name a compression; 1 is LZNT1.
+    /// Bits that name a compression method; 1 is LZNT1.
     pub const COMPRESSION_MASK: u16 = 0x00FF;
     pub const ENCRYPTED: u16 = 0x4000;
     pub const SPARSE: u16 = 0x8000;
@@ -189,9 +190,9 @@ on_disk! {
     struct RecordHeader = 0x30 {
         /// 0x00: `FILE`.
         magic: [u8; 4],
-        /// 0x04: bytes from the start of the record.
+        /// 0x04: offset from the start of the record.
         usa_offset: U16,
-        /// 0x06: words: the number and one per sector.
+        /// 0x06: number of words: the number and one per stride.
         usa_count: U16,
         /// 0x08: $LogFile sequence number.
         lsn: U64,
@@ -199,17 +200,17 @@ on_disk! {
         sequence: U16,
         /// 0x12: number of `$FILE_NAME` attributes, DOS names included.
         link_count: U16,
-        /// 0x14: bytes from the start of the record.
+        /// 0x14: offset from the start of the record.
         attributes_offset: U16,
         /// 0x16: [`record_flag`].
         flags: U16,
-        /// 0x18: bytes up to and with the end marker and its padding.
+        /// 0x18: bytes up to the end marker, including its padding.
         used_size: U32,
         /// 0x1C: bytes.
         allocated_size: U32,
         /// 0x20: reference of the base record; 0 in a base record.
         base_reference: U64,
-        /// 0x28: greater than every attribute's instance.
+        /// 0x28: greater than the instance of every attribute.
         next_instance: U16,
         /// 0x2A
         unused: U16,
@@ -217,7 +218,7 @@ on_disk! {
         record_number: U32,
     }
 
-    /// What every attribute begins with.
+    /// The start of every attribute.
     struct AttributeHeader = 0x10 {
         /// 0x00: [`attribute_type`].
         kind: U32,
@@ -227,7 +228,7 @@ on_disk! {
         non_resident: u8,
         /// 0x09: UTF-16 units.
         name_length: u8,
-        /// 0x0A: bytes from the start of the attribute.
+        /// 0x0A: offset from the start of the attribute.
         name_offset: U16,
         /// 0x0C: 0x0001 compressed, 0x4000 encrypted, 0x8000 sparse.
         flags: U16,
@@ -239,7 +240,7 @@ on_disk! {
     struct ResidentHeader = 8 {
         /// 0x10: bytes.
         value_length: U32,
-        /// 0x14: bytes from the start of the attribute.
+        /// 0x14: offset from the start of the attribute.
         value_offset: U16,
         /// 0x16: 1 when the value is in an index (`$FILE_NAME`).
         indexed: u8,
@@ -253,13 +254,13 @@ on_disk! {
         lowest_vcn: U64,
         /// 0x18: VCN; −1 for an empty stream.
         highest_vcn: U64,
-        /// 0x20: bytes from the start of the attribute.
+        /// 0x20: offset from the start of the attribute.
         mapping_pairs_offset: U16,
-        /// 0x22: log₂ of clusters; 0 not compressed.
+        /// 0x22: log₂ of clusters; 0 if it is not compressed.
         compression_unit: u8,
         /// 0x23
         unused: [u8; 5],
-        /// 0x28: bytes, whole clusters.
+        /// 0x28: bytes in whole clusters.
         allocated_size: U64,
         /// 0x30: bytes.
         data_size: U64,
@@ -273,7 +274,7 @@ on_disk! {
         total_allocated: U64,
     }
 
-    /// Value of the `$REPARSE_POINT` of a file that the Windows Overlay Filter shows: the header of reparse data
+    /// Value of the `$REPARSE_POINT` of a file that the Windows Overlay Filter decompresses: the header of reparse data
     /// ([MS-FSCC] 2.1.2.2), WOF_EXTERNAL_INFO and FILE_PROVIDER_EXTERNAL_INFO_V1 (wofapi.h).
     struct WofReparsePoint = 24 {
         /// 0x00: IO_REPARSE_TAG_WOF.
@@ -372,7 +373,7 @@ on_disk! {
         collation: U32,
         /// 0x08: bytes.
         index_block_size: U32,
-        /// 0x0C: in VCN units: clusters, or sectors when a cluster is larger than a block.
+        /// 0x0C: in VCN units, which are clusters, or sectors if a cluster is larger than a block.
         clusters_per_index_block: u8,
         /// 0x0D
         unused: [u8; 3],
@@ -386,7 +387,7 @@ on_disk! {
         total_size: U32,
         /// 0x08: bytes from this header to the end of the node.
         allocated_size: U32,
-        /// 0x0C: 1 when there are sub-nodes.
+        /// 0x0C: 1 if there are sub-nodes.
         flags: u8,
         /// 0x0D
         unused: [u8; 3],
@@ -410,7 +411,7 @@ on_disk! {
     struct IndexEntryHeader = 0x10 {
         /// 0x00: file reference; in a view, offset and length of the data in its two low words.
         reference: U64,
-        /// 0x08: bytes, a multiple of 8, the sub-node's VCN at the end included.
+        /// 0x08: bytes, a multiple of 8, including the sub-node's VCN at the end.
         length: U16,
         /// 0x0A: bytes.
         key_length: U16,
@@ -428,7 +429,7 @@ on_disk! {
         security_id: U32,
         /// 0x08: bytes from the start of `$SDS`.
         offset: U64,
-        /// 0x10: bytes, with this header.
+        /// 0x10: bytes, including this header.
         length: U32,
     }
 
@@ -456,7 +457,7 @@ on_disk! {
 pub struct FileReference(pub u64);
 
 impl FileReference {
-    /// Reference of `record` in its use `sequence`.
+    /// Reference of `record` with this sequence number.
     pub const fn new(record: u64, sequence: u16) -> Self {
         Self(record | (sequence as u64) << 48)
     }
@@ -471,27 +472,27 @@ impl FileReference {
         (self.0 >> 48) as u16
     }
 
-    /// Reference of a record that this library wrote: system records carry their own number as sequence (record 0
-    /// has 1, which ntfs3 insists on), all later ones 1.
+    /// Reference of a record that this library wrote. System records have their own number as sequence number (record 0
+    /// has 1, which ntfs3 insists on); all later ones have 1.
     pub const fn of_fresh(record: u64) -> Self {
         let sequence = if record == 0 || record >= record::FIRST_FREE { 1 } else { record as u16 };
         Self::new(record, sequence)
     }
 }
 
-/// Bytes of an MFT record on a disk with sectors of `sector_size` bytes: Windows makes none smaller than a sector.
+/// Bytes of an MFT record on a disk with sectors of `sector_size` bytes: Windows never makes it smaller than a sector.
 pub const fn record_size(sector_size: u32) -> u64 {
     if sector_size > 1024 { sector_size as u64 } else { 1024 }
 }
 
-/// Where the attributes of a record begin: header, update sequence array with a word for each stride and one for the
-/// number, alignment.
+/// Position of the attributes in a record: after the header and the update sequence array, which has a word for each
+/// stride and one for the number, and after padding.
 pub const fn record_attributes_offset(record_size: u64) -> usize {
     align8(RECORD_USA_OFFSET + 2 * (record_size as usize / SECTOR_SIZE + 1))
 }
 
-/// Seals a record or index block: puts the update sequence number 1 at the end of each sector and keeps what was
-/// there in the update sequence array at `usa_offset`.
+/// Seals a record or index block: puts the update sequence number 1 at the end of each stride, and saves the bytes that
+/// were there in the update sequence array at `usa_offset`.
 pub fn seal(bytes: &mut [u8], usa_offset: usize) {
     bytes[usa_offset..usa_offset + 2].copy_from_slice(&[1, 0]);
     for sector in 1..=bytes.len() / SECTOR_SIZE {

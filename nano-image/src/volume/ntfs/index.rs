@@ -1,19 +1,19 @@
-//! Indexes: B-trees of directory entries and of views (`$SII`, `$R`, …), loaded in bulk from sorted entries.
+//! Indexes: B-trees of directory entries and of views (`$SII`, `$R`, …), built in one go from sorted entries.
 //!
-//! A small index lies in `$INDEX_ROOT` whole. A large one has its blocks in `$INDEX_ALLOCATION`: leaves are filled
-//! one after the other, the entry that no longer fits becomes a separator in the level above, and the root holds
-//! nothing but the pointer to the single block of the topmost level. All leaves are at one depth and none is empty.
+//! A small index lies completely in `$INDEX_ROOT`. A large one has blocks in `$INDEX_ALLOCATION`: leaves are filled one
+//! after another, the first entry that does not fit becomes a separator in the level above, and the root only points to
+//! the single block of the topmost level. All leaves have the same depth, and none is empty.
 
 use zerocopy::IntoBytes;
 
 use super::format::*;
 
-/// One entry: its header's reference field, its key, and a view's data.
+/// One entry: the reference field of its header, its key, and for a view its data.
 #[derive(Clone, Debug)]
 pub(super) struct IndexEntry {
     reference: u64,
     key_length: u16,
-    /// Key, and the data of a view at the offset that `reference` names.
+    /// Key; for a view also the data, at the offset that `reference` states.
     payload: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ impl IndexEntry {
         Self { reference: u64::from(data_offset) | (data.len() as u64) << 16, key_length: key.len() as u16, payload }
     }
 
-    /// Puts `bytes` behind the data, as part of neither key nor data.
+    /// Appends `bytes` that are part of neither key nor data.
     pub fn append_tail(&mut self, bytes: &[u8]) {
         self.payload.extend_from_slice(bytes);
     }
@@ -58,7 +58,7 @@ impl IndexEntry {
     }
 }
 
-/// Bytes of a directory entry for a name of `units`.
+/// Bytes of a directory entry for a name of `units` units.
 pub(super) const fn directory_entry_len(units: usize) -> usize {
     align8(0x10 + size_of::<FileName>() + 2 * units)
 }
@@ -88,14 +88,14 @@ pub(super) fn bitmap(blocks: usize) -> Vec<u8> {
     bitmap
 }
 
-/// Value of `$INDEX_ROOT` of a large index: its last block is the topmost.
+/// Value of `$INDEX_ROOT` for a large index, whose last block is the topmost one.
 pub(super) fn large_root(kind: IndexKind, blocks: usize) -> Vec<u8> {
     let mut node = Vec::with_capacity(INNER_END);
     write_end(&mut node, Some(vcn(kind, (blocks - 1) * INDEX_BLOCK_SIZE)));
     root(kind, &node, true)
 }
 
-/// Blocks of a large index whose sorted entries have `lens` bytes.
+/// Number of blocks of a large index whose sorted entries have the lengths `lens`.
 pub(super) fn block_count(lens: &[usize]) -> usize {
     let mut nodes = split(lens.len(), |index| lens[index], LEAF_END);
     let mut separators: Vec<usize> = nodes.iter().filter_map(|node| node.separator).collect();
@@ -108,19 +108,19 @@ pub(super) fn block_count(lens: &[usize]) -> usize {
     blocks
 }
 
-/// Bytes of `$INDEX_ROOT`'s value when it holds entries of `entries_len` bytes in all.
+/// Length of the value of `$INDEX_ROOT` when it holds entries of `entries_len` bytes in total.
 pub(super) const fn small_root_len(entries_len: usize) -> usize {
     0x20 + entries_len + LEAF_END
 }
 
 const LEAF_END: usize = 0x10;
 const INNER_END: usize = 0x18;
-/// Where the entries of a block begin: header, index header, nine words of update sequence array, alignment.
+/// Position of the entries in a block: after header, index header, nine words of update sequence array, and padding.
 const BLOCK_ENTRIES_OFFSET: usize = 0x40;
 const BLOCK_CAPACITY: usize = INDEX_BLOCK_SIZE - BLOCK_ENTRIES_OFFSET;
 
-/// Builds an index of `entries`, which are sorted by its collation. It is small when its root's value has at most
-/// `max_root_len` bytes.
+/// Builds an index of `entries`, which must be sorted by its collation. It is small if the value of its root has at
+/// most `max_root_len` bytes.
 pub(super) fn build(kind: IndexKind, entries: &[IndexEntry], max_root_len: usize) -> Index {
     let entries_len: usize = entries.iter().map(IndexEntry::len).sum();
     if small_root_len(entries_len) <= max_root_len {
@@ -167,13 +167,13 @@ struct Level {
     separators: Vec<usize>,
 }
 
-/// A node to be: a range of the level's entries, and the entry after it, which moves up.
+/// A future node: a range of the level's entries, and the entry after it, which moves up.
 struct NodeRange {
     entries: std::ops::Range<usize>,
     separator: Option<usize>,
 }
 
-/// Cuts `count` entries into nodes. The entry between two nodes is in neither.
+/// Divides `count` entries into nodes. The entry between two nodes belongs to neither.
 fn split(count: usize, len: impl Fn(usize) -> usize, end_len: usize) -> Vec<NodeRange> {
     let mut nodes: Vec<NodeRange> = Vec::new();
     let (mut start, mut used) = (0, end_len);
@@ -181,7 +181,7 @@ fn split(count: usize, len: impl Fn(usize) -> usize, end_len: usize) -> Vec<Node
         if used + len(index) <= BLOCK_CAPACITY {
             used += len(index);
         } else if index + 1 == count {
-            // As a separator the last entry would leave an empty node behind it, so the one before moves up.
+            // If the last entry were a separator, an empty node would follow it. So the entry before it moves up.
             nodes.push(NodeRange { entries: start..index - 1, separator: Some(index - 1) });
             start = index;
         } else {
@@ -212,7 +212,7 @@ fn vcn(kind: IndexKind, offset: usize) -> u64 {
     (offset / vcn_unit(kind.cluster_size)) as u64
 }
 
-/// Index VCNs count clusters, or sectors where a cluster is larger than a block.
+/// VCNs of an index count clusters, or sectors if a cluster is larger than a block.
 fn vcn_unit(cluster_size: u64) -> usize {
     if cluster_size <= INDEX_BLOCK_SIZE as u64 { cluster_size as usize } else { SECTOR_SIZE }
 }
@@ -270,7 +270,7 @@ mod tests {
         (0..count).map(|id| IndexEntry::view(&id.to_be_bytes(), 0x14, &[7; 20])).collect()
     }
 
-    /// Keys below `node` in order, and the depth of its leaves.
+    /// Collects the keys below `node` in order, and the depths of its leaves.
     fn walk(index: &Index, node: &[u8], depth: usize, keys: &mut Vec<Vec<u8>>, depths: &mut Vec<usize>) {
         let mut at = 0;
         loop {
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_size_around_the_level_boundaries_holds_every_key_in_order() {
-        // 40-byte entries: 100 fill a leaf; 84 separators of 48 bytes fill an inner node.
+        // Entries have 40 bytes: 100 fill a leaf; 84 separators of 48 bytes fill an inner node.
         for count in (0..420).chain(8_480..8_590).chain([60_000]) {
             let index = build(KIND, &entries(count), 600);
             let (mut keys, mut depths) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Tree to extents: where every byte of the volume is.
+//! From tree to extents: the position of every byte of the volume.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId, Times};
 use crate::types::{ByteSize, Lba, Utf16Name, VolumeOffset};
 
-/// What a volume is, apart from its files.
+/// Options of a volume, apart from its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NtfsOptions {
     /// Size of the partition, whole sectors.
@@ -24,16 +24,16 @@ pub struct NtfsOptions {
     pub start: Lba,
     /// Logical sector size of the disk, bytes: 512 or 4096.
     pub sector_size: u32,
-    /// 4–64 KiB, a power of two; `None` takes Windows' choice for the size: 4 KiB up to 16 TiB.
+    /// 4–64 KiB, a power of two; with `None` the size that Windows chooses, 4 KiB up to 16 TiB.
     pub cluster_size: Option<ByteSize>,
     /// Serial number; not 0.
     pub serial_number: u64,
-    /// At most 32 units.
+    /// Label of at most 32 units.
     pub label: Utf16Name,
     /// Times of the system files.
     pub time: Times,
-    /// Boot code for `$Boot`, at most 8,192 bytes with the BIOS parameter block at 0x0B left to the volume; `None`
-    /// writes a stub that halts.
+    /// Boot code for `$Boot`, at most 8,192 bytes; the BIOS parameter block at 0x0B is filled in by the volume. With
+    /// `None` a stub that halts is written.
     pub boot_code: Option<&'static [u8]>,
 }
 
@@ -45,9 +45,9 @@ pub struct NtfsLayout {
     pub(super) options: NtfsOptions,
     pub(super) sizes: SystemSizes,
     pub(super) segments: Vec<Segment>,
-    /// What is written before the MFT, or is in it.
+    /// Blobs that are written before the MFT, or in it.
     pub(super) requests: Vec<Request>,
-    /// What is written behind it.
+    /// Blobs that are written behind the MFT.
     pub(super) late_requests: Vec<Request>,
     pub(super) mft: Allocation,
     pub(super) mft_mirr: Allocation,
@@ -56,12 +56,12 @@ pub struct NtfsLayout {
     data: [Extent; 2],
 }
 
-/// Bytes of the smallest and the largest volume.
+/// The smallest volume.
 const MIN_SIZE: ByteSize = ByteSize::mib(64);
 const MAX_SIZE: ByteSize = ByteSize::tib(64);
-/// Windows counts clusters in 32 bits.
+/// Windows counts clusters with 32 bits.
 const MAX_CLUSTERS: u64 = u32::MAX as u64;
-/// Free records at the end of the MFT, so that a volume that is mounted can grow at once.
+/// Free records at the end of the MFT, so that a mounted volume can grow at once.
 const SPARE_RECORDS: u64 = 256;
 
 impl NtfsLayout {
@@ -74,7 +74,7 @@ impl NtfsLayout {
     ///
     /// # Errors
     /// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed; [`Recipe`](crate::ErrorKind::Recipe) for
-    /// sizes that NTFS does not have; [`Unsupported`](crate::ErrorKind::Unsupported) and
+    /// sizes that NTFS does not allow; [`Unsupported`](crate::ErrorKind::Unsupported) and
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for trees that it cannot hold.
     pub fn new(tree: Arc<FileTree>, options: NtfsOptions) -> Result<Self> {
         let cluster_size = cluster_size(&options)?;
@@ -144,12 +144,12 @@ impl NtfsLayout {
         self.options.serial_number
     }
 
-    /// What the volume could not hold as it was, a sentence each.
+    /// What the volume could not hold unchanged, one sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.files.warnings
     }
 
-    /// Bytes of the volume that may be other than zero, ascending.
+    /// Bytes of the volume that may be non-zero, in ascending order.
     pub fn used_extents(&self) -> Vec<Extent> {
         let mut extents: Vec<Extent> = self
             .segments
@@ -180,12 +180,12 @@ impl NtfsLayout {
         ByteSize::new(self.sizes.cluster_size)
     }
 
-    /// Clusters in use, and in all.
+    /// Number of clusters in use, and number of all clusters.
     pub fn clusters(&self) -> (u64, u64) {
         (self.used_clusters, self.sizes.clusters)
     }
 
-    /// Where the MFT is.
+    /// Position of the MFT.
     pub fn mft_extent(&self) -> Extent {
         Extent { start: self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size, len: self.mft.size }
     }
@@ -195,7 +195,7 @@ impl NtfsLayout {
         Extent { start: run.lcn.unwrap_or(0) * self.sizes.cluster_size, len: records * self.sizes.record_size }
     }
 
-    /// Adds what is made of what has its place: the boot sectors, and the mirror if it is `early`.
+    /// Adds what repeats other parts that have their positions: the boot sectors, and the mirror if it is `early`.
     fn add_copies(&mut self, early: bool) {
         let owned = |(offset, bytes)| Segment { offset, bytes: SegmentBytes::Owned(bytes) };
         let boot_sectors = self.boot_sectors(&self.options);
@@ -241,7 +241,7 @@ fn system_sizes(options: &NtfsOptions, files: &Files) -> SystemSizes {
     }
 }
 
-/// What the root directory has besides its own: the system files, and itself.
+/// The root directory's entries for the system files and for itself.
 fn root_entries(files: &Files, system: &[SystemFile], time: Times) -> Vec<(Utf16Name, IndexEntry)> {
     let in_root = system.iter().filter(|file| file.record < record::FIRST_FREE);
     in_root.map(|file| file.entry(time)).chain([(".".into(), root_entry(files))]).collect()
@@ -265,7 +265,7 @@ fn root_entry(files: &Files) -> IndexEntry {
     IndexEntry::directory(FileReference::of_fresh(record::ROOT), key)
 }
 
-/// The names of system files in the root are taken.
+/// Refuses files in the root directory that have names of system files.
 fn reject_system_names(files: &Files) -> Result<()> {
     for (name, _) in system::ROOT_NAMES {
         if files.tree.child(NodeId::ROOT, &name.into()).is_some() {
@@ -291,10 +291,10 @@ fn cluster_size(options: &NtfsOptions) -> Result<u64> {
     check_cluster_size(size, options.cluster_size)
 }
 
-/// The cluster size of a volume of `size`: the one that is `wanted`, or the one that Windows chooses.
+/// The cluster size of a volume of `size`: the one that is `wanted`, or else the one that Windows chooses.
 ///
 /// # Errors
-/// [`Recipe`](crate::ErrorKind::Recipe) for a size that there is not, or not for such a volume.
+/// [`Recipe`](crate::ErrorKind::Recipe) for a cluster size that does not exist, or that is too small for the volume.
 pub fn check_cluster_size(size: ByteSize, wanted: Option<ByteSize>) -> Result<u64> {
     let smallest = [4u64, 8, 16, 32, 64]
         .map(|kib| kib << 10)
@@ -313,12 +313,12 @@ pub fn check_cluster_size(size: ByteSize, wanted: Option<ByteSize>) -> Result<u6
     Ok(chosen)
 }
 
-/// 1/2048 of the volume, but at least 2 MiB, and at most the 64 MiB that Windows gives large volumes.
+/// 1/2048 of the volume, but at least 2 MiB, and at most 64 MiB, which Windows gives large volumes.
 fn log_file_size(volume: ByteSize) -> u64 {
     (volume.bytes() / 2048).clamp(2 << 20, 64 << 20).next_multiple_of(1 << 16)
 }
 
-/// `$MFT:$BITMAP`: records 0–15, and from 24 on all that have been given out.
+/// `$MFT:$BITMAP`: records 0–15, and all used ones from 24 on.
 fn record_bitmap(sizes: &SystemSizes, files: &Files) -> Vec<u8> {
     let mut bitmap = vec![0; (sizes.records.div_ceil(64) * 8) as usize];
     let used = (0..record::FIRST_FREE).chain(record::QUOTA..files.next_record);
@@ -328,10 +328,10 @@ fn record_bitmap(sizes: &SystemSizes, files: &Files) -> Vec<u8> {
     bitmap
 }
 
-/// `$Bitmap`: everything before `first_free` but what is `unused`, and the bits behind the last cluster.
+/// `$Bitmap`: everything before `first_free` except `unused`, and the bits behind the last cluster.
 fn cluster_bitmap(run: &Allocation, clusters: u64, first_free: u64, unused: &[(u64, u64)]) -> Vec<Segment> {
     let start = run.lcn.unwrap_or(0) * run.cluster_size;
-    // The bits of a 64-bit word that are set because they lie before `first_free` or behind `clusters`.
+    // The set bits of a 64-bit word: they lie before `first_free` or behind `clusters`.
     let word = |index: u64| -> u64 {
         let below = |end: u64| match end.saturating_sub(index * 64) {
             count @ 0..64 => (1 << count) - 1,

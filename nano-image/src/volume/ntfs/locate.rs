@@ -1,4 +1,4 @@
-//! What lies at a byte of a layout, for people.
+//! Says what lies at a byte of a layout, for people.
 
 use super::files::{File, Files};
 use super::layout::NtfsLayout;
@@ -7,7 +7,7 @@ use crate::tree::NodeId;
 use crate::types::VolumeOffset;
 
 impl NtfsLayout {
-    /// Says in a few words what is at `offset`: a file, the MFT record of a file, or free space.
+    /// Describes in a few words what is at `offset`: a file, the MFT record of a file, or free space.
     pub fn describe(&self, offset: VolumeOffset) -> String {
         let cluster = offset.0 / self.sizes.cluster_size;
         if contains(&self.mft, cluster) {
@@ -19,7 +19,7 @@ impl NtfsLayout {
         if let Some(file) = self.system.iter().find(|file| file.attributes.iter().any(has)) {
             return file.name.into();
         }
-        // Files have their runs in their own order, so the owner is the last one that begins at or before the run.
+        // The runs are ordered by file. The owner of a run is the last file whose runs begin at or before it.
         if let Some(run) = self.files.runs.iter().position(|run| contains(run, cluster)) {
             let owner = self.files.files.partition_point(|file| file.first_run as usize <= run) - 1;
             return format!("`{}`", self.files.path(&self.files.files[owner]));
@@ -32,7 +32,7 @@ impl NtfsLayout {
         if let Some(file) = self.system.iter().find(|file| file.record == number) {
             return file.name.into();
         }
-        // The root has a record of its own; those of all others ascend, extension records behind the base record.
+        // The root has a record of its own. The records of all others ascend, extension records after the base record.
         let (root, others) = (&self.files.files[0], &self.files.files[1..]);
         let owner = match others.partition_point(|file| file.record <= number) {
             _ if number == root.record => Some(root),
@@ -45,7 +45,7 @@ impl NtfsLayout {
 }
 
 impl Files {
-    /// The first path of a file, without a drive; the root's is `\`.
+    /// The first path of a file, without a drive; `\` for the root.
     pub fn path(&self, file: &File) -> String {
         let mut names = Vec::new();
         let mut file = file;

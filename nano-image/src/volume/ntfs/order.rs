@@ -1,4 +1,5 @@
-//! The order of records, clusters and descriptors: what machines of one recipe have alike comes first, and what they may
+//! The order of records, clusters and descriptors. What all machines of a recipe have in common comes first. What may
+//! differ has a reserved place, whether it is there or not, so that a setting of one machine moves nothing else.
 //! differ in has its place whether it is there or not. So a setting of one machine moves nothing else.
 
 use std::collections::BTreeMap;
@@ -12,25 +13,25 @@ use crate::tree::{Kept, NodeId, SecurityId};
 
 /// Numbers of descriptors that are known.
 struct Known {
-    /// Of those of the tree, by their number there.
+    /// Numbers of the descriptors of the tree, by their index there.
     explicit: Vec<Option<u32>>,
-    /// Of those that are inherited: by the parent's, and whether by a directory.
+    /// Numbers of inherited descriptors: by the parent's number, and whether a directory inherits it.
     inherited: BTreeMap<(Option<u32>, bool), u32>,
 }
 
 impl Files {
-    /// Finds what the tree keeps, by the places of the walk.
+    /// Finds the files that the tree keeps, by their index in the walk.
     pub fn find_kept(&mut self) {
         for kept in self.tree.clone().kept() {
             let place = self.tree.find(&kept.path).map(|node| self.places[node.0 as usize] as usize);
-            // The root has its record, and a second name gets no second place.
+            // The root has its own record, and a second name of a file gets no second place.
             let place = place.filter(|place| *place > 0 && !self.kept.contains(&Some(*place)));
             self.kept.push(place);
         }
     }
 
-    /// Gives all descriptors their numbers: those of what every machine has, then those of kept files, there or not,
-    /// then the rest.
+    /// Numbers all descriptors: first those of what every machine has, then those of kept files, whether these are
+    /// there or not, then the rest.
     pub fn assign_descriptors(&mut self, security: &mut SecurityTable) -> Result<()> {
         let tree = self.tree.clone();
         let mut known = Known { explicit: vec![None; tree.descriptors().len()], inherited: BTreeMap::new() };
@@ -57,7 +58,7 @@ impl Files {
         Ok(())
     }
 
-    /// Brings the files into the order of their records: the root, what is kept, what is settled, what is late.
+    /// Sorts the files in the order of their records: the root, what is kept, what is settled, what is late.
     pub fn order(&mut self) {
         let tree = self.tree.clone();
         for (place, kept) in self.kept.iter().zip(tree.kept()) {
@@ -98,7 +99,7 @@ impl Files {
                 }
             },
             None => {
-                // Directories have theirs before what is in them; the root has nothing to inherit from.
+                // Directories get theirs before their contents do; the root has no parent to inherit from.
                 let parent = self.places[link.parent.0 as usize] as usize;
                 let parent_id = (parent != place).then(|| self.files[parent].security_id);
                 let key = (parent_id, node.is_directory());
@@ -118,7 +119,7 @@ impl Files {
         Ok(())
     }
 
-    /// Adds the descriptor that a file would have that is not there.
+    /// Adds the descriptor of a kept file that is not there.
     fn assign_absent(&self, security: &mut SecurityTable, kept: &Kept) -> Result<()> {
         let parent = kept.path.rsplit_once('\\').map_or("", |(parent, _)| parent);
         let parent = self.tree.find(parent).filter(|_| kept.room > 0);

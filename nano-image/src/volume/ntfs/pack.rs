@@ -1,4 +1,4 @@
-//! Which record of a file each of its attributes lies in.
+//! Distributes the attributes of a file to its records.
 
 use std::borrow::Cow;
 
@@ -12,20 +12,20 @@ const STANDARD_INFORMATION_SIZE: u64 = 0x18 + size_of::<StandardInformation>() a
 /// Record bytes of a non-resident `$ATTRIBUTE_LIST`.
 const NON_RESIDENT_LIST_SIZE: u64 = 0x50;
 
-/// Where the attributes of one file go. It depends on the upper bounds of their sizes alone, so it is the same
-/// before and after clusters have been given out.
+/// The records of the attributes of one file. They depend only on the upper bounds of the attributes' sizes, so they
+/// are the same before and after clusters have been allocated.
 pub(super) struct Packing {
-    /// Per attribute: 0 for the base record, *n* for the *n*-th extension record.
+    /// For each attribute: 0 for the base record, *n* for the *n*-th extension record.
     pub placement: Vec<usize>,
 }
 
 impl Packing {
-    /// Makes streams non-resident where the record would overflow, and adds `$ATTRIBUTE_LIST` where even that is
-    /// not enough. `attributes` begins with `$STANDARD_INFORMATION` and stays sorted.
+    /// Makes streams non-resident if the record would overflow, and adds `$ATTRIBUTE_LIST` if even that is not enough.
+    /// `attributes` must begin with `$STANDARD_INFORMATION` and stays sorted.
     pub fn of(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64, record_size: u64) -> Self {
         let capacity = record_capacity(record_size);
         let total = |attributes: &[Attribute<'_>]| attributes.iter().map(Attribute::max_record_size).sum::<u64>();
-        // Nothing that is larger than a record can stay in it.
+        // Values that are larger than a record cannot stay in it.
         for attribute in attributes.iter_mut() {
             if attribute.is_movable() && attribute.max_record_size() > capacity {
                 attribute.make_non_resident(cluster_size);
@@ -48,8 +48,9 @@ impl Packing {
         Self { placement: vec![0; attributes.len()] }
     }
 
-    /// `$STANDARD_INFORMATION` and the list stay in the base record, and of the others what fits, from the last on: a
-    /// reparse point is looked for there before names are. The rest fills extension records in order.
+    /// `$STANDARD_INFORMATION` and the list stay in the base record. Of the others, those that fit stay too, starting
+    /// with the last, because a reparse point is looked for there before names are. The rest fills extension records in
+    /// order.
     fn with_list(attributes: &mut Vec<Attribute<'_>>, cluster_size: u64, capacity: u64) -> Self {
         let list_len: usize = attributes.iter().map(|attribute| list_entry_len(attribute.name.len())).sum();
         let room = capacity - STANDARD_INFORMATION_SIZE - 0x18;
@@ -89,7 +90,7 @@ impl Packing {
         self.placement.iter().max().map_or(1, |last| last + 1)
     }
 
-    /// Value of `$ATTRIBUTE_LIST`: every attribute but itself.
+    /// Value of `$ATTRIBUTE_LIST`: every attribute except itself.
     pub fn attribute_list(&self, attributes: &[Attribute<'_>], base_record: u64) -> Vec<u8> {
         let mut instances = vec![0u16; self.record_count()];
         let mut list = Vec::new();
@@ -118,7 +119,7 @@ impl Packing {
 }
 
 impl FileReference {
-    /// The `n`-th extension record of this base record; 0 is the record itself.
+    /// The `n`-th extension record of this base record; 0 is the base record itself.
     fn extension(self, n: u64) -> Self {
         if n == 0 { self } else { Self::of_fresh(self.record() + n) }
     }
@@ -131,13 +132,13 @@ impl Attribute<'_> {
         kind && !matches!(self.form, Form::NonResident(..))
     }
 
-    /// Whether it needs less of the record when it is not in it.
+    /// Whether it takes less of the record when it is not resident.
     fn shrinks(&self, cluster_size: u64) -> bool {
         let clusters = self.resident_len().map_or(0, |len| len.div_ceil(cluster_size));
         clusters > 0 && non_resident_size(self.name.len()) < self.max_record_size()
     }
 
-    /// Puts the value into clusters with room for a multiple of `room` bytes. An empty value has none.
+    /// Moves the value to clusters, with room for a multiple of `room` bytes. An empty value gets none.
     pub fn keep_room(&mut self, room: u64, cluster_size: u64) {
         if self.resident_len().is_some_and(|len| len > 0) {
             self.make_non_resident(cluster_size);
@@ -157,7 +158,7 @@ impl Attribute<'_> {
     }
 }
 
-/// Bytes of a list entry for a name of `units`.
+/// Bytes of a list entry for a name of `units` units.
 const fn list_entry_len(units: usize) -> usize {
     align8(size_of::<AttributeListEntry>() + 2 * units)
 }

@@ -1,4 +1,4 @@
-//! What lies where on a volume, without reading any blob: two layouts of one recipe are compared by it.
+//! What lies where on a volume, without reading any blob. Two layouts of one recipe are compared by it.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,23 @@ use crate::content::{BlobForm, BlobRequest};
 use crate::error::Result;
 use crate::types::VolumeOffset;
 
-/// What lies in one place.
+/// What lies at one position.
 #[derive(Clone, Debug)]
 pub enum Piece<'a> {
     /// These bytes.
     Bytes(Cow<'a, [u8]>),
-    /// So many bytes 0xFF.
+    /// This number of bytes 0xFF.
     Ones(u64),
-    /// A blob of so many bytes.
+    /// A blob with its length in bytes.
     Blob(BlobRequest, u64),
 }
 
-/// The bytes of a blob that lies in a record.
+/// Returns the bytes of a blob that lies in a record.
 pub type Resident<'r> = dyn FnMut(BlobRequest, u64) -> Result<Vec<u8>> + 'r;
 
 impl NtfsLayout {
-    /// All that the volume has, ascending; what lies between is zero. `resident` gives blobs that lie in records.
+    /// Everything on the volume, in ascending order; what lies between is zero. `resident` gives the blobs that lie in
+    /// records.
     ///
     /// # Errors
     /// Those of `resident`.
@@ -52,11 +53,12 @@ impl NtfsLayout {
         Ok(pieces)
     }
 
-    /// The blobs in records that may reach into one of `wanted`, ascending and apart, as bytes of the volume.
+    /// The blobs in records that may reach into one of `wanted`, which are ranges of bytes of the volume, ascending and
+    /// not overlapping.
     pub fn residents_in(&self, wanted: &[(u64, u64)]) -> Vec<BlobRequest> {
         let start = self.mft.lcn.unwrap_or(0) * self.sizes.cluster_size;
         let is_wanted = |request: &&Request| {
-            // Extension records lie behind the first.
+            // Extension records follow the first record.
             let first = start + request.record * self.sizes.record_size;
             let end = first + MAX_RECORDS * self.sizes.record_size;
             let next = wanted.partition_point(|(_, wanted_end)| *wanted_end <= first);
@@ -66,11 +68,11 @@ impl NtfsLayout {
     }
 }
 
-/// Records of a file that are looked at for its blobs.
+/// Records of a file that are searched for its blobs.
 const MAX_RECORDS: u64 = 64;
 
 impl Piece<'_> {
-    /// Bytes.
+    /// Length in bytes.
     pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -78,7 +80,7 @@ impl Piece<'_> {
         }
     }
 
-    /// The same, of its own.
+    /// The same piece with its own copy of the bytes.
     pub fn into_owned(self) -> Piece<'static> {
         match self {
             Self::Bytes(bytes) => Piece::Bytes(Cow::Owned(bytes.into_owned())),
@@ -88,7 +90,7 @@ impl Piece<'_> {
     }
 }
 
-/// What stands for a blob that is not read: other blobs have other bytes.
+/// Bytes in the place of a blob that is not read. Different blobs have different bytes.
 pub fn stand_in(blob: BlobRequest, len: u64, mark: u32) -> Vec<u8> {
     let form = u32::from(blob.form == BlobForm::Stored);
     let unit = [blob.id.0, form, mark].map(u32::to_le_bytes).concat();

@@ -1,4 +1,4 @@
-//! Which clusters everything has.
+//! Allocates the clusters of everything on the volume.
 
 use std::collections::BTreeSet;
 
@@ -22,31 +22,31 @@ pub(super) struct Segment {
 #[derive(Debug)]
 pub(super) enum SegmentBytes {
     Owned(Vec<u8>),
-    /// The blocks of the index of the directory at this place, made when they are written.
+    /// The blocks of the index of the directory with this index. They are made when they are written.
     Index {
         place: u32,
         len: u64,
     },
-    /// So many bytes 0xFF.
+    /// This number of bytes 0xFF.
     Ones(u64),
 }
 
-/// A blob and where it goes.
+/// A blob and its destination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub blob: BlobRequest,
-    /// Bytes.
+    /// Length in bytes.
     pub len: u64,
     pub place: Place,
-    /// The first record of its file.
+    /// Number of the first record of its file.
     pub record: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// Clusters from here on.
+    /// In clusters from this position on.
     Clusters(VolumeOffset),
-    /// An MFT record: the number of the resident blob, counted in record order.
+    /// In an MFT record: the number of the resident blob, counted in record order.
     Record(u32),
 }
 
@@ -59,17 +59,17 @@ impl SegmentBytes {
     }
 }
 
-/// Gives out clusters, ascending.
+/// Allocates clusters in ascending order.
 pub(super) struct Allocator {
     /// The first free cluster.
     pub next: u64,
     pub cluster_size: u64,
-    /// Bytes that have their place.
+    /// Bytes that have their position.
     pub segments: Vec<Segment>,
 }
 
 impl Allocator {
-    /// For a volume with clusters of so many bytes.
+    /// For a volume with this cluster size in bytes.
     pub fn new(cluster_size: u64) -> Self {
         Self { next: 0, cluster_size, segments: Vec::new() }
     }
@@ -86,7 +86,7 @@ impl Allocator {
     }
 }
 
-/// What has clusters, and the number of its run, which is not placed yet.
+/// Something that needs clusters, and the number of its run, which has no position yet.
 pub(super) struct Unplaced<T> {
     zone: Zone,
     run: usize,
@@ -116,7 +116,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Finishes the indexes, and lists what all files have.
+    /// Finishes the indexes, and lists the parts of all files.
     pub fn of(files: &mut Files, mut root: Vec<(Utf16Name, IndexEntry)>) -> Self {
         let mut parts = Self { resident: Vec::new(), blobs: Vec::new(), bytes: Vec::new() };
         for place in 0..files.files.len() {
@@ -150,7 +150,7 @@ impl Parts {
                                     (attribute.kind, &*attribute.name),
                                     (attribute_type::INDEX_ALLOCATION, &I30[..])
                                 );
-                                // The entries of system files are known here alone.
+                                // The entries of system files are known only here.
                                 add(if place == 0 {
                                     SegmentBytes::Owned(files.index_blocks(0, std::mem::take(&mut root)))
                                 } else {
@@ -196,14 +196,15 @@ impl Parts {
 }
 
 impl Allocator {
-    /// Places the system files but `$MFT`, whose place is behind the files, and its mirror where that has records of files.
+    /// Places the system files except `$MFT`, which lies behind the files, and except its mirror if that contains
+    /// records of files.
     pub fn place_system(&mut self, system: &mut [SystemFile]) {
         let boot = self.place(run_of(system, record::BOOT));
         debug_assert_eq!((boot.size, boot.lcn), (BOOT_SIZE, Some(0)));
         if self.is_mirror_early() {
             self.place(run_of(system, record::MFT_MIRR));
         }
-        // The log is large: what depends on the machine lies before it, near the boot file.
+        // The log is large. What depends on the machine lies before it, near the boot file.
         let (log, others): (Vec<_>, Vec<_>) = system
             .iter_mut()
             .filter(|file| !matches!(file.record, record::MFT | record::MFT_MIRR | record::BOOT))
@@ -224,13 +225,13 @@ impl Allocator {
         self.segment(&log_file, SegmentBytes::Ones(log_file.allocated()));
     }
 
-    /// Whether `$MFTMirr` lies before all files: with clusters of 4 KiB it holds nothing but system records.
+    /// Whether `$MFTMirr` lies before all files: with clusters of 4 KiB it contains only system records.
     pub fn is_mirror_early(&self) -> bool {
         self.cluster_size == 4096
     }
 
-    /// Places blobs in their order and adds them to `requests`, which may have some that need no place. Returns where
-    /// they are.
+    /// Places blobs in their order and adds them to `requests`, which may contain blobs that need no position. Returns
+    /// the range of clusters that they take.
     pub fn place_blobs<'a>(
         &mut self,
         files: &mut Files,
@@ -238,7 +239,7 @@ impl Allocator {
         blobs: impl Iterator<Item = &'a Unplaced<Request>>,
     ) -> Extent {
         let mut blobs: Vec<&Unplaced<Request>> = blobs.collect();
-        // Blobs of one file that is there twice stay together: sorting keeps the order of records.
+        // Equal blobs of several files stay together: sorting keeps the order of records.
         blobs.sort_by_key(|blob| blob.what.blob);
         let start = self.next * self.cluster_size;
         for Unplaced { run, what, .. } in blobs {
@@ -308,7 +309,7 @@ impl Allocator {
     }
 }
 
-/// Where the unnamed stream of a system file is.
+/// The run of the unnamed stream of a system file.
 pub(super) fn run_of(system: &mut [SystemFile], number: u64) -> &mut Allocation {
     find_run(system, number, attribute_type::DATA)
 }

@@ -1,6 +1,6 @@
 //! Reads NTFS volumes from untrusted bytes.
 //!
-//! Damage is an error of the call that meets it; nothing is believed that the volume's size does not allow.
+//! Damage is an error of the call that meets it. Nothing is trusted that the size of the volume does not allow.
 
 mod details;
 mod index;
@@ -26,13 +26,13 @@ use mft::{Attribute, AttributeValue, Geometry, Record, attribute_list};
 pub use runs::NtfsRun;
 pub use stream::NtfsStream;
 
-/// Longest attribute list that NTFS makes.
+/// The longest attribute list that NTFS makes.
 const MAX_ATTRIBUTE_LIST: u64 = 256 << 10;
-/// Bytes of a bitmap read at a time.
+/// Bytes of a bitmap that are read at once.
 const BITMAP_PIECE: u64 = 1 << 20;
 /// Name of a directory's index.
 const NAME_INDEX: &str = "$I30";
-/// Reparse tag of a file that the Windows overlay filter compresses ([MS-FSCC] 2.1.2.1, IO_REPARSE_TAG_WOF).
+/// Reparse tag of a file that the Windows Overlay Filter compresses ([MS-FSCC] 2.1.2.1, IO_REPARSE_TAG_WOF).
 const TAG_WOF: u32 = 0x8000_0017;
 
 /// An NTFS volume.
@@ -50,9 +50,9 @@ pub struct NtfsReader<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NtfsVolume {
-    /// Major and minor: 3, 1 since Windows XP.
+    /// Major and minor version: 3, 1 since Windows XP.
     pub version: (u8, u8),
-    /// Label; empty for none.
+    /// Label; empty if there is none.
     pub label: String,
     /// Serial number.
     pub serial: u64,
@@ -68,11 +68,11 @@ pub struct NtfsVolume {
     pub record_size: ByteSize,
     /// MFT records.
     pub records: u64,
-    /// MFT records in use, the system's included.
+    /// MFT records in use, including those of the system.
     pub records_in_use: u64,
 }
 
-/// A file or directory: its record with all extensions.
+/// A file or directory: its record together with all extensions.
 pub struct NtfsFile {
     reference: FileReference,
     flags: u16,
@@ -80,7 +80,7 @@ pub struct NtfsFile {
 }
 
 impl<'a> NtfsReader<'a> {
-    /// Reads the boot sector and where the MFT is.
+    /// Reads the boot sector and the position of the MFT.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if they are damaged or do not fit the length of `volume`.
@@ -139,7 +139,7 @@ impl<'a> NtfsReader<'a> {
         ByteSize::new(self.sectors * self.sector_size)
     }
 
-    /// Reads what `$Volume`, `$Bitmap` and `$MFT` tell of the volume.
+    /// Reads the facts about the volume in `$Volume`, `$Bitmap` and `$MFT`.
     pub fn volume(&self) -> Result<NtfsVolume> {
         let volume = self.file_in(record::VOLUME)?;
         let resident = |kind| volume.attribute(kind, &"".into()).and_then(Attribute::resident);
@@ -168,8 +168,8 @@ impl<'a> NtfsReader<'a> {
         })
     }
 
-    /// The file at `path`, whose names `\` or `/` separate, without regard to case; the empty path is the root.
-    /// `None`: it is not there. Reparse points are not followed.
+    /// The file at `path`; `None` if there is none. Names are separated by `\` or `/`, and case is ignored; the empty
+    /// path is the root. Reparse points are not followed.
     pub fn find(&self, path: &str) -> Result<Option<FileReference>> {
         let mut file = self.file_in(record::ROOT)?;
         for name in path.split(['\\', '/']).filter(|name| !name.is_empty()) {
@@ -187,27 +187,30 @@ impl<'a> NtfsReader<'a> {
     /// A file's record.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] also if the record meanwhile belongs to another file.
+    /// [`ErrorKind::Corrupt`] also if the record now belongs to another file.
     pub fn file(&self, reference: FileReference) -> Result<NtfsFile> {
         let file = self.file_in(reference.record())?;
         if file.reference.sequence() != reference.sequence() {
             let number = reference.record();
-            return Err(Error::corrupt(format!("MFT record {number} is not of the file that a directory means")));
+            return Err(Error::corrupt(format!(
+                "MFT record {number} does not belong to the file that a directory lists"
+            )));
         }
         Ok(file)
     }
 
-    /// The names in a directory, in the order of its index, without names for DOS and the root's name for itself.
+    /// The names in a directory, in the order of its index, without names for DOS and without the root's name for
+    /// itself.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if it is no directory.
+    /// [`ErrorKind::NotFound`] if it is not a directory.
     pub fn list(&self, directory: FileReference) -> Result<Vec<NtfsEntry>> {
         let mut entries = self.index(&self.file(directory)?)?.list()?;
         entries.retain(|entry| entry.reference.record() != directory.record());
         Ok(entries)
     }
 
-    /// Opens the stream `name` of `file`; the empty name is that of the contents. `None`: there is no such stream.
+    /// Opens the stream `name` of `file`; `None` if there is no such stream. The contents have the empty name.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the stream is compressed or encrypted.
@@ -219,7 +222,7 @@ impl<'a> NtfsReader<'a> {
         self.open_attribute(file, attribute_type::DATA, name)
     }
 
-    /// The contents of the file at `path`, at most `limit` bytes. `None`: there is no such file.
+    /// The contents of the file at `path`, of at most `limit` bytes; `None` if there is no such file.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it is larger, compressed or encrypted.
@@ -242,7 +245,7 @@ impl<'a> NtfsReader<'a> {
     fn file_in(&self, number: u64) -> Result<NtfsFile> {
         let base = self.record(number)?;
         if !base.is_base() {
-            return Err(Error::corrupt(format!("MFT record {number} is no file")));
+            return Err(Error::corrupt(format!("MFT record {number} is not a file")));
         }
         let reference = FileReference::new(number, base.header.sequence.get());
         let flags = base.header.flags.get();
@@ -269,7 +272,7 @@ impl<'a> NtfsReader<'a> {
         let number = directory.reference.record();
         let root = directory.attribute(attribute_type::INDEX_ROOT, &NAME_INDEX.into());
         let root = root.and_then(Attribute::resident).filter(|_| directory.is_directory());
-        let root = root.ok_or_else(|| Error::not_found(format!("MFT record {number} is no directory")))?;
+        let root = root.ok_or_else(|| Error::not_found(format!("MFT record {number} is not a directory")))?;
         let blocks = self.open_attribute(directory, attribute_type::INDEX_ALLOCATION, NAME_INDEX)?;
         Index::new(number, root, blocks, self.geometry.cluster_size)
     }
@@ -298,12 +301,12 @@ impl NtfsFile {
         streams.map(|stream| (&stream.name, stream.len()))
     }
 
-    /// Tag of the reparse point ([MS-FSCC] 2.1.2.1); `None`: it is none.
+    /// Tag of the reparse point ([MS-FSCC] 2.1.2.1); `None` if it is not a reparse point.
     pub fn reparse_tag(&self) -> Option<u32> {
         let point = self.attributes.iter().find(|attribute| attribute.kind == attribute_type::REPARSE_POINT)?;
         match &point.value {
             AttributeValue::Resident(bytes) => Some(u32::from_le_bytes(*bytes.first_chunk()?)),
-            // Large data outside of the record are not those of the filters known here.
+            // The filters that are known here have no such large data outside of the record.
             AttributeValue::NonResident { .. } => Some(0),
         }
     }
@@ -346,7 +349,7 @@ fn whole_mft<'a>(volume: &'a dyn ReadAt, base: &Record, geometry: &Geometry) -> 
     NtfsStream::new(volume, geometry.cluster_size, &data)
 }
 
-/// The attributes that an attribute list names, put together from their parts.
+/// The attributes that an attribute list names, joined from their parts.
 fn collect(
     base_reference: FileReference,
     base: &Record,
@@ -383,7 +386,7 @@ fn collect(
     Ok(attributes)
 }
 
-/// Appends the next part of an attribute; `None`: it does not follow.
+/// Appends the next part of an attribute; `None` if it does not follow the parts so far.
 fn append(attribute: &mut Attribute, part: Option<Attribute>) -> Option<()> {
     let part = part.filter(|part| part.is(attribute.kind, &attribute.name))?;
     match (&mut attribute.value, part.value) {
@@ -414,7 +417,7 @@ fn read_record(mft: &NtfsStream<'_>, number: u64, geometry: &Geometry) -> Result
     Record::parse(number, bytes, geometry)
 }
 
-/// Ones among the first `count` bits.
+/// Number of ones among the first `count` bits.
 fn count_bits(bitmap: &NtfsStream<'_>, count: u64) -> Result<u64> {
     if bitmap.size() < count.div_ceil(8) {
         return Err(Error::corrupt(format!("a bitmap of {} bytes is too short for {count} bits", bitmap.size())));

@@ -7,7 +7,7 @@ use zerocopy::IntoBytes;
 use super::format::*;
 use crate::content::{BlobForm, BlobRequest, Content};
 
-/// An attribute to be placed in a record.
+/// An attribute that is to be put into a record.
 #[derive(Clone, Debug)]
 pub(super) struct Attribute<'a> {
     pub kind: u32,
@@ -20,47 +20,47 @@ pub(super) struct Attribute<'a> {
 pub(super) enum Form<'a> {
     /// In the record.
     Resident(Cow<'a, [u8]>),
-    /// In the record, but a blob of the source: written when the blob has been read.
+    /// In the record, but a blob of the source: it is written when the blob has been read.
     ResidentStream(BlobStream),
     /// In clusters.
     NonResident(Allocation, Source<'a>),
 }
 
-/// The clusters of a stream, always one run.
+/// The clusters of a stream: always one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allocation {
-    /// Bytes.
+    /// Length in bytes.
     pub size: u64,
-    /// Clusters.
+    /// Number of clusters.
     pub clusters: u64,
-    /// First cluster; `None` is a hole.
+    /// First cluster; `None` for a hole.
     pub lcn: Option<u64>,
     /// Bytes of a cluster.
     pub cluster_size: u64,
 }
 
 impl Allocation {
-    /// A run for `size` bytes, not yet placed.
+    /// A run for `size` bytes that has no position yet.
     pub fn unplaced(size: u64, cluster_size: u64) -> Self {
         Self { size, clusters: size.div_ceil(cluster_size), lcn: Some(0), cluster_size }
     }
 
-    /// Bytes on disk.
+    /// Allocated bytes.
     pub fn allocated(&self) -> u64 {
         self.clusters * self.cluster_size
     }
 }
 
-/// What the clusters of a stream hold.
+/// What the clusters of a stream contain.
 #[derive(Clone, Debug)]
 pub(super) enum Source<'a> {
     /// A blob of the source.
     Stream(BlobStream),
     /// Bytes in memory.
     Value(Cow<'a, [u8]>),
-    /// What the kind of the attribute says.
+    /// Contents that follow from the type of the attribute.
     Generated,
-    /// Nothing: a sparse stream without any cluster.
+    /// Nothing: a sparse stream without clusters.
     Hole,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Attribute<'a> {
         Self { kind, name: name.into(), form: Form::NonResident(run, Source::Generated) }
     }
 
-    /// A stream of the tree, in the record until its packing says otherwise.
+    /// A stream of the tree. It is resident until its packing decides otherwise.
     pub fn stream(kind: u32, name: &'a [u16], content: &'a Content) -> Self {
         let form = match content {
             Content::Bytes(bytes) => Form::Resident(Cow::Borrowed(bytes)),
@@ -108,7 +108,7 @@ impl<'a> Attribute<'a> {
         Self { kind: attribute_type::BITMAP, name: name.into(), form }
     }
 
-    /// Bytes of the value in the record, if it is there.
+    /// Length of the value, if it is resident.
     pub fn resident_len(&self) -> Option<u64> {
         match &self.form {
             Form::Resident(value) => Some(value.len() as u64),
@@ -117,15 +117,15 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Whether it has the header of a sparse stream. The hole of `$BadClus:$Bad` has not.
+    /// Whether it has the header of a sparse stream. The hole of `$BadClus:$Bad` does not have it.
     pub fn is_sparse(&self) -> bool {
         matches!(self.form, Form::NonResident(_, Source::Hole))
     }
 
-    /// Upper bound of the bytes in a record, whatever cluster the run begins at.
+    /// Upper bound of its bytes in a record, whatever cluster its run begins at.
     pub fn max_record_size(&self) -> u64 {
         match (self.kind, self.resident_len()) {
-            // An index bitmap is sized after the records have been.
+            // The size of an index bitmap is known only after those of the records.
             (attribute_type::BITMAP, _) => MAX_INDEX_BITMAP_SIZE,
             (_, Some(len)) => align8(0x18 + align8(self.name.len() * 2)) as u64 + len.next_multiple_of(8),
             (_, None) if self.is_sparse() => non_resident_size(self.name.len()) + size_of::<SparseHeader>() as u64,
@@ -134,13 +134,13 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Upper bound of the record bytes of a non-resident attribute with a name of `name_units` and one run: the run list
-/// is a byte of nibbles, at most 5 bytes each (2^39 clusters) of length and of first cluster, and the end.
+/// Upper bound of the record bytes of a non-resident attribute with a name of `name_units` and one run. Its run list
+/// has a byte of nibbles, at most 5 bytes each for length and first cluster (2^39 clusters), and an end mark.
 pub(super) const fn non_resident_size(name_units: usize) -> u64 {
     (align8(0x40 + name_units * 2) + 16) as u64
 }
 
-/// Largest resident `$BITMAP` of a directory's index, bytes.
+/// The largest resident `$BITMAP` of a directory's index, in bytes.
 pub(super) const MAX_RESIDENT_BITMAP: usize = 256;
 const MAX_INDEX_BITMAP_SIZE: u64 = (0x20 + MAX_RESIDENT_BITMAP) as u64;
 
@@ -217,7 +217,7 @@ impl RecordBuilder {
                     unused: [0; 5],
                     allocated_size: run.allocated().into(),
                     data_size: run.size.into(),
-                    // Readers of a compact file take what is not initialized for zeros.
+                    // Readers of a compact file treat what is not initialized as zeros.
                     initialized_size: if run.lcn.is_some() || is_sparse { run.size } else { 0 }.into(),
                 };
                 put(0x10, header.as_bytes());
@@ -248,7 +248,7 @@ impl RecordBuilder {
             length: ((self.bytes.len() - start) as u32).into(),
             non_resident: matches!(attribute.form, Form::NonResident(..)).into(),
             name_length: attribute.name.len() as u8,
-            // Windows leaves 0 when there is no name in a resident attribute and 0x40 in a non-resident one; readers
+            // If there is no name, Windows writes 0 in a resident attribute and 0x40 in a non-resident one; readers
             // ignore it.
             name_offset: if name_len == 0 && name_offset == 0x18 { 0 } else { name_offset as u16 }.into(),
             flags: if is_sparse { ATTRIBUTE_SPARSE } else { 0 }.into(),
@@ -286,7 +286,7 @@ fn mapping_pairs(run: &Allocation) -> Vec<u8> {
     pairs
 }
 
-/// Bytes that hold `value` as a signed little-endian integer; at least 1.
+/// The number of bytes that hold `value` as a signed little-endian integer; at least 1.
 fn signed_len(value: i64) -> usize {
     (1..8).find(|&len| value >> (8 * len - 1) == 0 || value >> (8 * len - 1) == -1).unwrap_or(8)
 }

@@ -1,4 +1,4 @@
-//! `$Secure`: every distinct security descriptor once, with its number and hash.
+//! `$Secure`: every distinct security descriptor, with its number and hash.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use super::index::IndexEntry;
 use crate::error::{Error, Result};
 use crate::security::{ObjectClass, constant};
 
-/// First security id; Windows counts from here.
+/// The first security id that Windows uses.
 const FIRST_ID: u32 = 0x100;
-/// `$SDS` is made of pairs of such blocks: the second is a copy of the first, and no entry crosses a block.
+/// `$SDS` consists of pairs of blocks of this length: the second is a copy of the first, and no entry crosses a block.
 pub(super) const BLOCK: u64 = 0x4_0000;
 
-/// Descriptors of the system files: read-only, and writable, for SYSTEM and Administrators.
+/// Access rights of SYSTEM and Administrators to the system files: read-only, and writable.
 const READ_ACCESS: u32 = 0x0012_0089;
 const WRITE_ACCESS: u32 = 0x0012_019F;
 
@@ -22,7 +22,7 @@ const WRITE_ACCESS: u32 = 0x0012_019F;
 #[derive(Debug)]
 pub(super) struct SecurityTable {
     ids: BTreeMap<Vec<u8>, u32>,
-    /// Descriptors with their place in `$SDS`, in the order of their numbers.
+    /// Descriptors with their position in `$SDS`, in the order of their numbers.
     entries: Vec<(SecurityHeader, Vec<u8>)>,
     end: u64,
 }
@@ -42,7 +42,7 @@ impl SecurityTable {
     /// Id of the writable system files' descriptor.
     pub const SYSTEM_WRITABLE: u32 = FIRST_ID + 1;
 
-    /// The id of `descriptor`; the same bytes get the same id.
+    /// The id of `descriptor`; equal bytes get the same id.
     pub fn add(&mut self, descriptor: &[u8]) -> Result<u32> {
         if let Some(id) = self.ids.get(descriptor) {
             return Ok(*id);
@@ -106,7 +106,7 @@ impl SecurityTable {
             .into_iter()
             .map(|header| {
                 let key = [header.hash.to_bytes(), header.security_id.to_bytes()].concat();
-                // Windows ends each entry with "II" in UTF-16, which belongs to neither key nor data.
+                // Windows ends each entry with "II" in UTF-16, which is part of neither key nor data.
                 let mut entry = IndexEntry::view(&key, 0x18, header.as_bytes());
                 entry.append_tail(b"I\0I\0");
                 entry
@@ -115,12 +115,12 @@ impl SecurityTable {
     }
 }
 
-/// Descriptor of a system file: `access` for SYSTEM and Administrators, owned by Administrators.
+/// Descriptor of a system file: owned by Administrators, with `access` for SYSTEM and Administrators.
 fn system_descriptor(access: u32) -> Vec<u8> {
     constant(&format!("O:BAG:BAD:(A;;{access:#x};;;SY)(A;;{access:#x};;;BA)"), ObjectClass::File)
 }
 
-/// The hash of a descriptor: its words added up, the sum rotated by 3 before each.
+/// The hash of a descriptor: the sum of its words, rotated by 3 bits before each addition.
 pub(super) fn hash(descriptor: &[u8]) -> u32 {
     descriptor.chunks_exact(4).fold(0, |hash: u32, word| {
         u32::from_le_bytes(word.try_into().expect("4 bytes")).wrapping_add(hash.rotate_left(3))
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_windows() {
-        // Descriptor 0x100 of a volume formatted by mkntfs, whose `$SDH` says 0xF80312F0.
+        // Descriptor 0x100 of a volume formatted by mkntfs. Its `$SDH` has the hash 0xF80312F0.
         assert_eq!(hash(&system_descriptor(READ_ACCESS)), 0xF803_12F0);
     }
 }

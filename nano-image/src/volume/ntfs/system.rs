@@ -1,4 +1,4 @@
-//! The system files: what every NTFS volume has besides its own files.
+//! The system files, which every NTFS volume has besides its own files.
 
 use zerocopy::IntoBytes;
 
@@ -32,11 +32,11 @@ pub(super) struct SystemSizes {
     /// Bytes of a record.
     pub record_size: u64,
     pub clusters: u64,
-    /// Records, spare ones included.
+    /// Number of records, including spare ones.
     pub records: u64,
     /// Records in `$MFTMirr`.
     pub mirrored_records: u64,
-    /// Bytes.
+    /// Bytes of `$LogFile`.
     pub log_file: u64,
 }
 
@@ -59,13 +59,13 @@ pub(super) const ROOT_NAMES: [(&str, u64); 12] = [
     (".", record::ROOT),
 ];
 
-/// Bytes of the system files' entries in the root directory.
+/// Length in bytes of the root directory's entries for system files.
 pub(super) fn root_entries_len() -> usize {
     ROOT_NAMES.iter().map(|(name, _)| index::directory_entry_len(name.len())).sum()
 }
 
 impl SystemFile {
-    /// All of them, by record number; runs are not placed.
+    /// All system files, by record number. Their runs have no position yet.
     pub fn all(
         sizes: SystemSizes,
         label: &Utf16Name,
@@ -107,7 +107,7 @@ impl SystemFile {
         }
     }
 
-    /// A file that has views: indexes of something else than names.
+    /// A file that has views: indexes of something other than names.
     fn with_views(record: u64, name: &'static str, flags: u16, attributes: Vec<Attribute<'static>>) -> Self {
         Self {
             flags: record_flag::IN_USE | record_flag::VIEW_INDEX | flags,
@@ -179,7 +179,7 @@ fn volume(label: &Utf16Name) -> SystemFile {
     SystemFile { security_id, ..SystemFile::new(record::VOLUME, "$Volume", attributes) }
 }
 
-/// None are bad: `$Bad` is one hole of the volume's size.
+/// No clusters are bad: `$Bad` is one hole of the volume's size.
 fn bad_clusters(sizes: SystemSizes) -> SystemFile {
     let SystemSizes { cluster_size, clusters, .. } = sizes;
     let hole = Allocation { size: clusters * cluster_size, clusters, lcn: None, cluster_size };
@@ -205,7 +205,7 @@ fn views(files: &Files, time: Times, cluster_size: u64) -> [SystemFile; 3] {
         .map(|(number, name, attributes)| SystemFile::with_views(number, name, record_flag::IN_EXTEND, attributes))
 }
 
-/// The directory of the `views`.
+/// The directory `$Extend`, which contains the `views`.
 fn extend(views: &[SystemFile], time: Times, cluster_size: u64) -> SystemFile {
     let kind = IndexKind { attribute_type: FILE_NAME, collation: collation::FILE_NAME, cluster_size };
     let mut entries: Vec<(Utf16Name, IndexEntry)> = views.iter().map(|file| file.entry(time)).collect();
@@ -219,7 +219,7 @@ fn extend(views: &[SystemFile], time: Times, cluster_size: u64) -> SystemFile {
     }
 }
 
-/// Records 12–15: in use, without a name.
+/// Records 12–15, which are in use but have no name.
 pub(super) fn reserved_record(number: u64, time: Times, record_size: u64) -> Vec<u8> {
     let mut builder = RecordBuilder::new(number, record_flag::IN_USE, record_size);
     let bits = attribute::HIDDEN | attribute::SYSTEM;
@@ -229,9 +229,9 @@ pub(super) fn reserved_record(number: u64, time: Times, record_size: u64) -> Vec
     builder.finish()
 }
 
-/// Room for the value of a view's `$INDEX_ROOT`: `$Secure` has two of them beside 0x118 bytes of other attributes.
+/// Largest value of a view's `$INDEX_ROOT`: `$Secure` has two of them beside 0x118 bytes of other attributes.
 const MAX_VIEW_ROOT: usize = 0x110;
-/// Largest resident `$BITMAP` of a view, bytes; `$Secure` may have two of them, too.
+/// Largest resident `$BITMAP` of a view, in bytes; `$Secure` may have two of these as well.
 const MAX_VIEW_BITMAP: usize = 64;
 
 /// The attributes of a view.
@@ -254,7 +254,7 @@ fn index_attributes(name: &'static [u16], index: Index, cluster_size: u64) -> Ve
     attributes
 }
 
-/// A stream name as units that live as long as the program.
+/// A stream name as units with static lifetime.
 fn units(name: &'static str) -> &'static [u16] {
     const NAMES: [(&str, &[u16]); 7] = [
         ("$Bad", &[0x24, 0x42, 0x61, 0x64]),
@@ -335,7 +335,7 @@ fn quota_entries(time: Times) -> Vec<IndexEntry> {
     ]
 }
 
-/// Contents of `$AttrDef`, the same on every volume.
+/// Contents of `$AttrDef`, which are the same on every volume.
 pub(super) fn attribute_definitions() -> Vec<u8> {
     const ANY: u64 = u64::MAX;
     const ROWS: [(&str, u32, u32, u64, u64); 15] = [

@@ -1,8 +1,9 @@
 //! Files in the form of the Windows Overlay Filter (WOF, Compact OS).
 //!
-//! The unnamed stream is a hole as long as the contents, the compressed form is a stream of its own, and a reparse
-//! point names the algorithm. `wof.sys` shows such a file as a plain one. Public sources: wofapi.h and ntifs.h of the
-//! Windows SDK and WDK for the reparse data; the layout of the streams is that of files compressed by Windows.
+//! The unnamed stream is a hole of the length of the contents, the compressed form is a stream of its own, and a
+//! reparse point names the algorithm. `wof.sys` decompresses such a file when it is read. Public sources: wofapi.h and
+//! ntifs.h of the Windows SDK and WDK for the reparse data; the layout of the streams is that of files compressed by
+//! Windows.
 
 use zerocopy::IntoBytes;
 
@@ -32,7 +33,7 @@ pub(super) fn reparse_tag(node: &Node) -> Option<u32> {
     wof.or_else(|| node.reparse.as_ref().map(|reparse| reparse.tag))
 }
 
-/// Refuses a compact file that has what the filter leaves no room for.
+/// Refuses a compact file that has something for which the filter leaves no room.
 pub(super) fn check(node: &Node, name: &Utf16Name) -> Result<()> {
     let is_taken = |stream: &Utf16Name| stream.eq_ignore_case(&Utf16Name::from_units(STREAM_NAME));
     let reason = if node.compact.is_none() {
@@ -88,7 +89,7 @@ pub(super) fn reparse_point(algorithm: WofAlgorithm) -> Vec<u8> {
     value.as_bytes().to_vec()
 }
 
-/// A hole of `size` bytes in whole compression units: readers take a partial one for compressed data.
+/// A hole of `size` bytes in whole compression units: readers treat a partial unit as compressed data.
 fn hole(size: u64, cluster_size: u64) -> Allocation {
     let clusters = size.div_ceil(cluster_size).next_multiple_of(1 << SPARSE_UNIT_SHIFT);
     Allocation { size, clusters, lcn: None, cluster_size }

@@ -1,4 +1,4 @@
-//! Extents to bytes, in one ascending pass.
+//! From extents to bytes, in one ascending pass.
 
 use super::format::*;
 use super::layout::NtfsLayout;
@@ -8,16 +8,16 @@ use crate::content::{BlobRequest, BlobStore, ReadOptions};
 use crate::error::Result;
 use crate::types::VolumeOffset;
 
-/// Receives the bytes of a volume, ascending; what it is not given is zero.
+/// Receives the bytes of a volume in ascending order. What it does not receive is zero.
 pub type VolumeSink<'a> = dyn FnMut(VolumeOffset, &[u8]) -> Result<()> + 'a;
 
-/// Bytes handed on at once.
+/// Bytes that are handed on at once.
 const CHUNK: usize = 64 << 10;
 
 impl NtfsLayout {
-    /// Writes the volume: every blob is read once per file that has it, in the order of the store.
+    /// Writes the volume. Every blob is read once for each file that has it, in the order of the store.
     ///
-    /// `options` may be the number of threads alone, which then check every digest.
+    /// `options` can be just a number of threads; then every digest is checked.
     pub fn write(
         &self,
         store: &dyn BlobStore,
@@ -41,7 +41,7 @@ impl NtfsLayout {
         self.write_segments(&self.segments[before_mft..], sink)
     }
 
-    /// Writes the blobs that have clusters and returns those that lie in records.
+    /// Writes the blobs that have clusters, and returns those that lie in records.
     fn write_blobs(
         &self,
         all: &[Request],
@@ -66,7 +66,7 @@ impl NtfsLayout {
         Ok(resident)
     }
 
-    /// The blobs that lie in records, which `read` gives.
+    /// The blobs that lie in records, as `read` gives them.
     pub(super) fn resident_blobs(
         &self,
         read: &mut dyn FnMut(BlobRequest, u64) -> Result<Vec<u8>>,
@@ -104,7 +104,7 @@ impl NtfsLayout {
         Ok(())
     }
 
-    /// The blocks of the index of the directory at `place`, which is not the root.
+    /// The blocks of the index of the directory at `place`, which must not be the root.
     pub(super) fn index_blocks(&self, place: u32) -> Vec<u8> {
         self.files.index_blocks(place as usize, Vec::new())
     }
@@ -133,7 +133,7 @@ impl NtfsLayout {
         }
         let mut next = record::FIRST_USER;
         for file in &self.files.files[1..] {
-            // Records that no file has.
+            // Records that belong to no file.
             (next..file.record).try_for_each(|_| out.push(&free, mirror_len))?;
             next = file.record;
             for bytes in self.files.records(file, &mut late) {
@@ -150,7 +150,7 @@ impl NtfsLayout {
     }
 }
 
-/// Collects MFT records into larger pieces.
+/// Joins MFT records to larger pieces.
 struct Records<'a, 's> {
     start: VolumeOffset,
     written: u64,
@@ -178,10 +178,10 @@ impl Records<'_, '_> {
     }
 }
 
-/// Blobs small enough for a record, kept until the MFT is written.
+/// Blobs that are small enough for a record; they are kept until the MFT is written.
 pub(super) struct ResidentBlobs {
     bytes: Vec<u8>,
-    /// By number: where the blob is in `bytes`.
+    /// By number: the range of the blob in `bytes`.
     ranges: Vec<(u32, u32)>,
 }
 
@@ -192,7 +192,7 @@ impl ResidentBlobs {
         Self { bytes: Vec::with_capacity(len), ranges: Vec::with_capacity(count) }
     }
 
-    /// Adds a piece to the blob with this number; the pieces of a blob come one after the other.
+    /// Appends a piece to the blob with this number. The pieces of a blob come one after another.
     fn append(&mut self, number: u32, piece: &[u8], is_first: bool) {
         let number = number as usize;
         if self.ranges.len() <= number {

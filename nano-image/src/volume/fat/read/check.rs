@@ -7,18 +7,19 @@ use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
 use crate::volume::fat::format::*;
 
-/// Bytes of the FATs read at a time.
+/// Bytes of the FATs that are read at once.
 const PIECE: u64 = 1 << 20;
-/// Entry of a cluster that must not be used.
+/// FAT entry of a cluster that must not be used.
 const BAD_CLUSTER: u32 = 0x0FFF_FFF7;
-/// Bit of the second FAT entry: the volume was closed.
+/// Bit of the second FAT entry: the volume was closed properly.
 const CLEAN_SHUTDOWN: u32 = 0x0800_0000;
-/// Byte of the boot sector in which Windows notes that the volume is open; the copy does not have it.
+/// Byte of the boot sector in which Windows records that the volume is open. The copy of the boot sector does not have
+/// it.
 const STATE_BYTE: usize = 65;
-/// A path with more folders is taken for damage.
+/// A path with more folders is treated as damage.
 const MAX_DEPTH: usize = 64;
 
-/// Finds what is wrong with the FAT32 volume in the bytes of `volume`. Offsets of the findings are bytes of the volume.
+/// Finds what is wrong with the FAT32 volume in the bytes of `volume`. Offsets of the findings count from its start.
 pub fn check(volume: &dyn ReadAt) -> Findings {
     let mut findings = Findings::default();
     let reader = match FatReader::open(volume) {
@@ -40,10 +41,10 @@ pub fn check(volume: &dyn ReadAt) -> Findings {
 
 struct Check<'a> {
     reader: &'a FatReader<'a>,
-    /// Clusters that a file or directory has.
+    /// One bit for each cluster: whether a file or directory has it.
     used: Vec<u64>,
     findings: Findings,
-    /// A part of the first FAT: its number and bytes.
+    /// The part of the first FAT that is in memory: its number and bytes.
     piece: (u64, Vec<u8>),
 }
 
@@ -64,7 +65,7 @@ impl Check<'_> {
         self.reader.boot.bytes_per_sector.get().into()
     }
 
-    /// The copy of the boot sector, and the sectors with hints.
+    /// Checks the copy of the boot sector, and the sectors with hints.
     fn boot(&mut self) {
         let backup = self.reader.boot.backup_boot_sector.get();
         if ![0, 0xFFFF].contains(&backup) {
@@ -100,7 +101,7 @@ impl Check<'_> {
         }
     }
 
-    /// All FATs are the same, unless the boot sector says that only one is in use.
+    /// Checks that all FATs are the same, unless the boot sector says that only one is in use.
     fn copies(&mut self) {
         let boot = &self.reader.boot;
         if boot.extended_flags.get() & 0x80 != 0 {
@@ -131,7 +132,7 @@ impl Check<'_> {
         }
     }
 
-    /// Entry of `cluster` in the first FAT.
+    /// The entry of `cluster` in the first FAT.
     fn entry(&mut self, cluster: u32) -> u32 {
         let at = u64::from(cluster) * 4;
         if self.piece.0 != at / PIECE {
@@ -151,7 +152,7 @@ impl Check<'_> {
         self.reader.fat + u64::from(cluster) * 4
     }
 
-    /// Follows a chain, and notes its clusters; at most `limit` of them.
+    /// Follows a chain of at most `limit` clusters, and marks its clusters as used.
     fn chain(&mut self, path: &str, first: u32, limit: u64) -> Vec<u32> {
         let mut clusters = Vec::new();
         let mut cluster = first;
@@ -159,12 +160,12 @@ impl Check<'_> {
             let valid = cluster >= FIRST_CLUSTER && cluster - FIRST_CLUSTER < self.reader.clusters;
             if !valid {
                 let at = clusters.last().map(|last| self.fat_place(*last));
-                self.bad("fat-chain", path, at, format!("has the cluster {cluster:#x}, which there is not"));
+                self.bad("fat-chain", path, at, format!("has the cluster {cluster:#x}, which does not exist"));
                 return clusters;
             }
             let (word, bit) = (cluster as usize / 64, 1 << (cluster % 64));
             if self.used[word] & bit != 0 {
-                let message = format!("has cluster {cluster}, which it or another file has already");
+                let message = format!("has cluster {cluster}, which already belongs to it or to another file");
                 self.bad("fat-cross-link", path, self.fat_place(cluster), message);
                 return clusters;
             }
@@ -175,7 +176,7 @@ impl Check<'_> {
                 return clusters;
             }
             if next < FIRST_CLUSTER || next == BAD_CLUSTER {
-                let message = format!("has cluster {cluster}, which the FAT has as free or bad ({next:#x})");
+                let message = format!("has cluster {cluster}, which is free or bad in the FAT ({next:#x})");
                 self.bad("fat-chain", path, self.fat_place(cluster), message);
                 return clusters;
             }
@@ -214,7 +215,7 @@ impl Check<'_> {
         }
     }
 
-    /// One entry of a directory.
+    /// Checks one entry of a directory.
     fn slot(
         &mut self,
         slot: &[u8],
@@ -242,7 +243,7 @@ impl Check<'_> {
         let own = path(&name.clone().unwrap_or_else(|| super::short_name(&entry)));
         let shown = format!("\\{own}");
         if name.is_none() && !long.parts.is_empty() {
-            self.bad("fat-long-name", &shown, at, "has a long name that is incomplete or of another entry");
+            self.bad("fat-long-name", &shown, at, "has a long name that is incomplete or belongs to another entry");
         }
         if entry.attributes & ATTRIBUTE_LABEL != 0 {
             return;
@@ -306,7 +307,7 @@ impl Check<'_> {
         }
     }
 
-    /// Clusters that the FAT gives away, but nobody has; and the number of free ones.
+    /// Reports clusters that are allocated but belong to no file, and counts the free ones.
     fn lost(&mut self) {
         let (mut free, mut lost) = (0u32, Vec::new());
         for cluster in FIRST_CLUSTER..FIRST_CLUSTER + self.reader.clusters {
@@ -318,7 +319,7 @@ impl Check<'_> {
                 lost.push(cluster);
             }
         }
-        // After damage that hides files, all of theirs would be told of.
+        // After damage that hides files, all their clusters would be reported.
         if self.findings.is_empty() {
             for cluster in lost {
                 let message = format!("cluster {cluster} is in use, but no file has it");
@@ -339,7 +340,12 @@ impl Check<'_> {
         }
         let stored = info.free_clusters.get();
         if stored != u32::MAX && stored != free {
-            self.bad("fat-fsinfo", "FSInfo sector", at, format!("says that {stored} clusters are free; {free} are"));
+            self.bad(
+                "fat-fsinfo",
+                "FSInfo sector",
+                at,
+                format!("says that {stored} clusters are free, but {free} are"),
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The attributes of one file against each other.
+//! Compares the attributes of one file with each other.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::{names, secure, wof};
 use crate::tree::attribute as file_attribute;
 use crate::volume::ntfs::format::*;
 
-/// Log₂ of the clusters of a unit of LZNT1 on a volume.
+/// Log₂ of the number of clusters in a compression unit (LZNT1).
 const COMPRESSION_UNIT_SHIFT: u8 = 4;
-/// Bytes of the largest clusters that NTFS compresses.
+/// The largest cluster size that NTFS compresses.
 const MAX_COMPRESSED_CLUSTER: u64 = 4096;
 
-/// Indexes of a file that are looked at; those of the system have at most two.
+/// The most indexes of a file that are checked; system files have at most two.
 const MAX_INDEXES: usize = 16;
 
 impl Check<'_> {
-    /// Checks a file whose records are all there, and notes its facts.
+    /// Checks a file whose records are all there, and records facts about it.
     pub fn file(&mut self, file: File) {
         let number = file.base.number;
         let text = record_text(number);
@@ -37,7 +37,7 @@ impl Check<'_> {
                     let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
                     facts.times = [long(0), long(8), long(16)];
                     if facts.times.iter().chain([&long(24)]).any(|&time| time > i64::MAX as u64) {
-                        self.bad("ntfs-time", &one.text(), one.at, "has a time that there is not");
+                        self.bad("ntfs-time", &one.text(), one.at, "has an impossible time");
                     }
                 }
                 None => {
@@ -129,11 +129,11 @@ impl Check<'_> {
         }
     }
 
-    /// Sizes of non-resident attributes against their runs.
+    /// Compares the sizes of non-resident attributes with their runs.
     fn sizes(&mut self, file: &File) {
         let mut groups: BTreeMap<(u32, &[u16]), Vec<&Attribute>> = BTreeMap::new();
         for attribute in file.attributes() {
-            // A file has many names, and Windows 10 keeps several streams of one kind and no name.
+            // A file may have many names, and in Windows 10 several streams of one type without a name.
             if attribute.kind == attribute_type::FILE_NAME {
                 continue;
             }
@@ -162,7 +162,7 @@ impl Check<'_> {
             }
             let cluster = self.geometry.cluster_size;
             let all = || parts.iter().filter_map(|part| part.outside());
-            // Clusters of each part are limited, but not those of all together.
+            // The clusters of each part are limited, but not their sum.
             let total = all().map(|part| part.end_vcn - part.lowest_vcn).fold(0, u64::saturating_add);
             let real = all().map(|part| part.real_clusters()).fold(0, u64::saturating_add);
             let (total, real) = (total.saturating_mul(cluster), real.saturating_mul(cluster));
@@ -183,7 +183,7 @@ impl Check<'_> {
                 Some(stored) if stored != real && (stored > real || !compressed) => {
                     bad(self, format!("says that {stored} bytes are in clusters; its runs have {real}"));
                 }
-                // All clusters of `$BadClus:$Bad` but the bad ones are a hole.
+                // `$BadClus:$Bad` is a hole, except for bad clusters.
                 None if real != total && file.base.number != record::BAD_CLUS => {
                     bad(self, format!("is not sparse, but {} of its bytes have no clusters", total - real));
                 }
@@ -195,7 +195,7 @@ impl Check<'_> {
         }
     }
 
-    /// In a compressed attribute each unit is a hole, whole, or clusters before a hole.
+    /// Checks that each unit of a compressed attribute is a hole, complete, or has its clusters before a hole.
     fn compression_units(&mut self, first: &Attribute, parts: &[&Attribute]) {
         let shift = first.outside().map_or(0, |outside| outside.compression_unit);
         if shift != COMPRESSION_UNIT_SHIFT {
@@ -221,7 +221,7 @@ impl Check<'_> {
         }
     }
 
-    /// Which indexes the file has; they are walked later.
+    /// Records which indexes the file has, so that they can be walked later.
     fn indexes_of(&mut self, file: &File, facts: &Facts) {
         let number = file.base.number;
         let roots: Vec<&Attribute> =
@@ -273,11 +273,11 @@ impl Check<'_> {
         };
         facts.reparse_tag = u32::from_le_bytes(*tag);
         facts.reparse_resident = file.value(attribute_type::REPARSE_POINT).is_some();
-        // Tags that are not Microsoft's have a GUID in front of the data.
+        // Tags that are not Microsoft's have a GUID before the data.
         let header = if facts.reparse_tag & 0x8000_0000 != 0 { 8 } else { 24 };
         let len = usize::from(u16::from_le_bytes([value[4], value[5]]));
         if value.len() != header + len {
-            let message = format!("its reparse data are {} bytes, not the {len} that they tell", value.len() - 8);
+            let message = format!("its reparse data has {} bytes, not the {len} that it states", value.len() - 8);
             self.bad("ntfs-reparse", &text, file.base.at, message);
         } else if let Ok(point) = WofReparsePoint::read_from_bytes(&value)
             && point.tag.get() == wof::TAG

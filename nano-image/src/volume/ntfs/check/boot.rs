@@ -6,7 +6,7 @@ use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
 use crate::volume::ntfs::format::BootSector;
 
-/// What the boot sector says of the volume.
+/// What the boot sector says about the volume.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
     /// Bytes.
@@ -25,7 +25,7 @@ pub(super) struct Geometry {
 
 const BOOT: &str = "boot sector";
 
-/// Checks both boot sectors. `None`: what the first says allows no further check.
+/// Checks both boot sectors. `None` if the first one is too damaged for further checks.
 pub(super) fn check(volume: &dyn ReadAt, findings: &mut Findings) -> Option<Geometry> {
     let mut bad = |at: u64, message: String| findings.add(Finding::new("ntfs-boot", BOOT, message).at(at));
     let mut bytes = [0; size_of::<BootSector>()];
@@ -90,7 +90,7 @@ pub(super) fn check(volume: &dyn ReadAt, findings: &mut Findings) -> Option<Geom
     })
 }
 
-/// The copy lies in the sector behind the last one that the boot sector counts.
+/// Checks the copy, which is in the sector behind the last one that the boot sector counts.
 fn backup(volume: &dyn ReadAt, boot: &BootSector, at: u64, findings: &mut Findings) {
     let mut copy = [0; size_of::<BootSector>()];
     let message = match volume.read_exact_at(&mut copy, at) {
@@ -103,7 +103,7 @@ fn backup(volume: &dyn ReadAt, boot: &BootSector, at: u64, findings: &mut Findin
     findings.add(Finding::new("ntfs-boot-backup", "backup boot sector", message).at(at));
 }
 
-/// A number, or above `limit` 256 − its log₂.
+/// A number; if it is above `limit`, it stands for 2 to the power of 256 minus it.
 fn power(stored: u8, limit: u8) -> u64 {
     if stored <= limit { stored.into() } else { 1u64.checked_shl(256 - u32::from(stored)).unwrap_or(0) }
 }

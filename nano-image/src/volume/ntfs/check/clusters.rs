@@ -1,20 +1,20 @@
-//! Which clusters the volume's files use, and what `$Bitmap` says of them.
+//! Which clusters the volume's files use, compared with `$Bitmap`.
 
 use super::mft::Attribute;
 use super::stream::Stream;
 use crate::report::{Finding, Findings};
 
-/// Bytes of `$Bitmap` read at a time.
+/// Bytes of `$Bitmap` that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// A bit for each cluster of the volume.
+/// One bit for each cluster of the volume: whether it is used.
 pub(super) struct Clusters {
     used: Vec<u64>,
     count: u64,
-    /// How many were noted, the same ones too.
+    /// Number of claims, including repeated ones.
     claimed: u64,
     cluster_size: u64,
-    /// Clusters that were claimed more than once, first and number: the owners are looked for at the end.
+    /// Clusters that were claimed more than once, as first cluster and count. Their owners are looked for at the end.
     pub shared: Vec<(u64, u64)>,
 }
 
@@ -23,7 +23,7 @@ impl Clusters {
         Self { used: vec![0; count.div_ceil(64) as usize], count, claimed: 0, cluster_size, shared: Vec::new() }
     }
 
-    /// Notes the clusters of `attribute`.
+    /// Marks the clusters of `attribute` as used.
     pub fn claim(&mut self, attribute: &Attribute, findings: &mut Findings) {
         let Some(outside) = attribute.outside() else { return };
         for run in &outside.runs {
@@ -34,7 +34,7 @@ impl Clusters {
                 findings.add(Finding::new("ntfs-run-outside", attribute.text(), message).at(attribute.at));
                 continue;
             }
-            // Where all is used several times over, more of it tells nothing, and may have no end.
+            // If everything is used several times, further claims tell nothing new, and there may be no end of them.
             if self.claimed / 4 > self.count {
                 continue;
             }
@@ -49,7 +49,7 @@ impl Clusters {
         }
     }
 
-    /// First and number of those clusters that were in already.
+    /// Marks clusters; returns the first one and the number of those that were marked already.
     fn insert(&mut self, start: u64, len: u64) -> Option<(u64, u64)> {
         let (mut first, mut twice) = (None, 0);
         let end = start + len;
@@ -78,7 +78,8 @@ impl Clusters {
             let (bytes, clusters) = (bitmap.size(), self.count);
             return bad(None, format!("has {bytes} bytes, too few for the volume's {clusters} clusters"));
         }
-        // Clusters that are marked but unused, and the other way round: where the present such run began.
+        // Where the current run of clusters began that are marked but unused, and of those that are used but not
+        // marked.
         let (mut leaked, mut missing) = (None::<u64>, None::<u64>);
         let mut end_run = |run: &mut Option<u64>, end: u64, what: &str| {
             if let Some(start) = run.take() {
@@ -127,7 +128,7 @@ impl Clusters {
         if unreadable {
             bad(None, "cannot be read".into());
         }
-        // NTFS marks what lies behind the last cluster, so that it is never given away.
+        // NTFS marks the bits behind the last cluster, so that these are never allocated.
         let mut tail = vec![0; (bitmap.size() - self.count / 8).min(8) as usize];
         bitmap.read(&mut tail, self.count / 8);
         let bits = (0..tail.len() as u64 * 8).map(|bit| tail[bit as usize / 8] >> (bit % 8) & 1);

@@ -1,4 +1,4 @@
-//! Directories against the files that they name.
+//! Compares directories with the files that they list.
 
 use super::file::{Facts, NAME_INDEX};
 use super::index::CheckedEntry;
@@ -9,8 +9,8 @@ use crate::report::{Finding, Findings};
 use crate::tree::attribute;
 use crate::volume::ntfs::format::*;
 
-/// Attribute bits that a directory repeats: all that Windows knows, but those for directories, devices and files
-/// without others.
+/// Attribute bits that a directory repeats: all that Windows knows, except those for directories, devices and normal
+/// files.
 const KEPT_ATTRIBUTES: u32 = 0x00FF_FFFF & !0xD0;
 
 impl Check<'_> {
@@ -51,7 +51,7 @@ impl Check<'_> {
                 if !broken.contains(&child.record()) {
                     bad(
                         "ntfs-index-dangling",
-                        format!("`{shown}` leads to record {}, which is no file", child.record()),
+                        format!("`{shown}` leads to record {}, which is not a file", child.record()),
                     );
                 }
                 return;
@@ -78,11 +78,11 @@ impl Check<'_> {
     }
 }
 
-/// What in the copy of a file's facts that a directory keeps is not so.
+/// Why the copy of a file's facts in its directory is wrong; `None` if it is not.
 ///
-/// Windows updates the copy only through the name that the file was opened by, when it is closed: of a file with
-/// several names it may be old, and that of a file which the system keeps open stays as it was when it got the name,
-/// like the copy in its record. Of a directory only the time of creation is kept, of no file the time of access.
+/// When a file is closed, Windows updates only the copy of the name by which it was opened. So for a file with several
+/// names the copy may be old. For a file that the system keeps open, the copy stays as it was when the file got the
+/// name, like the copy in its record. For directories only the creation time is kept; the access time is never kept.
 fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String> {
     let bits = key.attributes.get();
     if (bits & file_name_flag::DIRECTORY != 0) != facts.is_directory() {
@@ -103,13 +103,13 @@ fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String
     let extended = key.extended.get();
     let packed = u32::from(facts.packed_ea_size);
     match facts.reparse_tag {
-        // ntfs-3g drops the size of extended attributes; the upper half is room for their alignment.
+        // ntfs-3g drops the size of extended attributes; the upper half is used for their alignment.
         0 if packed == 0 && extended != 0 || ![0, packed].contains(&(extended & 0xFFFF)) => {
             return Some(format!(
                 "has {extended:#x} bytes of extended attributes in the entry, {packed} in its record"
             ));
         }
-        // ntfs-3g puts something else there when the data are not in the record, and `$Reparse` is what counts.
+        // ntfs-3g writes something else here if the data is not in the record. `$Reparse` is what counts.
         tag if tag != 0 && tag != extended && facts.reparse_resident => {
             return Some(format!("has the tag {extended:#010x} in the entry, {tag:#010x} in its record"));
         }
@@ -119,7 +119,7 @@ fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String
     let times = [0, 1, 2].map(|index| key.times[index].get());
     for (index, name) in ["creation", "modification", "record change"].into_iter().enumerate().take(kept_times) {
         let (time, actual) = (times[index], facts.times[index]);
-        // The file of an old entry has changed since, not before.
+        // If the entry is old, the file has changed since, never before.
         let is_old = time == named.times[index] && time < actual;
         if time != actual && !is_old {
             let (entry, record) = (time, actual);
@@ -130,7 +130,7 @@ fn duplicates_fault(key: &FileName, facts: &Facts, number: u64) -> Option<String
     if facts.is_directory() {
         return ((size, allocated) != (0, 0)).then(|| format!("is a directory of {size} bytes, {allocated} allocated"));
     }
-    // A file without contents has none to compare.
+    // A directory has no contents to compare.
     let actual = facts.data_size?;
     if size != actual && size != named.data_size {
         return Some(format!("has {size} bytes in the entry, {actual} in its record"));

@@ -6,24 +6,24 @@ use super::mft::{Attribute, record_text};
 use crate::tree::attribute as file_attribute;
 use crate::volume::ntfs::format::*;
 
-/// Bytes of the longest list that NTFS keeps.
+/// The longest list that NTFS stores, in bytes.
 const MAX_LIST: u64 = 64 << 10;
 /// Bytes of an entry before its name: distance to the next entry, flags, lengths of name and value.
 const ENTRY_HEADER: usize = 8;
 
-/// What the list of a file's extended attributes adds up to.
+/// Sums over the list of a file's extended attributes.
 #[derive(Debug, PartialEq, Eq)]
 struct Sums {
-    /// Bytes without alignment and distances.
+    /// Bytes without padding and distances.
     packed: u64,
-    /// Entries that a program must understand.
+    /// Number of entries that a program must understand.
     needed: u64,
-    /// Bytes.
+    /// Total bytes.
     len: u64,
 }
 
 impl Check<'_> {
-    /// `$EA` against `$EA_INFORMATION`; the packed size that the latter tells.
+    /// Compares `$EA` with `$EA_INFORMATION`; returns the packed size in the latter.
     pub fn extended_attributes(&mut self, file: &File) -> u16 {
         let text = record_text(file.base.number);
         let information = file.value(attribute_type::EA_INFORMATION);
@@ -64,7 +64,7 @@ impl Check<'_> {
         packed
     }
 
-    /// Flags of the base record against what the file has.
+    /// Compares the flags of the base record with what the file has.
     pub fn record_flags(&mut self, file: &File, facts: &Facts) {
         let (number, flags) = (file.base.number, facts.record_flags);
         let is_view =
@@ -81,7 +81,7 @@ impl Check<'_> {
         self.bad("ntfs-record", &record_text(number), file.base.at, message);
     }
 
-    /// Files that are marked as lying in `$Extend`, but do not.
+    /// Reports files that are marked as lying in `$Extend`, but do not.
     pub fn extend_flags(&mut self) {
         let marked = |(number, facts): &(&u64, &Facts)| {
             facts.record_flags & record_flag::IN_EXTEND != 0 && !self.is_below_extend(**number)
@@ -93,7 +93,7 @@ impl Check<'_> {
         }
     }
 
-    /// Flags of the contents against the file's attribute bits.
+    /// Compares the flags of the contents with the file's attribute bits.
     pub fn data_flags(&mut self, data: &Attribute, bits: u32) {
         let pairs = [
             (attribute_flag::COMPRESSION_MASK, file_attribute::COMPRESSED),
@@ -109,7 +109,7 @@ impl Check<'_> {
     }
 }
 
-/// Adds up a list of FILE_FULL_EA_INFORMATION ([MS-FSCC] 2.4.16); `None`: it is damaged.
+/// Sums over a list of FILE_FULL_EA_INFORMATION ([MS-FSCC] 2.4.16); `None` if it is damaged.
 fn sums(list: &[u8]) -> Option<Sums> {
     let mut sums = Sums { packed: 0, needed: 0, len: 0 };
     let mut at = 0;
@@ -118,7 +118,7 @@ fn sums(list: &[u8]) -> Option<Sums> {
         let header = entry.first_chunk::<ENTRY_HEADER>()?;
         let next = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let (name, value) = (usize::from(header[5]), usize::from(u16::from_le_bytes([header[6], header[7]])));
-        // The name ends in a zero that its length does not count.
+        // The name ends with a zero that its length does not count.
         let len = ENTRY_HEADER + name + 1 + value;
         let next = if next == 0 { entry.len() } else { next };
         if name == 0 || len > next || next > len.next_multiple_of(4) || next > entry.len() || entry[8 + name] != 0 {

@@ -1,4 +1,4 @@
-//! A file while it is checked, and what is kept of it.
+//! A file while it is checked, and the facts about it that are kept.
 
 use super::mft::{Attribute, Record};
 use crate::volume::ntfs::format::*;
@@ -6,7 +6,7 @@ use crate::volume::ntfs::format::*;
 /// Name of a directory's index.
 pub(super) const NAME_INDEX: &str = "$I30";
 
-/// What is kept of a file for the checks against others.
+/// Facts about a file that are kept for comparisons with other files.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     pub sequence: u16,
@@ -14,35 +14,35 @@ pub(super) struct Facts {
     pub record_flags: u16,
     /// Whether it has an attribute list.
     pub has_list: bool,
-    /// Whether the index of a directory could not be read whole.
+    /// Whether the index of a directory could not be read completely.
     pub index_broken: bool,
-    /// Names without those for DOS.
+    /// Number of names, without those for DOS.
     pub names: u16,
     /// [`attribute`](crate::tree::attribute) bits.
     pub attributes: u32,
-    /// Key of `$SII`; 0: none.
+    /// Key of `$SII`; 0 if there is none.
     pub security_id: u32,
-    /// 0: no reparse point.
+    /// Tag of the reparse point; 0 if there is none.
     pub reparse_tag: u32,
-    /// Whether the data of the reparse point are in the file's records.
+    /// Whether the data of the reparse point is in the file's records.
     pub reparse_resident: bool,
-    /// Bytes of the extended attributes without alignment.
+    /// Bytes of the extended attributes without padding.
     pub packed_ea_size: u16,
     /// Whether it has a descriptor of its own.
     pub has_descriptor: bool,
-    /// Bytes of the unnamed stream; none of a directory.
+    /// Bytes of the unnamed stream; `None` for a directory.
     pub data_size: Option<u64>,
-    /// Bytes that are allocated for the unnamed stream: with and without its holes.
+    /// Bytes that are allocated for the unnamed stream: including and excluding its holes.
     pub allocated_size: [u64; 2],
     /// FILETIMEs of creation, modification and record change.
     pub times: [u64; 3],
-    /// What the first name repeats of all this.
+    /// The copies of these facts in the first name.
     pub named: Named,
     /// Directory of the first name.
     pub parent: FileReference,
 }
 
-/// The facts of a file as one of its names had them when it was given.
+/// The facts of a file as they were when one of its names was given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Named {
     pub data_size: u64,
@@ -52,7 +52,7 @@ pub(super) struct Named {
 }
 
 impl Facts {
-    /// What the base record alone tells.
+    /// The facts in the base record.
     pub fn of_base(record: &Record) -> Self {
         Self {
             sequence: record.header.sequence.get(),
@@ -93,7 +93,7 @@ impl File {
         parts
     }
 
-    /// The value of the first attribute of a type, if it is in a record.
+    /// The value of the first attribute of a type, if it is resident.
     pub fn value(&self, kind: u32) -> Option<&[u8]> {
         self.attributes().find(|attribute| attribute.kind == kind)?.value()
     }

@@ -13,17 +13,17 @@ use crate::report::{Finding, Findings};
 use crate::types::{Utf16Name, text};
 use crate::volume::ntfs::format::*;
 
-/// A tree of more levels is taken for damage.
+/// A tree with more levels is treated as damage.
 const MAX_DEPTH: usize = 32;
 
 /// One entry of an index.
 pub(super) struct CheckedEntry<'n> {
-    /// File of a name; views have no such thing.
+    /// The file of a name; unused in views.
     pub reference: FileReference,
     pub key: &'n [u8],
     /// Data of a view.
     pub data: &'n [u8],
-    /// Byte of the volume.
+    /// Its position in the volume.
     pub at: Option<u64>,
 }
 
@@ -41,7 +41,7 @@ struct Walk<'a, 'v> {
     blocks: Option<Stream<'a>>,
     bitmap: Option<Bits<'a>>,
     block_size: usize,
-    /// Bytes that one VCN counts.
+    /// Number of bytes that VCNs of this index count in.
     vcn_size: u64,
     seen: BTreeSet<u64>,
     last_key: Option<Vec<u8>>,
@@ -53,13 +53,13 @@ struct Walk<'a, 'v> {
 /// A node in memory.
 struct Node<'n> {
     bytes: &'n [u8],
-    /// Byte of the volume.
+    /// Its position in the volume.
     at: Option<u64>,
     text: String,
 }
 
 impl<'a> Check<'a> {
-    /// Walks the index `name` of `file`; whether all of it could be read.
+    /// Walks the index `name` of `file`; returns whether all of it could be read.
     pub fn walk<'v>(&mut self, file: &File, name: &Utf16Name, visit: &'v mut Visitor<'v>) -> bool {
         let shown = name.to_string();
         let text = format!("{}, index {shown}", record_text(file.base.number));
@@ -121,7 +121,7 @@ impl Walk<'_, '_> {
         self.findings.add(Finding::new(code, structure, message).at(at));
     }
 
-    /// Something that hides entries.
+    /// Reports damage that hides entries.
     fn broken(&mut self, structure: &str, at: Option<u64>, message: impl Into<String>) {
         self.whole = false;
         self.bad("ntfs-index", structure, at, message);
@@ -209,13 +209,13 @@ impl Walk<'_, '_> {
             self.bad("ntfs-index-order", &node.text, at, message);
         }
         if let Some((last, shown)) = self.last_key.as_deref().and_then(|last| self.differ_in_case(last, key)) {
-            let message = format!("`{last}` and `{shown}` differ in case only: Windows opens but one of them");
+            let message = format!("`{last}` and `{shown}` differ only in case: Windows opens only one of them");
             self.bad("ntfs-case", &node.text, at, message);
         }
         self.last_key = Some(key.to_vec());
     }
 
-    /// Two names of a directory that are the same to Windows.
+    /// Two names of a directory that Windows cannot tell apart.
     fn differ_in_case(&self, a: &[u8], b: &[u8]) -> Option<(Utf16Name, Utf16Name)> {
         if !self.is_names || self.case_sensitive {
             return None;
@@ -226,7 +226,7 @@ impl Walk<'_, '_> {
         same.then(|| (super::mft::name_of(a), super::mft::name_of(b)))
     }
 
-    /// Walks the block with number `vcn`, which `by` names.
+    /// Walks the block with number `vcn`, to which `by` points.
     fn block(&mut self, vcn: u64, by: &str, by_at: Option<u64>, depth: usize) {
         let Some(blocks) = &self.blocks else {
             return self.broken(by, by_at, format!("names block {vcn}, but there is no usable $INDEX_ALLOCATION"));
@@ -269,11 +269,11 @@ impl Walk<'_, '_> {
         self.node(&node, depth);
     }
 
-    /// Blocks that the bitmap has, but not the tree.
+    /// Reports blocks that are in the bitmap, but not in the tree.
     fn unreachable(&mut self) {
         let Some(mut bitmap) = self.bitmap.take().filter(|_| self.whole) else { return };
         let blocks = self.blocks.as_ref().map_or(0, |blocks| blocks.backed_size() / self.block_size as u64);
-        // Bits without a block lie in the rest of the last word, or in those behind it.
+        // Bits without a block are in the rest of the last word, or in words behind it.
         let bits = bitmap.len().min(blocks.next_multiple_of(64) + 512);
         let unused = (0..bits).filter(|number| !self.seen.contains(number));
         for number in unused.filter(|&number| bitmap.get(number)).take(Findings::PER_CODE as usize).collect::<Vec<_>>()
@@ -287,8 +287,8 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether names in the directory `file` may differ in case only (Windows 10 1803 and later): a bit where
-/// `$STANDARD_INFORMATION` has had the version of the file.
+/// Whether names in the directory `file` may differ only in case (Windows 10 1803 and later): a bit in a field of
+/// `$STANDARD_INFORMATION` that was the version of the file before.
 fn is_case_sensitive(file: &File) -> bool {
     const VERSION: usize = 0x28;
     file.value(attribute_type::STANDARD_INFORMATION)
@@ -296,7 +296,7 @@ fn is_case_sensitive(file: &File) -> bool {
         .is_some_and(|bits| bits & 1 == 1)
 }
 
-/// The data of a view's entry, whose place is where a directory has the reference.
+/// The data of a view's entry. Its position and length are in the field that holds the file reference in a directory.
 fn view_data(reference: u64, entry: &[u8]) -> Option<&[u8]> {
     let (offset, len) = (reference as u16, (reference >> 16) as u16);
     if len == 0 {
@@ -305,7 +305,7 @@ fn view_data(reference: u64, entry: &[u8]) -> Option<&[u8]> {
     entry.get(usize::from(offset)..usize::from(offset) + usize::from(len))
 }
 
-/// Order of two keys; `None`: one is damaged or the order is not known.
+/// Order of two keys; `None` if one is damaged or the order is not known.
 fn compare(collation: u32, is_names: bool, upcase: &[u16], a: &[u8], b: &[u8]) -> Option<Ordering> {
     let words = |bytes: &[u8]| -> Vec<u32> {
         bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes"))).collect()
@@ -319,7 +319,7 @@ fn compare(collation: u32, is_names: bool, upcase: &[u16], a: &[u8], b: &[u8]) -
             Some(a.iter().map(fold).cmp(b.iter().map(fold)).then_with(|| a.cmp(&b)))
         }
         collation::ULONG | collation::SECURITY_HASH | collation::ULONGS => Some(words(a).cmp(&words(b))),
-        // Orders of views that are not known are not judged.
+        // Views whose order is not known are not judged.
         _ => Some(Ordering::Less),
     }
 }

@@ -1,4 +1,4 @@
-//! Attribute lists against the attributes of a file's records.
+//! Compares attribute lists with the attributes in a file's records.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::content::ReadAt;
 use crate::types::Utf16Name;
 use crate::volume::ntfs::format::*;
 
-/// Longest list that NTFS makes.
+/// The longest list that NTFS makes.
 const MAX: u64 = 256 << 10;
 
 /// An entry of a list.
@@ -25,7 +25,7 @@ pub(super) struct CheckedListEntry {
     pub instance: u16,
 }
 
-/// The list among `attributes`. `None`: it is damaged, or there is none.
+/// The entries of the list among `attributes`; `None` if it is damaged or there is none.
 pub(super) fn entries(
     volume: &dyn ReadAt,
     geometry: &Geometry,
@@ -57,7 +57,7 @@ pub(super) fn entries(
 }
 
 impl Check<'_> {
-    /// The list of `file` names every attribute but itself once, in order.
+    /// Checks that the list of `file` names every attribute except itself once, in order.
     pub fn attribute_list(&mut self, file: &File) {
         let Some(list) = file.base.attributes.iter().find(|a| a.kind == attribute_type::ATTRIBUTE_LIST) else { return };
         let text = list.text();
@@ -74,7 +74,7 @@ impl Check<'_> {
             };
             let number = entry.reference.record();
             let Some(record) = records().find(|record| record.number == number) else {
-                bad(self, format!("says that {} is in record {number}, which is none of this file's", what()));
+                bad(self, format!("says that {} is in record {number}, which does not belong to this file", what()));
                 continue;
             };
             if record.header.sequence.get() != entry.reference.sequence() {

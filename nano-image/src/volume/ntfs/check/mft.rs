@@ -1,6 +1,6 @@
-//! MFT records taken apart, with a finding for each thing that is wrong in them.
+//! Parses MFT records, and reports everything that is wrong in them.
 //!
-//! The [reader](super::super::read) refuses a record at its first damage; here everything is told and as much as
+//! The [reader](super::super::read) refuses a record at its first damage; here all damage is reported and as much as
 //! possible is still used.
 
 use zerocopy::FromBytes;
@@ -10,13 +10,13 @@ use crate::report::{Finding, Findings};
 use crate::types::{Utf16Name, text};
 use crate::volume::ntfs::format::*;
 
-/// The only compression that an attribute's flags name.
+/// The number of LZNT1, the only compression, in an attribute's flags.
 const LZNT1: u16 = 1;
 
 /// A record that is in use.
 pub(super) struct Record {
     pub number: u64,
-    /// Byte of the volume.
+    /// Its position in the volume.
     pub at: u64,
     pub header: RecordHeader,
     pub attributes: Vec<Attribute>,
@@ -24,9 +24,9 @@ pub(super) struct Record {
 
 /// An attribute, or the part of one that is in one record.
 pub(super) struct Attribute {
-    /// Record that it is in.
+    /// Number of the record in which it is.
     pub record: u64,
-    /// Byte of the volume.
+    /// Its position in the volume.
     pub at: u64,
     pub kind: u32,
     pub name: Utf16Name,
@@ -43,30 +43,30 @@ pub(super) enum Form {
 /// A non-resident attribute.
 pub(super) struct Outside {
     pub lowest_vcn: u64,
-    /// Behind the last.
+    /// The VCN after the last one.
     pub end_vcn: u64,
     pub allocated_size: u64,
     pub data_size: u64,
     pub initialized_size: u64,
-    /// Only in sparse and compressed attributes.
+    /// Only sparse and compressed attributes have this.
     pub total_allocated: Option<u64>,
-    /// Log₂ of clusters.
+    /// Log₂ of the number of clusters.
     pub compression_unit: u8,
     pub runs: Vec<CheckedRun>,
 }
 
-/// Clusters in one piece.
+/// A contiguous run of clusters.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CheckedRun {
     pub vcn: u64,
-    /// Clusters.
+    /// Number of clusters.
     pub len: u64,
-    /// `None`: a hole.
+    /// First cluster; `None` for a hole.
     pub lcn: Option<u64>,
 }
 
 impl Record {
-    /// Takes the sealed `bytes` of a record apart. `None`: it is of no use.
+    /// Parses the sealed `bytes` of a record; `None` if they cannot be used.
     pub fn parse(
         number: u64,
         at: u64,
@@ -86,7 +86,7 @@ impl Record {
             let (found, expected) = (header.allocated_size.get(), bytes.len());
             bad(findings, "ntfs-record", format!("says that it has {found} bytes; records have {expected}"));
         }
-        // Windows XP and later have the number; in older headers the array begins where it would be.
+        // Since Windows XP the header has the number; in older headers the array begins at that place.
         if header.usa_offset.get() >= 0x30 && u64::from(header.record_number.get()) != number {
             let found = header.record_number.get();
             bad(findings, "ntfs-record", format!("says that its number is {found}"));
@@ -120,7 +120,7 @@ impl Record {
         Some(Self { number, at, header, attributes })
     }
 
-    /// Whether it is no extension of another.
+    /// Whether it is a base record, not an extension of another.
     pub fn is_base(&self) -> bool {
         self.header.base_reference.get() == 0
     }
@@ -131,7 +131,7 @@ impl Record {
 }
 
 impl Attribute {
-    /// The attribute at the start of `bytes`, and its length there.
+    /// The attribute at the start of `bytes`, and its length.
     fn parse(
         record: u64,
         at: u64,
@@ -150,9 +150,9 @@ impl Attribute {
             bad(kind, format!("has a length of {len} bytes, with {} left in the record", bytes.len()));
             return None;
         }
-        // 0xF0 was to be $PROPERTY_SET; no type above that of $LOGGED_UTILITY_STREAM was ever given.
+        // Type 0xF0 was reserved for $PROPERTY_SET; types above that of $LOGGED_UTILITY_STREAM never existed.
         if kind == 0 || kind % 0x10 != 0 || kind > attribute_type::LOGGED_UTILITY_STREAM {
-            bad(kind, "is of no known type".into());
+            bad(kind, "is of an unknown type".into());
         }
         let bytes = &bytes[..len];
         let name_at = usize::from(header.name_offset.get());
@@ -222,7 +222,7 @@ impl Attribute {
         }
     }
 
-    /// Bytes that are allocated, with and without holes.
+    /// Allocated bytes, including and excluding holes.
     pub fn allocated_sizes(&self) -> [u64; 2] {
         match &self.form {
             Form::Resident { value, .. } => [align8(value.len()) as u64; 2],
@@ -236,7 +236,7 @@ impl Attribute {
         self.kind == kind && self.name.units().iter().copied().eq(name.encode_utf16())
     }
 
-    /// For messages.
+    /// Its name for messages.
     pub fn text(&self) -> String {
         let kind = kind_name(self.kind);
         let name = if self.name.units().is_empty() { String::new() } else { format!(":{}", self.name) };
@@ -245,7 +245,7 @@ impl Attribute {
 }
 
 impl Outside {
-    /// `named` is the end of the attribute's name.
+    /// `named` is the position of the end of the attribute's name.
     fn parse(bytes: &[u8], flags: u16, named: usize, geometry: &Geometry) -> Result<Self, String> {
         let header = NonResidentHeader::read_from_prefix(&bytes[size_of::<AttributeHeader>()..])
             .map_err(|_| format!("is not resident but has only {} bytes", bytes.len()))?
@@ -279,7 +279,7 @@ impl Outside {
         })
     }
 
-    /// Clusters that are not holes.
+    /// Number of clusters that are not holes.
     pub fn real_clusters(&self) -> u64 {
         self.runs.iter().filter(|run| run.lcn.is_some()).map(|run| run.len).sum()
     }
@@ -294,9 +294,9 @@ fn flags_fault(kind: u32, flags: u16) -> Option<String> {
     bad.then(|| format!("has the flags {flags:#06x}"))
 }
 
-/// Decodes mapping pairs; places outside of the volume are left to who claims the clusters.
+/// Decodes mapping pairs. Positions outside of the volume are reported by the code that claims the clusters.
 fn runs(pairs: &[u8], first_vcn: u64, geometry: &Geometry) -> Result<Vec<CheckedRun>, String> {
-    // Every byte position of a stream is a positive signed number.
+    // Every position in a stream must be a positive signed number.
     let max_vcn = i64::MAX as u64 / geometry.cluster_size;
     let (mut runs, mut vcn, mut lcn, mut rest) = (Vec::new(), first_vcn, 0i64, pairs);
     loop {

@@ -1,4 +1,4 @@
-//! Names of files as they say they have them, and which names are allowed.
+//! The names that files say they have, and the rules for names.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 use crate::types::Utf16Name;
 use crate::volume::ntfs::format::*;
 
-/// Names that files say they have, as hashes: a name has up to 510 bytes, and there may be millions.
+/// The names that files say they have, as hashes: a name has up to 510 bytes, and there may be millions.
 #[derive(Default)]
 pub(super) struct Names {
     list: Vec<Name>,
@@ -21,19 +21,19 @@ struct Name {
 }
 
 impl Names {
-    /// A name of `file` in the directory `parent`.
+    /// Adds a name of `file` in the directory `parent`.
     pub fn add(&mut self, parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) {
         // There are at most 2³² records.
         let number = file.record() as u32;
         self.list.push(Name { hash: hash(parent, file, namespace, name), file: number, found: false });
     }
 
-    /// To be called when all are known.
+    /// Must be called when all names have been added.
     pub fn sort(&mut self) {
         self.list.sort_unstable_by_key(|name| name.hash);
     }
 
-    /// Notes that a directory has the name; whether the file has it, too.
+    /// Records that a directory has the name; returns whether the file has it, too.
     pub fn find(&mut self, parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) -> bool {
         let wanted = hash(parent, file, namespace, name);
         let first = self.list.partition_point(|name| name.hash < wanted);
@@ -42,7 +42,7 @@ impl Names {
         same.next().is_some_and(|name| !std::mem::replace(&mut name.found, true))
     }
 
-    /// Files with names that no directory has, ascending.
+    /// Files with names that are in no directory, in ascending order.
     pub fn missing(&self) -> Vec<u64> {
         let mut files: Vec<u64> = self.list.iter().filter(|name| !name.found).map(|name| name.file.into()).collect();
         files.sort_unstable();
@@ -63,7 +63,7 @@ fn hash(parent: FileReference, file: FileReference, namespace: u8, name: &[u8]) 
     hasher.finish()
 }
 
-/// A `$FILE_NAME` taken apart: its fixed part and the bytes of the name. `None`: it is damaged.
+/// The fixed part of a `$FILE_NAME` and the bytes of its name; `None` if it is damaged.
 pub(super) fn parse(value: &[u8]) -> Option<(FileName, &[u8])> {
     let (fixed, name) = FileName::read_from_prefix(value).ok()?;
     (name.len() == 2 * usize::from(fixed.name_length) && !name.is_empty()).then_some((fixed, name))
@@ -73,7 +73,7 @@ pub(super) fn parse(value: &[u8]) -> Option<(FileName, &[u8])> {
 pub(super) fn fault(namespace: u8, name: &Utf16Name) -> Option<String> {
     let units = name.units();
     if namespace > namespace::WIN32_AND_DOS {
-        return Some(format!("is of namespace {namespace}, which there is not"));
+        return Some(format!("is of namespace {namespace}, which does not exist"));
     }
     let forbidden = match namespace {
         namespace::POSIX => "\0/",
@@ -93,7 +93,7 @@ pub(super) fn fault(namespace: u8, name: &Utf16Name) -> Option<String> {
             && parts.next().is_none()
             && !units.contains(&u16::from(b' '));
         if !short {
-            return Some("is no DOS name of 8.3 characters".to_owned());
+            return Some("is not a DOS name of 8.3 characters".to_owned());
         }
     }
     None

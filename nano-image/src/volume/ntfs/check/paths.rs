@@ -1,15 +1,15 @@
-//! What the names of files lead to: directories up to the root, and entries in them.
+//! Follows the names of files: from directory to directory up to the root, and to entries in directories.
 
 use super::Check;
 use super::mft::{name_of, record_text};
 use super::names::parse;
 use crate::volume::ntfs::format::*;
 
-/// A path with more directories is not told.
+/// Longer paths are not shown.
 const MAX_DEPTH: usize = 256;
 
 impl Check<'_> {
-    /// Parents of all files exist, and each directory leads to the root.
+    /// Checks that the parents of all files exist, and that each directory leads to the root.
     pub fn parents(&mut self) {
         let mut sound = std::collections::BTreeSet::from([record::ROOT]);
         let mut circles = Vec::new();
@@ -21,7 +21,7 @@ impl Check<'_> {
                     break;
                 }
                 path.push(at);
-                // A parent that does not exist has been told of.
+                // A parent that does not exist has been reported already.
                 match self.files.get(&at).filter(|_| path.len() < MAX_DEPTH * 4) {
                     Some(facts) => at = facts.parent.record(),
                     None => break,
@@ -30,12 +30,12 @@ impl Check<'_> {
             sound.extend(path);
         }
         for number in circles {
-            let message = "its parents run in a circle and do not lead to the root";
+            let message = "its parents form a cycle and do not lead to the root";
             self.bad("ntfs-orphan", &record_text(number), self.record_place(number), message);
         }
     }
 
-    /// Names of files that no directory has.
+    /// Reports names of files that are in no directory.
     pub fn missing_entries(&mut self) {
         for number in self.names.missing() {
             let Some(file) = self.load_file(number) else { continue };
@@ -49,7 +49,7 @@ impl Check<'_> {
                 let shown = name_of(name);
                 let (code, message) = match self.files.get(&parent.record()) {
                     None if self.broken.contains(&parent.record()) => continue,
-                    None => ("ntfs-parent", format!("its directory, record {}, is no file", parent.record())),
+                    None => ("ntfs-parent", format!("its directory, record {}, is not a file", parent.record())),
                     Some(facts) if facts.sequence != parent.sequence() => {
                         let (number, named) = (parent.record(), parent.sequence());
                         let message =
@@ -57,9 +57,9 @@ impl Check<'_> {
                         ("ntfs-parent", message)
                     }
                     Some(facts) if !facts.is_directory() => {
-                        ("ntfs-parent", format!("`{shown}` is in record {}, which is no directory", parent.record()))
+                        ("ntfs-parent", format!("`{shown}` is in record {}, which is not a directory", parent.record()))
                     }
-                    // What keeps its entries from being read has been told of.
+                    // The damage that hides its entries has been reported already.
                     Some(facts) if facts.index_broken => continue,
                     Some(_) => {
                         let (space, number) = (fixed.namespace, parent.record());
@@ -86,7 +86,7 @@ impl Check<'_> {
         false
     }
 
-    /// Path of a file, as far as it leads; `None`: nothing is known.
+    /// Path of a file, from the nearest directory that is known; `None` if nothing is known.
     pub fn path(&self, number: u64) -> Option<String> {
         let mut parts = Vec::new();
         let mut at = number;

@@ -17,11 +17,11 @@ const SDS: &str = "$Secure:$SDS";
 /// Shortest self-relative descriptor ([MS-DTYP] 2.4.6).
 const MIN_DESCRIPTOR: u32 = 20;
 
-/// Headers in `$SDS` by security id.
+/// Headers in `$SDS`, by security id.
 pub(super) type Descriptors = BTreeMap<u32, SecurityHeader>;
 
 impl Check<'_> {
-    /// Checks `$Secure`, and tells the ids that there are.
+    /// Checks `$Secure`; returns the descriptors' headers.
     pub fn secure(&mut self) -> Option<Descriptors> {
         let Some(stream) = self.stream(record::SECURE, attribute_type::DATA, "$SDS") else {
             self.bad("ntfs-secure", SDS, None, "is missing");
@@ -37,7 +37,7 @@ impl Check<'_> {
                 self.bad("ntfs-secure", SDS, stream.place(start), "cannot be read");
             }
             let mut at = 0;
-            // What lies behind the last entry of a block may be the residue of others.
+            // Behind the last entry of a block there may be remains of others.
             while let Some((header, len)) = entry(&block, at, start) {
                 let id = header.security_id.get();
                 let place = stream.place(start + at as u64);
@@ -87,7 +87,7 @@ impl Check<'_> {
             };
             match descriptors.get(&id.get()) {
                 Some(known) if same(known) => {}
-                Some(_) => bad(format!("id {:#x} is described otherwise in $SDS", id.get())),
+                Some(_) => bad(format!("id {:#x} is described differently in $SDS", id.get())),
                 None => bad(format!("id {:#x} is not in $SDS at byte {:#x}", id.get(), header.offset.get())),
             }
             seen.insert(id.get());
@@ -102,9 +102,9 @@ impl Check<'_> {
         }
     }
 
-    /// Security ids of files are those of descriptors.
+    /// Checks that the security ids of files have descriptors.
     pub fn security_ids(&mut self, descriptors: &Option<Descriptors>) {
-        // What NTFS makes for itself in `$Extend` may have none.
+        // Files that NTFS itself makes in `$Extend` may have none.
         let without = |(number, facts): &(&u64, &Facts)| {
             **number >= record::QUOTA
                 && facts.security_id == 0
@@ -131,14 +131,14 @@ impl Check<'_> {
     }
 }
 
-/// Why `bytes` are no self-relative security descriptor ([MS-DTYP] 2.4.6).
+/// Why `bytes` are not a self-relative security descriptor ([MS-DTYP] 2.4.6).
 pub(super) fn descriptor_fault(bytes: &[u8]) -> Option<&'static str> {
     const SELF_RELATIVE: u8 = 0x80;
     let long = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
     if bytes.len() < MIN_DESCRIPTOR as usize || bytes[0] != 1 || bytes[3] & SELF_RELATIVE == 0 {
         return Some("has no header of a self-relative descriptor");
     }
-    // Revision 1, the number of sub-authorities, and four bytes of each behind eight.
+    // Revision 1, the number of sub-authorities, and four bytes for each of them after the first eight.
     let is_sid = |at: usize| {
         let count = bytes.get(at + 1).map_or(usize::MAX, |&count| usize::from(count));
         bytes.get(at) == Some(&1) && count <= 15 && at + 8 + 4 * count <= bytes.len()
@@ -161,7 +161,7 @@ pub(super) fn descriptor_fault(bytes: &[u8]) -> Option<&'static str> {
     (!all).then_some("has an owner, group or list of rights that is damaged or outside of it")
 }
 
-/// The entry at `at` of a block that begins at `block_start` of `$SDS`, and its length.
+/// The entry at `at` of a block, and its length. The block begins at `block_start` of `$SDS`.
 fn entry(block: &[u8], at: usize, block_start: u64) -> Option<(SecurityHeader, usize)> {
     let header = SecurityHeader::read_from_prefix(block.get(at..)?).ok()?.0;
     let len = header.length.get() as usize;

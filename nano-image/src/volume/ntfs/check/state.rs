@@ -1,4 +1,4 @@
-//! What the passes of a check know of the volume, and share.
+//! What the passes of a check know about the volume.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::report::{Finding, Findings};
 use crate::types::{Utf16Name, upcase};
 use crate::volume::ntfs::format::*;
 
-/// Extension records of a file that are used; its attribute list has room for no more.
+/// The most extension records of a file that are used; its attribute list has no room for more.
 const MAX_EXTENSIONS: usize = 8192;
 
-/// What is known of the volume so far.
+/// What is known about the volume so far.
 pub(super) struct Check<'a> {
     pub volume: &'a dyn ReadAt,
     pub geometry: Geometry,
@@ -25,30 +25,30 @@ pub(super) struct Check<'a> {
     pub clusters: Clusters,
     /// Files by record number.
     pub files: BTreeMap<u64, Facts>,
-    /// Names that files say they have.
+    /// The names that files say they have.
     pub names: Names,
-    /// Records that are in use but not usable.
+    /// Records that are in use but cannot be used.
     pub broken: BTreeSet<u64>,
     /// Extension records of each base record, and the sequence numbers that they expect it to have.
     pub extensions: BTreeMap<u64, Vec<(u64, u16)>>,
     /// Files with attribute lists.
     pub listed: Vec<u64>,
     pub indexes: Vec<IndexJob>,
-    /// Object ids with their files, and where those come from as far as the file tells.
+    /// Object ids with their files, and with their origin if the file states it.
     pub object_ids: BTreeMap<[u8; 16], (u64, Option<[u8; 48]>)>,
-    /// Order of names: the volume's table, if it is sound.
+    /// The table that orders names: the volume's own, if it is sound.
     pub upcase: Vec<u16>,
 }
 
-/// An index to be walked.
+/// An index that is still to be walked.
 pub(super) struct IndexJob {
-    /// Where it begins, byte of the volume.
+    /// Its position in the volume.
     pub at: u64,
     pub file: u64,
     pub name: Utf16Name,
 }
 
-/// The record `number`, without findings.
+/// The record `number`, read without reporting anything.
 pub(super) fn load(mft: &Stream<'_>, geometry: &Geometry, number: u64) -> Option<Record> {
     let mut bytes = vec![0; geometry.record_size];
     let offset = number.checked_mul(geometry.record_size as u64)?;
@@ -76,7 +76,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The file with base record `number` and all its extensions, without findings.
+    /// The file with base record `number` and all its extensions, read without reporting anything.
     pub fn load_file(&self, number: u64) -> Option<File> {
         let base = load(&self.mft, &self.geometry, number).filter(Record::is_base)?;
         let sequence = base.header.sequence.get();
@@ -86,7 +86,7 @@ impl<'a> Check<'a> {
         Some(File::new(base, extensions.collect()))
     }
 
-    /// An attribute of a file, whole.
+    /// A whole attribute of a file.
     pub fn stream(&self, number: u64, kind: u32, name: &str) -> Option<Stream<'a>> {
         self.file_stream(&self.load_file(number)?, kind, name)
     }

@@ -4,13 +4,13 @@ use super::boot::Geometry;
 use super::mft::{Attribute, CheckedRun, Form};
 use crate::content::ReadAt;
 
-/// The bytes of a whole attribute. What is not where it should be cannot be read.
+/// The bytes of a whole attribute. Bytes that are not where they should be cannot be read.
 #[derive(Clone)]
 pub(super) struct Stream<'a> {
     volume: &'a dyn ReadAt,
     cluster_size: u64,
     bytes: Bytes,
-    /// Bytes of the clusters that are on the volume.
+    /// Number of bytes in clusters that are on the volume.
     backed: u64,
 }
 
@@ -21,7 +21,7 @@ enum Bytes {
 }
 
 impl<'a> Stream<'a> {
-    /// Of the parts of an attribute, in the order of their VCNs.
+    /// From the parts of an attribute, in the order of their VCNs.
     pub fn new(volume: &'a dyn ReadAt, geometry: &Geometry, parts: &[&Attribute]) -> Option<Self> {
         let first = parts.first()?;
         let bytes = match &first.form {
@@ -44,12 +44,12 @@ impl<'a> Stream<'a> {
         Some(Self { volume, cluster_size, bytes, backed })
     }
 
-    /// Bytes that can be there, for loops: a damaged stream may say that it has any size.
+    /// The most bytes that can be there, as a bound for loops: a damaged stream may state any size.
     pub fn backed_size(&self) -> u64 {
         self.size().min(self.backed)
     }
 
-    /// Bytes.
+    /// Length in bytes.
     pub fn size(&self) -> u64 {
         match &self.bytes {
             Bytes::Resident(bytes) => bytes.len() as u64,
@@ -57,7 +57,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Runs; none if it is resident.
+    /// Its runs; empty if it is resident.
     pub fn runs(&self) -> &[CheckedRun] {
         match &self.bytes {
             Bytes::Resident(_) => &[],
@@ -65,7 +65,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Byte of the volume that has the stream's byte `offset`.
+    /// Position in the volume of the stream's byte `offset`.
     pub fn place(&self, offset: u64) -> Option<u64> {
         let run = self.run(offset / self.cluster_size)?;
         let start = run.lcn?.checked_mul(self.cluster_size)?;
@@ -78,7 +78,7 @@ impl<'a> Stream<'a> {
         after.checked_sub(1).map(|index| runs[index]).filter(|run| vcn - run.vcn < run.len)
     }
 
-    /// Fills `buf` from byte `offset` on; whether that was possible. If not, the rest is zeros.
+    /// Fills `buf` from byte `offset` on; returns whether that was possible. If not, the rest is filled with zeros.
     pub fn read(&self, buf: &mut [u8], offset: u64) -> bool {
         if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.size()) {
             buf.fill(0);
@@ -130,10 +130,10 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Bytes of a bitmap that are kept.
+/// Bytes of a bitmap that are kept in memory.
 const PIECE: u64 = 16 << 10;
 
-/// A bitmap, read as its bits are asked for.
+/// A bitmap that is read as its bits are asked for.
 pub(super) struct Bits<'a> {
     stream: Stream<'a>,
     piece: Vec<u8>,
@@ -150,7 +150,7 @@ impl<'a> Bits<'a> {
         self.stream.size().saturating_mul(8)
     }
 
-    /// Whether bit `index` is set; what cannot be read is clear.
+    /// Whether bit `index` is set. A bit that cannot be read counts as clear.
     pub fn get(&mut self, index: u64) -> bool {
         let byte = index / 8;
         if byte >= self.stream.size() {

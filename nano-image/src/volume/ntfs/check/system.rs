@@ -1,4 +1,4 @@
-//! The system files' own contents.
+//! The contents of the system files.
 
 use zerocopy::FromBytes;
 
@@ -11,13 +11,13 @@ use crate::volume::ntfs::system::{BOOT_SIZE, attribute_definitions};
 
 /// Bytes of `$UpCase`.
 const UPCASE_SIZE: u64 = 0x2_0000;
-/// `$LogFile` pages for restart, before the log itself.
+/// Length of each of the pages for restart, which precede the log in `$LogFile`.
 const LOG_PAGE: usize = 4096;
-/// Tables of older systems fold less; fewer differences than this are taken for damage.
+/// Tables of older systems fold fewer characters. If they differ in fewer entries than this, it is treated as damage.
 const MIN_OLDER_UPCASE: usize = 32;
 
 impl<'a> Check<'a> {
-    /// `$MFTMirr` has the first records of `$MFT`.
+    /// Checks that `$MFTMirr` repeats the first records of `$MFT`.
     pub fn mirror(&mut self) {
         const MIRROR: &str = "$MFTMirr";
         let size = self.geometry.record_size;
@@ -48,7 +48,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The table that orders names: that of Windows, or an older one.
+    /// Reads the table that orders names: the one of current Windows, or an older one.
     pub fn upcase_table(&mut self) {
         const NAME: &str = "$UpCase";
         let Some(stream) = self.stream(record::UP_CASE, attribute_type::DATA, "") else {
@@ -72,7 +72,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// `$Volume`, `$AttrDef`, `$LogFile`, `$Boot` and `$BadClus`.
+    /// Checks `$Volume`, `$AttrDef`, `$LogFile`, `$Boot` and `$BadClus`.
     pub fn system_files(&mut self) {
         for number in 0..record::FIRST_RESERVED {
             if !self.files.contains_key(&number) && !self.broken.contains(&number) {
@@ -128,17 +128,18 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The label has at most 32 characters.
+    /// Checks that the label has at most 32 characters.
     fn label(&mut self) {
         const MAX: u64 = 32;
         let label = self.stream(record::VOLUME, attribute_type::VOLUME_NAME, "").map(|label| (label.size(), label));
         if let Some((len, label)) = label.filter(|(len, _)| !len.is_multiple_of(2) || *len > 2 * MAX) {
-            let message = format!("has a label of {len} bytes; {MAX} characters of 2 bytes are the most");
+            let message = format!("has a label of {len} bytes; the limit is {MAX} characters of 2 bytes");
             self.bad("ntfs-volume", "$Volume", label.place(0), message);
         }
     }
 
-    /// The table of attribute types is the same on all volumes since Windows 2000, but for zeros at its end.
+    /// Checks the table of attribute types. Except for zeros at its end it is the same on all volumes since Windows
+    /// 2000.
     fn attribute_definitions(&mut self, stream: &Stream<'_>) {
         const ROW: usize = size_of::<AttributeDefinition>();
         let known = attribute_definitions();
@@ -150,13 +151,13 @@ impl<'a> Check<'a> {
             if found.get(number * ROW..(number + 1) * ROW) != Some(row) {
                 let row = AttributeDefinition::read_from_bytes(row).expect("a row");
                 let kind = super::mft::kind_name(row.kind.get());
-                let message = format!("row {number} is not that of {kind}");
+                let message = format!("row {number} is not the one for {kind}");
                 self.bad("ntfs-attrdef", "$AttrDef", stream.place((number * ROW) as u64), message);
             }
         }
     }
 
-    /// The log was never used (all ones), or one of its two restart pages is whole.
+    /// Checks that the log was never used (all bits are ones), or that one of its two restart pages is undamaged.
     fn log(&mut self, stream: &Stream<'_>) {
         let mut bad = |at: u64, message: &str| {
             let place = stream.place(at);
@@ -171,11 +172,11 @@ impl<'a> Check<'a> {
             for start in (0..stream.backed_size()).step_by(piece.len()) {
                 let len = (stream.backed_size() - start).min(piece.len() as u64) as usize;
                 stream.read(&mut piece[..len], start);
-                // Programs that copy metadata alone leave zeros where they did not look.
+                // Programs that copy only metadata leave zeros in parts that they do not copy.
                 let used = |page: &[u8]| page.iter().any(|&byte| byte != page[0] || ![0, 0xFF].contains(&byte));
                 if let Some(page) = piece[..len].chunks(LOG_PAGE).position(used) {
                     let at = start + (page * LOG_PAGE) as u64;
-                    return bad(at, "begins as one that was never used, but is not empty");
+                    return bad(at, "begins like a log that was never used, but is not empty");
                 }
             }
             return;

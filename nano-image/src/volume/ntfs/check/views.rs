@@ -9,17 +9,17 @@ use crate::report::{Finding, Findings};
 use crate::volume::ntfs::format::*;
 
 impl Check<'_> {
-    /// Whether the file is one of `$Extend`.
+    /// Whether the file is one of those in `$Extend`.
     pub fn is_in_extend(&self, number: u64) -> bool {
         self.files.get(&number).is_some_and(|facts| facts.parent.record() == record::EXTEND)
     }
 
-    /// Whether the file is `$ObjId`; `$Quota` has an index of that name, too.
+    /// Whether the file is `$ObjId`. `$Quota` has an index of the same name.
     pub fn is_object_ids(&self, number: u64) -> bool {
         self.is_in_extend(number) && self.path(number).is_some_and(|path| path.eq_ignore_ascii_case(r"\$Extend\$ObjId"))
     }
 
-    /// `$R` has every reparse point: tag, then file.
+    /// Checks that `$R` lists every reparse point: tag, then file.
     pub fn reparse_index(&mut self, job: &IndexJob) {
         let Some(file) = self.load_file(job.file) else { return };
         let text = format!("{}, index $R", record_text(job.file));
@@ -45,7 +45,7 @@ impl Check<'_> {
                     let actual = facts.reparse_tag;
                     bad(format!("gives record {number} the tag {tag:#010x}; it has {actual:#010x}"));
                 }
-                _ => bad(format!("has record {number} with tag {tag:#010x}, which is no reparse point")),
+                _ => bad(format!("has record {number} with tag {tag:#010x}, which is not a reparse point")),
             }
         };
         let whole = self.walk(&file, &job.name, &mut visit);
@@ -64,7 +64,7 @@ impl Check<'_> {
         }
     }
 
-    /// Notes the value of an `$OBJECT_ID`: the id, and perhaps where the file comes from.
+    /// Records the value of an `$OBJECT_ID`: the id, and possibly the file's origin.
     pub fn object_id(&mut self, number: u64, value: &[u8], at: u64) {
         let text = record_text(number);
         let Some((id, births)) = value.split_first_chunk::<16>().filter(|(_, births)| [0, 48].contains(&births.len()))
@@ -72,14 +72,14 @@ impl Check<'_> {
             let message = format!("has an $OBJECT_ID of {} bytes, not 16 or 64", value.len());
             return self.bad("ntfs-object-id", &text, at, message);
         };
-        // The volume's own id is not indexed by all that make volumes.
+        // The volume's own id is not indexed by all programs that make volumes.
         let known = (number, births.try_into().ok());
         if number != record::VOLUME && self.object_ids.insert(*id, known).is_some() {
             self.bad("ntfs-object-id", &text, at, "has the object id of another file");
         }
     }
 
-    /// `$O` has every object id, with the file and the id's origin.
+    /// Checks that `$O` lists every object id, with its file and origin.
     pub fn object_id_index(&mut self, job: &IndexJob) {
         let Some(file) = self.load_file(job.file) else { return };
         let text = format!("{}, index $O", record_text(job.file));
@@ -104,7 +104,7 @@ impl Check<'_> {
             match ids.get(&id).filter(|(owner, _)| known && *owner == number) {
                 None => bad(format!("has an id for record {number}, which the record does not have")),
                 Some((_, Some(own))) if own[..] != *births => {
-                    bad(format!("has another origin for the id of record {number} than the record"));
+                    bad(format!("gives the id of record {number} another origin than the record does"));
                 }
                 Some(_) => {}
             }
@@ -118,7 +118,7 @@ impl Check<'_> {
         }
     }
 
-    /// Reparse points and object ids on a volume without the view for them.
+    /// Reports reparse points and object ids on a volume that has no view for them.
     pub fn missing_views(&mut self, jobs: &[IndexJob]) {
         if !jobs.iter().any(|job| job.name.to_string() == "$R" && self.is_in_extend(job.file)) {
             self.reparse_points_without(&BTreeSet::new());

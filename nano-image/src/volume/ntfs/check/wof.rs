@@ -8,15 +8,15 @@ use crate::volume::ntfs::format::{ATTRIBUTE_SPARSE, WofReparsePoint, attribute_t
 
 /// Reparse tag ([MS-FSCC] 2.1.2.1, IO_REPARSE_TAG_WOF).
 pub(super) const TAG: u32 = 0x8000_0017;
-/// The file itself has the compressed form; other providers keep it elsewhere.
+/// The compressed form is in the file itself; other providers keep it elsewhere.
 pub(super) const PROVIDER_FILE: u32 = 2;
 
 const STREAM: &str = "WofCompressedData";
-/// Bytes of the table of chunks read at a time.
+/// Bytes of the table of chunks that are read at once.
 const PIECE: usize = 64 << 10;
 
 impl Check<'_> {
-    /// The streams of such a file: a hole of its size, and the table of chunks with the chunks.
+    /// Checks the streams of such a file: a hole of its size, and the table of chunks followed by the chunks.
     pub fn wof(&mut self, file: &File, point: &WofReparsePoint) {
         let text = record_text(file.base.number);
         let bad = |check: &mut Self, message: &str| check.bad("ntfs-wof", &text, file.base.at, message);
@@ -52,7 +52,8 @@ impl Check<'_> {
     }
 }
 
-/// What is wrong with the table of chunks of a file of `size` bytes: it has the end of each chunk but the last.
+/// What is wrong with the table of chunks of a file of `size` bytes. The table has the end of each chunk except the
+/// last.
 fn table_fault(stream: &Stream<'_>, size: u64, chunk: u64) -> Option<String> {
     let entry = if size > u64::from(u32::MAX) { 8 } else { 4 };
     let entries = size.div_ceil(chunk).saturating_sub(1);
@@ -79,5 +80,5 @@ fn table_fault(stream: &Stream<'_>, size: u64, chunk: u64) -> Option<String> {
     }
     let last = chunks_len - start;
     let bad = size > 0 && (last == 0 || last > chunk);
-    bad.then(|| format!("has a last chunk of {last} bytes; {chunk} are the most"))
+    bad.then(|| format!("has a last chunk of {last} bytes; the limit is {chunk}"))
 }

@@ -1,4 +1,4 @@
-//! Everything that a file's record says: times, names, attributes and where their clusters are, descriptors.
+//! Everything in a file's record: times, names, attributes and the positions of their clusters, descriptors.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::types::{ByteSize, FileTime, Lcn, Utf16Name};
 use crate::volume::ntfs::format::*;
 
-/// A `$Secure:$SDS` of more bytes is taken for damage.
+/// A larger `$Secure:$SDS` is treated as damage.
 const MAX_DESCRIPTORS: u64 = 256 << 20;
 /// Longest security descriptor.
 const MAX_DESCRIPTOR: u64 = 64 << 10;
-/// `$SDS` repeats every such part behind it.
+/// `$SDS` repeats every part of this length after it.
 const DESCRIPTOR_PART: u64 = 256 << 10;
 
 /// An attribute of a file.
@@ -26,18 +26,18 @@ pub struct NtfsAttribute<'f>(&'f Attribute);
 /// A name of a file.
 #[derive(Clone, Debug)]
 pub struct NtfsName {
-    /// The directory that has the name.
+    /// The directory that contains the name.
     pub parent: FileReference,
     /// The name.
     pub name: Utf16Name,
-    /// [`namespace`].
+    /// One of [`namespace`].
     pub namespace: u8,
 }
 
 /// The security descriptors that the files of a volume share.
 pub struct NtfsDescriptors<'a> {
     stream: NtfsStream<'a>,
-    /// Offset and length in the stream, without header.
+    /// Offset and length in the stream, without the header.
     places: BTreeMap<u32, (u64, u32)>,
 }
 
@@ -65,8 +65,8 @@ impl<'a> NtfsReader<'a> {
         self.file_in(number)
     }
 
-    /// The base record of the file that record `number` belongs to, which is itself if it is a base record; `None`:
-    /// it is free.
+    /// The base record of the file to which record `number` belongs; that is `number` itself if it is a base record.
+    /// `None` if the record is free.
     pub fn owner_of_record(&self, number: u64) -> Result<Option<u64>> {
         let record = read_record(&self.mft, number, &self.geometry)?;
         if record.header.flags.get() & record_flag::IN_USE == 0 {
@@ -78,7 +78,7 @@ impl<'a> NtfsReader<'a> {
         }))
     }
 
-    /// The bytes of any attribute of `file`, as they are stored: also those of a file that WOF compresses.
+    /// The stored bytes of any attribute of `file`, also of a file that WOF compresses.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is compressed or encrypted by NTFS.
@@ -86,7 +86,7 @@ impl<'a> NtfsReader<'a> {
         NtfsStream::new(self.volume, self.geometry.cluster_size, attribute.0)
     }
 
-    /// The decompressed bytes of the stream `name` of `file`, if NTFS compresses it (LZNT1); `None`: it does not.
+    /// The decompressed bytes of the stream `name` of `file`, if NTFS compresses it (LZNT1); `None` if it does not.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for another compression.
@@ -95,7 +95,7 @@ impl<'a> NtfsReader<'a> {
         NtfsCompressedStream::new(self.volume, self.geometry.cluster_size, attribute)
     }
 
-    /// All of an attribute of at most `limit` bytes; `None`: the file has no such attribute.
+    /// All bytes of an attribute, at most `limit`; `None` if the file has no such attribute.
     pub fn attribute_value(&self, file: &NtfsFile, kind: u32, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(attribute) = file.attribute(kind, &name.into()) else { return Ok(None) };
         let stream = self.attribute_stream(NtfsAttribute(attribute))?;
@@ -140,10 +140,11 @@ impl<'a> NtfsReader<'a> {
 }
 
 impl NtfsDescriptors<'_> {
-    /// The self-relative security descriptor ([MS-DTYP] 2.4.6) of `file`; `None`: it has none.
+    /// The self-relative security descriptor ([MS-DTYP] 2.4.6) of `file`; `None` if it has none.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if it names one that the volume does not have.
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if the volume does not have the descriptor that the file
+    /// names.
     pub fn of(&self, file: &NtfsFile) -> Result<Option<Vec<u8>>> {
         let own = file.attribute(attribute_type::SECURITY_DESCRIPTOR, &"".into());
         if let Some(own) = own.and_then(Attribute::resident) {
@@ -166,13 +167,13 @@ impl NtfsDescriptors<'_> {
 }
 
 impl NtfsFile {
-    /// All attributes, each put together from its parts.
+    /// All attributes, each joined from its parts.
     pub fn attributes(&self) -> impl Iterator<Item = NtfsAttribute<'_>> {
         self.attributes.iter().map(NtfsAttribute)
     }
 
-    /// `$STANDARD_INFORMATION`: times and attribute bits. The fields behind the first 48 bytes are zero on volumes of
-    /// Windows NT 4.
+    /// `$STANDARD_INFORMATION`: times and attribute bits. On volumes of Windows NT 4 the fields after the first 48
+    /// bytes are zero.
     pub fn standard_information(&self) -> Option<StandardInformation> {
         let value = self.attribute(attribute_type::STANDARD_INFORMATION, &"".into())?.resident()?;
         let mut bytes = [0; size_of::<StandardInformation>()];
@@ -181,7 +182,7 @@ impl NtfsFile {
         (len >= 48).then(|| StandardInformation::read_from_bytes(&bytes).expect("the array has the struct's size"))
     }
 
-    /// Creation, modification, record change and access.
+    /// Times of creation, modification, record change and access.
     pub fn times(&self) -> Option<[FileTime; 4]> {
         Some(self.standard_information()?.times.map(|time| FileTime(time.get())))
     }
@@ -191,7 +192,7 @@ impl NtfsFile {
         self.standard_information().map(|information| information.security_id.get())
     }
 
-    /// All names, those for DOS too.
+    /// All names, including those for DOS.
     pub fn names(&self) -> Vec<NtfsName> {
         let names = self.attributes.iter().filter(|attribute| attribute.kind == attribute_type::FILE_NAME);
         let names = names.filter_map(|attribute| {
@@ -203,14 +204,14 @@ impl NtfsFile {
         names.collect()
     }
 
-    /// Number of names without those for DOS: of hard links.
+    /// Number of hard links: of names, without those for DOS.
     pub fn link_count(&self) -> usize {
         self.names().iter().filter(|name| name.namespace != namespace::DOS).count()
     }
 }
 
 impl<'f> NtfsAttribute<'f> {
-    /// [`attribute_type`].
+    /// One of [`attribute_type`].
     pub fn kind(&self) -> u32 {
         self.0.kind
     }
@@ -220,7 +221,7 @@ impl<'f> NtfsAttribute<'f> {
         &self.0.name
     }
 
-    /// [`attribute_flag`].
+    /// Bits of [`attribute_flag`].
     pub fn flags(&self) -> u16 {
         self.0.flags
     }
@@ -230,12 +231,12 @@ impl<'f> NtfsAttribute<'f> {
         self.0.len()
     }
 
-    /// Its bytes, if they lie in the record.
+    /// Its bytes, if it is resident.
     pub fn resident(&self) -> Option<&'f [u8]> {
         self.0.resident()
     }
 
-    /// Where its clusters are, ascending in the attribute; none if it lies in the record.
+    /// The positions of its clusters, in ascending order of the attribute; empty if it is resident.
     pub fn runs(self) -> impl Iterator<Item = NtfsRun> + 'f {
         let runs = match &self.0.value {
             AttributeValue::Resident(_) => None,
@@ -244,8 +245,8 @@ impl<'f> NtfsAttribute<'f> {
         runs.into_iter().flatten()
     }
 
-    /// The bytes of the attribute that are stored, ascending: all if they lie in the record, else those of clusters, up
-    /// to the end of what was ever written. The others are zeros.
+    /// The ranges of the attribute that are stored, in ascending order: all of it if it is resident, else its clusters
+    /// up to the end of what was ever written. The rest is zeros.
     pub fn stored_parts(&self, cluster_size: ByteSize) -> Vec<Extent> {
         let AttributeValue::NonResident { initialized_size, data_size, .. } = &self.0.value else {
             return vec![Extent { start: 0, len: self.size() }];

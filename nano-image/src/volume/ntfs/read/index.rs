@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::types::Utf16Name;
 use crate::volume::ntfs::format::*;
 
-/// A tree of more levels is taken for damage; 2³² names need eight.
+/// A tree with more levels is treated as damage; 2³² names need eight.
 const MAX_DEPTH: usize = 32;
 const BLOCK_SIZES: std::ops::RangeInclusive<usize> = SECTOR_SIZE..=65_536;
 
@@ -26,7 +26,7 @@ pub struct NtfsEntry {
     pub reference: FileReference,
     /// Whether it is a directory.
     pub is_directory: bool,
-    /// [`attribute`](crate::tree::attribute) bits.
+    /// Bits of [`attribute`](crate::tree::attribute).
     pub attributes: u32,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Index<'a> {
     root: Vec<u8>,
     blocks: Option<NtfsStream<'a>>,
     block_size: usize,
-    /// Bytes that one number of a block counts.
+    /// Number of bytes that block numbers count in.
     vcn_size: u64,
     /// MFT record of the directory, for messages.
     record: u64,
@@ -61,12 +61,12 @@ impl<'a> Index<'a> {
         if !BLOCK_SIZES.contains(&block_size) || !block_size.is_power_of_two() {
             return Err(bad(&format!("has blocks of {block_size} bytes")));
         }
-        // Blocks smaller than a cluster are counted in sectors.
+        // Blocks that are smaller than a cluster are counted in sectors.
         let vcn_size = if cluster_size <= block_size as u64 { cluster_size } else { SECTOR_SIZE as u64 };
         Ok(Self { root: node.to_vec(), blocks, block_size, vcn_size, record })
     }
 
-    /// The file called `name`, without regard to case.
+    /// The file called `name`; case is ignored.
     pub fn find(&self, name: &Utf16Name) -> Result<Option<FileReference>> {
         let mut block;
         let mut node = &self.root[..];
@@ -91,7 +91,7 @@ impl<'a> Index<'a> {
         Err(self.too_deep())
     }
 
-    /// All names but those for DOS, in the order of the index.
+    /// All names except those for DOS, in the order of the index.
     pub fn list(&self) -> Result<Vec<NtfsEntry>> {
         let mut entries = Vec::new();
         self.walk(&self.root, 0, &mut BTreeSet::new(), &mut entries)?;
@@ -138,7 +138,7 @@ impl<'a> Index<'a> {
         Ok(bytes)
     }
 
-    /// The entries of a node, from its header on.
+    /// The entries of a node, given from its header on.
     fn entries<'n>(&self, node: &'n [u8]) -> Result<Vec<NodeEntry<'n>>> {
         self.parse(node).ok_or_else(|| self.bad("has a damaged node"))
     }

@@ -1,7 +1,7 @@
 //! Streams that NTFS itself compresses (LZNT1, [MS-XCA] 2.5).
 //!
-//! A stream is cut into units, of 16 clusters as a rule. A unit that has all its clusters is stored as it is, one that
-//! has none is zeros, and one that has fewer holds chunks that decompress to 4 KiB each.
+//! A stream is cut into units, usually of 16 clusters. A unit with all its clusters is stored uncompressed, a unit
+//! without clusters is zeros, and a unit with fewer clusters holds chunks that decompress to 4 KiB each.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 use crate::types::Vcn;
 use crate::volume::ntfs::format::attribute_flag;
 
-/// Bytes that a chunk decompresses to.
+/// Decompressed length of a chunk in bytes.
 const CHUNK: usize = 4096;
-/// Bit of a chunk's header: its bytes are compressed.
+/// Bit of a chunk's header: the chunk is compressed.
 const COMPRESSED: u16 = 0x8000;
-/// Log₂ of the clusters of the largest unit that is believed.
+/// Log₂ of the clusters of the largest unit that is accepted.
 const MAX_UNIT_SHIFT: u8 = 8;
-/// The number of LZNT1 among the bits that name a compression.
+/// The number of LZNT1 among the bits that name a compression method.
 const METHOD: u16 = 1;
 
-/// The decompressed bytes of a stream. Memory: one unit.
+/// The decompressed bytes of a stream. It holds one unit in memory.
 pub struct NtfsCompressedStream<'a> {
     volume: &'a dyn ReadAt,
     cluster_size: u64,
@@ -35,13 +35,13 @@ pub struct NtfsCompressedStream<'a> {
 
 #[derive(Default)]
 struct Unit {
-    /// Which unit `bytes` holds.
+    /// Number of the unit in `bytes`.
     number: Option<u64>,
     bytes: Vec<u8>,
 }
 
 impl<'a> NtfsCompressedStream<'a> {
-    /// Of a whole attribute; `None`: it is not compressed.
+    /// For a whole attribute; `None` if it is not compressed.
     pub(super) fn new(volume: &'a dyn ReadAt, cluster_size: u64, attribute: &Attribute) -> Result<Option<Self>> {
         let method = attribute.flags & attribute_flag::COMPRESSION_MASK;
         let AttributeValue::NonResident { runs, data_size, initialized_size, unit_shift } = &attribute.value else {
@@ -126,12 +126,12 @@ impl ReadAt for NtfsCompressedStream<'_> {
     }
 }
 
-/// Fills the start of `output`, which is zeros, with what the chunks in `input` hold; `None`: they are damaged.
+/// Decompresses the chunks in `input` to the start of `output`, which must be zeros; `None` if they are damaged.
 fn decompress(mut input: &[u8], output: &mut [u8]) -> Option<()> {
     for chunk in output.chunks_mut(CHUNK) {
         let Some((header, rest)) = input.split_first_chunk() else { break };
         let header = u16::from_le_bytes(*header);
-        // The end, behind which nothing is meant.
+        // This marks the end; what follows is ignored.
         if header == 0 {
             break;
         }
@@ -146,7 +146,7 @@ fn decompress(mut input: &[u8], output: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Eight items follow each byte of flags: a byte, or where bytes that were there before begin and how many they are.
+/// Eight items follow each byte of flags. An item is a byte, or the distance and length of earlier bytes to copy.
 fn decompress_chunk(mut input: &[u8], output: &mut [u8]) -> Option<()> {
     let mut at = 0;
     while let Some((flags, rest)) = input.split_first() {
@@ -163,14 +163,14 @@ fn decompress_chunk(mut input: &[u8], output: &mut [u8]) -> Option<()> {
             let (token, rest) = input.split_first_chunk()?;
             input = rest;
             let token = usize::from(u16::from_le_bytes(*token));
-            // The further in the chunk, the more bits say how far back.
+            // The farther the position in the chunk, the more bits belong to the distance.
             let mut length_bits = 12;
             while length_bits > 4 && at > 1 << (16 - length_bits) {
                 length_bits -= 1;
             }
             let (len, distance) = ((token & ((1 << length_bits) - 1)) + 3, (token >> length_bits) + 1);
             let from = at.checked_sub(distance)?;
-            // What is copied may be part of what it is copied from.
+            // The copied bytes may overlap those that are written.
             for index in from..from + len {
                 *output.get_mut(index + distance)? = output[index];
             }
@@ -199,7 +199,7 @@ mod tests {
         decompress(&input, &mut output).unwrap();
         assert_eq!(&output[..text.len()], text);
         assert!(output[text.len()..].iter().all(|&byte| byte == 0));
-        // Any prefix and any changed byte is told or gives something else, and never panics.
+        // Any prefix and any changed byte gives an error or other bytes, and never a panic.
         for at in 0..input.len() {
             let _ = decompress(&input[..at], &mut vec![0; CHUNK]);
             let mut damaged = input;

@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 use crate::types::{Utf16Name, Vcn, text};
 use crate::volume::ntfs::format::*;
 
-/// What decoding an attribute needs to know of the volume.
+/// What is needed to know about the volume to decode an attribute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Geometry {
-    /// Bytes.
+    /// Bytes of a cluster.
     pub cluster_size: u64,
     /// Number of clusters.
     pub clusters: u64,
-    /// Bytes.
+    /// Bytes of an MFT record.
     pub record_size: usize,
 }
 
@@ -42,11 +42,11 @@ pub(super) enum AttributeValue {
     /// In clusters.
     NonResident {
         runs: Runs,
-        /// Bytes.
+        /// Length in bytes.
         data_size: u64,
-        /// Bytes; the rest of the stream reads as zeros.
+        /// Number of bytes that were ever written; the rest of the stream reads as zeros.
         initialized_size: u64,
-        /// Log₂ of the clusters that are compressed together; 0: they are not.
+        /// Log₂ of the number of clusters that are compressed together; 0 if it is not compressed.
         unit_shift: u8,
     },
 }
@@ -81,14 +81,14 @@ impl Record {
         }
     }
 
-    /// Whether the record describes a file and is no extension of another.
+    /// Whether the record describes a file, and is not an extension of another record.
     pub fn is_base(&self) -> bool {
         self.header.flags.get() & record_flag::IN_USE != 0 && self.header.base_reference.get() == 0
     }
 }
 
 impl Attribute {
-    /// The attribute at the start of `bytes`, and its length there; `None`: it is damaged.
+    /// The attribute at the start of `bytes`, and its length; `None` if it is damaged.
     fn parse(bytes: &[u8], geometry: &Geometry) -> Option<(Self, usize)> {
         let (header, _) = AttributeHeader::read_from_prefix(bytes).ok()?;
         let len = usize::try_from(header.length.get()).ok().filter(|&len| len >= size_of::<AttributeHeader>())?;
@@ -169,7 +169,7 @@ pub(super) struct ListEntry {
     pub instance: u16,
 }
 
-/// Decodes an attribute list; `None`: it is damaged.
+/// Decodes an attribute list; `None` if it is damaged.
 pub(super) fn attribute_list(mut bytes: &[u8]) -> Option<Vec<ListEntry>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
@@ -193,12 +193,12 @@ pub(super) fn attribute_list(mut bytes: &[u8]) -> Option<Vec<ListEntry>> {
     Some(entries)
 }
 
-/// Undoes the update sequence of a record or index block: the number must end every sector, whose own last bytes are
-/// in the array. `None`: the array is damaged or a sector is of another write.
+/// Undoes the update sequence of a record or index block: every sector must end with the number, and its own last bytes
+/// are in the array. `None` if the array is damaged or a sector is from another write.
 pub(super) fn unseal(bytes: &mut [u8], usa_offset: u16, usa_count: u16) -> Option<()> {
     let (at, words) = (usize::from(usa_offset), usize::from(usa_count));
     let sectors = bytes.len() / SECTOR_SIZE;
-    // The array must end before the first sector's last word.
+    // The array must end before the last word of the first sector.
     if words != sectors + 1 || at + 2 * words > SECTOR_SIZE - 2 {
         return None;
     }

@@ -1,17 +1,17 @@
-//! Mapping pairs: where the clusters of a stream are.
+//! Mapping pairs: the positions of the clusters of a stream.
 
 use crate::content::ReadAt;
 use crate::types::{Lcn, Vcn};
 use std::io;
 
-/// Clusters of an attribute in one piece.
+/// A contiguous run of clusters of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NtfsRun {
-    /// Where in the attribute they are.
+    /// First cluster in the attribute.
     pub vcn: Vcn,
-    /// Where on the volume; `None`: nowhere, they read as zeros.
+    /// First cluster on the volume; `None` if it is a hole, which reads as zeros.
     pub lcn: Option<Lcn>,
-    /// How many.
+    /// Number of clusters.
     pub clusters: u64,
 }
 
@@ -25,7 +25,7 @@ struct Run {
     len: u64,
 }
 
-/// All runs of a stream from a first cluster on, without gaps.
+/// All runs of a stream from its cluster `first` on, without gaps.
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     list: Vec<Run>,
@@ -35,14 +35,15 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Decodes mapping pairs that begin at cluster `first` of the stream, on a volume of `clusters` clusters of
-    /// `cluster_size` bytes. `None`: they are damaged.
+    /// `cluster_size` bytes; `None` if they are damaged.
     ///
-    /// A pair is one byte with the number of bytes of the length (low half) and of the place (high half), then the
-    /// length, then the signed distance from the place before; no place: a sparse run. A zero byte ends them.
+    /// A pair is one byte with the number of bytes of the length (low half) and of the position (high half), then the
+    /// length, then the signed distance from the previous position. A pair without a position is a hole. A zero byte
+    /// ends the pairs.
     pub fn decode(pairs: &[u8], first: Vcn, clusters: u64, cluster_size: u64) -> Option<Self> {
         let (mut list, mut vcn, mut lcn, mut rest) = (Vec::new(), first.0, 0i64, pairs);
         loop {
-            // All byte positions of a stream are positive signed numbers.
+            // All positions in a stream are positive signed numbers.
             vcn.checked_mul(cluster_size).filter(|&bytes| bytes <= i64::MAX as u64)?;
             let (&head, after) = rest.split_first()?;
             if head == 0 {
@@ -73,17 +74,17 @@ impl Runs {
         self.first
     }
 
-    /// The cluster behind the last.
+    /// The cluster after the last one.
     pub fn end(&self) -> Vcn {
         self.end
     }
 
-    /// The runs, ascending in the stream.
+    /// The runs, in ascending order of the stream.
     pub fn list(&self) -> impl Iterator<Item = NtfsRun> + '_ {
         self.list.iter().map(|run| NtfsRun { vcn: run.start, lcn: run.place, clusters: run.len })
     }
 
-    /// Where the `count` clusters of the stream from `first` on are, in pieces; there may be fewer.
+    /// The positions of the `count` clusters of the stream from `first` on, in pieces; there may be fewer.
     pub fn pieces(&self, first: Vcn, count: u64) -> Vec<(Option<Lcn>, u64)> {
         let (mut at, end, mut pieces) = (first.0, first.0.saturating_add(count), Vec::new());
         let index = self.list.partition_point(|run| run.start.0 + run.len <= at);
@@ -95,7 +96,7 @@ impl Runs {
         pieces
     }
 
-    /// Appends the runs that follow; `None`: they do not follow these.
+    /// Appends the runs that follow; `None` if they do not follow these.
     pub fn append(&mut self, other: Runs) -> Option<()> {
         if other.first != self.end || other.list.is_empty() {
             return None;

@@ -15,7 +15,7 @@ pub struct NtfsStream<'a> {
 }
 
 impl<'a> NtfsStream<'a> {
-    /// Of a whole attribute: all its parts are put together.
+    /// For a whole attribute, joined from all its parts.
     pub(super) fn new(volume: &'a dyn ReadAt, cluster_size: u64, attribute: &Attribute) -> Result<Self> {
         if let AttributeValue::NonResident { runs, data_size, .. } = &attribute.value {
             let what = attribute.kind;
