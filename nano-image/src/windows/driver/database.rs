@@ -136,7 +136,7 @@ fn write_configurations(hive: &mut Hive, package_key: KeyId, published: &Publish
             hive.set_value(key, "Service", Value::sz(service))?;
         }
         for (name, edits) in [("Driver", &configuration.driver), ("Device", &configuration.device)] {
-            for edit in edits {
+            for edit in edits.iter().flat_map(|edits| edits.iter()) {
                 let parent = hive.create_key(key, name)?;
                 edit_key(hive, parent, edit, true)?;
             }

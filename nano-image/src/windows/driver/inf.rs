@@ -188,12 +188,24 @@ impl Inf {
         Ok(expanded)
     }
 
-    fn spend(&self, cost: u64) -> Result<()> {
+    /// Counts `cost` characters of work.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the file costs more than any driver does.
+    pub fn spend(&self, cost: u64) -> Result<()> {
         let left = self.budget.get().checked_sub(cost);
         self.budget.set(left.unwrap_or(0));
         left.map(|_| ()).ok_or_else(|| {
             Error::unsupported("the INF file's sections refer to each other too often").with_hint("is it damaged?")
         })
+    }
+}
+
+#[cfg(test)]
+impl Inf {
+    /// Characters of work so far.
+    pub fn spent(&self) -> u64 {
+        BUDGET - self.budget.get()
     }
 }
 

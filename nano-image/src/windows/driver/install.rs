@@ -49,6 +49,9 @@ impl<'e, 'i> Installer<'e, 'i> {
 
     pub fn install(&mut self, mut package: Package, target: &Target) -> Result<DriverReport> {
         self.include(&mut package, target)?;
+        if package.boot_critical {
+            package.check_edits()?;
+        }
         let mut report = report(&package);
         if self.image.tree.find(&format!(r"{REPOSITORY}\{}", package.label)).is_some() {
             for file in DATABASES {
@@ -264,7 +267,8 @@ impl<'e, 'i> Installer<'e, 'i> {
     fn check_filters(&mut self, package: &Package, report: &mut DriverReport) -> Result<()> {
         let services = format!(r"{}\Services", self.image.control_set()?);
         let Some(hive) = self.image.hive(HiveFile::System)? else { return Ok(()) };
-        for edit in package.configurations.iter().flat_map(|configuration| &configuration.device) {
+        let edits = package.configurations.iter().flat_map(|configuration| &configuration.device);
+        for edit in edits.flat_map(|edits| edits.iter()) {
             let is_filter = FILTERS.iter().any(|name| edit.name.eq_ignore_ascii_case(name)) && edit.key.is_empty();
             let names = match &edit.action {
                 Action::Set(value) | Action::SetNew(value) => value.texts().or_else(|| Some(vec![value.text()?])),
@@ -293,7 +297,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         }
         let key = hive.create_key(hive.root(), &path)?;
         hive.set_value(key, "Class", Value::sz(&package.version.class))?;
-        for edit in package.class_edits.iter().filter(|edit| edit.root == Root::Relative) {
+        for edit in package.class_edits.iter().flat_map(|edits| edits.iter()) {
             edit_key(hive, key, edit, false)?;
         }
         Ok(())

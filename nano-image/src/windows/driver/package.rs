@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::add_reg::{Edit, Root};
+use super::add_reg::Edit;
 use super::files::SourceFiles;
 use super::inf::Inf;
 use super::models::{Devices, Model, Version, devices};
 use super::place;
-use super::reader::{Copies, Reader};
-use super::section::Included;
+use super::reader::{Copies, Reader, Step};
+use super::section::{Included, Section};
 use super::service::{BOOT_START, Service, Services, Text};
 use super::target::Target;
 use crate::content::InputFiles;
@@ -24,6 +25,8 @@ const BOOT_CLASSES: [&str; 10] =
 /// Class of storage adapters, whose driver must start at boot to be of use for that.
 const STORAGE_CLASSES: [&str; 2] = ["scsiadapter", "hdc"];
 const NET_CLASS: &str = "net";
+/// Edits of the registry for the devices of one driver, at most. Large drivers have some thousands.
+const MAX_EDITS: usize = 1 << 18;
 /// INF files of Windows that one driver includes, at most.
 const MAX_INCLUDED: usize = 64;
 /// Bytes of a program that say whether it is signed.
@@ -54,7 +57,7 @@ pub(super) struct Package {
     /// Edits of the machine's registry.
     pub edits: Vec<Edit>,
     /// Edits of the class's key, made if the image does not know the class.
-    pub class_edits: Vec<Edit>,
+    pub class_edits: Vec<Arc<[Edit]>>,
     /// INF files of Windows that it includes, in lower case.
     pub includes: BTreeSet<String>,
     /// What it needs of their packages: INF file, name in the package, path in the image.
@@ -89,10 +92,10 @@ pub(super) struct Configuration {
     pub services: Vec<String>,
     /// How good the driver is among others for its device.
     pub feature_score: u8,
-    /// Relative to the driver's key.
-    pub driver: Vec<Edit>,
+    /// Relative to the driver's key; sections share their edits.
+    pub driver: Vec<Arc<[Edit]>>,
     /// Relative to the device's key.
-    pub device: Vec<Edit>,
+    pub device: Vec<Arc<[Edit]>>,
 }
 
 impl Configuration {
@@ -211,7 +214,7 @@ impl Package {
 
     /// Reads all that install sections and the section of the class say.
     fn read_sections(&mut self, reader: &mut Reader<'_>, target: &Target) -> Result<()> {
-        reader.not_applied.clear();
+        reader.restart();
         self.class_edits = reader.class_edits(target)?;
         self.included_copies.clear();
         for number in 0..self.configurations.len() {
@@ -229,11 +232,11 @@ impl Package {
         let name = &*self.configurations[number].name.clone();
         let (mut driver, mut device) = (Vec::new(), Vec::new());
         for section in reader.with_needs(name)? {
-            self.sort(reader.edits(&section)?, &mut driver);
-            driver.extend(reader.directives(&section, self.version.class.eq_ignore_ascii_case(NET_CLASS))?);
+            driver.push(self.edits_of(reader, &section)?);
+            driver.push(reader.directives(&section, self.version.class.eq_ignore_ascii_case(NET_CLASS))?);
         }
         for section in reader.with_needs(&format!("{name}.HW"))? {
-            self.sort(reader.edits(&section)?, &mut device);
+            device.push(self.edits_of(reader, &section)?);
         }
         let mut services = Services::default();
         for section in reader.with_needs(&format!("{name}.Services"))? {
@@ -257,14 +260,35 @@ impl Package {
         Ok(())
     }
 
-    /// Puts edits relative to a device into `relative`, and others to the machine's.
-    fn sort(&mut self, edits: Vec<Edit>, relative: &mut Vec<Edit>) {
-        for edit in edits {
-            match edit.root {
-                Root::Relative => relative.push(edit),
-                Root::Machine | Root::Machine32 | Root::Classes => self.edits.push(edit),
-            }
+    /// The edits of a section that are relative to a device. Others are added to the machine's, once for each section.
+    fn edits_of<'a>(&mut self, reader: &mut Reader<'a>, section: &Section<'a>) -> Result<Arc<[Edit]>> {
+        let edits = reader.edits(section)?;
+        if reader.is_first(Step::Machine, section) {
+            self.edits.extend_from_slice(&edits.others);
         }
+        Ok(edits.relative)
+    }
+
+    /// Refuses a driver for which too much would have to be written into the registry: what install sections share is
+    /// written for each of them.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn check_edits(&self) -> Result<()> {
+        let of_services = |configuration: &Configuration| -> usize {
+            let services = configuration.services.iter().filter_map(|name| self.services.get(&name.to_lowercase()));
+            services.map(|service| 1 + service.edits.len()).sum()
+        };
+        let count = |configuration: &Configuration| {
+            let edits = configuration.driver.iter().chain(&configuration.device);
+            edits.map(|edits| edits.len()).sum::<usize>() + of_services(configuration)
+        };
+        let edits: usize = self.configurations.iter().map(count).sum();
+        if edits <= MAX_EDITS {
+            return Ok(());
+        }
+        let message = format!("its install sections make {edits} edits of the registry; {MAX_EDITS} are handled");
+        Err(Error::unsupported(message).with_path(&self.path).with_hint("get a driver for fewer devices"))
     }
 
     /// Decides what depends on all sections together.
@@ -318,7 +342,7 @@ impl Package {
     }
 
     /// Of files that are to go where nobody knows: an error for the program of a service, else a warning where it counts.
-    fn check_unknown(&mut self, copies: &Copies) -> Result<()> {
+    fn check_unknown(&mut self, copies: &Copies<'_>) -> Result<()> {
         for (file, why) in &copies.unknown {
             if self.services.values().any(|service| service.is_in(file)) {
                 return Err(Error::unsupported(format!("{why}, where {file} is to go, the program of a service")));
@@ -344,7 +368,11 @@ fn is_primitive(inf: &Inf, target: &Target) -> bool {
 }
 
 /// What the sections `configurations` copy, and the INF files that are to be added with them.
-fn read_copies(reader: &mut Reader<'_>, configurations: &[String], target: &Target) -> Result<(Copies, Vec<String>)> {
+fn read_copies<'a>(
+    reader: &mut Reader<'a>,
+    configurations: &[String],
+    target: &Target,
+) -> Result<(Copies<'a>, Vec<String>)> {
     let (mut copies, mut companions) = (Copies::default(), Vec::new());
     for configuration in configurations {
         reader.copies(configuration, &mut copies)?;

@@ -1,11 +1,13 @@
 //! Reading the sections of one INF file: what is copied, edited and installed, and what is left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use super::add_reg::{self, Action, Edit, Root};
 use super::inf::{Inf, Line, number};
 use super::place::{self, Style};
-use super::section::{self, Included, Section};
+use super::section::{self, Included, Section, SectionKey};
 use super::service::{self, Services};
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -39,14 +41,51 @@ pub(super) struct Reader<'a> {
     pub not_applied: Vec<String>,
     /// INF files of the image that sections include, in lower case.
     pub includes: BTreeSet<String>,
+    known: Known<'a>,
+}
+
+/// What was read of sections already. Many install sections may need the same section.
+#[derive(Default)]
+struct Known<'a> {
+    /// The sections that each section needs itself.
+    needs: BTreeMap<SectionKey<'a>, Rc<[Section<'a>]>>,
+    edits: BTreeMap<SectionKey<'a>, SectionEdits>,
+    directives: BTreeMap<SectionKey<'a>, Arc<[Edit]>>,
+    /// What was done with a section and is not to be done again.
+    done: BTreeSet<(Step, SectionKey<'a>)>,
+}
+
+/// What is done with a section once, however many others need it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// Its edits of the machine's registry are taken.
+    Machine,
+    Companions,
+    Interfaces,
+    IncludedCopies,
+    /// What it leaves undone is told, as the kind of section that it is.
+    Services,
+    Frameworks,
+    CoInstallers,
+    Left,
+}
+
+/// The edits of the registry that a section wants.
+#[derive(Clone)]
+pub(super) struct SectionEdits {
+    /// Relative to what the section is for.
+    pub relative: Arc<[Edit]>,
+    pub others: Arc<[Edit]>,
 }
 
 /// Files to copy.
 #[derive(Default)]
-pub(super) struct Copies {
+pub(super) struct Copies<'a> {
     /// Name in the source, and path in the image; `None` for what is only in the package.
     files: Vec<(String, Option<String>)>,
     known: BTreeSet<String>,
+    /// Sections that were read.
+    sections: BTreeSet<SectionKey<'a>>,
     /// Files for directories that only Windows knows: name at their place, and why.
     pub unknown: Vec<(String, String)>,
 }
@@ -61,7 +100,7 @@ enum Destination {
     Unknown(String),
 }
 
-impl Copies {
+impl Copies<'_> {
     fn add(&mut self, source: String, name: &str, destination: Destination) {
         let destination = match destination {
             Destination::Package => None,
@@ -91,30 +130,63 @@ impl Copies {
 impl<'a> Reader<'a> {
     pub fn new(inf: &'a Inf, included: &'a Included) -> Self {
         let (package, not_applied, includes) = (String::new(), Vec::new(), BTreeSet::new());
-        Self { inf, included, package, not_applied, includes }
+        Self { inf, included, package, not_applied, includes, known: Known::default() }
+    }
+
+    /// Begins anew, but keeps the INF files of the image that are known to be included.
+    pub fn restart(&mut self) {
+        self.not_applied.clear();
+        self.known = Known::default();
+    }
+
+    /// Whether `step` is done with `section` for the first time.
+    pub fn is_first(&mut self, step: Step, section: &Section<'a>) -> bool {
+        self.known.done.insert((step, section.key()))
     }
 
     /// A section and those that it needs. What is nowhere is left, and said so.
     pub fn with_needs(&mut self, section: &str) -> Result<Vec<Section<'a>>> {
-        let needed = section::needed(self.inf, self.included, section)?;
+        let mut all = vec![Section { inf: self.inf, file: None, name: section.to_owned() }];
+        let mut known = BTreeSet::from([all[0].key()]);
+        let mut next = 0;
+        while let Some(section) = all.get(next).cloned() {
+            next += 1;
+            all.extend(self.needs(&section)?.iter().filter(|needed| known.insert(needed.key())).cloned());
+        }
+        Ok(all)
+    }
+
+    /// The sections that a section needs itself.
+    fn needs(&mut self, section: &Section<'a>) -> Result<Rc<[Section<'a>]>> {
+        section.inf.spend(section.name.len() as u64 + 16)?;
+        if let Some(known) = self.known.needs.get(&section.key()) {
+            return Ok(Rc::clone(known));
+        }
+        let needed = section::needed(section, self.included)?;
         self.not_applied.extend(needed.missing);
         self.includes.extend(needed.files);
-        Ok(needed.sections)
+        let sections: Rc<[Section<'a>]> = needed.sections.into();
+        self.known.needs.insert(section.key(), Rc::clone(&sections));
+        Ok(sections)
     }
 
     /// Edits of the registry that a section wants.
-    pub fn edits(&mut self, section: &Section<'_>) -> Result<Vec<Edit>> {
-        add_reg::all(section.inf, &section.name, &self.package, &mut self.not_applied)
+    pub fn edits(&mut self, section: &Section<'a>) -> Result<SectionEdits> {
+        if let Some(known) = self.known.edits.get(&section.key()) {
+            return Ok(known.clone());
+        }
+        let edits = add_reg::all(section.inf, &section.name, &self.package, &mut self.not_applied)?;
+        let (relative, others): (Vec<Edit>, Vec<Edit>) =
+            edits.into_iter().partition(|edit| edit.root == Root::Relative);
+        let edits = SectionEdits { relative: relative.into(), others: others.into() };
+        self.known.edits.insert(section.key(), edits.clone());
+        Ok(edits)
     }
 
     /// Edits of the class's key.
-    pub fn class_edits(&mut self, target: &Target) -> Result<Vec<Edit>> {
+    pub fn class_edits(&mut self, target: &Target) -> Result<Vec<Arc<[Edit]>>> {
         let Some(section) = self.class_section(target) else { return Ok(Vec::new()) };
-        let mut edits = Vec::new();
-        for section in self.with_needs(&section)? {
-            edits.extend(self.edits(&section)?);
-        }
-        Ok(edits)
+        self.with_needs(&section)?.iter().map(|section| Ok(self.edits(section)?.relative)).collect()
     }
 
     fn class_section(&self, target: &Target) -> Option<String> {
@@ -123,7 +195,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Values of a network adapter's driver that stand in its install section; other lines that are not known are left.
-    pub fn directives(&mut self, section: &Section<'_>, is_net: bool) -> Result<Vec<Edit>> {
+    pub fn directives(&mut self, section: &Section<'a>, is_net: bool) -> Result<Arc<[Edit]>> {
+        if let Some(known) = self.known.directives.get(&section.key()) {
+            return Ok(Arc::clone(known));
+        }
         let mut edits = Vec::new();
         for line in section.lines()? {
             if KNOWN.iter().any(|name| line.has_key(name)) {
@@ -140,6 +215,8 @@ impl<'a> Reader<'a> {
                 None => self.leave(section, line),
             }
         }
+        let edits: Arc<[Edit]> = edits.into();
+        self.known.directives.insert(section.key(), Arc::clone(&edits));
         Ok(edits)
     }
 
@@ -154,17 +231,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The services of a services section.
-    pub fn services(&mut self, section: &Section<'_>, services: &mut Services) -> Result<()> {
-        service::read(section, &self.package, services, &mut self.not_applied)
+    pub fn services(&mut self, section: &Section<'a>, services: &mut Services) -> Result<()> {
+        let is_first = self.is_first(Step::Services, section);
+        let mut told = Vec::new();
+        service::read(section, &self.package, services, &mut told)?;
+        self.not_applied.extend(told.into_iter().filter(|_| is_first));
+        Ok(())
     }
 
     /// The versions of driver frameworks that services are made for.
     pub fn frameworks(&mut self, name: &str, services: &mut Services) -> Result<()> {
         let mut versions = BTreeMap::new();
         for section in self.with_needs(&format!("{name}.Wdf"))? {
+            let is_first = self.is_first(Step::Frameworks, &section);
             for line in section.lines()? {
                 if !line.has_key("KmdfService") {
-                    if !KNOWN.iter().any(|name| line.has_key(name)) {
+                    if is_first && !KNOWN.iter().any(|name| line.has_key(name)) {
                         self.leave(&section, line);
                     }
                     continue;
@@ -185,9 +267,12 @@ impl<'a> Reader<'a> {
     /// device.
     pub fn left(&mut self, name: &str) -> Result<()> {
         for section in self.with_needs(&format!("{name}.CoInstallers"))? {
+            if !self.is_first(Step::CoInstallers, &section) {
+                continue;
+            }
             // Only Windows' own installation runs them.
-            for edit in self.edits(&section)? {
-                let (Action::Set(_) | Action::SetNew(_) | Action::Append(_)) = edit.action else { continue };
+            let edits = self.edits(&section)?;
+            for edit in edits.relative.iter().chain(&*edits.others) {
                 let programs = match &edit.action {
                     Action::Set(value) | Action::SetNew(value) => value.texts().unwrap_or_default(),
                     Action::Append(texts) => texts.clone(),
@@ -201,6 +286,9 @@ impl<'a> Reader<'a> {
         }
         for left in LEFT_SECTIONS {
             for section in self.with_needs(&format!("{name}.{left}"))? {
+                if !self.is_first(Step::Left, &section) {
+                    continue;
+                }
                 for line in section.lines()?.iter().filter(|line| !KNOWN.iter().any(|name| line.has_key(name))) {
                     let what = section.shown(line);
                     self.not_applied.push(format!("{what}: done by Windows when it finds the device"));
@@ -218,42 +306,51 @@ impl<'a> Reader<'a> {
     pub fn companions(&mut self, name: &str) -> Result<Vec<String>> {
         let mut files = Vec::new();
         for section in self.with_needs(name)?.iter().filter(|section| section.file.is_none()) {
-            files.extend(section.list("CopyINF")?);
+            if self.is_first(Step::Companions, section) {
+                files.extend(section.list("CopyINF")?);
+            }
         }
         Ok(files)
     }
 
     /// Adds what an install section copies of its own package to `copies`. Co-installers and interfaces belong to it too.
-    pub fn copies(&self, name: &str, copies: &mut Copies) -> Result<()> {
-        let needed = |name: &str| Ok(section::needed(self.inf, self.included, name)?.sections);
-        let mut sections: Vec<Section<'_>> = needed(name)?;
-        sections.extend(needed(&format!("{name}.CoInstallers"))?);
-        for interfaces in needed(&format!("{name}.Interfaces"))? {
+    pub fn copies(&mut self, name: &str, copies: &mut Copies<'a>) -> Result<()> {
+        let mut sections = self.with_needs(name)?;
+        sections.extend(self.with_needs(&format!("{name}.CoInstallers"))?);
+        for interfaces in self.with_needs(&format!("{name}.Interfaces"))? {
+            if !self.is_first(Step::Interfaces, &interfaces) {
+                continue;
+            }
             let lines = interfaces.lines()?.iter().filter(|line| line.has_key("AddInterface"));
             for line in lines.filter_map(|line| line.field(2)) {
                 let name = interfaces.inf.expand(line)?;
                 sections.push(Section { name, ..interfaces.clone() });
             }
         }
-        self.own_copies(&sections, copies)
+        self.own_copies(sections, copies)
     }
 
     /// Adds the files of the class: what installs it, and its icons.
-    pub fn class_copies(&self, target: &Target, copies: &mut Copies) -> Result<()> {
+    pub fn class_copies(&mut self, target: &Target, copies: &mut Copies<'a>) -> Result<()> {
         let Some(section) = self.class_section(target) else { return Ok(()) };
-        self.own_copies(&section::needed(self.inf, self.included, &section)?.sections, copies)
+        let sections = self.with_needs(&section)?;
+        self.own_copies(sections, copies)
     }
 
-    fn own_copies(&self, sections: &[Section<'_>], copies: &mut Copies) -> Result<()> {
-        let mut own = sections.iter().filter(|section| section.file.is_none());
-        own.try_for_each(|section| self.section_copies(section, copies))
+    fn own_copies(&self, sections: Vec<Section<'a>>, copies: &mut Copies<'a>) -> Result<()> {
+        for section in sections.iter().filter(|section| section.file.is_none()) {
+            if copies.sections.insert(section.key()) {
+                self.section_copies(section, copies)?;
+            }
+        }
+        Ok(())
     }
 
     /// What an install section copies of files that Windows has: INF file, name in its package, and path in the image.
-    pub fn included_copies(&self, name: &str) -> Result<Vec<(String, String, String)>> {
+    pub fn included_copies(&mut self, name: &str) -> Result<Vec<(String, String, String)>> {
         let mut all = Vec::new();
-        for section in section::needed(self.inf, self.included, name)?.sections {
-            let Some(file) = section.file else { continue };
+        for section in self.with_needs(name)? {
+            let Some(file) = section.file.filter(|_| self.is_first(Step::IncludedCopies, &section)) else { continue };
             let mut copies = Copies::default();
             self.section_copies(&section, &mut copies)?;
             all.extend(copies.outside().map(|(source, path)| (file.to_owned(), source.to_owned(), path.to_owned())));
@@ -261,7 +358,7 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    fn section_copies(&self, section: &Section<'_>, copies: &mut Copies) -> Result<()> {
+    fn section_copies(&self, section: &Section<'_>, copies: &mut Copies<'_>) -> Result<()> {
         let inf = section.inf;
         for list in section.list("CopyFiles")? {
             if let Some(file) = list.strip_prefix('@') {

@@ -2,7 +2,7 @@
 //!
 //! Source: "INF DDInstall Section" on learn.microsoft.com: `Include` names INF files of Windows, `Needs` sections of these.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::inf::{Inf, Line};
 use crate::error::Result;
@@ -19,16 +19,23 @@ pub(super) struct Section<'a> {
     pub name: String,
 }
 
-/// A section with those that it needs, and what there is to tell.
+/// What tells a section from all others: its file and its name in lower case.
+pub(super) type SectionKey<'a> = (Option<&'a str>, String);
+
+/// The sections that a section needs itself, without those that these need.
 pub(super) struct Needed<'a> {
     pub sections: Vec<Section<'a>>,
-    /// What it needs and nobody has, a sentence each.
+    /// What it needs and no file has, one sentence each.
     pub missing: Vec<String>,
     /// INF files of Windows that it names, in lower case.
-    pub files: BTreeSet<String>,
+    pub files: Vec<String>,
 }
 
 impl<'a> Section<'a> {
+    pub fn key(&self) -> SectionKey<'a> {
+        (self.file, self.name.to_lowercase())
+    }
+
     /// Its lines.
     pub fn lines(&self) -> Result<&'a [Line]> {
         self.inf.lines(&self.name)
@@ -46,40 +53,26 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The section `name` of `inf`, and those that it needs: of its own file, else of `included`.
-pub(super) fn needed<'a>(inf: &'a Inf, included: &'a Included, name: &str) -> Result<Needed<'a>> {
-    let mut all = Needed {
-        sections: vec![Section { inf, file: None, name: name.to_owned() }],
-        missing: Vec::new(),
-        files: BTreeSet::new(),
-    };
-    let mut known = BTreeSet::from([(None, name.to_lowercase())]);
-    let mut next = 0;
-    while let Some(section) = all.sections.get(next).cloned() {
-        next += 1;
-        let files: Vec<String> = section.list("Include")?.iter().map(|file| file.to_lowercase()).collect();
-        all.files.extend(files.iter().cloned());
-        for needed in section.list("Needs")? {
-            let others = files.iter().filter_map(|file| included.get_key_value(file));
-            let mut places = std::iter::once((section.file, section.inf))
-                .chain(others.map(|(file, inf)| (Some(file.as_str()), inf)));
-            match places.find(|(_, inf)| inf.has(&needed)) {
-                Some((file, inf)) => {
-                    if known.insert((file, needed.to_lowercase())) {
-                        all.sections.push(Section { inf, file, name: needed });
-                    }
-                }
-                None => {
-                    let from = match files.iter().find(|file| !included.contains_key(*file)) {
-                        Some(_) if files.len() == 1 => format!("the image has no Windows\\INF\\{}", files[0]),
-                        Some(file) => format!("the image has no Windows\\INF\\{file} of {}", files.join(", ")),
-                        None if files.is_empty() => "there is no such section".into(),
-                        None => format!("{} has no such section", files.join(", ")),
-                    };
-                    all.missing.push(format!("[{}]: Needs {needed}: {from}", section.name));
-                }
+/// The sections that `section` needs: of its own file, else of `included`.
+pub(super) fn needed<'a>(section: &Section<'a>, included: &'a Included) -> Result<Needed<'a>> {
+    let files: Vec<String> = section.list("Include")?.iter().map(|file| file.to_lowercase()).collect();
+    let (mut sections, mut missing) = (Vec::new(), Vec::new());
+    for needed in section.list("Needs")? {
+        let others = files.iter().filter_map(|file| included.get_key_value(file));
+        let mut places =
+            std::iter::once((section.file, section.inf)).chain(others.map(|(file, inf)| (Some(file.as_str()), inf)));
+        match places.find(|(_, inf)| inf.has(&needed)) {
+            Some((file, inf)) => sections.push(Section { inf, file, name: needed }),
+            None => {
+                let from = match files.iter().find(|file| !included.contains_key(*file)) {
+                    Some(_) if files.len() == 1 => format!("the image has no Windows\\INF\\{}", files[0]),
+                    Some(file) => format!("the image has no Windows\\INF\\{file} of {}", files.join(", ")),
+                    None if files.is_empty() => "there is no such section".into(),
+                    None => format!("{} has no such section", files.join(", ")),
+                };
+                missing.push(format!("[{}]: Needs {needed}: {from}", section.name));
             }
         }
     }
-    Ok(all)
+    Ok(Needed { sections, missing, files })
 }
