@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use nano_image::{
-    ByteSize, Difference, Error, FileIdentity, Format, Layout, Plan, Result, Subformat, Target, inspect, open_disk,
+    ByteSize, Difference, Error, FileIdentity, Format, Layout, Plan, Recipe, Result, Subformat, Target, inspect,
+    open_disk,
 };
 use serde_json::{Value, json};
 
@@ -27,8 +28,8 @@ const MAX_TOLD: usize = 20;
 /// What a build is compared with.
 pub enum Existing {
     Image(PathBuf, File),
-    /// `build` of a metadata file.
-    Metadata(PathBuf, Value),
+    /// `build` of a metadata file, and the outputs of its run.
+    Metadata(PathBuf, Value, Vec<Value>),
 }
 
 impl Existing {
@@ -51,7 +52,8 @@ impl Existing {
         if !value["build"]["outputs"].is_array() {
             return Err(Error::corrupt("has no `build` with `outputs`: this is no metadata file").with_path(path));
         }
-        Ok(Self::Metadata(path.into(), value["build"].take()))
+        let outputs = value["run"]["outputs"].as_array().cloned().unwrap_or_default();
+        Ok(Self::Metadata(path.into(), value["build"].take(), outputs))
     }
 
     /// The outputs of the build: those that are asked for, or else those that are compared with.
@@ -71,13 +73,17 @@ impl Existing {
                     vec![OutputArgument::of(path, format, arguments)]
                 }
             }
-            Self::Metadata(path, build) => {
+            Self::Metadata(path, build, of_run) => {
+                // Some formats have the name of the file in them.
+                let name = |number: usize| of_run.get(number)?.as_str().filter(|name| *name != "-").map(PathBuf::from);
                 let outputs = build["outputs"].as_array().into_iter().flatten();
                 let described = outputs.enumerate().map(|(number, output)| {
                     let format = format(output).ok_or_else(|| {
                         Error::corrupt(format!("output {number} has an unknown format")).with_path(path)
                     })?;
-                    Ok(OutputArgument::of(Path::new(&number.to_string()), format, arguments))
+                    let unnamed = || Path::new(&number.to_string()).join("disk").with_extension(format.extension());
+                    let path = name(number).unwrap_or_else(unnamed);
+                    Ok(OutputArgument::of(&path, format, arguments))
                 });
                 described.collect::<Result<_>>()?
             }
@@ -115,21 +121,21 @@ impl Existing {
                 let same = difference.is_none();
                 (path, json!({ "same": same, "difference": difference, "other-seed": other_seed }), text)
             }
-            Self::Metadata(path, expected) => {
+            Self::Metadata(path, expected, _) => {
                 let layout = layout.digests(true);
                 let mut sinks: Vec<io::Sink> = outputs.iter().map(|_| io::sink()).collect();
                 let targets = outputs.iter().zip(&mut sinks);
-                let targets = targets.map(|(output, sink)| Target::stream(sink, output.format)).collect();
+                let targets =
+                    targets.map(|(output, sink)| Target::named_stream(sink, &output.path, output.format)).collect();
                 let made = layout.write(targets, &progress)?;
                 let inputs = inputs.map(metadata::Inputs::join).transpose()?.unwrap_or_default();
-                let found = metadata::build(&facts, &layout, &made, &inputs)?;
+                let mut found = metadata::build(&facts, &layout, &made, &inputs)?;
+                let mut expected = expected.clone();
+                compare_by_meaning(&mut expected["recipe"], &mut found["recipe"]);
                 let mut differences = Vec::new();
-                compare_values("build", expected, &found, &mut differences);
-                // Another version may make the same bytes; of files and outputs the digests are compared.
-                differences.retain(|(key, ..)| match key.strip_prefix("build.recipe.") {
-                    Some(key) => !FILES_AND_FORMS.contains(&key.split('[').next().unwrap_or_default()),
-                    None => !key.starts_with("build.tool"),
-                });
+                compare_values("build", &expected, &found, &mut differences);
+                // Another version may make the same bytes.
+                differences.retain(|(key, ..)| !key.starts_with("build.tool"));
                 let text = differences.iter().map(|(key, expected, found)| format!("{key} is {found}, not {expected}"));
                 let mut text: Vec<String> = text.collect();
                 if let Some(more) = text.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
@@ -196,11 +202,35 @@ fn has_other_seed(path: &Path, plan: &Plan) -> bool {
     id.is_some_and(|id| !id.eq_ignore_ascii_case(&plan.disk_id()))
 }
 
-/// All leaves in which two values differ: key, expected, found.
+/// Makes two recipes comparable: both get all keys, also those that stand for a default or that an older version did not
+/// know. What names files and outputs is left out; their digests are compared.
+fn compare_by_meaning(expected: &mut Value, found: &mut Value) {
+    for recipe in [&mut *expected, &mut *found] {
+        if let Some(keys) = recipe.as_object_mut() {
+            keys.retain(|key, _| !FILES_AND_FORMS.contains(&key.as_str()));
+        }
+    }
+    let whole = |recipe: &Value| -> serde_json::Result<Value> {
+        let recipe: Recipe = serde_json::from_value(recipe.clone())?;
+        let mut value = serde_json::to_value(&recipe)?;
+        value["firmware"] = json!(recipe.firmware());
+        value["esp-size"] = json!(recipe.esp_size());
+        value["bcd-device"] = json!(recipe.bcd_device());
+        Ok(value)
+    };
+    // A recipe of another version may have keys that are not known here.
+    if let (Ok(one), Ok(two)) = (whole(expected), whole(found)) {
+        (*expected, *found) = (one, two);
+    }
+}
+
+/// All leaves in which two values differ: key, expected, found. What an older version did not tell of what it made is no
+/// difference, but digests must be there.
 fn compare_values(key: &str, expected: &Value, found: &Value, differences: &mut Vec<(String, Value, Value)>) {
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) => {
-            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            let is_needed = |name: &&String| key.starts_with("build.recipe") || *name == "sha256";
+            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)).filter(is_needed));
             for name in names {
                 let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
                 compare_values(&format!("{key}.{name}"), a, b, differences);
@@ -224,10 +254,10 @@ mod tests {
     #[test]
     fn values_differ_in_their_leaves() {
         let a = json!({ "x": [1, { "y": 2 }], "same": [true], "gone": "g" });
-        let b = json!({ "x": [1, { "y": 3 }, 4], "same": [true] });
+        let b = json!({ "x": [1, { "y": 3, "sha256": "0" }, 4], "same": [true], "new": 1 });
         let mut found = Vec::new();
         compare_values("b", &a, &b, &mut found);
         let keys: Vec<&str> = found.iter().map(|(key, ..)| &**key).collect();
-        assert_eq!(keys, ["b.gone", "b.x[1].y", "b.x[2]"]);
+        assert_eq!(keys, ["b.gone", "b.x[1].y", "b.x[1].sha256", "b.x[2]"]);
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use fixtures::outside;
 
 use crate::support::{Place, Run, image_with_hives};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn json(place: &Place, name: &str) -> Value {
     serde_json::from_slice(&place.read(name)).unwrap()
@@ -96,6 +96,48 @@ fn a_statement_says_what_was_made_of_what() {
     // The same inputs, the same statement.
     place.build("a.vhdx", &["-o", "b.raw", "--provenance", "b.intoto.json", "--force", "--jobs", "1"]).ok();
     assert!(place.read("a.intoto.json") == place.read("b.intoto.json"));
+}
+
+/// What an older version left out, because it did not know it, or told, because it was not yet a default.
+#[test]
+fn a_check_compares_recipes_by_what_they_mean() {
+    let place = Place::new();
+    place.build("a.vmdk", &["--metadata-file", "a.json"]).ok();
+    let check = |edit: &dyn Fn(&mut Value), more: &[&str]| {
+        let mut metadata = json(&place, "a.json");
+        edit(&mut metadata["build"]);
+        fs::write(place.path("b.json"), metadata.to_string()).unwrap();
+        let arguments = ["build", "--wim", "nano.wim", "--image", "1", "--size", "256M", "--check", "b.json"];
+        place.run(&[&arguments[..], more].concat())
+    };
+    let remove = |value: &mut Value, key: &str| {
+        assert!(value.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+    };
+    let older = |build: &mut Value| {
+        // What is told is left out, and what is left out is told.
+        let defaults = [("sector-size", json!(512)), ("firmware", json!("uefi")), ("esp-size", json!("100M"))];
+        for (key, value) in defaults.into_iter().chain([("bcd-device", json!("partition"))]) {
+            let recipe = build["recipe"].as_object_mut().unwrap();
+            if recipe.remove(key).is_none() {
+                recipe.insert(key.into(), value);
+            }
+        }
+        remove(&mut build["outputs"][0], "subformat");
+        remove(build, "volume-serial");
+    };
+    check(&older, &[]).ok();
+    for (edit, more, part) in [
+        (&older as &dyn Fn(&mut Value), &["--label", "Other"][..], "build.recipe.label is \"Other\", not \"Windows\""),
+        (&|build| build["recipe"]["esp-size"] = json!("200M"), &[], "build.recipe.esp-size is "),
+        (&|build| build["recipe"]["computer-name"] = json!("web"), &[], "build.recipe.computer-name is null"),
+        (&|build| build["recipe"]["later"] = json!(1), &[], "build.recipe.later is null, not 1"),
+        (&|build| remove(&mut build["outputs"][0], "sha256"), &[], "build.outputs[0].sha256 is "),
+    ] {
+        let run = check(edit, more);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        let text = String::from_utf8(run.stdout).unwrap();
+        assert!(text.contains(part), "{text}");
+    }
 }
 
 #[test]

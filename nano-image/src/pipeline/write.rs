@@ -35,7 +35,7 @@ enum OutputKind<'a> {
     File(PathBuf, NewFileOptions),
     New(&'a NewFile),
     Oci(Vec<&'a NewFile>),
-    Stream(&'a mut dyn Write),
+    Stream(&'a mut dyn Write, Option<PathBuf>),
 }
 
 impl<'a> Target<'a> {
@@ -63,9 +63,14 @@ impl<'a> Target<'a> {
         Self { format, kind: OutputKind::Oci(files) }
     }
 
-    /// A stream, e.g. a pipe; zeros are written out. What it got before an error is the caller's to discard.
+    /// A stream, e.g. a pipe. Zeros are written out. After an error the caller must discard what was written.
     pub fn stream(stream: &'a mut dyn Write, format: Format) -> Self {
-        Self { format, kind: OutputKind::Stream(stream) }
+        Self { format, kind: OutputKind::Stream(stream, None) }
+    }
+
+    /// Like [`stream`](Self::stream), for bytes that become the file at `path`: some formats contain the file's name.
+    pub fn named_stream(stream: &'a mut dyn Write, path: impl Into<PathBuf>, format: Format) -> Self {
+        Self { format, kind: OutputKind::Stream(stream, Some(path.into())) }
     }
 }
 
@@ -120,7 +125,7 @@ impl Layout<'_> {
                     images.push(image);
                     continue;
                 }
-                OutputKind::Stream(stream) => {
+                OutputKind::Stream(stream, _) => {
                     outputs.push(Box::new(StreamOutput::new(stream, "output")));
                     continue;
                 }
@@ -192,7 +197,10 @@ impl Layout<'_> {
 impl Target<'_> {
     /// The file that it is, if it is one.
     fn used(&self) -> Option<UsedFile> {
-        self.path().map(|path| UsedFile::new("the output", path))
+        match &self.kind {
+            OutputKind::Stream(..) => None,
+            _ => self.path().map(|path| UsedFile::new("the output", path)),
+        }
     }
 
     fn path(&self) -> Option<&Path> {
@@ -200,7 +208,7 @@ impl Target<'_> {
             OutputKind::File(path, _) => Some(path),
             OutputKind::New(file) => Some(file.path()),
             OutputKind::Oci(files) => files.first().map(|file| file.path()),
-            OutputKind::Stream(_) => None,
+            OutputKind::Stream(_, path) => path.as_deref(),
         }
     }
 }
