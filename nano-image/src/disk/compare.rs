@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use super::Output;
 use super::sink::ZEROS;
-use crate::content::ReadAt;
+use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes read at once.
+/// Bytes that are read at once.
 const READ_SIZE: u64 = 1 << 20;
 
-/// The first byte that differs; a side is `None` where its file has ended.
+/// The first byte that differs. A side is `None` if its file has ended before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteDifference {
     /// File offset.
@@ -19,10 +19,12 @@ pub struct ByteDifference {
     pub expected: Option<u8>,
     /// The byte that is there.
     pub found: Option<u8>,
+    /// The bytes of the disk that the byte belongs to, if they are compressed.
+    pub packed: Option<Extent>,
 }
 
 /// Compares what it gets with a file. The first difference ends the pass: the call that meets it fails, and
-/// [`difference`](Self::difference) tells it.
+/// [`difference`](Self::difference) returns it.
 pub struct CompareOutput<'f> {
     file: &'f dyn ReadAt,
     path: PathBuf,
@@ -32,15 +34,17 @@ pub struct CompareOutput<'f> {
     buffer: Vec<u8>,
     /// File offset of the first byte in `buffer`.
     buffer_start: u64,
+    /// The bytes of the disk that the next bytes stand for, if these are compressed.
+    packed: Option<Extent>,
     difference: Option<ByteDifference>,
 }
 
 impl<'f> CompareOutput<'f> {
-    /// Compares with `file`; `path` names it in errors.
+    /// Compares with `file`, which errors call `path`.
     pub fn new(file: &'f dyn ReadAt, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let len = file.len().map_err(|error| Error::io("read", &path, error))?;
-        Ok(Self { file, path, len, position: 0, buffer: Vec::new(), buffer_start: 0, difference: None })
+        Ok(Self { file, path, len, position: 0, buffer: Vec::new(), buffer_start: 0, packed: None, difference: None })
     }
 
     /// The first difference, if there is one so far.
@@ -72,12 +76,16 @@ impl<'f> CompareOutput<'f> {
     }
 
     fn differs(&mut self, offset: u64, expected: Option<u8>, found: Option<u8>) -> Error {
-        self.difference = Some(ByteDifference { offset, expected, found });
+        self.difference = Some(ByteDifference { offset, expected, found, packed: self.packed });
         Error::new(ErrorKind::Cancelled, "not what is built").with_path(&self.path).at(offset)
     }
 }
 
 impl Output for CompareOutput<'_> {
+    fn stand_for(&mut self, disk: Option<Extent>) {
+        self.packed = disk;
+    }
+
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         self.expect(bytes)
     }
@@ -103,7 +111,7 @@ impl Output for CompareOutput<'_> {
 }
 
 fn first_difference(a: &[u8], b: &[u8]) -> Option<usize> {
-    // Comparing slices is fast, looking for the place is not.
+    // Comparing slices is fast; searching for the position is not.
     if a == b { None } else { a.iter().zip(b).position(|(a, b)| a != b) }
 }
 
@@ -111,7 +119,7 @@ fn first_difference(a: &[u8], b: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Zeros from 100 to 2 MiB, and three bytes behind them.
+    /// Compares with zeros from 100 to 2 MiB, followed by three bytes.
     fn check(file: &[u8]) -> Option<ByteDifference> {
         let file = file.to_vec();
         let mut compare = CompareOutput::new(&file, "file").unwrap();
@@ -135,13 +143,13 @@ mod tests {
             other[at] ^= 0x80;
             *other.last_mut().unwrap() ^= 1;
             let (expected, found) = (Some(file[at]), Some(other[at]));
-            assert_eq!(check(&other), Some(ByteDifference { offset: at as u64, expected, found }));
+            assert_eq!(check(&other), Some(ByteDifference { offset: at as u64, expected, found, packed: None }));
         }
         let end = file.len() as u64;
-        let cut = ByteDifference { offset: end - 1, expected: Some(b'd'), found: None };
+        let cut = ByteDifference { offset: end - 1, expected: Some(b'd'), found: None, packed: None };
         assert_eq!(check(&file[..file.len() - 1]), Some(cut));
         file.push(3);
-        assert_eq!(check(&file), Some(ByteDifference { offset: end, expected: None, found: Some(3) }));
-        assert_eq!(check(&[]), Some(ByteDifference { offset: 0, expected: Some(7), found: None }));
+        assert_eq!(check(&file), Some(ByteDifference { offset: end, expected: None, found: Some(3), packed: None }));
+        assert_eq!(check(&[]), Some(ByteDifference { offset: 0, expected: Some(7), found: None, packed: None }));
     }
 }

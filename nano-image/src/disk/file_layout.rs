@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::types::{ByteSize, DiskOffset, FileOffset, FileTime, Guid};
 
-/// The layout of an image file: pure, complete before any data is read.
+/// The layout of an image file. It is complete before any data is read.
 ///
 /// A lower disk offset always has a lower file offset, and everything that is not disk data (headers, block
 /// allocation table, footers) is known, so the file is written from start to end.
@@ -26,13 +26,13 @@ pub struct FileLayout {
 }
 
 impl FileLayout {
-    /// Lays out a disk whose bytes outside `used` (ascending extents in disk bytes) are zero.
+    /// Lays out a disk whose bytes are zero outside of `used` (ascending extents in bytes of the disk).
     ///
     /// Identifiers come from `identity`; `time` is the VHD's time stamp.
     ///
     /// # Errors
-    /// [`ErrorKind::Recipe`] if the format has no such disk or block size, [`ErrorKind::TooSmall`] if `used` is not
-    /// on the disk or overlaps.
+    /// [`ErrorKind::Recipe`] if the format has no such disk or block size, [`ErrorKind::TooSmall`] if `used` overlaps
+    /// or is not on the disk.
     pub fn new(
         format: Format,
         disk: impl Into<DiskSize>,
@@ -43,8 +43,8 @@ impl FileLayout {
         Self::over_parent(None, format, disk, used, identity, time)
     }
 
-    /// [`new`](Self::new) for a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
-    /// differ from `parent`, or hold other bytes than zero.
+    /// Like [`new`](Self::new), for a [differencing](Format::differencing) disk: `used` are the pages of 4 KiB that
+    /// differ from `parent`, or are not zero.
     ///
     /// # Errors
     /// As for `new`.
@@ -76,8 +76,8 @@ impl FileLayout {
         Ok(Self { format, used, parts })
     }
 
-    /// Says what the file is called: some formats have their own name in them. Names that cannot stand there change
-    /// nothing. The length of the file does not depend on it.
+    /// Sets the file's name, which some formats contain. A name that they cannot contain changes nothing. The length of
+    /// the file does not depend on it.
     pub fn name_file(&mut self, path: &std::path::Path) {
         let name = path.file_name().and_then(std::ffi::OsStr::to_str);
         let is_plain = |name: &&str| name.len() <= 255 && !name.contains(|c: char| c == '"' || c.is_control());
@@ -94,17 +94,17 @@ impl FileLayout {
         self.format
     }
 
-    /// Length of the file: exact, but of [one that is compressed](Self::is_packed) the most that it can be.
+    /// Length of the file: exact, or if [blocks are compressed](Self::is_packed) the largest possible length.
     pub fn file_size(&self) -> ByteSize {
         ByteSize::new(self.parts.file_size)
     }
 
-    /// Whether blocks are compressed, so that the length of the file turns out while it is written.
+    /// Whether blocks are compressed, so that the length of the file is known only once it is written.
     pub fn is_packed(&self) -> bool {
         self.parts.packing.is_some()
     }
 
-    /// The parts of the disk that may hold other bytes than zero, ascending, neither touching nor overlapping.
+    /// The parts of the disk that may be non-zero, ascending, with gaps between them.
     pub fn used(&self) -> &[Extent] {
         &self.used
     }
@@ -114,8 +114,8 @@ impl FileLayout {
         self.parts.content_id
     }
 
-    /// The byte of the disk that the file has at `offset`; `None` where the file has a structure of its format, and where
-    /// blocks are compressed.
+    /// The byte of the disk that is at `offset` of the file; `None` if a structure of the format is there, or if blocks
+    /// are compressed.
     pub fn disk_offset(&self, offset: FileOffset) -> Option<DiskOffset> {
         if self.is_packed() {
             return None;
@@ -137,7 +137,7 @@ impl FileLayout {
         self.start(output, None)
     }
 
-    /// [`writer`](Self::writer), and makes the SHA-256 of the file.
+    /// Like [`writer`](Self::writer), and also makes the SHA-256 of the file.
     pub fn digesting_writer<'a>(&'a self, output: &'a mut dyn Output) -> Result<Writer<'a>> {
         self.start(output, Some(Sha256::new()))
     }
@@ -162,31 +162,31 @@ impl FileLayout {
 pub struct Writer<'a> {
     file_layout: &'a FileLayout,
     output: &'a mut dyn Output,
-    /// Of the bytes before `position`.
+    /// Digest of the bytes before `position`.
     digest: Option<Sha256>,
     /// File offset of the next byte of `output`.
     position: u64,
-    /// How many blocks' leads are written.
+    /// Number of blocks whose leads are written.
     leads: u64,
-    /// The used extent of the last write.
+    /// Index of the used extent of the last write.
     extent: usize,
-    /// The block run of the last write.
+    /// Index of the block run of the last write.
     run: usize,
-    /// Disk offset behind the last write.
+    /// Disk offset after the last write.
     disk: u64,
     packed: Option<Packed>,
 }
 
-/// What is written of a file.
+/// Facts about a file that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Length of the file.
     pub file_size: ByteSize,
-    /// SHA-256 of the file, if it is wanted.
+    /// SHA-256 of the file, if it was asked for.
     pub digest: Option<[u8; 32]>,
 }
 
-/// The block that is gathered to be compressed.
+/// The block that is collected for compression.
 struct Packed {
     packer: Box<dyn Packer>,
     number: Option<u64>,
@@ -194,8 +194,8 @@ struct Packed {
 }
 
 impl Writer<'_> {
-    /// The disk's bytes at `offset`. Calls ascend and stay inside the extents of the layout; bytes of those extents
-    /// that are never written are zero.
+    /// Writes the disk's bytes at `offset`. Calls must ascend and stay inside the extents of the layout. Bytes of those
+    /// extents that are never written are zero.
     pub fn write_at(&mut self, offset: DiskOffset, bytes: &[u8]) -> Result<()> {
         let (mut start, mut rest) = (offset.0, bytes);
         self.check(start, rest.len() as u64)?;
@@ -210,7 +210,7 @@ impl Writer<'_> {
                 self.run += 1;
             }
             let run = blocks.runs[self.run];
-            // Without leads the blocks of a run are one piece in the file too.
+            // Without leads, the blocks of a run are contiguous in the file too.
             let end = if blocks.lead == 0 { run.first + run.count } else { block + 1 } * blocks.block_size;
             let (piece, after) = rest.split_at(rest.len().min((end - start) as usize));
             let rank = run.rank + (block - run.first);
@@ -223,10 +223,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes what lies behind the last data byte, finishes the output, and tells what it is.
+    /// Writes what follows the last data byte, finishes the output, and returns the facts about it.
     pub fn finish(mut self) -> Result<Written> {
         if let Some(mut packed) = self.packed.take() {
             self.put_packed(&mut packed)?;
+            self.output.stand_for(None);
             self.put(self.position, packed.packer.finish()?)?;
             return self.end();
         }
@@ -245,7 +246,7 @@ impl Writer<'_> {
         Ok(Written { file_size: ByteSize::new(self.position), digest })
     }
 
-    /// Gathers the disk's bytes at `start`, and writes blocks that are complete.
+    /// Collects the disk's bytes at `start`, and writes blocks that are complete.
     fn gather(&mut self, mut start: u64, mut rest: &[u8]) -> Result<()> {
         let Some(mut packed) = self.packed.take() else { return Ok(()) };
         let block_size = packed.block.len() as u64;
@@ -264,16 +265,21 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the block that was gathered.
+    /// Writes the collected block.
     fn put_packed(&mut self, packed: &mut Packed) -> Result<()> {
         if let Some(number) = packed.number.take() {
-            self.put(self.position, packed.packer.block(number, &packed.block)?)?;
+            let len = packed.block.len() as u64;
+            let [before, block] = packed.packer.block(number, &packed.block)?;
+            self.output.stand_for(None);
+            self.put(self.position, before)?;
+            self.output.stand_for(Some(Extent { start: number * len, len }));
+            self.put(self.position, block)?;
             packed.block.fill(0);
         }
         Ok(())
     }
 
-    /// That a write ascends and lies in the layout.
+    /// Checks that writes ascend and lie in the layout.
     fn check(&mut self, start: u64, len: u64) -> Result<()> {
         if start < self.disk {
             let message = format!("a write to the disk goes back from byte {:#x} to {start:#x}", self.disk);
@@ -291,7 +297,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the leads of all blocks before `rank` that are not yet written.
+    /// Writes the leads of all blocks before `rank` that have not been written yet.
     fn put_leads(&mut self, rank: u64) -> Result<()> {
         let parts = &self.file_layout.parts;
         if parts.blocks.lead > 0 {

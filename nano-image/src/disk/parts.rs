@@ -7,40 +7,40 @@ use super::blocks::{BlockMap, BlockRun};
 use crate::error::Result;
 use crate::types::Guid;
 
-/// Bytes of a table made at a time.
+/// Bytes of a table that are made at once.
 const PIECE: u64 = 64 << 10;
 
-/// What a format adds to the disk's bytes.
+/// Everything that a format adds to the disk's bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
-    /// Structures before the first block, with their file offsets, ascending.
+    /// Structures before the first block, with their file offsets, in ascending order.
     pub head: Vec<(u64, Structure)>,
     /// Where the blocks are.
     pub blocks: BlockMap,
     /// The bytes before each block.
     pub leads: Leads,
-    /// Structures behind the last block, ascending.
+    /// Structures after the last block, in ascending order.
     pub tail: Vec<(u64, Vec<u8>)>,
-    /// Length of the file; with packed blocks the most that it can be.
+    /// Length of the file; if blocks are compressed, the largest possible length.
     pub file_size: u64,
-    /// The identifier of the disk's data that the file has, as [`Opened`](super::map::Opened) tells it.
+    /// The identifier of the disk's data in the file, as in [`Opened`](super::map::Opened).
     pub content_id: Option<Guid>,
-    /// Compresses blocks, if they do not lie in the file as they are.
+    /// Compresses the blocks, if they are to be compressed.
     pub packing: Option<Arc<dyn Packing>>,
 }
 
-/// How blocks are compressed: where each lies turns out while they are written. There are no leads and no tail then.
+/// How blocks are compressed. The place of each is known only once it is written, so there are no leads and no tail.
 pub(super) trait Packing: fmt::Debug + Send + Sync {
-    /// Begins a pass over the blocks; the file has `position` bytes before them.
+    /// Begins a pass over the blocks. The file has `position` bytes before them.
     fn begin(&self, position: u64) -> Box<dyn Packer>;
 }
 
 /// A pass over blocks, in the order of the disk.
 pub(super) trait Packer {
-    /// The bytes of the file that stand for the block with this number, and what comes before them.
-    fn block(&mut self, number: u64, bytes: &[u8]) -> Result<&[u8]>;
+    /// The bytes of a structure that come before the block with this number, and those that stand for the block.
+    fn block(&mut self, number: u64, bytes: &[u8]) -> Result<[&[u8]; 2]>;
 
-    /// The bytes of the file behind the last block.
+    /// The bytes of the file after the last block.
     fn finish(&mut self) -> Result<&[u8]>;
 }
 
@@ -49,14 +49,14 @@ pub(super) trait Packer {
 pub(super) enum Leads {
     /// Nothing.
     None,
-    /// Always these bytes.
+    /// The same bytes before each.
     Same(Vec<u8>),
-    /// Of each block of the file its own.
+    /// Different bytes before each block of the file.
     Each(Vec<Vec<u8>>),
 }
 
 impl Leads {
-    /// Those of the block with `rank` blocks before it.
+    /// The lead of the block that has `rank` blocks before it.
     pub fn of_rank(&self, rank: u64) -> &[u8] {
         match self {
             Self::None => &[],
@@ -71,7 +71,7 @@ impl Leads {
 pub(super) enum Structure {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// Text that names the file: `{name}` stands for that.
+    /// Text that contains the name of the file in the place of `{name}`.
     Named {
         /// The text.
         text: String,
@@ -80,11 +80,11 @@ pub(super) enum Structure {
     },
     /// A table of blocks, which may be too large to keep: a fixed VHDX of 64 TiB has one of 512 MiB.
     Table(Arc<dyn Table>),
-    /// The same bytes over and over.
+    /// The same bytes, repeated.
     Repeated {
         /// The bytes that are repeated; [`PIECE`] is a multiple of their length.
         unit: &'static [u8],
-        /// How often.
+        /// Number of repetitions.
         count: u64,
     },
 }
@@ -94,7 +94,7 @@ pub(super) trait Table: fmt::Debug + Send + Sync {
     /// How many entries it has.
     fn len(&self) -> u64;
 
-    /// The number of the entry for a block of the disk. It grows with the block's number.
+    /// The number of the entry for a block of the disk. It grows with the number of the block.
     fn slot(&self, block: u64) -> u64;
 
     /// Bytes of an entry.
@@ -105,13 +105,13 @@ pub(super) trait Table: fmt::Debug + Send + Sync {
         0
     }
 
-    /// Appends the entry for a block of the disk that begins, with its lead, at a file offset.
+    /// Appends the entry for a block of the disk that begins, including its lead, at this file offset.
     fn entry(&self, block: u64, offset: u64, bytes: &mut Vec<u8>);
 }
 
 impl Structure {
-    /// Hands out the bytes of the structure at file offset `start`, ascending, each piece with its file offset. What is
-    /// left out is zero.
+    /// Hands out the bytes of the structure at file offset `start`, in ascending pieces with their file offsets. Bytes
+    /// that are not handed out are zero.
     pub fn write(&self, start: u64, blocks: &BlockMap, put: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         match self {
             Self::Bytes(bytes) => put(start, bytes),
@@ -143,10 +143,10 @@ fn write_table(
 ) -> Result<()> {
     let (width, absent) = (table.width(), table.absent());
     let mut piece: Vec<u8> = Vec::with_capacity(PIECE as usize);
-    // The number of the entry that comes next, of those that `piece` does not hold.
+    // Number of the next entry that is not in `piece`.
     let mut next = 0;
     let mut advance = |piece: &mut Vec<u8>, next: &mut u64, slot: u64, force: bool| -> Result<()> {
-        // Entries of absent blocks between: left out if they are zero.
+        // Entries of absent blocks in between; they are not handed out if they are zero.
         let gap = slot - *next;
         if !piece.is_empty() && (force || (gap > 0 && absent == 0) || piece.len() as u64 + width > PIECE) {
             put(start + *next * width - piece.len() as u64, piece)?;

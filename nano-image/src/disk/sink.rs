@@ -1,18 +1,19 @@
-//! Where an image goes: ascending bytes and runs of zeros.
+//! Outputs for an image: ascending bytes and runs of zeros.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IoSlice, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use crate::content::Extent;
 use crate::error::{Error, Result};
 
-/// Zeros are compared, hashed and written in pieces of this. The program holds them, so they are few.
+/// Zeros are compared, hashed and written in pieces of this size. The array is part of the program, so it is small.
 pub(super) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Bytes are gathered until one write has at least this size.
+/// Bytes are collected until one write has at least this size.
 const WRITE_SIZE: usize = 1 << 20;
 
-/// Zeros below this length are written rather than skipped: a hole would cost a seek and split the write.
+/// Fewer zeros than this are written instead of skipped: a hole would cost a seek and split the write.
 const MIN_HOLE: u64 = (64 << 10) + 1;
 
 /// Receives a file from its first byte to its last.
@@ -20,16 +21,19 @@ pub trait Output {
     /// The next bytes.
     fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// Says that the next bytes are compressed and stand for these bytes of the disk; `None` if they are not.
+    fn stand_for(&mut self, _disk: Option<Extent>) {}
+
     /// The next `zeros` bytes are zero.
     fn skip(&mut self, zeros: u64) -> Result<()>;
 
-    /// There are no more bytes; those buffered are written.
+    /// There are no more bytes. Writes what is still buffered.
     fn finish(&mut self) -> Result<()>;
 }
 
 /// A file, sparse where the file system can: runs of zeros become holes.
 ///
-/// Small writes are gathered into writes of 1 MiB and more; large ones are not copied.
+/// Small writes are collected into writes of 1 MiB and more; large ones are not copied.
 #[derive(Debug)]
 pub struct FileOutput {
     file: File,
@@ -37,20 +41,20 @@ pub struct FileOutput {
     buffer: Vec<u8>,
     /// File offset of the first byte in `buffer`.
     position: u64,
-    /// Longer runs of zeros become holes.
+    /// The shortest run of zeros that becomes a hole.
     min_hole: u64,
 }
 
 impl FileOutput {
-    /// Writes to `file`, whose content is dropped first; `path` names it in errors.
+    /// Writes to `file`, whose contents are dropped first. Errors call it `path`.
     pub fn new(file: File, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        // Holes are zero only in a file that had no bytes there.
+        // Holes are zeros only in a file that had no bytes there before.
         file.set_len(0).map_err(|e| Error::io("empty", &path, e))?;
         Ok(Self { file, path, buffer: Vec::with_capacity(WRITE_SIZE), position: 0, min_hole: MIN_HOLE })
     }
 
-    /// Leaves runs of `len` zeros and more out, for files that hold little else.
+    /// Makes holes only of runs of at least `len` zeros, for files that hold little else.
     pub fn min_hole(mut self, len: u64) -> Self {
         self.min_hole = len;
         self
@@ -64,7 +68,7 @@ impl FileOutput {
         Self::new(file, path)
     }
 
-    /// Writes the buffer, then `bytes`, with as few calls as the system takes.
+    /// Writes the buffer, then `bytes`, with as few system calls as possible.
     fn flush_with(&mut self, bytes: &[u8]) -> Result<()> {
         let mut slices = [IoSlice::new(&self.buffer), IoSlice::new(bytes)];
         let mut rest = &mut slices[..];
@@ -107,7 +111,7 @@ impl Output for FileOutput {
 
     fn finish(&mut self) -> Result<()> {
         self.flush_with(&[])?;
-        // A hole at the end has no write that would extend the file.
+        // No write extends the file to a hole at its end.
         self.file.set_len(self.position).map_err(|e| Error::io("extend", &self.path, e))
     }
 }

@@ -10,7 +10,7 @@ use crate::content::ReadAt;
 use crate::disk::{CompareOutput, FileLayout, Format};
 use crate::error::Result;
 use crate::progress::Observer;
-use crate::types::{DiskOffset, FileOffset, VolumeOffset};
+use crate::types::{ByteSize, DiskOffset, FileOffset, VolumeOffset};
 
 /// The first byte in which a file is not what a build makes.
 ///
@@ -38,7 +38,8 @@ pub struct Difference {
     pub expected: Option<u8>,
     /// The byte of the file; none if the file ends before it.
     pub found: Option<u8>,
-    /// Where that is on the disk; none in a structure of the format.
+    /// Where that is on the disk; `None` in a structure of the format. Of compressed bytes it is the start of the block
+    /// that they stand for.
     pub disk_offset: Option<u64>,
     /// What the build has there, in a few words.
     pub what: String,
@@ -62,7 +63,11 @@ impl Layout<'_> {
         let mut output = CompareOutput::new(file, path)?;
         let compared = file_layout.writer(&mut output).and_then(|writer| self.write_disk(vec![writer], observer));
         let Some(difference) = output.difference() else { return compared.map(|_| None) };
-        let disk_offset = file_layout.disk_offset(FileOffset(difference.offset));
+        let packed = difference.packed.filter(|_| difference.expected.is_some());
+        let disk_offset = match packed {
+            Some(block) => Some(DiskOffset(block.start)),
+            None => file_layout.disk_offset(FileOffset(difference.offset)),
+        };
         Ok(Some(Difference {
             offset: difference.offset,
             expected: difference.expected,
@@ -71,7 +76,11 @@ impl Layout<'_> {
             what: match disk_offset {
                 _ if difference.expected.is_none() => "the end of the file".into(),
                 None => format!("a structure of the {} format", file_layout.format().name()),
-                Some(offset) => self.describe(offset, &file_layout),
+                Some(offset) => {
+                    let what = self.describe(offset, &file_layout);
+                    let block = packed.map(|block| format!("{} from there, compressed: ", ByteSize::new(block.len)));
+                    block.unwrap_or_default() + &what
+                }
             },
         }))
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fixtures::{Data, FileSpec, Tree, WimBuilder, outside, scenes};
-use nano_image::{ByteSize, Difference, Firmware, Format, Recipe, Sources, Target};
+use nano_image::{ByteSize, Difference, Firmware, Format, Recipe, Sources, Subformat, Target};
 use tempfile::TempDir;
 
 const NEEDLE: &[u8] = b"This text is in one place only. ";
@@ -85,6 +85,47 @@ fn every_difference_is_found_and_named() {
         assert_eq!((longer.expected, &*longer.what), (None, "the end of the file"), "{name}");
         assert_eq!(check(b"").unwrap().offset, 0);
     }
+}
+
+/// A byte of a compressed block belongs to all bytes of the disk that the block stands for.
+#[test]
+fn a_difference_in_a_compressed_block_names_the_block() {
+    const SECTOR: usize = 512;
+    const GRAIN: u64 = 64 << 10;
+    let dir = TempDir::new().unwrap();
+    let recipe = Recipe::image("1").disk_size(ByteSize::mib(124)).esp_size(ByteSize::mib(40)).build().unwrap();
+    let plan = recipe.plan(&Sources::wim(wim(&dir)), &()).unwrap();
+    let layout = plan.layout(&()).unwrap();
+    let format = Format::named("vmdk").unwrap().with(Some(Subformat::StreamOptimized), None).unwrap();
+    let (raw, path) = (dir.path().join("a.raw"), dir.path().join("a.vmdk"));
+    layout.write_file(&raw, Format::RAW, &()).unwrap();
+    layout.write_file(&path, format, &()).unwrap();
+    let image = fs::read(&path).unwrap();
+    let difference = |image: &[u8]| layout.compare(&image.to_vec(), &path, format, &()).unwrap();
+    assert_eq!(difference(&image), None);
+    let changed = |at: usize| {
+        let mut image = image.clone();
+        image[at] ^= 0xFF;
+        let difference = difference(&image).unwrap();
+        assert_eq!(difference.offset, at as u64);
+        difference
+    };
+    // A compressed grain follows the number of its first sector on the disk.
+    let text = find(&fs::read(&raw).unwrap(), &NEEDLE.repeat(1000)) as u64 + 31_000;
+    let grain = text / GRAIN * GRAIN;
+    let marker = (grain / SECTOR as u64).to_le_bytes();
+    let at = (128..image.len() / SECTOR).map(|sector| sector * SECTOR).find(|at| image[*at..].starts_with(&marker));
+    for inside in [0, 12 + 20] {
+        let found = changed(at.unwrap() + inside);
+        assert_eq!(found.disk_offset, Some(grain), "{}", found.what);
+        assert!(found.what.starts_with(r"64 KiB from there, compressed: Windows volume, `"), "{}", found.what);
+    }
+    for structure in [3 * SECTOR, image.len() - 1] {
+        let found = changed(structure);
+        assert_eq!((found.disk_offset, &*found.what), (None, "a structure of the vmdk format"));
+    }
+    let longer = difference(&[&image[..], &[0]].concat()).unwrap();
+    assert_eq!((longer.disk_offset, &*longer.what), (None, "the end of the file"));
 }
 
 #[test]

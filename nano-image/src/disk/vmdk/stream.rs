@@ -1,7 +1,8 @@
-//! streamOptimized files: header, description, then compressed grains in disk order, a grain table behind those that it
-//! tells of, the directory, and the header once more, which says where that is.
+//! streamOptimized files: header, description, then compressed grains in disk order, each grain table after the grains
+//! that it lists, the directory, and the header again, now with the position of the directory.
 //!
-//! The length of a grain is known when it has been compressed, so only the most that the file can have is known before.
+//! The length of a grain is known only after it was compressed, so only the largest possible length of the file is
+//! known before.
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use crate::disk::parts::{Leads, Packer, Packing, Parts, Structure};
 use crate::disk::row::Request;
 use crate::error::{Error, Result};
 
-/// Sectors before the first grain, as VMware has it.
+/// Sectors before the first grain, the same as VMware's.
 const OVERHEAD_SECTORS: u64 = 128;
 /// Effort of compression; zlib's default.
 const LEVEL: u32 = 6;
-/// Bytes that a grain may be longer for being compressed: with two stored blocks it is 16.
+/// The most bytes by which a grain may grow when it is compressed: with two stored blocks it is 16.
 const GROWTH: usize = 64;
 
 /// Lays out a streamOptimized file.
@@ -29,7 +30,7 @@ pub(super) fn parts(request: &Request<'_>) -> Result<Parts> {
     let blocks = BlockMap::dynamic(grain, used, OVERHEAD_SECTORS * SECTOR, 0);
     let tables = disk_size.bytes().div_ceil(grain).div_ceil(TABLE_ENTRIES);
     let used_tables = |first: u64, count: u64| (first + count - 1) / TABLE_ENTRIES - first / TABLE_ENTRIES + 1;
-    // Two runs may share a table, which is counted twice then.
+    // Two runs may share a table, which then counts twice.
     let used_tables: u64 = blocks.runs.iter().map(|run| used_tables(run.first, run.count)).sum();
     let sectors = |bytes: u64| bytes.div_ceil(SECTOR);
     let most = OVERHEAD_SECTORS
@@ -103,10 +104,10 @@ impl Packing for Grains {
 /// A pass over the grains.
 struct Stream {
     header: SparseHeader,
-    /// Sectors of the file before `out`.
+    /// Number of sectors of the file before `out`.
     sector: u64,
     directory: Vec<u32>,
-    /// The table with this number, which is written behind its last grain.
+    /// The table with this number, which is written after its last grain.
     table: Vec<u32>,
     number: Option<u64>,
     compress: Compress,
@@ -115,15 +116,16 @@ struct Stream {
 }
 
 impl Packer for Stream {
-    fn block(&mut self, number: u64, bytes: &[u8]) -> Result<&[u8]> {
+    fn block(&mut self, number: u64, bytes: &[u8]) -> Result<[&[u8]; 2]> {
         self.begin_piece();
         if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(&self.out);
+            return Ok([&[], &[]]);
         }
         let table = number / TABLE_ENTRIES;
         if self.number.is_some_and(|open| open != table) {
             self.end_table();
         }
+        let before = self.out.len();
         self.number = Some(table);
         self.table[(number % TABLE_ENTRIES) as usize] = self.here();
         self.pack(bytes)?;
@@ -132,7 +134,7 @@ impl Packer for Stream {
         self.out.extend_from_slice(marker.as_bytes());
         self.out.extend_from_slice(&self.packed);
         self.pad();
-        Ok(&self.out)
+        Ok(self.out.split_at(before).into())
     }
 
     fn finish(&mut self) -> Result<&[u8]> {
@@ -157,7 +159,7 @@ impl Stream {
         self.out.clear();
     }
 
-    /// The sector of the file that comes next.
+    /// The next sector of the file.
     fn here(&self) -> u32 {
         (self.sector + self.out.len() as u64 / SECTOR) as u32
     }
@@ -182,7 +184,7 @@ impl Stream {
         }
     }
 
-    /// Compresses a grain; one that would become longer is stored.
+    /// Compresses a grain. A grain that would become longer is stored.
     fn pack(&mut self, bytes: &[u8]) -> Result<()> {
         let most = bytes.len() + GROWTH;
         let mut pack = |compress: &mut Compress| {
@@ -232,7 +234,7 @@ mod tests {
             })
             .take(grain as usize)
             .collect();
-            len += packer.block(number, &noise).unwrap().len() as u64;
+            len += packer.block(number, &noise).unwrap().concat().len() as u64;
         }
         len += packer.finish().unwrap().len() as u64;
         assert_eq!(len, parts.file_size);
