@@ -292,6 +292,78 @@ fn services_rules_events_and_keys_of_the_old_version_go_away() {
     assert!(system.find(&format!(r"ControlSet001\{service}")).is_none());
 }
 
+/// A service of the packages of the fixtures.
+fn some_service() -> fixtures::packages::Service {
+    let parts = nano::package("Compute", 80_000).neutral.components;
+    parts.into_iter().find_map(|part| part.services.into_iter().next()).unwrap()
+}
+
+/// What is not installed for an image's architecture is not taken away either: the names are those of the image's own.
+#[test]
+fn old_versions_for_another_architecture_take_nothing_away() {
+    let service = some_service();
+    let path = format!(r"ControlSet001\Services\{}", service.name);
+    let key = r"HKEY_LOCAL_MACHINE\SOFTWARE\Some";
+    for (architecture, stays) in [("amd64", false), ("x86", true), ("wow64", true), ("arm64", true)] {
+        let mut old = component("Some", "10.0.14393.0", &[("gone.dll", text(2, 900))])
+            .key(key, [RegistryValue::sz("Value", "x")])
+            .service(service.clone(), None);
+        old.identity.architecture = architecture.into();
+        let mut new = component("Some", nano::SERVICED, &[]);
+        new.identity.architecture = architecture.into();
+        let mut state = edition();
+        state.install(&package("Base", vec![old]));
+        let cabinet = package("Package_for_KB1", vec![new]);
+        let done = update(image(&state), &[source("u.cab", update::to_cabinet(&update::intra(&cabinet)))]).unwrap();
+        let system = crate::windows::edit::testing::hive(&done.tree, HiveFile::System);
+        let found = [
+            done.tree.find(r"Windows\System32\gone.dll").is_some(),
+            done.value("Some", "Value").is_some(),
+            system.find(&path).is_some(),
+        ];
+        assert_eq!(found, [stays; 3], "{architecture}");
+    }
+}
+
+/// Keys of a service that the component names itself go before the service's own, which is empty only then. What others
+/// keep there stays, and so does the key above it.
+#[test]
+fn the_key_of_a_service_goes_after_those_below_it() {
+    let service = some_service();
+    let path = format!(r"ControlSet001\Services\{}", service.name);
+    let below = |name: &str| format!(r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\{}\{name}", service.name);
+    let old = component("Some", "10.0.14393.0", &[])
+        .key(&below("Parameters"), [RegistryValue::sz("One", "x")])
+        .key(&below(r"Parameters\Deep\Deeper"), [RegistryValue::sz("Two", "x")])
+        .key(&below(r"Parameters\Deep"), [])
+        .key(&below("Zeal"), [])
+        .service(service.clone(), None);
+    let cabinet = package("Package_for_KB1", vec![component("Some", nano::SERVICED, &[])]);
+    let update_of = |tree| {
+        let done = update(tree, &[source("u.cab", update::to_cabinet(&update::intra(&cabinet)))]).unwrap();
+        crate::windows::edit::testing::hive(&done.tree, HiveFile::System)
+    };
+    let mut state = edition();
+    state.install(&package("Base", vec![old]));
+    let mut tree = image(&state);
+    let before = crate::windows::edit::testing::hive(&tree, HiveFile::System);
+    assert!(before.find(&format!(r"{path}\Parameters\Deep\Deeper")).is_some());
+    let after = update_of(image(&state));
+    assert!(after.find(&path).is_none());
+    assert!(after.find(r"ControlSet001\Services").is_some());
+
+    edit(&mut tree, TIME, |image| {
+        let (hive, key) = image.system_key(&format!(r"Services\{}\Parameters\Deep", service.name))?;
+        hive.set_value(key, "Of a user", crate::registry::Value::dword(4))
+    })
+    .unwrap();
+    let after = update_of(tree);
+    let names = |path: &str| after.find(path).map(|key| after.value_names(key).len() + after.subkeys(key).len());
+    assert_eq!(names(&path), Some(1), "Parameters, but nothing of the service");
+    assert_eq!(names(&format!(r"{path}\Parameters")), Some(1), "Deep");
+    assert_eq!(names(&format!(r"{path}\Parameters\Deep")), Some(1), "the user's value");
+}
+
 #[test]
 fn the_order_and_number_of_updates_do_not_matter() {
     let one = package("Package_for_KB1", vec![component("Some", "10.0.14393.100", &[("a.dll", text(1, 900))])]);
