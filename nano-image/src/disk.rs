@@ -1,9 +1,9 @@
 //! Partition tables and formats of disk images.
 //!
-//! A [`FileLayout`] is a pure, monotone map from the disk's address space to the image file's: the whole file is known
-//! (and its size exact) before the first data byte, and is written in one ascending pass to any [`Output`].
-//! [`open`] reads images back, [`check()`] finds what is wrong with an image file. Which formats there are, and all that
-//! is to be known of each outside of its folder, is one table: `formats`; what is recognised but not read: `foreign`.
+//! A [`FileLayout`] is a pure, monotone map from the disk's address space to the image file's. The whole file is known
+//! (and its size exact) before the first data byte, and is written in one ascending pass to any [`Output`]. [`open`]
+//! reads images back, [`check()`] finds what is wrong with an image file. One table, `formats`, lists the formats and
+//! everything about each that is needed outside of its folder. `foreign` lists what is recognised but not read.
 
 mod blocks;
 mod chain;

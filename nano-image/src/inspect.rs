@@ -1,9 +1,9 @@
 //! Reads disk images back: container, partitions, volumes, boot entries and Windows, also of images made by others.
 //!
-//! `model` has the types, `tell` puts them into words and pictures, `read` fills them; `diff`, `extract` and
-//! `verify` are what is done with images beyond that, each on top of `read`.
+//! `model` has the types, `read` fills them, and `tell` puts them into words and pictures. `diff`, `extract` and
+//! `verify` do more with images; each builds on `read`.
 //!
-//! What cannot be read below the partition table becomes a note; everything else is still told.
+//! What cannot be read below the partition table becomes a note; everything else is still reported.
 
 mod diff;
 mod extract;

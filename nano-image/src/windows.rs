@@ -1,4 +1,4 @@
-//! Windows knowledge: edits trees and hives, knows no layout.
+//! What is known about Windows. This room edits trees and hives, and knows no layout.
 
 pub mod answer;
 pub mod boot;

@@ -4,27 +4,27 @@ use crate::content::Extent;
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::ByteSize;
 
-/// Neighbouring blocks that are in the file, one behind the other.
+/// Neighbouring blocks that are in the file, one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockRun {
-    /// Number of the first block of the disk.
+    /// Number of the first block on the disk.
     pub first: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub count: u64,
-    /// How many blocks of the file come before.
+    /// Number of blocks of the file that come before.
     pub rank: u64,
 }
 
-/// The monotone map from the disk to the file: the blocks in use lie in the file in the order of the disk.
+/// The monotone map from the disk to the file: the used blocks lie in the file in the order of the disk.
 #[derive(Clone, Debug)]
 pub(super) struct BlockMap {
     /// Bytes per block.
     pub block_size: u64,
-    /// File offset of the first block, with its lead.
+    /// File offset of the first block, including its lead.
     pub start: u64,
     /// Bytes in the file before each block's data (the VHD's sector bitmap).
     pub lead: u64,
-    /// Ascending, neither touching nor overlapping.
+    /// In ascending order, with gaps between them.
     pub runs: Vec<BlockRun>,
 }
 
@@ -55,7 +55,7 @@ impl BlockMap {
         self.runs.last().map_or(0, |run| run.rank + run.count)
     }
 
-    /// File offset of the block with `rank` blocks before it, with its lead.
+    /// File offset of the block that has `rank` blocks before it, including its lead.
     pub fn offset_of_rank(&self, rank: u64) -> u64 {
         self.start + rank * (self.lead + self.block_size)
     }
@@ -66,7 +66,7 @@ impl BlockMap {
     }
 }
 
-/// `used` without empty extents and with neighbours joined; an error unless ascending and on the disk.
+/// `used` without empty extents and with neighbours joined; an error if it is not ascending or not on the disk.
 pub(super) fn joined(used: &[Extent], disk_size: ByteSize) -> Result<Vec<Extent>> {
     let mut joined: Vec<Extent> = Vec::with_capacity(used.len());
     let mut end = 0;

@@ -1,4 +1,4 @@
-//! Opens a disk image by its path, with all that it builds on.
+//! Opens a disk image by its path, with the images that it builds on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::read::{DiskReader, open_as};
 use crate::content::{InputFiles, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Longest chain that is followed: of a loop, too.
+/// Longest chain that is followed. It also ends loops.
 const MAX_DEPTH: u32 = 64;
 
-/// Opens the disk image at `path`. Of a differencing disk, and of a qcow2 image with a backing file, the images that it
-/// builds on are found by the paths that it has, as seen from its folder, and must be those that it was made of.
+/// Opens the disk image at `path`. The images that a differencing disk, or a qcow2 image with a backing file, builds on
+/// are found by the paths in it, relative to its folder. They must be the ones that it was made from.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -24,15 +24,15 @@ const MAX_DEPTH: u32 = 64;
 /// ```
 ///
 /// # Errors
-/// Those of [`open`](super::open); [`NotFound`](ErrorKind::NotFound) if a parent is not there,
-/// [`Corrupt`](ErrorKind::Corrupt) if it has changed or is another.
+/// Those of [`open`](super::open); [`NotFound`](ErrorKind::NotFound) if a parent is missing,
+/// [`Corrupt`](ErrorKind::Corrupt) if it has changed or is not the right one.
 pub fn open_path(path: impl AsRef<Path>) -> Result<DiskReader> {
     open_in(&InputFiles::default(), path.as_ref())
 }
 
-/// [`open_path`] among `files`.
+/// [`open_path`] for one of `files`.
 pub(crate) fn open_in(files: &InputFiles, path: &Path) -> Result<DiskReader> {
-    // Asked before, for Windows opens no directory.
+    // Asked first, because Windows cannot open a directory.
     if files.is_folder(path) {
         return Err(Error::not_found("a directory is no disk image").with_path(path));
     }
@@ -63,12 +63,12 @@ fn open_layer(
     Ok(reader)
 }
 
-/// The path of the parent that is there.
+/// The path of the parent that exists.
 fn find(files: &InputFiles, child: &Path, link: &ParentLink) -> Result<PathBuf> {
     let folder = child.parent().unwrap_or(Path::new(""));
     let mut tried: Vec<PathBuf> = Vec::new();
     for path in &link.paths {
-        // A path of Windows that begins at a drive leads nowhere here: what it names may lie beside the child.
+        // A Windows path that begins with a drive leads nowhere here, but the file may lie beside the child.
         let is_elsewhere = path.starts_with("//") || path.as_bytes().get(1) == Some(&b':');
         let path = if is_elsewhere { path.rsplit('/').next().unwrap_or_default() } else { path };
         let path = folder.join(path);
@@ -90,7 +90,7 @@ fn find(files: &InputFiles, child: &Path, link: &ParentLink) -> Result<PathBuf> 
     Err(Error::new(ErrorKind::NotFound, message).with_hint(hint))
 }
 
-/// That `parent` is the one that `child` was made of.
+/// Checks that `parent` is the image from which `child` was made.
 fn check(child: &DiskReader, link: &ParentLink, parent: &DiskReader, path: &Path) -> Result<()> {
     let path = path.display();
     if let Some(wanted) = link.id

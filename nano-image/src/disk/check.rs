@@ -1,12 +1,12 @@
-//! Checks containers: what their readers do not need, too.
+//! Checks container files, including what their readers do not need.
 
 use super::formats;
 use crate::content::ReadAt;
 use crate::error::ErrorKind;
 use crate::report::{Finding, Findings};
 
-/// Finds what is wrong with the container in `file`, also what keeps it from being opened. A raw image has nothing to be
-/// wrong. Offsets of the findings are bytes of the file.
+/// Finds what is wrong with the container in `file`, including what keeps it from being opened. In a raw image nothing
+/// can be wrong. Offsets of the findings count from the start of the file.
 pub fn check(file: &dyn ReadAt) -> Findings {
     let mut findings = Findings::default();
     if let Ok(len) = file.len()

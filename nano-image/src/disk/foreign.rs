@@ -1,4 +1,4 @@
-//! Files that people take for disk images and that are not read: what they are, and the command that helps.
+//! Files that people take for disk images and that are not read: what they are, and which command helps.
 
 use super::formats::Format;
 use super::map::has;
@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 
 /// A kind of file that is not read.
 struct Foreign {
-    /// Its name in a sentence, with its article.
+    /// Its name in a sentence, with an article.
     title: &'static str,
     /// Extensions of its files.
     extensions: &'static [&'static str],
-    /// Where its signature is, and what it is. Several: each alone will do.
+    /// Offset and bytes of its signatures. One of them is enough.
     signatures: &'static [(u64, &'static [u8])],
     /// A hint: how to convert it.
     help: Help,
@@ -19,15 +19,15 @@ struct Foreign {
 
 #[derive(Clone, Copy)]
 enum Help {
-    /// QEMU reads it, under this name.
+    /// QEMU can read it, under this name.
     Convert(&'static str),
     /// This program unpacks it.
     Unpack(&'static str),
-    /// Something else.
+    /// Another hint.
     Say(&'static str),
 }
 
-/// Kinds whose signature no disk begins with: looked for before anything else.
+/// Kinds whose signature no disk begins with. They are tried before anything else.
 const CERTAIN: &[Foreign] = &[
     foreign(
         "a VMDK of an older kind, or the description of one in several files",
@@ -59,7 +59,8 @@ const CERTAIN: &[Foreign] = &[
     foreign("a registry hive", &[], &[(0, b"regf")], Help::Say("name the disk image that holds it")),
 ];
 
-/// Kinds that a disk with partitions may look like: looked for only where there is neither table nor volume.
+/// Kinds that a disk with partitions may look like. They are tried only if there is neither a partition table nor a
+/// volume.
 const LIKELY: &[Foreign] = &[
     foreign(
         "an ISO image",
@@ -71,7 +72,7 @@ const LIKELY: &[Foreign] = &[
     foreign("a program", &["exe", "dll", "efi"], &[(0, b"MZ")], Help::Say("name a disk image")),
 ];
 
-/// Known by their names alone.
+/// Kinds that are known only by their extension.
 const NAMED: &[Foreign] = &[foreign(
     "a VHD set",
     &["vhds"],
@@ -79,7 +80,7 @@ const NAMED: &[Foreign] = &[foreign(
     Help::Say("it only describes its disks: name the .avhdx file beside it, or copy it with Convert-VHD to a .vhdx"),
 )];
 
-/// The error for a file that is of a kind that is not read, whatever disk its bytes would make.
+/// The error for a file of a kind that is not read, even if its bytes could be a disk.
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) with what helps.
@@ -90,12 +91,12 @@ pub(super) fn refuse(file: &dyn ReadAt) -> Result<()> {
     }
 }
 
-/// The error for a raw image with neither partition table nor known volume, if it looks like something else.
+/// The error for a raw image with neither a partition table nor a known volume, if it looks like something else.
 pub fn not_a_disk(file: &dyn ReadAt) -> Option<Error> {
     find(LIKELY, file).ok()?.map(Foreign::error)
 }
 
-/// The error for a file of which nothing but its extension tells what it is.
+/// The error for a file whose kind is known only by its extension.
 pub fn not_read_by_name(extension: &str) -> Option<Error> {
     by_extension(NAMED.iter(), extension).map(Foreign::error)
 }

@@ -1,4 +1,4 @@
-//! The table of formats: which there are, what they are called, and what reads, checks and lays out each.
+//! The table of formats: their names, and the functions that read, check and lay out each.
 
 use super::row::{PresetRow, Request, Row, UsualFirmware};
 use super::subformat::Subformat;
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::identity::{Identity, Seed};
 use crate::types::{ByteSize, FileTime};
 
-/// All formats that are written and read, in the order in which a file is tried. The last takes every file.
+/// All formats that are written and read, in the order in which they are tried on a file. The last one accepts every
+/// file.
 const TABLE: [&Row; 5] = [&vhdx::FORMAT, &vhd::FORMAT, &qcow2::FORMAT, &vmdk::FORMAT, &raw::FORMAT];
 
 /// File format of a disk image: its kind, its subformat and the size of its blocks.
@@ -29,7 +30,7 @@ pub struct Format {
     block_size: Option<ByteSize>,
 }
 
-/// What a person asks for by a name: a format, or the shape of it that a certain host wants.
+/// What a user can ask for by name: a format, or the variant of it that a certain host needs.
 ///
 /// ```
 /// assert!(nano_image::Preset::all().any(|preset| preset.name() == "azure"));
@@ -41,29 +42,30 @@ pub struct Preset {
 }
 
 impl Format {
-    /// The disk's bytes and nothing else; sparse where the output can be.
+    /// The disk's bytes and nothing else; sparse if the output supports it.
     pub const RAW: Self = Self::default_of(&raw::FORMAT);
-    /// VHDX ([MS-VHDX]), dynamic with 1 MiB blocks, the smallest: the file holds the least zeros.
+    /// VHDX ([MS-VHDX]), dynamic, with blocks of 1 MiB. That is the smallest size, so that the file holds the fewest
+    /// zeros.
     pub const VHDX: Self = Self::default_of(&vhdx::FORMAT);
     /// VHD (Virtual Hard Disk Image Format Specification 1.0), dynamic with 2 MiB blocks, the specification's default.
     pub const VHD: Self = Self::default_of(&vhd::FORMAT);
     /// What Azure accepts: a fixed VHD.
     pub const AZURE: Self = Self { row: &vhd::FORMAT, subformat: Some(Subformat::Fixed), block_size: None };
 
-    /// Each format, in its usual shape.
+    /// Each format, in its default form.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|row| Self::default_of(row))
     }
 
-    /// The format with this [name](Self::name), in its usual shape.
+    /// The format with this [name](Self::name), in its default form.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|format| format.name() == name)
     }
 
-    /// This format with another subformat or other blocks, each in its usual form if it is not given.
+    /// This format with another subformat or block size. What is not given is the default.
     ///
     /// # Errors
-    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if the format has no such thing.
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if the format has no such subformat or block size.
     pub fn with(self, subformat: Option<Subformat>, block_size: Option<ByteSize>) -> Result<Self> {
         let row = self.row;
         let shape = match subformat {
@@ -80,10 +82,10 @@ impl Format {
         Ok(Self { row, subformat, block_size })
     }
 
-    /// The differencing images of this format, which hold what differs from a parent, with blocks of `block_size`.
+    /// The differencing images of this format, with blocks of `block_size`. They hold what differs from a parent.
     ///
     /// # Errors
-    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it has none, or none with such blocks.
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if the format has no such images, or none with such blocks.
     pub fn differencing(self, block_size: Option<ByteSize>) -> Result<Self> {
         let row = self.row;
         let Some(usual) = row.differencing.first() else {
@@ -97,8 +99,8 @@ impl Format {
         Ok(Self { row, subformat: Some(Subformat::Differencing), block_size: Some(block_size) })
     }
 
-    /// Checks whether a disk of `disk_size` with logical sectors of `sector_size` can have this format, before anything of
-    /// it is known.
+    /// Checks whether a disk of `disk_size` with logical sectors of `sector_size` can have this format, before anything
+    /// else about it is known.
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it cannot.
@@ -126,12 +128,12 @@ impl Format {
         self.row.extensions[0]
     }
 
-    /// Which blocks the file holds; none if the format has no subformats.
+    /// Which blocks the file holds; `None` if the format has no subformats.
     pub fn subformat(self) -> Option<Subformat> {
         self.subformat
     }
 
-    /// Bytes per block; none if the file has no blocks.
+    /// Bytes per block; `None` if the file has no blocks.
     pub fn block_size(self) -> Option<ByteSize> {
         self.block_size
     }
@@ -141,12 +143,12 @@ impl Format {
         self.row.qemu
     }
 
-    /// libvirt's name for it; none if libvirt does not take it.
+    /// libvirt's name for it; `None` if libvirt does not support it.
     pub fn libvirt_name(self) -> Option<&'static str> {
         self.row.libvirt
     }
 
-    /// The firmware of the machines that take it.
+    /// The firmware of machines that boot from it.
     pub fn usual_firmware(self) -> UsualFirmware {
         self.row.firmware
     }
@@ -166,7 +168,7 @@ impl Format {
         (self.row.parts)(&Request { subformat: self.subformat, block_size, ..request })
     }
 
-    /// What a reader of this kind of format has found.
+    /// The format of a file, from what its reader found.
     pub(super) fn found(row: &'static Row, subformat: Option<Subformat>, block_size: Option<u64>) -> Self {
         Self { row, subformat, block_size: block_size.map(ByteSize::new) }
     }
@@ -198,7 +200,7 @@ impl std::fmt::Debug for Format {
 }
 
 impl Preset {
-    /// All there are: each format, then what hosts want.
+    /// All of them: each format, then the variants for hosts.
     pub fn all() -> impl Iterator<Item = Self> {
         let formats = TABLE.iter().map(|row| Self { row, shape: None });
         formats.chain(TABLE.iter().flat_map(|row| row.presets.iter().map(|shape| Self { row, shape: Some(shape) })))
@@ -225,7 +227,7 @@ impl Preset {
         self.shape.map_or(self.row.about, |shape| shape.about)
     }
 
-    /// The format, with these choices.
+    /// The format with these options.
     ///
     /// # Errors
     /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if it has no such subformat or blocks.
@@ -243,7 +245,7 @@ impl Preset {
 }
 
 impl From<Format> for Preset {
-    /// The format without its shape.
+    /// The format without its variant.
     fn from(format: Format) -> Self {
         Self { row: format.row, shape: None }
     }
@@ -263,7 +265,7 @@ impl std::fmt::Debug for Preset {
     }
 }
 
-/// The row of the format that `file`, of `len` bytes, is in.
+/// The row of the format of `file`, which has `len` bytes.
 pub(super) fn row_of(file: &dyn ReadAt, len: u64) -> Result<&'static Row> {
     for row in TABLE {
         if (row.is)(file, len)? {
@@ -273,12 +275,12 @@ pub(super) fn row_of(file: &dyn ReadAt, len: u64) -> Result<&'static Row> {
     Ok(&raw::FORMAT)
 }
 
-/// The row of the format that QEMU calls `name`, if it is one of these.
+/// The row of the format that QEMU calls `name`, if there is one.
 pub(super) fn row_of_qemu(name: &str) -> Option<&'static Row> {
     TABLE.into_iter().find(|row| row.qemu == name)
 }
 
-/// Names in a sentence.
+/// Names joined for a sentence.
 pub(super) fn either(names: &[&str]) -> String {
     match names {
         [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -31,16 +31,16 @@ pub const BASIC_DATA: Guid =
 pub const RECOVERY: Guid =
     Guid::from_fields(0xDE94_BBA4, 0x06D1, 0x4D40, [0xA1, 0x6A, 0xBF, 0xD5, 0x01, 0x79, 0xD6, 0xAC]);
 
-/// Attribute bit: the machine needs the partition, so tools do not remove it.
+/// Attribute bit: the machine needs the partition, so tools must not remove it.
 pub const ATTRIBUTE_REQUIRED: u64 = 1;
 /// Attribute bit of [`BASIC_DATA`]: Windows gives the volume no drive letter.
 pub const ATTRIBUTE_NO_DRIVE_LETTER: u64 = 1 << 63;
 
-/// Entries of a table: the number that every tool writes.
+/// Number of entries of a table, the same as all tools write.
 const ENTRIES: u32 = 128;
-/// Bytes per entry; the crate reads no other.
+/// Bytes per entry; the crate reads no other size.
 const ENTRY_SIZE: u32 = 128;
-/// Most entries that [`read`] takes.
+/// The most entries that [`read`] accepts.
 const MAX_ENTRIES: u32 = 1024;
 /// Longest name, UTF-16 units.
 const MAX_NAME: usize = 36;
@@ -74,13 +74,14 @@ pub struct Table {
 /// The sectors of a table: protective MBR and primary table at the start of the disk, backup at its end.
 ///
 /// # Errors
-/// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if a partition is not on whole sectors, overlaps or has a name that
-/// is too long; [`ErrorKind::TooSmall`](crate::ErrorKind::TooSmall) if one is not on the usable part of the disk.
+/// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if a partition does not consist of whole sectors, overlaps another
+/// or has a name that is too long; [`ErrorKind::TooSmall`](crate::ErrorKind::TooSmall) if one is not in the usable part
+/// of the disk.
 pub fn build(table: &Table, disk_size: ByteSize, sector_size: u32) -> Result<Vec<(DiskOffset, Vec<u8>)>> {
     let block = block_size(sector_size)?;
     let sector = u64::from(sector_size);
     let sectors = disk_size.bytes() / sector;
-    // Header and entries, and at the start the MBR.
+    // Header and entries, and at the start also the MBR.
     let table_sectors = 1 + u64::from(ENTRIES * ENTRY_SIZE).div_ceil(sector);
     if sectors <= 2 * table_sectors + 1 {
         return Err(Error::too_small(format!("a disk of {disk_size} has no room for a partition table")));
@@ -110,7 +111,7 @@ pub fn build(table: &Table, disk_size: ByteSize, sector_size: u32) -> Result<Vec
 }
 
 #[cfg(any(test, feature = "internals"))]
-/// Reads the table of a disk, or the backup if the primary is damaged; `None` if the disk has neither.
+/// Reads the table of a disk, or its backup if the primary one is damaged; `None` if the disk has neither.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if both are damaged or a partition is not on the disk.
@@ -118,8 +119,8 @@ pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<Table>> {
     Ok(read_numbered(disk, sector_size)?.map(|(table, _)| table))
 }
 
-/// The same with the numbers of the partitions' entries, from 1: those that other tools show, also where an entry
-/// between them is free.
+/// Like [`read`], with the numbers of the partitions' entries, from 1. These are the numbers that other tools show,
+/// even if entries between them are free.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -143,7 +144,7 @@ pub fn read_numbered(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<(Tabl
     failure.map_or(Ok(None), Err)
 }
 
-/// The partitions as the crate wants them, checked against the `usable` sectors.
+/// The partitions in the form of the crate, checked against the `usable` sectors.
 fn entries(
     partitions: &[Partition],
     sector: u64,
@@ -191,7 +192,7 @@ fn entries(
 
 fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<(Table, Vec<u32>)> {
     let (block, sector) = (block_size(sector_size)?, u64::from(sector_size));
-    // The crate looks for the header in the second sector.
+    // The crate expects the header in the second sector.
     let mut sectors = vec![0; 2 * sector_size as usize];
     read_into(disk, at, &mut sectors[sector_size as usize..])?;
     let mut header = gpt::header::read_header_from_arbitrary_device(&mut Cursor::new(sectors), block)
@@ -204,7 +205,7 @@ fn read_table(disk: &dyn ReadAt, at: u64, sector_size: u32, len: u64) -> Result<
     let array_at = part_start.saturating_mul(sector);
     let mut array = vec![0; (num_parts * part_size) as usize];
     read_into(disk, array_at, &mut array)?;
-    // The crate does not check this sum.
+    // The crate does not check this checksum.
     if crc32fast::hash(&array) != header.crc32_parts {
         return Err(Error::corrupt("the partition table entries do not match their checksum").at(array_at));
     }
@@ -236,7 +237,7 @@ fn block_size(sector_size: u32) -> Result<LogicalBlockSize> {
         .map_err(|_| Error::recipe(format!("sectors of {sector_size} bytes are not 512 or 4096")))
 }
 
-/// A disk of which only the two ends exist; the crate wants to seek in a device of the full size.
+/// A disk of which only the two ends exist. The crate wants to seek in a device of the full size.
 #[derive(Debug)]
 struct Ends {
     head: Vec<u8>,
@@ -246,7 +247,7 @@ struct Ends {
 }
 
 impl Ends {
-    /// The `len` bytes at the position, which then lies behind them.
+    /// Takes `len` bytes at the position, and moves it behind them.
     fn take(&mut self, len: usize) -> io::Result<&mut [u8]> {
         let tail_start = self.len - self.tail.len() as u64;
         let (bytes, start) = if self.position >= tail_start {

@@ -1,4 +1,5 @@
-//! Images that hold a part of a disk: which of its bytes are theirs, and what they say of the image with the others.
+//! Images that hold only a part of a disk: which of its bytes they hold, and what they say about the image with the
+//! rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -6,35 +7,35 @@ use std::io;
 use crate::content::ReadAt;
 use crate::types::Guid;
 
-/// Bytes of a bitmap read at a time: of 16 MiB of the disk or more.
+/// Bytes of a bitmap that are read at once; they cover 16 MiB of the disk or more.
 const BITMAP_PIECE: u64 = 4096;
 
-/// What a differencing image says of its blocks and its parent.
+/// What a differencing image says about its blocks and its parent.
 pub(super) struct Layer {
     pub parent: ParentLink,
-    /// Blocks that are zeros although the parent may have something else.
+    /// Blocks that are zeros even if the parent has something else there.
     pub zeros: BTreeSet<u64>,
-    /// Of blocks that are there in part: the file offset of the bits that say which sectors are.
+    /// For blocks of which only a part is in the file: file offset of the bits that say which sectors are.
     pub bitmaps: BTreeMap<u64, u64>,
-    /// Bytes that a bit stands for.
+    /// Number of bytes that one bit stands for.
     pub sector_size: u64,
-    /// Whether the first sector has the highest bit of its byte.
+    /// Whether the highest bit of a byte stands for its first sector.
     pub high_bit_first: bool,
 }
 
 /// How a differencing image names its parent.
 pub(super) struct ParentLink {
-    /// Paths in the order in which they are tried, with `/` between the parts.
+    /// Paths in the order in which they are tried, with `/` as the separator.
     pub paths: Vec<String>,
-    /// By what the parent is known; none where the format has nothing.
+    /// The parent's identifier; `None` if the format has none.
     pub id: Option<Guid>,
-    /// QEMU's name of its format; none: its signature tells.
+    /// QEMU's name of its format; `None` if only its signature tells.
     pub format: Option<String>,
 }
 
 impl Layer {
-    /// Whether byte `inside` of a block that is in the file is this image's own, and how many of the `wanted` bytes from
-    /// there on are alike.
+    /// Whether byte `inside` of a block that is in the file belongs to this image, and for how many of the `wanted`
+    /// bytes from there on the answer is the same.
     pub fn owns(&self, file: &dyn ReadAt, block: u64, inside: u64, wanted: u64) -> io::Result<(bool, u64)> {
         let Some(start) = self.bitmaps.get(&block) else { return Ok((true, wanted)) };
         let (first, last) = (inside / self.sector_size, (inside + wanted - 1) / self.sector_size);
@@ -51,19 +52,19 @@ impl Layer {
     }
 }
 
-/// Blocks that are compressed.
+/// Access to compressed blocks.
 pub(super) trait Packed: Send + Sync {
-    /// The numbers of all such blocks, ascending.
+    /// The numbers of all compressed blocks, in ascending order.
     fn blocks(&self) -> Vec<u64>;
 
-    /// Whether the block is one.
+    /// Whether the block is compressed.
     fn contains(&self, block: u64) -> bool;
 
     /// Fills `bytes` with a whole block.
     fn unpack(&self, file: &dyn ReadAt, block: u64, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// Fills `bytes` with what `packed` holds: a raw deflate stream, or one of zlib.
+/// Decompresses `packed`, a raw deflate or zlib stream, to `bytes`.
 pub(super) fn inflate(packed: &[u8], zlib: bool, bytes: &mut [u8]) -> io::Result<()> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a compressed block is damaged");
     let mut decompress = flate2::Decompress::new(zlib);

@@ -1,4 +1,4 @@
-//! Where the bytes of a disk are in an image file, and how tables of that are read.
+//! Maps the bytes of a disk to an image file, and reads tables that do so.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,18 +9,18 @@ use crate::content::{Extent, ReadAt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ByteSize, Guid};
 
-/// Bytes of a table read at a time.
+/// Bytes of a table that are read at once.
 const PIECE: u64 = 1 << 20;
-/// Places in a chunk of [`Places`].
+/// Number of places in a chunk of [`Places`].
 const CHUNK: usize = 1024;
-/// A place that is none.
+/// Marks a block without a place.
 const ABSENT: u32 = u32::MAX;
 
-/// What a format's reader finds out.
+/// What the reader of a format finds out about a file.
 pub(super) struct Opened {
-    /// None if the format has none.
+    /// `None` if the format has none.
     pub subformat: Option<Subformat>,
-    /// Bytes per block; none if the file has no blocks.
+    /// Bytes per block; `None` if the file has no blocks.
     pub block_size: Option<u64>,
     /// Bytes of the disk.
     pub size: u64,
@@ -28,18 +28,18 @@ pub(super) struct Opened {
     /// The disk's identifier.
     pub id: Option<Guid>,
     pub map: Map,
-    /// Parts of the file that hold the format's own structures.
+    /// Parts of the file that hold structures of the format.
     pub structures: Vec<(Extent, &'static str)>,
-    /// By what a differencing image knows the disk as its parent; none if the format has nothing for that.
+    /// The identifier by which a differencing image recognises the disk as its parent; `None` if the format has none.
     pub content_id: Option<Guid>,
-    /// Which bytes are this image's own; none if all are.
+    /// Which bytes belong to this image; `None` if all do.
     pub layer: Option<Layer>,
-    /// Blocks that are compressed; they have no place in `map`.
+    /// Blocks that are compressed. They have no place in `map`.
     pub packed: Option<Box<dyn Packed>>,
 }
 
 impl Opened {
-    /// A whole disk with sectors of 512 bytes, of which nothing more is known.
+    /// A whole disk with sectors of 512 bytes, without further facts.
     pub fn new(
         subformat: Option<Subformat>,
         block_size: Option<u64>,
@@ -55,9 +55,9 @@ impl Opened {
 
 /// Where the disk's bytes are in the file.
 pub(super) enum Map {
-    /// The disk lies in one piece from this file offset on.
+    /// The disk is contiguous from this file offset on.
     Linear(u64),
-    /// The disk lies in blocks.
+    /// The disk is divided into blocks.
     Blocks {
         /// Bytes per block.
         block_size: u64,
@@ -102,7 +102,7 @@ impl Places {
     /// Adds the place of the next block.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a place that no file of a sensible length has.
+    /// [`ErrorKind::Unsupported`] for a place that is farther away than any real file is long.
     pub fn push(&mut self, place: Option<u64>) -> Result<()> {
         self.push_entry(place, 1)
     }
@@ -182,7 +182,7 @@ impl Chunk {
 }
 
 impl Map {
-    /// The file offset for a byte of the disk, and how many bytes from there on are in one piece.
+    /// The file offset of a byte of the disk, and the number of bytes that are contiguous from there on.
     pub fn piece(&self, offset: u64) -> (Option<u64>, u64) {
         match self {
             Self::Linear(start) => (Some(start + offset), u64::MAX),
@@ -193,7 +193,7 @@ impl Map {
         }
     }
 
-    /// That the map covers the disk and points into the file.
+    /// Checks that the map covers the disk and points into the file.
     pub fn check(&self, disk_size: u64, file_len: u64) -> Result<()> {
         match self {
             Self::Linear(start) => match start.checked_add(disk_size) {
@@ -218,7 +218,7 @@ impl Map {
     }
 }
 
-/// Reads a table of `count` entries of `N` bytes at file offset `start`, some at a time, and hands out each with its
+/// Reads a table of `count` entries of `N` bytes at file offset `start`, part by part. Hands out each entry with its
 /// number and file offset.
 pub(super) fn read_entries<const N: usize>(
     file: &dyn ReadAt,
@@ -250,7 +250,7 @@ pub(super) fn read_into(file: &dyn ReadAt, offset: u64, bytes: &mut [u8]) -> Res
     file.read_exact_at(bytes, offset).map_err(|e| read_error(e).at(offset))
 }
 
-/// Whether `file` has `bytes` at `offset`; a file that ends before has not.
+/// Whether `file` has `bytes` at `offset`; `false` if the file ends before.
 pub(super) fn has(file: &dyn ReadAt, offset: u64, bytes: &[u8]) -> Result<bool> {
     let mut found = vec![0; bytes.len()];
     match read_into(file, offset, &mut found) {
@@ -260,9 +260,9 @@ pub(super) fn has(file: &dyn ReadAt, offset: u64, bytes: &[u8]) -> Result<bool> 
     }
 }
 
-/// What failed, as damage if the file is too short.
+/// The error for a failed read. It is called damage if the file is too short.
 pub(super) fn read_error(error: io::Error) -> Error {
-    // The system takes an offset beyond i64 for a bad argument.
+    // For the system, an offset beyond i64 is a bad argument.
     if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) {
         return Error::corrupt("the file ends too early");
     }

@@ -17,7 +17,7 @@ pub const TYPE_NTFS: u8 = 0x07;
 pub const TYPE_RECOVERY: u8 = 0x27;
 /// Partition type of a protective MBR: the disk has a GPT.
 pub const TYPE_GPT: u8 = 0xEE;
-/// Room for boot code, bytes.
+/// Bytes of room for boot code.
 pub const BOOT_CODE_SIZE: usize = 440;
 
 const SECTOR: u64 = 512;
@@ -51,13 +51,13 @@ pub struct Mbr {
 /// The disk's first sector, 512 bytes.
 ///
 /// # Errors
-/// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if a partition is not on whole sectors or lies behind 2 TiB, or
-/// there is too much boot code or more than four partitions.
+/// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if a partition does not consist of whole sectors or lies beyond 2
+/// TiB, if there is too much boot code, or if there are more than four partitions.
 pub fn build(mbr: &Mbr) -> Result<[u8; 512]> {
     let mut record = ProtectiveMBR::new();
     let mut boot_code = [0; BOOT_CODE_SIZE];
     let Some(place) = boot_code.get_mut(..mbr.boot_code.len()) else {
-        return Err(Error::recipe(format!("{} bytes of boot code, the most is 440", mbr.boot_code.len())));
+        return Err(Error::recipe(format!("{} bytes of boot code, but at most 440 fit", mbr.boot_code.len())));
     };
     place.copy_from_slice(&mbr.boot_code);
     record.set_bootcode(boot_code);
@@ -78,7 +78,8 @@ pub fn read(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<Mbr>> {
     Ok(read_numbered(disk, sector_size)?.map(|(mbr, _)| mbr))
 }
 
-/// The same with the numbers of the partitions' entries, from 1, also where an entry between them is free.
+/// Like [`read`], with the numbers of the partitions' entries, from 1. They count even if entries between them are
+/// free.
 pub fn read_numbered(disk: &dyn ReadAt, sector_size: u32) -> Result<Option<(Mbr, Vec<u32>)>> {
     if disk.len().is_ok_and(|len| len < SECTOR) {
         return Ok(None);
@@ -127,8 +128,8 @@ fn entry(partition: &Partition) -> Result<PartRecord> {
     })
 }
 
-/// Head, sector with the cylinder's high bits, cylinder: in the geometry of 255 heads and 63 sectors that every BIOS
-/// gives large disks; places it cannot reach have the largest value.
+/// Head, sector with the cylinder's high bits, and cylinder, in the geometry of 255 heads and 63 sectors that every
+/// BIOS uses for large disks. Positions that it cannot express get the largest value.
 fn chs(lba: u32) -> [u8; 3] {
     let (sector, track) = (lba % 63 + 1, lba / 63);
     let (head, cylinder) = (track % 255, track / 255);

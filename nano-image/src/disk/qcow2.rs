@@ -1,6 +1,6 @@
 //! qcow2, QEMU's disk image format (QEMU's `docs/interop/qcow2.txt`), version 3.
 //!
-//! Home-made because no crate writes it in one ascending pass with sizes that are known beforehand.
+//! Our own code, because no crate writes it in one ascending pass with sizes that are known beforehand.
 
 mod backing;
 mod check;
@@ -37,7 +37,7 @@ pub(super) const FORMAT: Row = Row {
         ],
     )],
     sectors: &[512],
-    // A cluster is there or not: without parts of its own a larger one would repeat what is around a page that differs.
+    // Without subclusters, a larger cluster would repeat the bytes around a page that differs.
     differencing: &[ByteSize::kib(4), ByteSize::kib(64)],
     presets: &[],
     is: read::is_qcow2,

@@ -19,10 +19,10 @@ pub(super) const FORMAT: Row = Row {
     sectors: &[512, 4096],
     differencing: &[],
     presets: &[],
-    // Any file that is in no other format.
+    // Any file that has no other format.
     is: |_, _| Ok(true),
     open,
-    // Every byte is the disk's.
+    // Every byte belongs to the disk.
     check: |_, _, _| (),
     parts,
 };
@@ -32,7 +32,7 @@ fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     Ok(Opened { logical_sector_size, ..Opened::new(None, None, len, Map::Linear(0), Vec::new()) })
 }
 
-/// A raw image does not tell its sector size. Where partition tables point to does.
+/// A raw image does not state its sector size. The positions in its partition tables do.
 fn sector_size(file: &dyn ReadAt) -> Result<u32> {
     // The header of a GPT is in the second sector.
     let has_gpt = |sector: u64| has(file, sector, b"EFI PART");
@@ -42,7 +42,7 @@ fn sector_size(file: &dyn ReadAt) -> Result<u32> {
     if has_gpt(4096)? {
         return Ok(4096);
     }
-    // The first partition of an MBR begins with a volume that tells its sector size, at its byte 11.
+    // The volume in the first partition of an MBR states its sector size at its byte 11.
     let first = u64::from(u32::from_le_bytes(read_array(file, 446 + 8)?));
     let has_volume = |sector: u64| -> Result<bool> {
         Ok(has(file, first * sector + 510, &[0x55, 0xAA])?

@@ -34,14 +34,14 @@ pub struct DiskReader {
     structures: Vec<(Extent, &'static str)>,
     file_len: u64,
     content_id: Option<Guid>,
-    /// Which bytes are this file's own; none if all are.
+    /// Which bytes belong to this file; `None` if all do.
     layer: Option<Layer>,
-    /// Where the other bytes come from.
+    /// The image with the other bytes.
     parent: Option<Box<DiskReader>>,
     packed: Option<Box<dyn Packed>>,
     /// The compressed block that was read last.
     unpacked: Mutex<(Option<u64>, Vec<u8>)>,
-    /// Its own path, then those of what it builds on.
+    /// Its own path, then the paths of what it builds on.
     files: Vec<PathBuf>,
 }
 
@@ -58,13 +58,13 @@ enum Source {
 pub enum FileContent {
     /// A structure of the format.
     Structure(&'static str),
-    /// Bytes of the disk, from this one on.
+    /// Bytes of the disk, starting with this one.
     Disk(DiskOffset),
-    /// Nothing that the format tells of.
+    /// Nothing that the format describes.
     Unused,
 }
 
-/// Opens a disk image; what is in no other format is a raw image. What builds on another image takes
+/// Opens a disk image. A file that has no other format is a raw image. For an image that builds on another one, use
 /// [`open_path`](super::open_path).
 ///
 /// # Errors
@@ -83,7 +83,7 @@ pub fn open(file: Arc<dyn ReadAt>) -> Result<DiskReader> {
     Ok(reader)
 }
 
-/// Opens a disk image that is in the format of `row`, or in the one that its signature tells. It may lack its parent.
+/// Opens a disk image in the format of `row`, or in the one that its signature tells. Its parent may be missing.
 pub(super) fn open_as(file: Arc<dyn ReadAt>, row: Option<&'static Row>) -> Result<DiskReader> {
     let file_len = file.len().map_err(read_error)?;
     if row.is_none() {
@@ -124,7 +124,7 @@ impl DiskReader {
         ByteSize::new(self.size)
     }
 
-    /// Length of its file, without those that it builds on.
+    /// Length of its file, without the files that it builds on.
     pub fn file_size(&self) -> ByteSize {
         ByteSize::new(self.file_len)
     }
@@ -134,13 +134,13 @@ impl DiskReader {
         self.logical_sector_size
     }
 
-    /// The disk's identifier (VHDX page 83 id, VHD unique id); raw images have none.
+    /// The disk's identifier (VHDX page 83 id, VHD unique id); `None` for raw images.
     pub fn id(&self) -> Option<Guid> {
         self.id
     }
 
-    /// Where the byte at `offset` of the disk is in the file; `None`: it is not in the file (it is zero, compressed, or
-    /// the parent's).
+    /// Where the byte at `offset` of the disk is in the file; `None` if it is not there (it is zero, compressed, or in
+    /// the parent).
     pub fn file_offset(&self, offset: DiskOffset) -> Option<FileOffset> {
         if offset.0 >= self.size {
             return None;
@@ -151,12 +151,12 @@ impl DiskReader {
         }
     }
 
-    /// The files that it is read from, as far as it was opened by its path: its own, then those that it builds on.
+    /// The files from which it is read, if it was opened by its path: its own, then those that it builds on.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// By what a differencing disk knows it as its parent.
+    /// The identifier by which a differencing disk recognises it as its parent.
     pub(crate) fn content_id(&self) -> Option<Guid> {
         self.content_id
     }
@@ -166,7 +166,7 @@ impl DiskReader {
         self.layer.as_ref().map(|layer| &layer.parent)
     }
 
-    /// Says where it is.
+    /// Adds the path of the file.
     pub(super) fn add_file(&mut self, path: PathBuf) {
         self.files.push(path);
     }
@@ -176,7 +176,7 @@ impl DiskReader {
         self.parent = Some(Box::new(parent));
     }
 
-    /// Where the bytes from `offset` on are, and how many of `wanted` are there in one piece.
+    /// Where the bytes from `offset` on are, and how many of `wanted` are contiguous there.
     fn source(&self, offset: u64, wanted: u64) -> io::Result<(Source, u64)> {
         let (place, len) = self.map.piece(offset);
         let len = len.min(wanted);
@@ -198,7 +198,7 @@ impl DiskReader {
         }
     }
 
-    /// Bytes of a block; of a disk in one piece all of them.
+    /// Bytes of a block; the whole disk if it is contiguous.
     fn block_size(&self) -> u64 {
         match &self.map {
             Map::Blocks { block_size, .. } => *block_size,
@@ -268,7 +268,8 @@ impl DiskReader {
         contents
     }
 
-    /// The parts of the disk that are in its files, ascending, in disk bytes; everything else reads as zeros.
+    /// The parts of the disk that are in its files, in ascending order, in bytes of the disk. Everything else reads as
+    /// zeros.
     pub fn allocated(&self) -> Vec<Extent> {
         let Map::Blocks { block_size, unit, lead, places } = &self.map else {
             return vec![Extent { start: 0, len: self.size }];
@@ -310,7 +311,7 @@ impl ReadAt for DiskReader {
                 (Source::Zeros, _) => piece.fill(0),
                 (Source::Packed(block), _) => self.unpack(block, offset % self.block_size(), piece)?,
                 (Source::Parent, Some(parent)) => {
-                    // A disk may be larger than what it builds on.
+                    // A disk may be larger than its parent.
                     let held = parent.size.saturating_sub(offset).min(piece.len() as u64) as usize;
                     let (held, beyond) = piece.split_at_mut(held);
                     parent.read_exact_at(held, offset)?;

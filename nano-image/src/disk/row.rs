@@ -1,4 +1,4 @@
-//! What a format of disk images is made of: its row in the table of formats.
+//! The row of a format in the table of formats.
 
 use super::map::Opened;
 use super::parent::Parent;
@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::report::Findings;
 use crate::types::{ByteSize, FileTime};
 
-/// The firmware of the machines that take a format.
+/// The firmware of machines that boot from a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UsualFirmware {
@@ -22,23 +22,23 @@ pub enum UsualFirmware {
     Any,
 }
 
-/// How large a disk and its sectors are.
+/// Size of a disk and of its sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskSize {
-    /// Of the disk.
+    /// Bytes of the disk.
     pub bytes: ByteSize,
     /// Bytes of a logical sector.
     pub sector_size: u32,
 }
 
 impl From<ByteSize> for DiskSize {
-    /// With sectors of 512 bytes.
+    /// A disk with sectors of 512 bytes.
     fn from(bytes: ByteSize) -> Self {
         Self { bytes, sector_size: 512 }
     }
 }
 
-/// A format: all that is to be known of it outside of its folder.
+/// A format: everything about it that is needed outside of its folder.
 pub(super) struct Row {
     /// Its name on a command line: one lower-case word.
     pub name: &'static str,
@@ -58,15 +58,15 @@ pub(super) struct Row {
     pub shapes: &'static [Shape],
     /// Logical sector sizes, bytes, that its disks can have.
     pub sectors: &'static [u32],
-    /// Block sizes of its differencing images, the usual one first; none if it has no such images.
+    /// Block sizes of its differencing images, the usual one first; empty if it has no such images.
     pub differencing: &'static [ByteSize],
-    /// Names for a shape that a certain host wants.
+    /// Names of variants that certain hosts need.
     pub presets: &'static [PresetRow],
-    /// Whether a file of so many bytes is one.
+    /// Whether a file of this length has this format.
     pub is: fn(&dyn ReadAt, u64) -> Result<bool>,
-    /// Reads everything but the disk's bytes of such a file.
+    /// Reads everything but the disk's bytes of a file.
     pub open: fn(&dyn ReadAt, u64) -> Result<Opened>,
-    /// Adds what is wrong with such a file.
+    /// Adds what is wrong with a file.
     pub check: fn(&dyn ReadAt, u64, &mut Findings),
     /// Lays out a file.
     pub parts: fn(&Request<'_>) -> Result<Parts>,
@@ -75,7 +75,7 @@ pub(super) struct Row {
 /// A subformat, if the format has any, and its block sizes, if it has blocks.
 pub(super) type Shape = (Option<Subformat>, &'static [ByteSize]);
 
-/// A name for one shape of a format.
+/// The name of a variant of a format.
 pub(super) struct PresetRow {
     /// The name: one lower-case word.
     pub name: &'static str,
@@ -87,22 +87,23 @@ pub(super) struct PresetRow {
     pub subformat: Subformat,
 }
 
-/// What a file shall hold.
+/// The content of a file that is to be laid out.
 pub(super) struct Request<'a> {
-    /// One that the format has.
+    /// A subformat of the format.
     pub subformat: Option<Subformat>,
-    /// One that the subformat has; 0 if it has no blocks.
+    /// A block size of the subformat; 0 if it has no blocks.
     pub block_size: u64,
     /// Size of the disk, a whole number of sectors.
     pub disk_size: ByteSize,
-    /// Bytes of a logical sector: a size that the format has.
+    /// Bytes of a logical sector. The format must support it.
     pub sector_size: u32,
-    /// The parts that may hold other bytes than zero, in ascending order, with gaps between them.
+    /// The parts of the disk that may be non-zero, in ascending order, with gaps between them.
     pub used: &'a [Extent],
-    /// Makes identifiers.
+    /// Source of identifiers.
     pub identity: &'a Identity,
     /// The time stamp, for formats that have one.
     pub time: FileTime,
-    /// The parent of a differencing disk, for formats that have such; `used` is then what differs, in whole grains.
+    /// The parent of a differencing disk, for formats that have such disks. `used` is then what differs, in whole
+    /// grains.
     pub parent: Option<&'a Parent<'a>>,
 }

@@ -1,6 +1,6 @@
-//! Forms of a format.
+//! Subformats of formats.
 
-/// Form of a format: which blocks the file holds.
+/// Subformat: which blocks the file holds, and in which form.
 ///
 /// ```
 /// assert_eq!(nano_image::Format::AZURE.subformat(), Some(nano_image::Subformat::Fixed));
@@ -13,10 +13,10 @@ pub enum Subformat {
     Dynamic,
     /// Every block is in the file.
     Fixed,
-    /// A VMDK of which one file has grains with data as they are, and tables before them.
+    /// A VMDK in one file that holds only grains with data, uncompressed, with tables before them.
     #[cfg_attr(feature = "clap", value(name = "monolithicSparse"))]
     MonolithicSparse,
-    /// A VMDK of compressed grains, as appliances (OVA) have them. How long the file is turns out while it is written.
+    /// A VMDK with compressed grains, as in appliances (OVA). The length of the file is known only once it is written.
     #[cfg_attr(feature = "clap", value(name = "streamOptimized"))]
     StreamOptimized,
     /// Only what differs from a parent is in the file. `clone` makes such files, `build` does not.
@@ -25,10 +25,10 @@ pub enum Subformat {
 }
 
 impl Subformat {
-    /// All that an image without a parent has.
+    /// All subformats of images without a parent.
     pub const ALL: [Self; 4] = [Self::Dynamic, Self::Fixed, Self::MonolithicSparse, Self::StreamOptimized];
 
-    /// One word, as qemu-img has it.
+    /// One word, the same as in qemu-img.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dynamic => "dynamic",

@@ -1,6 +1,6 @@
 //! VHD, the older disk image format of Hyper-V and the one of Azure (Virtual Hard Disk Image Format Specification 1.0).
 //!
-//! Home-made like [VHDX](super::vhdx): it needs identifiers and times from the caller and an ascending layout.
+//! Our own code like [VHDX](super::vhdx): identifiers and times must come from the caller, and the layout must ascend.
 
 mod check;
 pub mod format;

@@ -1,7 +1,7 @@
 //! VHDX, Hyper-V's disk image format ([MS-VHDX] "Virtual Hard Disk v2 (VHDX) File Format").
 //!
-//! Home-made because the crates that write VHDX take their GUIDs from a random generator, which would make every
-//! image different, and those that read it panic on damaged files.
+//! Our own code, because the crates that write VHDX take their GUIDs from a random generator, so that every image would
+//! be different, and those that read it panic on damaged files.
 
 mod check;
 mod differencing;

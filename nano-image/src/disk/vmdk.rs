@@ -2,7 +2,7 @@
 //! (`streamOptimized`).
 //! "Virtual Disk Format 5.0" of VMware.
 //!
-//! Home-made because no crate writes it in one ascending pass with sizes that are known beforehand.
+//! Our own code, because no crate writes it in one ascending pass with sizes that are known beforehand.
 
 mod check;
 mod description;

@@ -1,4 +1,4 @@
-//! What is different between two images, by what it means: container, partitions, files, registry, boot entries.
+//! What differs between two images, by meaning: container, partitions, files, registry, boot entries.
 
 mod boot;
 mod files;
@@ -24,12 +24,13 @@ const MBR_BOOT_CODE: usize = 440;
 /// Compares the images `a` and `b` and calls `found` for each difference, in the order of the partitions and
 /// directories. Kinds in `ignore` are left out.
 ///
-/// Compared is what an image means: where files lie, and what follows from their contents (bitmaps, `$LogFile`, the
-/// MFT's order, the size of the image file), is not. Files are compared by size, then byte by byte, in the order in
-/// which they lie on the first volume; registry hives and boot configuration stores by their keys and values.
+/// Images are compared by what they mean. What does not matter is left out: where files lie, and what follows from
+/// their contents (bitmaps, `$LogFile`, the order of the MFT, the size of the image file). Files are compared by size,
+/// then byte by byte, in the order in which they lie on the first volume; registry hives and boot configuration stores
+/// are compared by their keys and values.
 ///
 /// # Errors
-/// As [`Image::open`]; what `found` returns; [`Cancelled`](crate::ErrorKind::Cancelled).
+/// As [`Image::open`]; errors of `found`; [`Cancelled`](crate::ErrorKind::Cancelled).
 pub fn diff(
     a: &Path,
     b: &Path,
@@ -106,7 +107,7 @@ fn partitions(a: &Image, b: &Image, old: &Partition, new: &Partition, report: &m
         (Err(a), Err(b)) => match first_difference(bytes_a, bytes_b) {
             Ok(None) => Ok(()),
             Ok(Some(at)) => {
-                // Both are the same kind of unreadable; if not, the reason is worth telling.
+                // Both volumes cannot be read. Only different reasons are worth reporting.
                 if a.message() != b.message() {
                     report.note(&place, &a);
                     report.note(&place, &b);

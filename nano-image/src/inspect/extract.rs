@@ -16,11 +16,11 @@ use crate::progress::Observer;
 use crate::types::{ByteSize, FileTime, Utf16Name};
 use crate::windows::contents::{Stream, elsewhere, wof};
 
-/// What of the files is copied.
+/// Options of [`extract`].
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ExtractOptions {
-    /// Named streams too, as files called `name:stream`.
+    /// Also copy named streams, as files called `name:stream`.
     pub streams: bool,
 }
 
@@ -28,27 +28,27 @@ pub struct ExtractOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extracted {
-    /// Number of files, hard links and named streams among them.
+    /// Number of files, including hard links and named streams.
     pub files: u64,
     /// Number of directories.
     pub directories: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Links and junctions, which are not copied; a sentence each.
+    /// Links and junctions, which are not copied, one sentence each.
     pub skipped: Vec<String>,
-    /// What could not be copied, and why; a sentence each. Everything else was.
+    /// What could not be copied, and why, one sentence each. Everything else was copied.
     pub failures: Vec<String>,
 }
 
-/// Bytes read at a time.
+/// Bytes that are read at once.
 const PIECE: u64 = 1 << 20;
 /// Bytes that become a hole if all are zero.
 const BLOCK: usize = 64 << 10;
 
-/// What is looked up once for all names of a file.
+/// Facts about a file that are looked up once for all its names.
 #[derive(Clone, Copy)]
 struct Facts {
-    /// Where its contents lie.
+    /// Position of its contents.
     address: u64,
     /// Tag of a reparse point that stands for another file.
     link: Option<u32>,
@@ -58,24 +58,24 @@ struct Facts {
 struct Job {
     address: u64,
     file: FileId,
-    /// In the image, for messages.
+    /// Path in the image, for messages.
     path: String,
     target: PathBuf,
 }
 
-/// Copies `paths` with everything below them into the folder `into`, where they keep their paths; no path is
-/// everything. Contents come decompressed, holes stay holes, hard links stay hard links. Nothing that exists is replaced, no file is
-/// written outside of `into`, and a file is there whole or not at all. Files are copied in the order in which they lie
-/// on the volume.
+/// Copies `paths` with everything below them to the folder `into`, where they keep their paths. Without `paths`,
+/// everything is copied. Contents are decompressed; holes stay holes, hard links stay hard links. Nothing that exists
+/// is replaced, no file is written outside of `into`, and a file is either complete or not there. Files are copied in
+/// the order in which they lie on the volume.
 ///
-/// Names are those of the volume, also where `paths` write them otherwise. Links and junctions are not copied but
-/// [told](Extracted::skipped), as are [files that cannot be read](Extracted::failures), or have a name that Windows
-/// would read as another: the same ones on every host. Folders and files with tags that stand for nothing else are
-/// copied, as far as their contents are on the volume.
+/// Names are written as on the volume, even if `paths` write them differently. Links and junctions are not copied but
+/// [reported](Extracted::skipped). [Failures](Extracted::failures) are files that cannot be read, and files whose name
+/// Windows would read as another; they are the same on every host. Folders and files with other reparse tags are
+/// copied, if their contents are on the volume.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) if a path is not there, before anything is written; [`Io`](ErrorKind::Io) if the
-/// folder cannot be made; [`Cancelled`](ErrorKind::Cancelled).
+/// [`NotFound`](ErrorKind::NotFound) if a path does not exist, before anything is written; [`Io`](ErrorKind::Io) if the
+/// folder cannot be created; [`Cancelled`](ErrorKind::Cancelled).
 pub fn extract(
     files: &Files<'_>,
     paths: &[String],
@@ -119,17 +119,17 @@ struct Extractor<'f, 'a> {
     jobs: Vec<Job>,
     /// By the number of the file.
     known: BTreeMap<u64, Facts>,
-    /// The last name of each folder: those that differ in case only follow each other.
+    /// The last name in each folder: names that differ only in case follow each other.
     last: BTreeMap<PathBuf, Utf16Name>,
 }
 
 impl Extractor<'_, '_> {
-    /// Makes the directories and collects the files of one path.
+    /// Creates the directories and collects the files of one path.
     fn collect(&mut self, names: &[Utf16Name], file: FileId, into: &Path) -> Result<()> {
         let mut target = into.to_owned();
         let path: Vec<String> = names.iter().map(ToString::to_string).collect();
         let path = path.join("\\");
-        // A link that is a file is told where its job is made.
+        // A link that is a file is reported when its job is made.
         if file.is_directory() && self.is_link(&path, file)? {
             return Ok(());
         }
@@ -143,7 +143,7 @@ impl Extractor<'_, '_> {
             return self.push(path, name, file, &target);
         }
         self.streams_of_directory(&path, file, &target);
-        // The folder of each directory; none for those that are not copied.
+        // The folder of each directory; `None` for directories that are not copied.
         let mut folders = BTreeMap::from([(path.clone(), target)]);
         let files = self.files;
         files.walk(file, &path, &mut |path, name, file| {
@@ -193,31 +193,31 @@ impl Extractor<'_, '_> {
         Ok(())
     }
 
-    /// Where a name of `folder` is copied to: no two names that differ in case only are.
+    /// The path to which a name of `folder` is copied. Names that differ only in case are refused.
     fn target(&mut self, folder: &Path, name: &Utf16Name) -> Result<PathBuf> {
         let target = folder.join(host_name(name)?);
         let last = self.last.insert(folder.to_owned(), name.clone());
         if last.is_some_and(|last| last != *name && last.eq_ignore_case(name)) {
-            let message = format!("`{name}` differs from another name of its folder in case only");
+            let message = format!("`{name}` differs only in case from another name of its folder");
             return Err(Error::unsupported(message).with_hint("extract it by itself, into another folder"));
         }
         Ok(target)
     }
 
-    /// What all names of a file share.
+    /// Facts that all names of a file share.
     fn facts(&mut self, file: FileId) -> Result<Facts> {
         if let Some(known) = file.number().and_then(|number| self.known.get(&number)) {
             return Ok(*known);
         }
         let tag = self.files.ntfs_file(file)?.and_then(|file| file.reparse_tag());
-        // The tag 0 stands for data that are not in the record, of a kind that is not known.
+        // Tag 0 stands for data outside of the record, of an unknown kind.
         let is_link = |tag: &u32| *tag != wof::TAG && (*tag == 0 || elsewhere::is_surrogate(*tag));
         let facts = Facts { address: self.files.address(file), link: tag.filter(is_link) };
         self.known.extend(file.number().map(|number| (number, facts)));
         Ok(facts)
     }
 
-    /// Whether it is a reparse point that stands for another file or folder, which is told.
+    /// Whether it is a reparse point that stands for another file or folder. If so, that is reported.
     fn is_link(&mut self, path: &str, file: FileId) -> Result<bool> {
         let link = self.facts(file)?.link;
         self.done.skipped.extend(link.map(|tag| format!("{path}: a link (reparse tag {tag:#010x}) is not copied")));
@@ -267,7 +267,7 @@ impl Extractor<'_, '_> {
         Ok(())
     }
 
-    /// Copies the named streams of a file; one that cannot be is told, and the others are.
+    /// Copies the named streams of a file. A stream that cannot be copied is reported; the others are copied.
     fn named_streams(&mut self, path: &str, file: FileId, target: &Path) {
         let streams = match self.files.named_streams(file) {
             Ok(streams) => streams,
@@ -290,7 +290,7 @@ impl Extractor<'_, '_> {
         self.write(stream, parts, Path::new(&path), None, &())
     }
 
-    /// Writes `stream` beside `target` and renames it. `parts` are those that are stored, if that is known.
+    /// Writes `stream` beside `target` and renames it. `parts` are the stored parts, if they are known.
     fn write(
         &mut self,
         stream: Option<Stream<'_>>,
@@ -300,7 +300,7 @@ impl Extractor<'_, '_> {
         observer: &dyn Observer,
     ) -> Result<()> {
         let name = format!(".nano-image.{}-{}.partial", std::process::id(), self.done.files);
-        // On Windows a stream has its place in its file, and nothing can be renamed to it.
+        // On Windows a stream belongs to its file, and nothing can be renamed to it.
         let in_place = cfg!(windows) && target.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b':'));
         let mut partial = Partial(if in_place { target.to_owned() } else { target.with_file_name(name) });
         let failed = |error| Error::io("write", target, error);
@@ -311,7 +311,7 @@ impl Extractor<'_, '_> {
         let mut bytes = 0;
         if let Some(stream) = stream {
             let len = stream.len().map_err(|error| read_error(error, "cannot read the file"))?;
-            // What is not written reads as zeros, and takes no room where the host can.
+            // What is not written reads as zeros, and takes no space where the host supports that.
             let parts = parts.unwrap_or_else(|| vec![Extent { start: 0, len }]);
             if parts.iter().map(|part| part.len).sum::<u64>() < len {
                 allow_holes(&output);
@@ -322,7 +322,7 @@ impl Extractor<'_, '_> {
             }
         }
         if let Some(time) = modified.and_then(system_time) {
-            // A host that cannot keep the time still has the file.
+            // If the host cannot store the time, the file is still complete.
             let _ = output.set_modified(time);
         }
         drop(output);
@@ -342,7 +342,7 @@ impl Extractor<'_, '_> {
     }
 }
 
-/// Copies a part of `stream` to the same place of `output`, but for blocks of zeros; how many bytes that were.
+/// Copies a part of `stream` to the same position of `output`, except for blocks of zeros; returns the number of bytes.
 fn copy_part(
     stream: &dyn ReadAt,
     part: Extent,
@@ -369,7 +369,7 @@ fn copy_part(
     Ok(written)
 }
 
-/// A file that is removed unless it was renamed or its name is cleared.
+/// A file that is removed when this is dropped, unless it was renamed or the path is cleared.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
@@ -384,11 +384,11 @@ fn link(first: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(first, target)
 }
 
-/// Makes a directory in one that was checked before. A link in its place would lead elsewhere.
+/// Creates a directory in one that was checked before. A link in its place would lead elsewhere.
 fn make_directory(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(Error::new(ErrorKind::Io, "something that is no directory is in the way").with_path(path)),
+        Ok(_) => Err(Error::new(ErrorKind::Io, "something that is not a directory is in the way").with_path(path)),
         Err(_) => fs::create_dir(path).map_err(|error| Error::io("make", path, error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Judging an answer file for a disk image.
+//! Judges an answer file for a disk image.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ pub fn lint(image: &Image, answer: impl AsRef<Path>) -> Result<Lint> {
     Lint::with_image(&InputFiles::default(), answer.as_ref(), setup, Some(&files))
 }
 
-/// The architecture that Windows' kernel, or what loads it, is for.
+/// The architecture of Windows' kernel, or of what loads it.
 fn loader(files: &super::Files<'_>) -> Result<Option<Architecture>> {
     const PROGRAMS: [&str; 4] = [
         r"Windows\System32\ntoskrnl.exe",

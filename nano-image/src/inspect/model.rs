@@ -1,4 +1,4 @@
-//! What images are and hold, as types. Sizes and places are bytes.
+//! Types that describe images and their contents. Sizes and positions are in bytes.
 
 mod details;
 mod difference;
@@ -15,7 +15,7 @@ pub(crate) use size::SizeTree;
 pub use size::{SizeReport, SizeRow};
 pub use verification::Verification;
 
-/// What an image is and holds. Sizes and places are bytes.
+/// Describes an image and its contents. Sizes and positions are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -30,7 +30,7 @@ pub struct Inspection {
     pub boot: Boot,
     /// Windows installations.
     pub windows: Vec<Windows>,
-    /// What could not be read, and why; a sentence each.
+    /// What could not be read, and why, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -41,13 +41,13 @@ pub struct Inspection {
 pub struct Container {
     /// The format's [name](crate::disk::Format::name).
     pub format: String,
-    /// `dynamic` or `fixed`; none for raw images.
+    /// `dynamic` or `fixed`; `None` for raw images.
     pub subformat: Option<String>,
     /// Size of a block of a dynamic image.
     pub block_size: Option<u64>,
     /// Logical sector size.
     pub sector_size: u32,
-    /// The virtual disk's identifier; none for raw images.
+    /// The virtual disk's identifier; `None` for raw images.
     pub id: Option<String>,
     /// Size of the virtual disk.
     pub virtual_size: u64,
@@ -94,9 +94,9 @@ pub struct Partition {
     pub name: String,
     /// Type: a GUID, or two hexadecimal digits on an MBR disk; empty without a table.
     pub partition_type: String,
-    /// What the type means, as far as it is known.
+    /// Name of the type, if it is known.
     pub type_name: Option<String>,
-    /// Unique GUID; none on an MBR disk.
+    /// Unique GUID; `None` on an MBR disk.
     pub guid: Option<String>,
     /// Whether a BIOS boots from it (MBR).
     pub active: bool,
@@ -107,7 +107,7 @@ pub struct Partition {
     pub start: u64,
     /// Bytes.
     pub size: u64,
-    /// What it holds; none if it is empty or cannot be read.
+    /// What it contains; `None` if it is empty or cannot be read.
     pub volume: Option<Volume>,
 }
 
@@ -120,7 +120,7 @@ pub enum Volume {
     Fat32(FatVolume),
     /// NTFS.
     Ntfs(NtfsVolume),
-    /// Another file system, known by its signature alone.
+    /// Another file system, recognised only by its signature.
     Other(OtherVolume),
 }
 
@@ -148,7 +148,7 @@ pub struct FatVolume {
 pub struct NtfsVolume {
     /// Version, `3.1` since Windows XP.
     pub version: String,
-    /// Label; empty for none.
+    /// Label; empty if there is none.
     pub label: String,
     /// Serial number, 16 hexadecimal digits.
     pub serial: String,
@@ -162,11 +162,11 @@ pub struct NtfsVolume {
     pub free_clusters: u64,
     /// Number of MFT records.
     pub mft_records: u64,
-    /// Number of MFT records in use, the system's included.
+    /// Number of MFT records in use, including those of the system.
     pub mft_records_in_use: u64,
     /// Whether Windows checks the volume at the next mount.
     pub dirty: bool,
-    /// Whether the Windows on it is hibernated, perhaps for a fast start: it takes changes by others for damage.
+    /// Whether the Windows on it is hibernated, perhaps for a fast start. It then treats changes by others as damage.
     pub hibernated: bool,
 }
 
@@ -184,11 +184,11 @@ pub struct OtherVolume {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Boot {
-    /// Number of the partition with the program in `EFI\Boot` that firmware without settings starts.
+    /// Number of the partition with the program in `EFI\Boot` that firmware without boot settings starts.
     pub removable_path: Option<u32>,
-    /// Its name, which tells the processor: `bootx64.efi`, `bootaa64.efi`.
+    /// Name of that program, which tells the architecture: `bootx64.efi`, `bootaa64.efi`.
     pub removable_program: Option<String>,
-    /// Whether it carries a signature, which Secure Boot asks for; whose, is not checked.
+    /// Whether it has a signature, which Secure Boot requires. The signer is not checked.
     pub removable_signed: Option<bool>,
     /// Boot configuration stores.
     pub stores: Vec<BootStore>,
@@ -207,7 +207,7 @@ pub struct BootStore {
     pub firmware: String,
     /// Seconds that the menu waits.
     pub timeout: Option<u64>,
-    /// Identifier of the entry that starts by itself.
+    /// Identifier of the entry that is started by default.
     pub default: Option<String>,
     /// Boot manager, then loaders in the order of the menu.
     pub entries: Vec<BootEntry>,
@@ -232,7 +232,7 @@ pub struct BootEntry {
     pub os_device: Option<BootDevice>,
     /// Directory of Windows.
     pub system_root: Option<String>,
-    /// What is on that a machine with Secure Boot does not let be: `testsigning`, `debug` …
+    /// Settings that are on and that a machine with Secure Boot does not allow: `testsigning`, `debug` …
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub against_secure_boot: Vec<String>,
 }
@@ -244,9 +244,9 @@ pub struct BootEntry {
 pub struct BootDevice {
     /// What it is.
     pub kind: BootDeviceKind,
-    /// Number of the partition, if it is one of this disk.
+    /// Number of the partition, if it is on this disk.
     pub partition: Option<u32>,
-    /// For people: `partition 3`, `locate \Windows\System32\winload.efi`, `boot` …
+    /// In words: `partition 3`, `locate \Windows\System32\winload.efi`, `boot` …
     pub text: String,
 }
 
@@ -255,11 +255,11 @@ pub struct BootDevice {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BootDeviceKind {
-    /// The partition that the firmware started.
+    /// The partition from which the firmware started.
     Boot,
     /// A partition, by its identity.
     Partition,
-    /// The volume that has a file.
+    /// The volume that contains a certain file.
     Locate,
     /// Another kind.
     Other,

@@ -1,4 +1,4 @@
-//! What an image is and holds, read from it.
+//! Reads the description of an image from it.
 
 pub(super) mod boot;
 pub(super) mod disk_map;
@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound) if the file cannot be read;
 /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported) for its container and
-/// partition table. What is wrong below these becomes one of the [notes](Inspection::notes).
+/// partition table. What is wrong below them becomes one of the [notes](Inspection::notes).
 pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
     let image = Image::open(path)?;
     let mut notes = image.notes().to_vec();
@@ -37,7 +37,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
         let partition = &table.partitions[index];
         let (number, extent) = (partition.number, Extent { start: partition.start, len: partition.size });
         let mut note = |what: &str, error: Error| notes.push(format!("partition {number}: {what}: {error}"));
-        // Each byte of the disk is looked at once, however many partitions claim it.
+        // Each byte of the disk is read once, however many partitions claim it.
         let overlaps = |other: &&Partition| {
             other.start < extent.start.saturating_add(extent.len)
                 && extent.start < other.start.saturating_add(other.size)
@@ -75,7 +75,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Inspection> {
     })
 }
 
-/// How `disk` lies in its file of `file_size` bytes.
+/// How `disk` is stored in its file of `file_size` bytes.
 pub(super) fn container(disk: &DiskReader, file_size: u64) -> Container {
     let format = disk.format();
     Container {

@@ -1,4 +1,4 @@
-//! What was read, in words and pictures.
+//! Puts what was read into words and pictures.
 
 pub(super) mod bcd;
 mod details;

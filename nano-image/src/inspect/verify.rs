@@ -18,7 +18,7 @@ use crate::volume::{fat, ntfs, signature};
 use crate::windows::contents::is_hibernated;
 pub use manifest::Manifest;
 
-/// What is checked besides the image's own structures.
+/// Options of [`verify`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyOptions {
@@ -26,13 +26,13 @@ pub struct VerifyOptions {
     pub manifest: Option<Manifest>,
 }
 
-/// Checks the image file at `path`: VHDX, VHD or raw, or a volume without a disk.
+/// Checks the image file at `path`. It can also contain a volume without a disk.
 ///
-/// Only metadata are read, and hives; with a [manifest](VerifyOptions::manifest) the files that it lists, too.
+/// Only metadata and hives are read; with a [manifest](VerifyOptions::manifest) also the files in it.
 ///
 /// # Errors
-/// [`ErrorKind::Io`] and [`ErrorKind::NotFound`] if the file cannot be read, [`ErrorKind::Unsupported`] for a
-/// container that is not handled. Damage is no error but a finding.
+/// [`ErrorKind::Io`] and [`ErrorKind::NotFound`] if the file cannot be read, [`ErrorKind::Unsupported`] for a container
+/// that is not handled. Damage is not an error but a finding.
 pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verification> {
     let path = path.as_ref();
     let mut verify = Verify::default();
@@ -47,10 +47,10 @@ pub fn verify(path: impl AsRef<Path>, options: &VerifyOptions) -> Result<Verific
     })
 }
 
-/// Byte of a boot sector, of FAT and NTFS alike, with the number of sectors before the partition.
+/// Position in a boot sector, of FAT or NTFS, of the number of sectors before the partition.
 const HIDDEN_SECTORS: usize = 0x1C;
 
-/// Types of partitions that hold a volume which Windows knows (GPT, MBR); what else a partition holds is not known.
+/// Types of partitions (GPT, MBR) that contain a volume which Windows knows. The contents of others are not known.
 const VOLUME_TYPES: [&str; 12] = [
     "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
     "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7",
@@ -65,7 +65,7 @@ const VOLUME_TYPES: [&str; 12] = [
     "27",
     "ef",
 ];
-/// Type of a partition that holds nothing.
+/// Type of a partition that is always empty.
 const MICROSOFT_RESERVED: &str = "e3c9e316-0b5c-4db8-817d-f92df00215ae";
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl Verify {
         }
         let image = match Image::open(path) {
             Ok(image) => image,
-            // Damage is a finding; what the system refuses or nobody handles is an error.
+            // Damage is a finding. What the system refuses, or what is not handled, is an error.
             Err(error) if error.kind() == ErrorKind::Corrupt && !self.findings.is_empty() => return Ok(()),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 self.findings.add(Finding::new("image", "image", error.message()).at(error.offset()));
@@ -126,7 +126,7 @@ impl Verify {
         Ok(())
     }
 
-    /// A disk that its name calls VHD or VHDX, but that lacks what makes it one.
+    /// Reports a file whose name says VHD or VHDX, but which lacks what makes it one.
     fn name(&mut self, path: &Path, image: &Image) {
         let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
         let (code, lacks) = match extension.as_deref().and_then(|extension| extension.to_str()) {
@@ -155,7 +155,7 @@ impl Verify {
         }
     }
 
-    /// Checks the volume of a partition; whether there is one that can be checked.
+    /// Checks the volume of a partition; returns whether there is one that can be checked.
     fn volume(&mut self, image: &Image, part: &Partition) -> bool {
         let Some(bytes) = image.partition_bytes(part.number) else { return false };
         let (mut findings, mut sector) = (Findings::default(), [0; 512]);
@@ -179,11 +179,11 @@ impl Verify {
                 let message = "has neither a partition table nor a volume that is known";
                 self.findings.add(Finding::new("image", "disk", message).at(0));
             }
-            // That it has no GPT has been told.
+            // It has been reported that there is no GPT.
             None if part.partition_type == "ee" || part.partition_type == MICROSOFT_RESERVED => {}
             None => self.not_checked.push(format!("partition {} ({kind})", part.number)),
         }
-        // What a BIOS starts finds the volume by this number alone.
+        // Code that a BIOS starts finds the volume only by this number.
         let hidden = u64::from(u32::from_le_bytes(sector[HIDDEN_SECTORS..][..4].try_into().expect("4 bytes")));
         if part.active && is_checked && hidden * u64::from(image.disk().logical_sector_size()) != part.start {
             let message = format!("says that {hidden} sectors are before it; it begins at byte {}", part.start);
@@ -192,7 +192,7 @@ impl Verify {
         if let Some(name) = name.filter(|_| is_checked) {
             self.checked.push(format!("partition {} ({name})", part.number));
         }
-        // Offsets of a volume are those of its first byte; what people look up is the disk's.
+        // Offsets in a volume count from its start, but users look them up on the disk.
         self.findings.append(findings, |finding| {
             finding.partition = Some(part.number);
             finding.offset = finding.offset.and_then(|offset| offset.checked_add(part.start));
@@ -218,7 +218,8 @@ impl Verify {
         is_checked
     }
 
-    /// Free entries of a GPT before that of Windows, with which some Windows stops (0x7B, INACCESSIBLE_BOOT_DEVICE).
+    /// Reports free entries of a GPT before the entry of Windows. Some versions of Windows stop because of them (0x7B,
+    /// INACCESSIBLE_BOOT_DEVICE).
     fn free_entries(&mut self, image: &Image, windows: u32) {
         let table = image.partition_table();
         let is_free = |number: &u32| table.partitions.iter().all(|partition| partition.number != *number);

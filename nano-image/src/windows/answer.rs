@@ -1,10 +1,10 @@
-//! Answer files: reading, editing, and what Windows will say of them.
+//! Answer files: reading them, editing them, and predicting what Windows does with them.
 //!
-//! [`AnswerFile`] is the file as a tree with positions, to ask and to edit; settings of components for another
-//! architecture than the image's count for nothing, as Windows ignores them. [`AnswerFile::judge`] says of every
-//! setting what becomes of it ([`Verdict`]), by the manifests of the image ([`Manifests`]) where it has them, and by the
-//! table in [`known`]. Source: "Unattended Windows Setup Reference" on
-//! learn.microsoft.com, and what Windows was seen to refuse.
+//! [`AnswerFile`] is the file as a tree with positions, for queries and edits. Settings of components for another
+//! architecture than the image's are skipped, because Windows ignores them. [`AnswerFile::judge`] says for every
+//! setting what becomes of it ([`Verdict`]). It uses the manifests of the image ([`Manifests`]) where there are some,
+//! and the table in [`known`]. Source: "Unattended Windows Setup Reference" on learn.microsoft.com, and what Windows
+//! was seen to refuse.
 
 mod components;
 mod file;
@@ -31,12 +31,12 @@ pub use value::check_computer_name;
 
 use crate::types::Architecture;
 
-/// Components that the build itself has to do with.
+/// Components with which the build itself deals.
 pub const SHELL_SETUP: &str = "Microsoft-Windows-Shell-Setup";
-/// Joins a domain.
+/// The component that joins a domain.
 pub const UNATTENDED_JOIN: &str = "Microsoft-Windows-UnattendedJoin";
 
-/// Drivers of an image.
+/// The component that adds drivers to an image.
 pub const DRIVERS: &str = "Microsoft-Windows-PnpCustomizationsNonWinPE";
 
 /// The namespace of answer files.
@@ -45,10 +45,10 @@ const NAMESPACE: &str = "urn:schemas-microsoft-com:unattend";
 const WCM: &str = "http://schemas.microsoft.com/WMIConfig/2002/State";
 /// The public key token of Windows' components.
 const TOKEN: &str = "31bf3856ad364e35";
-/// The attribute with which Windows marks a pass that it has done.
+/// The attribute with which Windows marks a pass that it has run.
 const PROCESSED: &str = "wasPassProcessed";
 
-/// Whether Windows on `image` takes a component for `component`.
+/// Whether Windows on `image` uses the settings of a component for `component`.
 fn is_for(component: &str, image: Architecture) -> bool {
     Architecture::named(component) == Some(image)
         || ["neutral", "wow64"].iter().any(|known| known.eq_ignore_ascii_case(component))

@@ -1,11 +1,11 @@
 //! Boot files and the BCD store, as bcdboot makes them.
 //!
-//! Everything comes from the image itself: `Windows\Boot` holds the boot manager with its languages, fonts and
-//! resources, `Windows\System32\config\BCD-Template` the settings of the store. The loaders carry Microsoft's
+//! Everything comes from the image itself. `Windows\Boot` holds the boot manager with its languages, fonts and
+//! resources; `Windows\System32\config\BCD-Template` holds the settings of the store. The loaders carry Microsoft's
 //! signature, so they are copied byte for byte.
 //!
-//! Sources: BCDBoot command-line options and "Boot Configuration Data" on learn.microsoft.com; what stores and
-//! templates made by Windows hold.
+//! Sources: BCDBoot command-line options and "Boot Configuration Data" on learn.microsoft.com; contents of stores and
+//! templates that Windows made.
 
 pub mod bcd;
 mod device;
@@ -39,7 +39,7 @@ use crate::windows::edit::ImageEdit;
 pub struct BootPlan {
     /// Files, sorted by path in upper case, without duplicates.
     pub files: Vec<BootFile>,
-    /// Directories that are more than plain: path and [`attribute`](crate::tree::attribute) bits.
+    /// Directories with attributes: path and [`attribute`](crate::tree::attribute) bits.
     pub directories: Vec<(String, u32)>,
     /// Identifier of the entry that starts Windows.
     #[cfg_attr(not(any(test, feature = "internals")), expect(dead_code, reason = "tests look for the entry"))]
@@ -48,17 +48,17 @@ pub struct BootPlan {
     pub warnings: Vec<String>,
 }
 
-/// Collects the boot files of `image`, and makes the store.
+/// Collects the boot files of `image`, and creates the store.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the image has no boot manager,
-/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when its BCD template or boot manager is damaged.
+/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the image has no boot manager;
+/// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if its BCD template or boot manager is damaged.
 pub fn plan(image: &mut ImageEdit<'_>, options: &BootOptions) -> Result<BootPlan> {
     let collected = collect(image, options)?;
     plan_with(collected, image, options)
 }
 
-/// [`plan`] with the boot files of the image that were [collected](collect) before.
+/// Like [`plan`], with boot files that were [collected](collect) from the image before.
 ///
 /// # Errors
 /// As `plan`.
@@ -78,10 +78,11 @@ pub fn plan_with(mut collected: Collected, image: &mut ImageEdit<'_>, options: &
 }
 
 impl BootPlan {
-    /// Puts the files into the tree of the volume that is both system partition and Windows, as a BIOS needs them.
+    /// Adds the files to the tree of a volume that is both system partition and Windows volume, as BIOS machines use
+    /// it.
     ///
     /// # Errors
-    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) when a directory of the image is in the way.
+    /// [`ErrorKind::Recipe`](crate::ErrorKind::Recipe) if a directory of the image is in the way.
     pub fn add_to(&self, tree: &mut FileTree) -> Result<()> {
         for file in &self.files {
             let node = tree.write_file(&file.path, Content::Bytes(file.bytes.clone()), file.times)?;

@@ -1,7 +1,7 @@
-//! Whether a machine starts from a disk: each link of the chain from firmware to the drivers that Windows starts with.
+//! Whether a machine starts from a disk: checks each link of the chain from firmware to boot drivers.
 //!
 //! The same check serves a plan, before anything is written, and an image that is read back: it sees partitions and
-//! files, and nothing of how they are stored.
+//! files, but not how they are stored.
 //!
 //! Sources: UEFI 2.10 §3.5.1.1 (removable media), "Boot Configuration Data" and "HKLM\SYSTEM\CurrentControlSet\Services
 //! Registry Tree" on learn.microsoft.com; the loaders' own rules for compressed files as in
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::registry::Hive;
 use crate::report::{Finding, Findings};
 
-/// Boot managers that UEFI firmware starts from a disk that it does not know, with the processor of each.
+/// Boot managers that UEFI firmware starts from an unknown disk, each with its processor.
 const REMOVABLE: [(&str, u16); 4] = [
     (r"EFI\Boot\bootx64.efi", program::AMD64),
     (r"EFI\Boot\bootaa64.efi", program::ARM64),
@@ -31,10 +31,10 @@ const REMOVABLE: [(&str, u16); 4] = [
 ];
 /// Bytes of the largest boot manager that is looked at.
 const MAX_PROGRAM: u64 = 64 << 20;
-/// Code of a driver that is missing, but that Windows starts without.
+/// Code for a missing driver without which Windows still starts.
 const WITHOUT_DRIVER: &str = "boot-driver-optional";
 
-/// A file as the loaders see it.
+/// A file, as the loaders see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeFile {
     /// Bytes of its contents.
@@ -43,10 +43,10 @@ pub struct VolumeFile {
     pub form: FileForm,
 }
 
-/// How a file keeps its contents.
+/// How the contents of a file are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileForm {
-    /// As they are.
+    /// Uncompressed.
     Plain,
     /// Compressed for the Windows Overlay Filter.
     Wof,
@@ -54,15 +54,15 @@ pub enum FileForm {
     Lznt1,
 }
 
-/// The files of a volume, found without regard to case.
+/// The files of a volume. Paths are found ignoring case.
 pub trait BootVolume {
-    /// The file at `path`; `None` if there is none, or a directory.
+    /// The file at `path`; `None` if there is none, or if it is a directory.
     fn file(&self, path: &str) -> Result<Option<VolumeFile>>;
 
     /// Its contents, of at most `limit` bytes.
     fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>>;
 
-    /// The registry hive in the file, with its logs applied; `None` if it is no hive.
+    /// The registry hive in the file, with its logs applied; `None` if it is not a hive.
     fn hive(&self, path: &str) -> Result<Option<Hive>>;
 }
 
@@ -70,7 +70,7 @@ pub trait BootVolume {
 pub struct BootPartition<'a> {
     /// Number of its entry.
     pub number: u32,
-    /// How a boot configuration store names it.
+    /// How a boot configuration store identifies it.
     pub device: BootDevice,
     /// Whether firmware starts from it: the EFI system partition, or the active one.
     pub is_system: bool,
@@ -80,7 +80,7 @@ pub struct BootPartition<'a> {
     pub boot_record: Option<Vec<u8>>,
 }
 
-/// The disk that a machine is to start from.
+/// The disk from which a machine should start.
 pub struct BootDisk<'a> {
     /// The machine's firmware.
     pub firmware: Firmware,
@@ -90,14 +90,14 @@ pub struct BootDisk<'a> {
     pub boot_record: Option<Vec<u8>>,
 }
 
-/// Finds each missing link of the chain.
+/// Reports each missing link of the chain.
 pub fn check(disk: &BootDisk<'_>) -> Findings {
     let mut chain = Chain { disk, findings: Findings::default() };
     chain.run();
     chain.findings
 }
 
-/// Whether Windows goes on although this link is missing.
+/// Whether Windows starts even though this link is missing.
 pub fn is_optional(finding: &Finding) -> bool {
     finding.code == WITHOUT_DRIVER
 }
@@ -129,7 +129,7 @@ impl<'d> Chain<'d> {
         self.store(system);
     }
 
-    /// What UEFI firmware starts without being told where it is.
+    /// Checks the program that UEFI firmware starts without boot settings.
     fn removable_program(&mut self, system: &BootPartition<'_>) {
         let mut found = false;
         for (path, machine) in REMOVABLE {
@@ -150,7 +150,7 @@ impl<'d> Chain<'d> {
         }
     }
 
-    /// What a BIOS starts: the boot records, and the boot manager that they load.
+    /// Checks what a BIOS starts: the boot records, and the boot manager that they load.
     fn boot_code(&mut self, system: &BootPartition<'_>) {
         if let Some(message) = self.disk.boot_record.as_deref().and_then(code::master_fault) {
             self.bad("boot-code", "boot code of the MBR", None, None, message);

@@ -1,24 +1,26 @@
-//! Boot code for BIOS machines: our own, because Microsoft's may not be shipped and the media do not hold it as a file.
+//! Boot code for BIOS machines. It is our own, because Microsoft's may not be shipped and media do not contain it as a
+//! file.
 //!
 //! The BIOS runs the master boot record, which runs the boot record of the active partition, which loads `\bootmgr`.
-//! The assembled code is committed, so a build needs no assembler; a test assembles the source again and compares.
+//! The assembled code is part of the repository, so a build needs no assembler. A test assembles the source again and
+//! compares.
 
 /// Master boot record code: at most 440 bytes, for the start of the disk's first sector.
 ///
-/// It loads the first sector of the one active partition. The rest of the sector (disk signature, partition table,
-/// signature 55 AA) is the caller's.
+/// It loads the first sector of the active partition. The rest of the sector (disk signature, partition table,
+/// signature 55 AA) must be added by the caller.
 pub fn mbr_code() -> &'static [u8] {
     include_bytes!("boot_code/mbr.bin")
 }
 
 /// NTFS boot record (`$Boot`): whole 512-byte sectors, at most 16, for the start of the volume.
 ///
-/// It finds `\bootmgr` by reading NTFS and enters it at 2000:0000 with the BIOS drive in DL, this boot sector at
-/// 0000:7C00 and SP below it. It understands all cluster sizes, fragmented `$MFT` and folders, and attribute lists;
-/// a compressed `bootmgr`, or one that does not fit below the BIOS's memory (about 510 KiB), ends in a message.
+/// It finds `\bootmgr` by reading NTFS and enters it at 2000:0000, with the BIOS drive in DL, this boot sector at
+/// 0000:7C00 and SP below it. It supports all cluster sizes, fragmented `$MFT` and folders, and attribute lists. For a
+/// `bootmgr` that is compressed, or does not fit into the BIOS's memory (about 510 KiB), it shows a message.
 ///
-/// The BIOS parameter block, bytes 0x0B..0x54, is zero here: keep the volume's own, whose hidden sectors must be the
-/// partition's first LBA and whose sectors must be 512 bytes. The first sector is also the backup boot sector.
+/// The BIOS parameter block, bytes 0x0B..0x54, is zero here: keep that of the volume. Its hidden sectors must be the
+/// first LBA of the partition, and its sectors must have 512 bytes. The first sector is also the backup boot sector.
 pub fn volume_boot_code() -> &'static [u8] {
     include_bytes!("boot_code/vbr.bin")
 }

@@ -1,8 +1,8 @@
-//! Compact OS: which files of an image may be kept compressed, and in which form.
+//! Compact OS: which files of an image may be compressed, and in which form.
 //!
-//! Windows shows compressed files through a filter driver (WOF). What starts before the driver is read by the boot
-//! loader, which before Windows 10 1903 knows no form but XPRESS4K, and files that are written in place are kept
-//! plain, for a write would decompress them at once. The rules follow what Microsoft's own tools leave plain.
+//! Windows decompresses such files with a filter driver (WOF). What starts before the driver is read by the boot
+//! loader, which before Windows 10 1903 supports only XPRESS4K. Files that are written in place stay plain, because a
+//! write would decompress them at once. The rules follow what Microsoft's own tools leave plain.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ use crate::types::form;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Compact {
-    /// As the source has them, byte for byte; files in a form that Windows has not stay plain.
+    /// As they are compressed in the source, byte for byte. Files in a form that Windows does not support stay plain.
     Copy,
     /// XPRESS, chunks of 4 KiB: the fastest to read.
     Xpress4k,
@@ -40,16 +40,16 @@ impl form::Switched for Compact {
     const ON: Self = Self::Copy;
 }
 
-/// A file that is to be compressed, because the source has no form of it that can be copied.
+/// A file that must be compressed, because the source has no compressed form of it that can be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Which file.
     pub node: NodeId,
-    /// How.
+    /// How it is compressed.
     pub algorithm: WofAlgorithm,
 }
 
-/// What may be done with a file.
+/// The forms that are allowed for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Limit {
     Plain,
@@ -57,12 +57,12 @@ enum Limit {
     Any,
 }
 
-/// Where a rule looks for a name.
+/// The folders to which a rule applies.
 enum Scope {
     Anywhere,
-    /// In this folder; the empty one is the root.
+    /// This folder; the empty name is the root.
     In(&'static str),
-    /// In this folder and all below it.
+    /// This folder and all below it.
     Under(&'static str),
 }
 
@@ -70,15 +70,15 @@ use Scope::{Anywhere, In, Under};
 
 /// The first build of Windows 10.
 const FIRST_BUILD: u32 = 10240;
-/// From this build on (1903) the boot loader reads every form.
+/// From this build on (1903) the boot loader supports every form.
 const ANY_FORM_BUILD: u32 = 18362;
 
-/// Never compressed: what Windows or firmware writes in place or reads before any driver, in lower case. `*` stands
-/// for any rest of a name.
+/// Never compressed: what Windows or firmware writes in place, or reads before any driver. Names are in lower case; `*`
+/// stands for any characters.
 const PLAIN: &[(Scope, &str)] = &[
     (Under(r"windows\system32\config"), "*"),
     (Under(r"windows\system32\smi\store"), "*"),
-    // Settings of one machine have their places on the volume.
+    // Settings of one machine have reserved places on the volume.
     (In(r"windows\panther"), "unattend.xml"),
     (In(r"windows\setup\scripts"), "setupcomplete.cmd"),
     (Anywhere, "ntuser.dat*"),
@@ -87,17 +87,17 @@ const PLAIN: &[(Scope, &str)] = &[
     (In(""), "pagefile.sys"),
     (In(""), "swapfile.sys"),
     (In(""), "hiberfil.sys"),
-    // Boot files: on a BIOS disk they are read by boot code, and everywhere bcdboot copies from Windows\Boot.
+    // Boot files: on a BIOS disk, boot code reads them; and bcdboot always copies from Windows\Boot.
     (In(""), "bootmgr"),
     (In(""), "bootnxt"),
     (Under("boot"), "*"),
     (Under("efi"), "*"),
     (Under(r"windows\boot"), "*"),
-    // Foreign boot loaders, which know no compact files, read what a boot check puts on the volume.
+    // Foreign boot loaders, which do not support compact files, read what a boot check puts on the volume.
     (Under(r"windows\boot-check"), "*"),
 ];
 
-/// Read by the boot loader.
+/// Files that the boot loader reads.
 const BOOT: &[(Scope, &str)] = &[
     (Anywhere, "winload.*"),
     (Anywhere, "winresume.*"),
@@ -124,13 +124,12 @@ const BOOT: &[(Scope, &str)] = &[
     (In(r"windows\system32\drivers"), "*.sys"),
 ];
 
-/// Marks the files of `tree` that the volume is to keep compressed: those that `choice` and the rules for Windows
-/// `build` allow and that save a cluster of `cluster_size` bytes. Returns the files that must be compressed for that,
-/// in the order of their blobs; there are none for [`Compact::Copy`]. Nodes that are settled stay as
-/// they are.
+/// Marks the files of `tree` that the volume should hold compressed: those that `choice` and the rules for Windows
+/// `build` allow and that save at least a cluster of `cluster_size` bytes. Returns the files that must be compressed
+/// for that, in the order of their blobs; with [`Compact::Copy`] there are none. Settled nodes are not changed.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for a Windows without Compact OS, or one that is not known.
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for a Windows that has no Compact OS, or is not known.
 pub fn mark(
     tree: &mut FileTree,
     store: &dyn BlobStore,
@@ -178,7 +177,7 @@ pub fn saves(len: u64, compressed: u64, cluster_size: u64) -> bool {
     compressed.div_ceil(cluster_size) < len.div_ceil(cluster_size)
 }
 
-/// What the rules allow for each file that may be compressed at all, by number.
+/// The forms that the rules allow for each file that may be compressed, by number.
 fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
     let needs = "Compact OS came with Windows 10 (build 10240); build a plain image";
     let build = match build {
@@ -198,7 +197,7 @@ fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
     while let Some((directory, path)) = pending.pop() {
         for (name, entry) in tree[directory].children.iter().flatten() {
             let is_directory = tree[entry.node].is_directory();
-            // These stay as they are.
+            // These are not changed.
             if !is_directory && tree.is_settled(entry.node) {
                 continue;
             }
@@ -215,7 +214,7 @@ fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
             } else {
                 Limit::Any
             };
-            // The strictest of a file's names decides.
+            // Of a file's names the strictest one decides.
             let known = &mut limits[entry.node.0 as usize];
             *known = Some(known.unwrap_or(Limit::Any).min(limit));
         }
@@ -224,7 +223,7 @@ fn limits(tree: &FileTree, build: Option<u32>) -> Result<Vec<(NodeId, Limit)>> {
     Ok(numbered.filter(|(node, _)| is_suitable(tree, *node)).filter_map(|(node, limit)| Some((node, limit?))).collect())
 }
 
-/// Whether the kind of the file has room for the filter's reparse point and stream.
+/// Whether the file can have the filter's reparse point and stream.
 fn is_suitable(tree: &FileTree, node: NodeId) -> bool {
     let node = &tree[node];
     let stream = "WofCompressedData".into();
@@ -245,7 +244,7 @@ fn matches_any(rules: &[(Scope, &str)], folder: &str, name: &str) -> bool {
     })
 }
 
-/// Whether `name` is `pattern`, in which one `*` stands for any characters.
+/// Whether `name` fits `pattern`, in which one `*` stands for any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => name == pattern,

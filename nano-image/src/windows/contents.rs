@@ -1,5 +1,5 @@
-//! The contents of files, in whatever form an NTFS volume has them: plain, compressed by NTFS (LZNT1) or by the overlay
-//! filter (WOF), or in another place.
+//! Reads the contents of files in all forms that an NTFS volume can have: plain, compressed by NTFS (LZNT1), compressed
+//! by the overlay filter (WOF), or not on the volume.
 
 pub mod elsewhere;
 pub mod wof;
@@ -11,12 +11,12 @@ use crate::volume::ntfs::{NtfsFile, NtfsReader};
 /// The bytes of a stream.
 pub type Stream<'a> = Box<dyn ReadAt + 'a>;
 
-/// The stream `name` of `file`; the empty name means the contents, which come decompressed. `None` if there is no
-/// such stream.
+/// The stream `name` of `file`; `None` if there is no such stream. The contents have the empty name, and are
+/// decompressed.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted, or if its contents are not on the volume:
-/// deduplicated, or a placeholder of a cloud.
+/// deduplicated files, and placeholders of cloud storage.
 pub fn open<'a>(reader: &NtfsReader<'a>, file: &NtfsFile, name: &str) -> Result<Option<Stream<'a>>> {
     if name.is_empty() {
         if let Some(error) = elsewhere::error(file) {
@@ -32,8 +32,8 @@ pub fn open<'a>(reader: &NtfsReader<'a>, file: &NtfsFile, name: &str) -> Result<
     Ok(reader.stream(file, name)?.map(|stream| Box::new(stream) as Stream<'a>))
 }
 
-/// Whether a Windows on the volume is hibernated: its memory is in `hiberfil.sys`, which is zeros or says `wake` after
-/// it was resumed.
+/// Whether a Windows on the volume is hibernated: `hiberfil.sys` then holds its memory. After resuming, that file is
+/// zeros or begins with `wake`.
 pub fn is_hibernated(reader: &NtfsReader<'_>) -> bool {
     let start = || {
         let file = reader.file(reader.find("hiberfil.sys")?.ok_or_else(|| Error::not_found("no hiberfil.sys"))?)?;

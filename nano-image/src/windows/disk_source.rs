@@ -1,8 +1,8 @@
-//! A Windows on a disk image as a source: the files of its volume become a [`FileTree`] and a [`VolumeStore`], and
-//! nothing is written into the old image.
+//! A Windows on a disk image as a source: the files of its volume become a [`FileTree`] and a [`VolumeStore`]. Nothing
+//! is written to the old image.
 //!
-//! Only what is whole can be taken over: a volume that is dirty, hibernated or encrypted, and contents that lie
-//! elsewhere (deduplicated, in a cloud) are refused by name.
+//! Only complete volumes are accepted: a volume that is dirty, hibernated or encrypted, and contents that are elsewhere
+//! (deduplicated, in a cloud) are refused by name.
 
 mod facts;
 mod pump;
@@ -26,19 +26,19 @@ use crate::tree::{FileTree, NodeId};
 use crate::types::Utf16Name;
 use crate::volume::{ntfs::NtfsReader, signature};
 
-/// The hive without which there is no Windows.
+/// The hive that every Windows has.
 const SYSTEM_HIVE: &str = HiveFile::System.path();
-/// Where in the hive SYSTEM Windows keeps which drive letters volumes have.
+/// The key of SYSTEM in which Windows stores the drive letters of volumes.
 const MOUNTED_DEVICES: &str = "MountedDevices";
-/// What a BIOS machine has for its start at the root of the volume: files, and the folder of the store.
+/// What a BIOS machine starts from at the root of the volume: files, and the folder of the store.
 const BOOT_FILES: [&str; 3] = ["bootmgr", "BOOTNXT", "BOOTSECT.BAK"];
 const BOOT_FOLDER: &str = "Boot";
-/// The store in that folder, without which it is somebody else's.
+/// The store in that folder. Without it the folder is not for booting.
 const STORE: &str = r"Boot\BCD";
 
 /// A Windows of a disk image.
 pub struct DiskSource {
-    /// The image, then those that it builds on.
+    /// The image, then the images that it builds on.
     files: Vec<PathBuf>,
     store: Arc<VolumeStore>,
     tree: FileTree,
@@ -55,16 +55,16 @@ struct Candidate {
 }
 
 impl DiskSource {
-    /// Opens the disk image at `path` among the files of `from` and reads the volume that has Windows, or that of `partition`. Its contents are
-    /// read once, for their digests.
+    /// Opens the disk image at `path` among the files of `from`, and reads the volume with Windows, or that of
+    /// `partition`. All contents are read once, for their digests.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if no volume has Windows, [`Recipe`](crate::ErrorKind::Recipe) if several
-    /// do, [`Unsupported`](crate::ErrorKind::Unsupported) for a volume that cannot be taken over,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no volume has Windows, [`Recipe`](crate::ErrorKind::Recipe) if
+    /// several do, [`Unsupported`](crate::ErrorKind::Unsupported) for a volume that cannot be used,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for damage.
     pub fn open(from: &InputFiles, path: &Path, partition: Option<u32>, observer: &dyn Observer) -> Result<Self> {
         Self::read(from, path, partition, observer).map_err(|error| match error.path() {
-            // A file of the volume: the image is to be named, too.
+            // The error is about a file on the volume: the image is named, too.
             Some(inner) if inner != path => {
                 let inner = inner.display().to_string();
                 error.within(format_args!("`{inner}` of the disk {}", path.display()))
@@ -127,12 +127,12 @@ impl DiskSource {
         self.files.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// The image file, then those that it builds on.
+    /// The image file, then those of the images that it builds on.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
 
-    /// What the registry says of Windows; the index is the partition's number.
+    /// Facts about Windows from the registry; the index is the number of the partition.
     pub fn info(&self) -> &ImageInfo {
         &self.info
     }
@@ -142,26 +142,26 @@ impl DiskSource {
         self.store.clone()
     }
 
-    /// SHA-256 of all that the tree has, with the digests of contents.
+    /// SHA-256 of everything in the tree, including the digests of contents.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }
 
-    /// Names, attributes, descriptors and streams of all files, and what the user should know of them.
+    /// Names, attributes, descriptors and streams of all files, and what the user should know about them.
     pub fn take_tree(&mut self) -> (FileTree, Vec<String>) {
         let empty = FileTree::new(crate::tree::Node::directory(Default::default()));
         (std::mem::replace(&mut self.tree, empty), std::mem::take(&mut self.warnings))
     }
 
-    /// How many files are compressed by the overlay filter.
+    /// Number of files that the overlay filter compresses.
     pub fn compact_files(&self) -> usize {
         self.store.compact_files()
     }
 }
 
-/// Takes from the image what it remembers of its old disk, and says what the user may want to know. Drive letters are
-/// bound to identifiers of partitions, and Windows would give the new volume another letter than its own. Boot files that
-/// lie beside Windows start the old disk; the new one gets its own, elsewhere if its firmware is UEFI.
+/// Removes from the image what belongs to its old disk, and returns what the user may want to know. Drive letters are
+/// bound to identifiers of partitions, and Windows would give the new volume another letter. Boot files beside Windows
+/// start the old disk; the new disk gets its own ones, elsewhere if its firmware is UEFI.
 ///
 /// # Errors
 /// Those of reading the hive.

@@ -1,7 +1,7 @@
-//! An image under edit: its tree, the contents of its files, and its registry.
+//! An image that is being edited: its tree, the contents of its files, and its registry.
 //!
-//! All that changes an image does so through one [`ImageEdit`]. A hive is read when it is first asked for, and goes
-//! back into the tree when all is done: so it is read and written once, and what one step does the next one sees.
+//! All changes of an image go through one [`ImageEdit`]. A hive is read when it is first needed, and written back to
+//! the tree at the end. So it is read and written once, and each step sees what the steps before it did.
 
 mod control_set;
 mod files;
@@ -25,18 +25,18 @@ pub use control_set::{all as control_sets, current as control_set};
 pub use hive_file::{HiveFile, HiveKey};
 pub use image_files::ImageFiles;
 
-/// An image under edit.
+/// An image that is being edited.
 pub struct ImageEdit<'a> {
     /// Names, attributes and contents.
     pub tree: &'a mut FileTree,
-    /// Where the contents are.
+    /// The store of the contents.
     pub blobs: Overlay,
-    /// Time of everything that is changed.
+    /// The time that all changes get.
     pub time: FileTime,
     registry: Registry,
 }
 
-/// The hives of an image that are read or edited, kept between two edits.
+/// The hives of an image that have been read or edited, kept between two edits.
 #[derive(Clone, Default)]
 pub struct Registry {
     /// By their numbers.
@@ -45,39 +45,39 @@ pub struct Registry {
     control_set: Option<String>,
 }
 
-/// A hive, as far as it is read.
+/// A hive, and whether it has been read.
 #[derive(Clone, Default)]
 enum Slot {
     #[default]
     Unread,
-    /// There is no file, or an empty one.
+    /// The file is missing or empty.
     Absent,
     Open {
-        /// Shared with the machines that do not edit it.
+        /// Shared with other machines until one of them edits it.
         hive: Arc<Hive>,
-        /// Whether somebody asked for it to edit it since it was last put back.
+        /// Whether it was requested for editing since it was last written back.
         to_edit: bool,
     },
 }
 
 impl<'a> ImageEdit<'a> {
-    /// The image `tree`, whose blobs `store` has. Everything that changes gets `time`.
+    /// Starts editing the image `tree`, whose blobs are in `store`. All changes get `time`.
     pub fn new(tree: &'a mut FileTree, store: Arc<dyn BlobStore>, time: FileTime) -> Self {
         let blobs = Overlay::new(store, tree.next_blob());
         Self::resume(tree, blobs, time, Registry::default())
     }
 
-    /// Goes on with an image that was [left](Self::suspend).
+    /// Continues with an image that was [suspended](Self::suspend).
     pub fn resume(tree: &'a mut FileTree, blobs: Overlay, time: FileTime, registry: Registry) -> Self {
         Self { tree, blobs, time, registry }
     }
 
-    /// Leaves the image as it is, its hives not yet put back.
+    /// Suspends editing; changed hives are not written back yet.
     pub fn suspend(self) -> (Overlay, Registry) {
         (self.blobs, self.registry)
     }
 
-    /// A hive to read; `None` if the image has none.
+    /// A hive for reading; `None` if the image does not have it.
     ///
     /// # Errors
     /// As [`Hive::open`].
@@ -89,7 +89,7 @@ impl<'a> ImageEdit<'a> {
         })
     }
 
-    /// A hive to read that the image must have.
+    /// A hive for reading that the image must have.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
@@ -97,15 +97,15 @@ impl<'a> ImageEdit<'a> {
         self.hive(file)?.ok_or_else(|| missing(file))
     }
 
-    /// A hive to edit.
+    /// A hive for editing.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the image has none, and those of [`Hive::open`].
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image does not have it, and errors of [`Hive::open`].
     pub fn edit(&mut self, file: HiveFile) -> Result<&mut Hive> {
         self.edit_if_there(file)?.ok_or_else(|| missing(file))
     }
 
-    /// A hive to edit; `None` if the image has none.
+    /// A hive for editing; `None` if the image does not have it.
     ///
     /// # Errors
     /// As [`Hive::open`].
@@ -114,7 +114,7 @@ impl<'a> ImageEdit<'a> {
         Ok(self.registry.hives[file as usize].get_mut())
     }
 
-    /// Two hives to edit at once; `None` for those that the image lacks.
+    /// Two hives for editing at once; `None` for those that the image does not have.
     ///
     /// # Errors
     /// As [`Hive::open`].
@@ -126,7 +126,7 @@ impl<'a> ImageEdit<'a> {
         Ok((one.get_mut(), other.get_mut()))
     }
 
-    /// The key at `path` of a hive, made if it is missing.
+    /// The key at `path` of a hive; it is created if it is missing.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
@@ -136,7 +136,7 @@ impl<'a> ImageEdit<'a> {
         Ok((hive, key))
     }
 
-    /// The key at `path` of the control set in use, made if it is missing.
+    /// The key at `path` of the control set in use; it is created if it is missing.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
@@ -156,8 +156,8 @@ impl<'a> ImageEdit<'a> {
         Ok(self.registry.control_set.as_deref().unwrap_or_default())
     }
 
-    /// The path in its hive of the key at `place`: `CurrentControlSet`, which exists only while Windows runs, is
-    /// replaced by the set that it stands for.
+    /// The path in its hive of the key at `place`. `CurrentControlSet`, which exists only while Windows runs, is
+    /// replaced by the control set that it stands for.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
@@ -170,8 +170,8 @@ impl<'a> ImageEdit<'a> {
         })
     }
 
-    /// Puts the hives that changed back. Their logs are emptied, so that Windows applies none of them. Returns the store
-    /// that has the contents of the tree.
+    /// Writes changed hives back and empties their logs, so that Windows does not apply them. Returns the store with
+    /// the contents of the tree.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if a directory has taken the place of a file.
@@ -180,8 +180,7 @@ impl<'a> ImageEdit<'a> {
         Ok(self.blobs)
     }
 
-    /// Puts the hives that changed back, and goes on: [`finish`](Self::finish) does so again for those that change from
-    /// now on.
+    /// Writes changed hives back, and continues: [`finish`](Self::finish) does the same for hives that change later.
     ///
     /// # Errors
     /// As `finish`.
@@ -218,7 +217,7 @@ impl<'a> ImageEdit<'a> {
         Ok(())
     }
 
-    /// Drops what is known of the hive that is, or has a log, at `path`: another file is there now.
+    /// Forgets what is known about the hive that is at `path`, or whose log is there: there is another file now.
     fn forget_hive(&mut self, path: &str) {
         for file in HiveFile::ALL {
             let is_it = |other: &str| path.eq_ignore_ascii_case(other);
@@ -244,7 +243,7 @@ impl Slot {
     }
 }
 
-/// The error for a hive that is needed.
+/// The error for a hive that is missing but needed.
 fn missing(file: HiveFile) -> Error {
     Error::not_found("the image has no such registry hive")
         .with_path(file.path())

@@ -1,7 +1,7 @@
-//! Hosts: what a machine of each needs of an image, and whether the image has it.
+//! Hosts: what their machines need in an image, and whether the image has it.
 //!
-//! A host decides what the recipe leaves open, writes its settings into the registry, and checks what cannot be set:
-//! that drivers for its disk and its network adapter are there and start in time.
+//! A host decides what the recipe leaves open, and writes its settings to the registry. What cannot be set is checked:
+//! that there are drivers for its disk and its network adapter, and that they start in time.
 //!
 //! Sources: "Prepare a Windows VHD or VHDX to upload to Azure", "SAC and EMS" and "Identifiers for PCI devices" on
 //! learn.microsoft.com; Cloud Hypervisor's page on Windows; what virt-v2v writes.

@@ -1,14 +1,15 @@
-//! Install media: an ISO image, a folder with its files, or a WIM alone. Where they have images and packages, from
-//! Technical Preview 2 to Windows Server 2016.
+//! Install media: an ISO image, a folder with its files, or a WIM alone. Images and packages are found in these places,
+//! from Technical Preview 2 to Windows Server 2016:
 //!
 //! | media | images | packages |
 //! |---|---|---|
 //! | Nano Server | `NanoServer\NanoServer.wim` | `NanoServer\Packages\NAME.cab` |
-//! | to Technical Preview 4 | | `NanoServer\Packages\LANGUAGE\NAME.cab` |
+//! | up to Technical Preview 4 | | `NanoServer\Packages\LANGUAGE\NAME.cab` |
 //! | from Technical Preview 5 on | | `NanoServer\Packages\LANGUAGE\NAME_LANGUAGE.cab` |
 //! | any Windows Server | `sources\install.wim`, `.esd` or `.swm` | |
 //!
-//! A folder may also be that of `NanoServer.wim` or `install.wim` itself; beside a WIM, `Packages` has its packages.
+//! The folder may also be the one that contains `NanoServer.wim` or `install.wim`. Packages for a single WIM are in
+//! `Packages` beside it.
 
 mod details;
 mod files;
@@ -38,16 +39,16 @@ use crate::windows::package::cabinet::CabinetSource;
 use crate::windows::package::mum::Package;
 use files::{Directory, Files, same};
 
-/// Directories that may have images, and their files, the likeliest first.
+/// Directories that may contain images, and their files, most likely first.
 const NANO: &str = "NanoServer";
 const SOURCES: &str = "sources";
 const WIMS: [&str; 4] = ["NanoServer.wim", "install.wim", "install.esd", "install.swm"];
 const PACKAGES: &str = "Packages";
-/// Directory in [`SOURCES`] with the files of features that images do not have.
+/// Directory in [`SOURCES`] with the files of features that are not in images.
 const ON_DEMAND: &str = "sxs";
-/// What a WIM begins with; the second is a pipable one.
+/// First bytes of a WIM; the second value is that of a pipable one.
 const WIM_MAGICS: [&[u8; 8]; 2] = [b"MSWIM\0\0\0", b"WLPWM\0\0\0"];
-/// Names that an error lists.
+/// The most names that an error lists.
 const MAX_LISTED: usize = 40;
 
 /// Opened install media.
@@ -70,11 +71,11 @@ pub struct Media {
     /// Further parts of a split WIM.
     parts: Vec<PathBuf>,
     packages: Vec<MediaPackage>,
-    /// Directory of the packages, if there is one.
+    /// Directory of the packages, if it exists.
     has_packages: bool,
-    /// Cabinets with files of features that images do not have.
+    /// Cabinets with the files of features that are not in images.
     on_demand: Vec<MediaFile>,
-    /// What the cabinets say that were looked into: many packages may be looked for in all of them.
+    /// Descriptions in the cabinets that were opened: each cabinet may be searched for many packages.
     descriptions: Mutex<BTreeMap<MediaFile, Package>>,
 }
 
@@ -86,10 +87,10 @@ impl fmt::Debug for Media {
 }
 
 impl Media {
-    /// Opens the ISO image, folder or WIM at `path`. Of a split WIM further `parts` may be named.
+    /// Opens the ISO image, folder or WIM at `path`. For a split WIM, further `parts` can be given.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to build from, listing what is there;
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to build from, with a list of what is there;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) and [`Corrupt`](crate::ErrorKind::Corrupt) for a bad ISO image.
     pub fn open(path: impl AsRef<Path>, parts: &[PathBuf]) -> Result<Self> {
         Self::open_in(&InputFiles::default(), path.as_ref(), parts)
@@ -111,7 +112,7 @@ impl Media {
         Self::iso(file, path)
     }
 
-    /// Opens an ISO image or a WIM that `data` has, e.g. in memory; messages call it `name`.
+    /// Opens an ISO image or a WIM in `data`, e.g. in memory. Messages call it `name`.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -130,12 +131,12 @@ impl Media {
         Self::find(path, Files::Iso { iso: Box::new(iso), path: path.to_owned() }, label)
     }
 
-    /// Opens the WIM at `path` among `files` as media: packages are in the folder `Packages` beside it, if there is one;
-    /// of a WIM in memory these are in memory, too.
+    /// Opens the WIM at `path` among `files` as media. Its packages are in the folder `Packages` beside it, if that
+    /// exists; for a WIM in memory they must be in memory, too.
     ///
     /// # Errors
-    /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound); what is wrong with a WIM is told
-    /// when its images are looked for.
+    /// [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound). What is wrong with the WIM is
+    /// reported when its images are read.
     pub(crate) fn wim(files: &InputFiles, path: &Path, parts: &[PathBuf]) -> Result<Self> {
         let wims = vec![MediaFile::at(files, path)?];
         let files = if files.in_memory(path).is_some() { files.without_host() } else { files.clone() };
@@ -155,7 +156,7 @@ impl Media {
         Ok(Self { files, wims, parts, packages, has_packages, on_demand, ..Self::none(path) })
     }
 
-    /// No media: neither images nor packages; errors name `path`.
+    /// Media without images and packages. Errors name `path`.
     pub fn none(path: impl AsRef<Path>) -> Self {
         let (path, files) = (path.as_ref().to_owned(), Files::Folder(InputFiles::default(), PathBuf::new()));
         Self {
@@ -209,7 +210,7 @@ impl Media {
         self.label.as_deref()
     }
 
-    /// The WIMs that have images of Windows, that of Nano Server first; never empty.
+    /// The WIMs with images of Windows, that of Nano Server first; never empty.
     pub fn wims(&self) -> &[MediaFile] {
         &self.wims
     }
@@ -219,7 +220,7 @@ impl Media {
         &self.packages
     }
 
-    /// The cabinets in `sources/sxs`: files of features that images do not have.
+    /// The cabinets in `sources/sxs`, with the files of features that are not in images.
     pub fn on_demand(&self) -> &[MediaFile] {
         &self.on_demand
     }
@@ -232,7 +233,7 @@ impl Media {
         self.files.open(file)
     }
 
-    /// The cabinet `file` of a package, to install it.
+    /// The cabinet `file` of a package, for installing it.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -240,18 +241,18 @@ impl Media {
         Ok(CabinetSource { path: file.path.clone(), data: self.read(file)? })
     }
 
-    /// Opens one of the [`wims`](Self::wims). Inside an ISO image or in memory that takes a small file in the folder `scratch`,
-    /// which is removed at once.
+    /// Opens one of the [`wims`](Self::wims). If it is inside an ISO image or in memory, this needs a small temporary
+    /// file in the folder `scratch`.
     ///
     /// # Errors
     /// Those of [`Wim::open`] and [`Wim::open_within`]; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is
-    /// needed and none is given.
+    /// needed and not given.
     pub fn open_wim(&self, wim: &MediaFile, scratch: Option<&Path>) -> Result<Wim> {
         if wim.is_plain() {
             return Wim::open(&wim.path, &self.parts);
         }
         let folder = scratch.ok_or_else(|| {
-            Error::recipe("a WIM inside an ISO image or in memory takes a scratch folder to open")
+            Error::recipe("a WIM inside an ISO image or in memory needs a scratch folder to be opened")
                 .with_hint("name a folder")
         })?;
         let data = self.read(wim)?;
@@ -277,7 +278,7 @@ fn is_wim(data: &dyn ReadAt) -> std::io::Result<bool> {
     Ok(WIM_MAGICS.contains(&&magic))
 }
 
-/// That the media have no image, with what they have.
+/// The error for media without images. It lists what is there.
 fn nothing_found(places: &[&Directory], root: &Directory) -> Error {
     let other = places.iter().flat_map(|place| &place.files).find(|file| file.has_extension("wim"));
     let what = format!("no {NANO}/{}, and no {SOURCES}/{}", WIMS[0], WIMS[1]);
@@ -288,7 +289,7 @@ fn nothing_found(places: &[&Directory], root: &Directory) -> Error {
     Error::not_found(what).with_hint(hint)
 }
 
-/// Names for a message.
+/// Joins names for a message.
 fn list(mut names: Vec<String>) -> String {
     if names.is_empty() {
         return "nothing".into();

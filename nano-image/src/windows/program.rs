@@ -1,8 +1,8 @@
-//! Programs (PE files) as far as firmware looks at them ("PE Format" on learn.microsoft.com).
+//! Programs (PE files), as far as firmware examines them ("PE Format" on learn.microsoft.com).
 
 use crate::types::Architecture;
 
-/// Processors, as programs name them.
+/// Numbers of processors in programs.
 pub const AMD64: u16 = 0x8664;
 #[allow(missing_docs)]
 pub const ARM64: u16 = 0xAA64;
@@ -17,12 +17,12 @@ const SECTION_HEADER: usize = 40;
 /// Number of the directory of certificates.
 const CERTIFICATES: usize = 4;
 
-/// The processor that `program` is for; `None`: it is no program.
+/// The processor for which `program` is; `None` if it is not a program.
 pub fn machine(program: &[u8]) -> Option<u16> {
     word(program, header(program)? + 4)
 }
 
-/// The architecture that `program` is for.
+/// The architecture for which `program` is.
 pub fn architecture(program: &[u8]) -> Option<Architecture> {
     match machine(program)? {
         AMD64 => Some(Architecture::Amd64),
@@ -33,8 +33,8 @@ pub fn architecture(program: &[u8]) -> Option<Architecture> {
     }
 }
 
-/// Whether a program carries a signature (an attribute certificate); `None`: it is no program. Whose it is, and whether it
-/// is right, is not looked at.
+/// Whether a program has a signature (an attribute certificate); `None` if it is not a program. The signer and the
+/// validity are not checked.
 pub fn is_signed(program: &[u8]) -> Option<bool> {
     let optional = header(program)? + 4 + FILE_HEADER;
     // Fields before the directories, for 32 and 64 bits.
@@ -48,10 +48,10 @@ pub fn is_signed(program: &[u8]) -> Option<bool> {
     Some(directories > CERTIFICATES && long(program, entry)? > 0 && long(program, entry + 4)? > 0)
 }
 
-/// Why `program` is none for `expected` that firmware starts.
+/// Checks that firmware for `expected` can start `program`.
 pub fn check(program: &[u8], expected: u16) -> Result<(), String> {
-    let header = header(program).ok_or("is no program (PE)")?;
-    let machine = word(program, header + 4).ok_or("is no program (PE)")?;
+    let header = header(program).ok_or("is not a program (PE)")?;
+    let machine = word(program, header + 4).ok_or("is not a program (PE)")?;
     if machine != expected {
         return Err(format!("is a program for {}, not for {}", name(machine), name(expected)));
     }
@@ -70,7 +70,7 @@ pub fn check(program: &[u8], expected: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the signature of a program is.
+/// Position of the signature of a program.
 fn header(program: &[u8]) -> Option<usize> {
     let at = long(program, 0x3C).filter(|_| program.starts_with(b"MZ"))?;
     (program.get(at..at.checked_add(4)?)? == b"PE\0\0").then_some(at)

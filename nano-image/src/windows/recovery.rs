@@ -1,4 +1,4 @@
-//! The recovery environment (Windows RE) on a partition of its own.
+//! The recovery environment (Windows RE) on its own partition.
 //!
 //! Sources: "UEFI/GPT-based hard drive partitions" and "Windows Recovery Environment (Windows RE)" on
 //! learn.microsoft.com; files and stores of machines that Windows has set up.
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::tree::{FileTree, Node, Times, attribute};
 use crate::types::{DiskOffset, Guid, Utf16Name};
 
-/// Where images have the environment, and what says where it is.
+/// The folder of the environment in images, and the file that says where it is.
 const HOME: &str = r"Windows\System32\Recovery";
 const SETTINGS: &str = "ReAgent.xml";
 const RAM_DISKS: [&str; 2] = [r"Windows\Boot\DVD\EFI\boot.sdi", r"Windows\Boot\DVD\PCAT\boot.sdi"];
@@ -25,7 +25,7 @@ pub struct RecoveryPartition {
     pub entry: Guid,
 }
 
-/// How a disk is known.
+/// Identity of a disk.
 #[derive(Clone, Copy, Debug)]
 pub enum Disk {
     /// By its GUID.
@@ -34,7 +34,8 @@ pub enum Disk {
     Mbr(u32),
 }
 
-/// Takes the environment out of `image`: the files of its partition. The image keeps what says where it is.
+/// Takes the environment out of `image`: returns the files for its partition. The file that says where it is stays in
+/// the image.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if the image has no environment.
@@ -77,7 +78,7 @@ fn is_server(image: &mut ImageEdit<'_>) -> Result<bool> {
     Ok(!kind.eq_ignore_ascii_case("Client"))
 }
 
-/// The file that says where the environment is, as reagentc leaves it when it is switched on.
+/// The contents of the file that says where the environment is, as reagentc writes them when it is switched on.
 fn settings(place: &RecoveryPartition, is_server: bool) -> String {
     let nobody = Guid::NIL;
     let (id, guid) = match place.disk {

@@ -14,7 +14,7 @@ const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRu
 const RULE: &str = r"v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=3389|App=%SystemRoot%\system32\svchost.exe|Svc=termservice|Name=Remote Desktop (TCP-In)|";
 const RULE_ID: &str = "RemoteDesktop-3389-In-TCP";
 
-/// Lets Remote Desktop in, with authentication before a session is made; `false` if the image has none.
+/// Allows Remote Desktop, with authentication before a session is created; `false` if the image does not have it.
 pub(super) fn enable(image: &mut ImageEdit<'_>) -> Result<bool> {
     let hive = image.edit(HiveFile::System)?;
     let mut found = false;

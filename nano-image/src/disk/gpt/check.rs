@@ -13,14 +13,14 @@ const SECTOR: usize = 512;
 const TYPE_PROTECTIVE: u8 = 0xEE;
 const MIN_HEADER: usize = size_of::<Header>();
 
-/// A table whose checksums are right.
+/// A table with correct checksums.
 struct Table {
     header: Header,
     entries: Vec<u8>,
 }
 
-/// Finds what is wrong with the partition table of `disk`, which has one: primary, backup and protective MBR.
-/// Offsets of the findings are bytes of the disk.
+/// Finds what is wrong with the partition table of `disk`: primary table, backup and protective MBR. Offsets of the
+/// findings count from the start of the disk.
 pub fn check(disk: &dyn ReadAt, sector_size: u32) -> Findings {
     let mut findings = Findings::default();
     let sector = u64::from(sector_size);
@@ -30,7 +30,7 @@ pub fn check(disk: &dyn ReadAt, sector_size: u32) -> Findings {
     protective(disk, last, &mut findings);
     let primary = table(disk, "primary", 1, None, sector, &mut findings);
     let alternate = primary.as_ref().map_or(last, |table| table.header.alternate_lba.get());
-    // A disk that was made larger has its backup where the end was.
+    // After a disk was enlarged, its backup table is where the end was.
     let mut signature = [0; SIGNATURE.len()];
     let read = disk.read_exact_at(&mut signature, alternate.saturating_mul(sector)).is_ok();
     let place = if read && signature == SIGNATURE && alternate > 1 { alternate } else { last };
@@ -58,7 +58,7 @@ pub fn check(disk: &dyn ReadAt, sector_size: u32) -> Findings {
     findings
 }
 
-/// The MBR that keeps old programs away (§5.2.3).
+/// Checks the protective MBR, which keeps old programs away (§5.2.3).
 fn protective(disk: &dyn ReadAt, last: u64, findings: &mut Findings) {
     let mut bad = |message: String| findings.add(Finding::new("gpt-mbr", "protective MBR", message).at(0));
     let mut bytes = [0; SECTOR];
@@ -71,13 +71,13 @@ fn protective(disk: &dyn ReadAt, last: u64, findings: &mut Findings) {
         return bad("has no partition of type 0xEE".into());
     };
     let (first, count) = (word(at + 8), word(at + 12));
-    // Windows says 0xFFFFFFFF whatever the size.
+    // Windows writes 0xFFFFFFFF for any size.
     if first != 1 || count == 0 || (count > last && count != 0xFFFF_FFFF) {
         bad(format!("has {count} sectors from {first} on in its partition of type 0xEE; the disk has {}", last + 1));
     }
 }
 
-/// The table with its header in sector `lba`, if all its checksums are right.
+/// The table whose header is in sector `lba`, if all its checksums are correct.
 fn table(
     disk: &dyn ReadAt,
     name: &str,
@@ -116,7 +116,7 @@ fn table(
         bad("gpt-header", format!("has {count} entries of {entry_size} bytes"));
         return None;
     }
-    // The entries lie between their header and the sectors that partitions may have.
+    // The entries lie between their header and the sectors that partitions can use.
     let (first_usable, last_usable) = (header.first_usable_lba.get(), header.last_usable_lba.get());
     let first = header.entries_lba.get();
     let end = first.saturating_add((u64::from(count) * entry_size as u64).div_ceil(sector));
@@ -162,7 +162,7 @@ fn partitions(table: &Table, last: u64, sector: u64, findings: &mut Findings) {
             findings.add(Finding::new("gpt-partition", format!("partition {number}"), message).at(place));
         };
         if first > end || first < first_usable || end > last_usable {
-            bad(format!("has the sectors {first} to {end}; {first_usable} to {last_usable} are usable"));
+            bad(format!("has the sectors {first} to {end}, but only {first_usable} to {last_usable} are usable"));
         }
         if entry.guid == [0; 16] {
             bad("has no identifier".into());

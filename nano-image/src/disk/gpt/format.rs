@@ -24,9 +24,9 @@ pub struct Header {
     pub my_lba: U64,
     /// 32: sector of the other header.
     pub alternate_lba: U64,
-    /// 40: first sector that a partition may have.
+    /// 40: first sector that partitions can use.
     pub first_usable_lba: U64,
-    /// 48: last sector that a partition may have.
+    /// 48: last sector that partitions can use.
     pub last_usable_lba: U64,
     /// 56: the disk's identifier.
     pub disk_guid: [u8; 16],
@@ -45,7 +45,7 @@ const _: () = assert!(size_of::<Header>() == 92);
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct PartitionEntry {
-    /// 0: what it is for; zero: the entry is free.
+    /// 0: type of the partition; zero if the entry is free.
     pub type_guid: [u8; 16],
     /// 16: its identifier.
     pub guid: [u8; 16],

@@ -10,7 +10,7 @@ const ENTRIES: usize = 446;
 const ENTRY_SIZE: usize = 16;
 
 /// Finds what is wrong with the partitions of the master boot record of `disk`, which has `size` bytes. Partitions are
-/// named by the numbers of their entries.
+/// called by the numbers of their entries.
 pub fn check(disk: &dyn ReadAt, size: ByteSize, sector_size: u32) -> Findings {
     let mut findings = Findings::default();
     let mut sector = [0; SECTOR as usize];
@@ -42,7 +42,7 @@ pub fn check(disk: &dyn ReadAt, size: ByteSize, sector_size: u32) -> Findings {
             bad("says that the disk has a GPT; there is none that can be read".into());
         }
     }
-    // A BIOS takes any other value for damage, and Windows for no partition table.
+    // A BIOS treats any other value as damage, and Windows as the absence of a partition table.
     for number in 1..=4 {
         let at = place(number);
         if ![0, ACTIVE].contains(&sector[at]) {

@@ -1,4 +1,4 @@
-//! Checks that every cluster is used as often as its refcount says, and by one thing only.
+//! Checks that every cluster is used as often as its refcount says, and only for one thing.
 
 use std::collections::BTreeSet;
 
@@ -9,27 +9,27 @@ use crate::disk::map::read_entries;
 use crate::error::Result;
 use crate::report::{Finding, Findings};
 
-/// Most clusters of a file that are counted: 16 TiB in clusters of 64 KiB.
+/// The most clusters of a file that are counted: 16 TiB in clusters of 64 KiB.
 const MAX_CLUSTERS: u64 = 1 << 28;
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
-    // Opening the file reports what keeps it from being read.
+    // What keeps the file from being read is reported when it is opened.
     let (Ok(header), Ok(_)) = (read::header(file), read::open(file, len)) else { return };
     if header.incompatible_features.get() & INCOMPATIBLE_DIRTY != 0 {
         let message = "says that refcounts may be wrong: the file was not closed";
         findings.add(Finding::new("qcow2-dirty", "qcow2 header", message).at(72));
     }
-    // Refcounts of other widths, and those of snapshots, are QEMU's business.
+    // Refcounts of other widths, and those of snapshots, are not checked.
     if header.version.get() < VERSION || header.refcount_order.get() != REFCOUNT_ORDER || header.nb_snapshots.get() != 0
     {
         return findings.skip("refcounts of qcow2 (of another width, or with snapshots)");
     }
-    // So are the bitmaps of an extension, which have clusters of their own.
+    // Nor are bitmaps of an extension, which have clusters of their own.
     if header.autoclear_features.get() != 0 {
         return findings.skip("refcounts of qcow2 (with bitmaps)");
     }
-    // Several compressed clusters share one of the file.
+    // Several compressed clusters may share a cluster of the file.
     if read::open(file, len).is_ok_and(|opened| opened.packed.is_some()) {
         return findings.skip("refcounts of qcow2 (with compressed clusters)");
     }
@@ -50,7 +50,7 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
     }
 }
 
-/// How often each cluster of the file is used; a third use is told like the second.
+/// How often each cluster of the file is used. A third use is reported like a second.
 struct Usage {
     counts: Vec<u8>,
     cluster: u64,
@@ -86,7 +86,7 @@ impl Usage {
         for (_, offset, at) in blocks {
             self.add(|| "refcounts".to_owned(), offset, self.cluster, at, findings);
         }
-        // Of those that the disk needs the reader has seen that none is there twice.
+        // The reader has already checked that no cluster of the disk's data is used twice.
         let is_extended = header.has_extended_l2();
         let entries = l2_entries(self.cluster, is_extended);
         let tables = header.size.get().div_ceil(self.cluster).div_ceil(entries);
@@ -107,7 +107,7 @@ impl Usage {
     fn compare(&self, file: &dyn ReadAt, header: &Header, findings: &mut Findings) -> Result<()> {
         let table_len = u64::from(header.refcount_table_clusters.get()) * self.cluster;
         let per_block = refcounts_per_block(self.cluster);
-        // A block that is used twice was reported before, and must not be read again and again.
+        // A block that is used twice has been reported before. It must not be read again and again.
         let mut seen = BTreeSet::new();
         let mut told = vec![false; self.counts.len().div_ceil(per_block as usize)];
         let blocks = offsets(file, header.refcount_table_offset.get(), table_len / ENTRY_SIZE, u64::MAX)?;
@@ -142,12 +142,12 @@ impl Usage {
     }
 }
 
-/// The entries of a table that lead somewhere: number, file offset that they lead to, and their own file offset.
+/// The entries of a table that lead somewhere: number, the file offset in them, and their own file offset.
 fn offsets(file: &dyn ReadAt, start: u64, count: u64, mask: u64) -> Result<Vec<(u64, u64, u64)>> {
     offsets_of::<8>(file, start, count, mask)
 }
 
-/// The same of entries of `N` bytes, which begin with an offset.
+/// The same for entries of `N` bytes that begin with an offset.
 fn offsets_of<const N: usize>(file: &dyn ReadAt, start: u64, count: u64, mask: u64) -> Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();
     read_entries(file, start, count, |index, at, bytes: [u8; N]| {

@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 4] = *b"QFI\xFB";
 pub const VERSION: u32 = 3;
 /// [`Header::header_length`] without optional fields.
 pub const HEADER_LENGTH: u32 = size_of::<Header>() as u32;
-/// Smallest and largest [`Header::cluster_bits`]; QEMU takes no others.
+/// The smallest and the largest [`Header::cluster_bits`] that QEMU accepts.
 pub const CLUSTER_BITS: [u32; 2] = [9, 21];
 /// [`Header::refcount_order`]: 16 bits for each cluster.
 pub const REFCOUNT_ORDER: u32 = 4;
@@ -22,17 +22,17 @@ pub const INCOMPATIBLE_DIRTY: u64 = 1;
 pub const INCOMPATIBLE_CORRUPT: u64 = 1 << 1;
 /// [`Header::incompatible_features`]: [clusters are compressed](ENTRY_COMPRESSED) with another method.
 pub const INCOMPATIBLE_COMPRESSION: u64 = 1 << 3;
-/// [`Header::incompatible_features`]: an entry of an L2 table has a bitmap of [`SUBCLUSTERS`] parts behind it.
+/// [`Header::incompatible_features`]: a bitmap of [`SUBCLUSTERS`] parts follows each entry of an L2 table.
 pub const INCOMPATIBLE_EXTENDED_L2: u64 = 1 << 4;
-/// Parts of a cluster of which an extended L2 entry tells.
+/// Number of parts of a cluster that an extended L2 entry describes.
 pub const SUBCLUSTERS: u64 = 32;
-/// Entry of the L1 or L2 table: exactly one reference leads to the cluster.
+/// Entry of the L1 or L2 table: there is exactly one reference to the cluster.
 pub const ENTRY_COPIED: u64 = 1 << 63;
 /// Entry of an L2 table: the cluster is compressed.
 pub const ENTRY_COMPRESSED: u64 = 1 << 62;
 /// Entry of an L2 table, version 3: the cluster reads as zeros.
 pub const ENTRY_ZERO: u64 = 1;
-/// Entry of the L1 or L2 table: file offset of the cluster, bytes; 0: there is none.
+/// Entry of the L1 or L2 table: file offset of the cluster in bytes; 0 if there is none.
 pub const ENTRY_OFFSET: u64 = 0x00FF_FFFF_FFFF_FE00;
 /// Bits of an L2 entry that are zero.
 pub const ENTRY_RESERVED: u64 = 0x3F00_0000_0000_01FE;
@@ -40,10 +40,10 @@ pub const ENTRY_RESERVED: u64 = 0x3F00_0000_0000_01FE;
 pub const ENTRY_SIZE: u64 = 8;
 /// A refcount of 1.
 pub const REFCOUNT_ONE: &[u8] = &1u16.to_be_bytes();
-/// Largest L1 table that QEMU takes, bytes.
+/// The largest L1 table that QEMU accepts, in bytes.
 pub const MAX_L1_SIZE: u64 = 32 << 20;
 
-/// The header, without the fields that version 3 has behind these.
+/// The header, without the further fields of version 3.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Header {
@@ -51,15 +51,15 @@ pub struct Header {
     pub magic: [u8; 4],
     /// 4: 2 or 3.
     pub version: U32,
-    /// 8: file offset of the name of the backing file, bytes; 0: none.
+    /// 8: file offset of the name of the backing file in bytes; 0 if there is none.
     pub backing_file_offset: U64,
     /// 16: length of that name.
     pub backing_file_size: U32,
-    /// 20: a cluster has two to this power bytes.
+    /// 20: log₂ of the bytes of a cluster.
     pub cluster_bits: U32,
     /// 24: size of the disk, bytes.
     pub size: U64,
-    /// 32: 0: not encrypted.
+    /// 32: 0 if the disk is not encrypted.
     pub crypt_method: U32,
     /// 36: number of entries of the L1 table.
     pub l1_size: U32,
@@ -73,26 +73,26 @@ pub struct Header {
     pub nb_snapshots: U32,
     /// 64: file offset of their table, bytes.
     pub snapshots_offset: U64,
-    /// 72: what a reader must know; version 3 only, like all that follows.
+    /// 72: what a reader must know. This and all fields below exist only in version 3.
     pub incompatible_features: U64,
     /// 80: what a reader may ignore.
     pub compatible_features: U64,
-    /// 88: what a writer that does not know it clears.
+    /// 88: what a writer must clear if it does not know it.
     pub autoclear_features: U64,
-    /// 96: a refcount has two to this power bits.
+    /// 96: log₂ of the bits of a refcount.
     pub refcount_order: U32,
     /// 100: bytes of the header.
     pub header_length: U32,
 }
 const _: () = assert!(size_of::<Header>() == 104);
 
-/// What may follow the header, up to one of type 0.
+/// What may follow the header; an extension of type 0 ends the list.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ExtensionHeader {
-    /// 0: 0 or [`BACKING_FORMAT`], or others.
+    /// 0: 0, [`BACKING_FORMAT`], or another type.
     pub kind: U32,
-    /// 4: bytes that follow, which are padded to a multiple of 8.
+    /// 4: number of bytes that follow; they are padded to a multiple of 8.
     pub length: U32,
 }
 const _: () = assert!(size_of::<ExtensionHeader>() == 8);
@@ -113,7 +113,7 @@ pub fn l2_entries(cluster_size: u64, is_extended: bool) -> u64 {
 }
 
 impl Header {
-    /// Whether entries of L2 tables are extended; version 2 knows no features.
+    /// Whether entries of L2 tables are extended. Version 2 has no features.
     pub fn has_extended_l2(&self) -> bool {
         self.version.get() >= VERSION && self.incompatible_features.get() & INCOMPATIBLE_EXTENDED_L2 != 0
     }

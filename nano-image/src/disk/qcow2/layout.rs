@@ -15,14 +15,14 @@ use crate::disk::parts::{Leads, Parts, Structure, Table};
 use crate::disk::row::Request;
 use crate::error::{Error, Result};
 
-/// The L2 tables, one behind the other: of those parts of the disk only that have any cluster in the file.
+/// The L2 tables, one after another. There are tables only for those parts of the disk that have a cluster in the file.
 #[derive(Clone, Debug)]
 struct L2Tables {
-    /// How many entries a table has.
+    /// Number of entries of a table.
     entries: u64,
-    /// Number of each table in the L1 table, ascending.
+    /// Number of each table in the L1 table, in ascending order.
     tables: Vec<u64>,
-    /// Extended entries: which subclusters of each cluster are in the file, the lowest bit first.
+    /// For extended entries: which subclusters of each cluster are in the file, starting with the lowest bit.
     subclusters: Option<BTreeMap<u64, u32>>,
 }
 
@@ -48,7 +48,7 @@ impl Table for L2Tables {
     }
 }
 
-/// Numbers of clusters.
+/// Numbers of clusters of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Clusters {
     l1: u64,
@@ -59,7 +59,7 @@ struct Clusters {
 }
 
 impl Clusters {
-    /// With as many refcounts as there are clusters, those of the refcounts too.
+    /// With enough refcounts for all clusters, including those of the refcounts.
     fn new(cluster_size: u64, l1: u64, l2: u64, data: u64) -> Self {
         let mut clusters = Self { l1, refcount_table: 0, refcount_blocks: 0, l2, data };
         loop {
@@ -78,7 +78,7 @@ impl Clusters {
     }
 }
 
-/// What an overlay has behind its header: the format of the backing file, and its name. Also the file offset of the
+/// What follows the header of an overlay: the format of the backing file, and its name. Also the file offset of the
 /// name.
 fn backing(parent: &Parent<'_>) -> Result<(Vec<u8>, usize)> {
     if parent.path.len() > MAX_BACKING_NAME {
@@ -106,7 +106,7 @@ fn subclusters(cluster: u64, used: &[Extent]) -> BTreeMap<u64, u32> {
 /// Lays out a qcow2 file.
 pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { block_size: cluster, disk_size, used, parent, .. } = request;
-    // Of large clusters an overlay has the parts that differ.
+    // An overlay with large clusters holds only the parts of them that differ.
     let is_extended = parent.is_some() && cluster > GRAIN;
     let entries = l2_entries(cluster, is_extended);
     let l1_entries = disk_size.bytes().div_ceil(cluster).div_ceil(entries);

@@ -1,4 +1,4 @@
-//! Clusters that are compressed.
+//! Reads compressed clusters.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,15 +7,15 @@ use super::format::*;
 use crate::content::ReadAt;
 use crate::disk::layer::{Packed, inflate};
 
-/// Compressed clusters: their L2 entries by the number of the cluster on the disk.
+/// Compressed clusters: their L2 entries, by number of the cluster on the disk.
 pub(super) struct Compressed {
     pub entries: BTreeMap<u64, u64>,
     pub cluster_bits: u32,
-    /// Bytes of the file.
+    /// Length of the file in bytes.
     pub len: u64,
 }
 
-/// Where a compressed cluster begins, and in how many bytes it ends at most: the entry counts sectors of 512 bytes.
+/// Where a compressed cluster begins, and its largest possible length: the entry counts sectors of 512 bytes.
 pub(super) fn place(entry: u64, cluster_bits: u32) -> (u64, u64) {
     let bits = 62 - (cluster_bits - 8);
     let offset = entry & ((1 << bits) - 1);
@@ -35,7 +35,7 @@ impl Packed for Compressed {
     fn unpack(&self, file: &dyn ReadAt, block: u64, bytes: &mut [u8]) -> io::Result<()> {
         let missing = || io::Error::new(io::ErrorKind::InvalidData, "no such compressed cluster");
         let (offset, len) = place(*self.entries.get(&block).ok_or_else(missing)?, self.cluster_bits);
-        // The last sector may be cut off where the file ends.
+        // The file may end within the last sector.
         let len = len.min(self.len.saturating_sub(offset));
         let mut packed = vec![0; len as usize];
         file.read_exact_at(&mut packed, offset)?;

@@ -14,10 +14,10 @@ use crate::disk::map::{Map, Opened, Places, has, read_array, read_entries};
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
-/// Smallest [`Header::cluster_bits`] with extended L2 entries: parts have a sector or more.
+/// The smallest [`Header::cluster_bits`] with extended L2 entries: a subcluster has at least a sector.
 const SUBCLUSTER_BITS: u32 = 14;
 
-/// Whether a file has the signature of qcow2 (which version 1, another format, has too).
+/// Whether a file has the signature of qcow2. Version 1, which is another format, has it too.
 pub(crate) fn is_qcow2(file: &dyn ReadAt, _: u64) -> Result<bool> {
     has(file, 0, &MAGIC)
 }
@@ -52,11 +52,11 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
             "refcount table",
         ),
     ];
-    // A table that served two parts of the disk would make a small file ask for much memory.
+    // Tables may not be shared by two parts of the disk: otherwise a small file could ask for much memory.
     let mut seen = BTreeSet::new();
     let (mut compressed, mut zeros) = (BTreeMap::new(), BTreeSet::new());
     let has_backing = header.backing_file_offset.get() != 0;
-    // With extended entries the blocks are the parts of clusters.
+    // With extended entries, blocks are subclusters.
     let parts = if is_extended { SUBCLUSTERS } else { 1 };
     let mut places = Places::of_parts(parts);
     for (table, at) in tables {
@@ -100,7 +100,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     Ok(Opened { layer, packed, ..Opened::new(subformat, Some(cluster), size, map, structures) })
 }
 
-/// That a compressed cluster lies in the file, and is compressed with the one method that is read.
+/// Checks that a compressed cluster lies in the file, and that its compression method is supported.
 fn check_compressed(header: &Header, entry: u64, len: u64) -> Result<()> {
     if header.version.get() >= VERSION && header.incompatible_features.get() & INCOMPATIBLE_COMPRESSION != 0 {
         let error = Error::unsupported("the qcow2 image has clusters that are compressed with Zstandard");
@@ -114,7 +114,7 @@ fn check_compressed(header: &Header, entry: u64, len: u64) -> Result<()> {
 
 /// The header, if the file needs nothing that is not handled.
 pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
-    // Version 2 ends at byte 72.
+    // In version 2 it ends at byte 72.
     let version: [u8; 4] = read_array(file, 4)?;
     let bytes: [u8; size_of::<Header>()] = match u32::from_be_bytes(version) {
         2 => {
@@ -144,7 +144,7 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
     if header.crypt_method.get() != 0 {
         return Err(Error::unsupported("the qcow2 image is encrypted").at(32).with_hint(CONVERT));
     }
-    // The kind of compression matters only if something is compressed.
+    // The compression method matters only if something is compressed.
     let known = INCOMPATIBLE_DIRTY | INCOMPATIBLE_COMPRESSION | INCOMPATIBLE_EXTENDED_L2;
     match header.incompatible_features.get() & !known {
         0 => Ok(header),
@@ -160,7 +160,7 @@ pub(super) fn header(file: &dyn ReadAt) -> Result<Header> {
     }
 }
 
-/// The cluster of the file that an L2 entry leads to.
+/// The cluster of the file to which an L2 entry leads.
 fn place(entry: u64, cluster: u64) -> Result<Option<u64>> {
     let offset = entry & ENTRY_OFFSET;
     if entry & ENTRY_RESERVED != 0 || !offset.is_multiple_of(cluster) {

@@ -1,4 +1,4 @@
-//! Extended L2 tables: of each cluster its place, and which of its parts are in the file or read as zeros.
+//! Extended L2 tables: for each cluster its place, and which of its subclusters are in the file or read as zeros.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use crate::content::ReadAt;
 use crate::disk::map::{Places, read_entries};
 use crate::error::{Error, Result};
 
-/// What helps with an image that is not handled.
+/// Hint for an image that is not handled.
 pub(super) const CONVERT: &str = "convert it: qemu-img convert -O qcow2 IN OUT.qcow2";
-/// Most parts of zeros that an overlay may have: so a small file asks for little memory.
+/// The most subclusters of zeros that an overlay may have, so that a small file cannot ask for much memory.
 const MAX_ZEROS: usize = 1 << 23;
 
-/// Adds the places of the parts of `count` clusters, of which the table at `start` tells, and those that are zeros.
+/// Adds the places of the subclusters of `count` clusters from the table at `start`, and those that are zeros.
 pub(super) fn read(
     file: &dyn ReadAt,
     start: u64,

@@ -1,4 +1,4 @@
-//! Checks both footers, header and block allocation table, and that no two things are in one place of the file.
+//! Checks both footers, header and block allocation table, and that no two things share a place in the file.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -8,13 +8,13 @@ use crate::report::{Finding, Findings};
 
 const FOOTER_SIZE: u64 = size_of::<Footer>() as u64;
 const HEADER_SIZE: u64 = size_of::<DynamicHeader>() as u64;
-/// Bytes of the block allocation table read at a time.
+/// Bytes of the block allocation table that are read at once.
 const TABLE_PIECE: u64 = 1 << 20;
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
     let last = footer(file, len - FOOTER_SIZE, "VHD footer", findings);
-    // A fixed disk begins where others have the copy.
+    // A fixed disk begins where other disks have the copy.
     if last.is_some_and(|footer| footer.disk_type.get() == TYPE_FIXED) {
         let size = last.map_or(0, |footer| footer.current_size.get());
         if size != len - FOOTER_SIZE {
@@ -97,10 +97,10 @@ fn blocks(file: &dyn ReadAt, len: u64, footer: &Footer, things: &mut Vec<(u64, u
                 continue;
             }
             let place = u64::from(sector) * SECTOR;
-            // The disk's last block may be cut off where the disk ends.
+            // The last block may end where the disk ends.
             let needed = lead + size.saturating_sub(block * block_size).min(block_size);
             if place + needed > len - FOOTER_SIZE {
-                let message = format!("is said to be at {place:#x}, but the file has {len:#x} bytes");
+                let message = format!("should be at {place:#x}, but the file has only {len:#x} bytes");
                 findings.add(Finding::new("vhd-bat", format!("block {block}"), message).at(start + block * 4));
             } else {
                 things.push((place, needed, Thing::Block(block)));

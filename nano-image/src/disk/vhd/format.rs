@@ -32,7 +32,7 @@ pub const TYPE_DYNAMIC: u32 = 3;
 /// [`Footer::disk_type`]: differencing.
 pub const TYPE_DIFFERENCING: u32 = 4;
 
-/// Footer: the file's last 512 bytes; dynamic disks have a copy at the start.
+/// Footer: the file's last 512 bytes. Dynamic disks have a copy of it at the start.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Footer {
@@ -93,7 +93,7 @@ pub struct DynamicHeader {
     pub block_size: U32,
     /// 36: ones' complement of the sum of all bytes, with this field zero.
     pub checksum: U32,
-    /// 40: the parent's identifier; zero without one, like all that follows of it.
+    /// 40: the parent's identifier. This and the other fields about the parent are zero if there is none.
     pub parent_unique_id: [u8; 16],
     /// 56: the parent's [`Footer::timestamp`].
     pub parent_timestamp: U32,
@@ -112,9 +112,9 @@ const _: () = assert!(size_of::<DynamicHeader>() == 1024);
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ParentLocator {
-    /// 0: [`RELATIVE_PATH`], [`ABSOLUTE_PATH`] or others; zero: no locator.
+    /// 0: [`RELATIVE_PATH`], [`ABSOLUTE_PATH`] or another code; zero if the locator is unused.
     pub platform_code: [u8; 4],
-    /// 4: room for the path: bytes in Microsoft's files, although the specification says sectors.
+    /// 4: room for the path, in bytes in Microsoft's files, although the specification says sectors.
     pub data_space: U32,
     /// 8: bytes of the path.
     pub data_length: U32,
@@ -125,9 +125,9 @@ pub struct ParentLocator {
 }
 const _: () = assert!(size_of::<ParentLocator>() == 24);
 
-/// [`ParentLocator::platform_code`]: UTF-16LE, as seen from the folder of the child.
+/// [`ParentLocator::platform_code`]: UTF-16LE, relative to the folder of the child.
 pub const RELATIVE_PATH: [u8; 4] = *b"W2ru";
-/// [`ParentLocator::platform_code`]: UTF-16LE, from the root of a volume. A wrong one makes Windows refuse the file.
+/// [`ParentLocator::platform_code`]: UTF-16LE, from the root of a volume. If it is wrong, Windows refuses the file.
 pub const ABSOLUTE_PATH: [u8; 4] = *b"W2ku";
 
 /// Ones' complement of the sum of `bytes`; the structure's checksum field must be zero.
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn geometry_follows_the_specification() {
-        // Values that Virtual PC's rule gives for 1 MiB, 1 GiB, 8 GiB, 127 GiB and anything larger.
+        // Values of Virtual PC's rule for 1 MiB, 1 GiB, 8 GiB, 127 GiB and anything larger.
         assert_eq!(geometry(2048), (30, 4, 17));
         assert_eq!(geometry(1 << 21), (2080, 16, 63));
         assert_eq!(geometry(8 << 21), (16644, 16, 63));

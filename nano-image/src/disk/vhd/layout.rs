@@ -1,5 +1,5 @@
-//! The layout of a VHD file: fixed is the disk and a footer; dynamic is a copy of the footer, the header, the block
-//! allocation table, the blocks in disk order with their bitmaps, and the footer.
+//! The layout of a VHD file. A fixed one is the disk and a footer. A dynamic one is a copy of the footer, the header,
+//! the block allocation table, the blocks in disk order with their bitmaps, and the footer.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Table for BlockTable {
 pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { subformat, block_size: block, disk_size, used, identity, time, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
-        return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, the most is 2040 GiB"))
+        return Err(Error::recipe(format!("a VHD cannot hold a disk of {disk_size}, only up to 2040 GiB"))
             .with_hint("choose VHDX"));
     }
     if !disk_size.bytes().is_multiple_of(ByteSize::mib(1).bytes()) {
@@ -111,8 +111,8 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
         version: VERSION.into(),
         data_offset: data_offset.into(),
         timestamp: timestamp(time),
-        // Readers take the size from `current_size` only for creators they know; for others QEMU multiplies the
-        // geometry, which cuts off the end of the disk. So the file names Windows 10's creator.
+        // Readers take the size from `current_size` only if they know the creator. For other creators QEMU computes it
+        // from the geometry, which cuts off the end of the disk. So the file names Windows 10's creator.
         creator_application: *b"win ",
         creator_version: 0x000A_0000.into(),
         creator_host_os: *b"Wi2k",
@@ -123,7 +123,7 @@ fn footer(size: u64, disk_type: u32, data_offset: u64, identity: &Identity, time
         sectors_per_track,
         disk_type: disk_type.into(),
         checksum: U32::ZERO,
-        // A differencing disk knows its parent by it.
+        // A differencing disk recognises its parent by it.
         unique_id: unique_id(identity).to_bytes(),
         saved_state: 0,
         reserved: [0; 427],
@@ -141,7 +141,7 @@ fn unique_id(identity: &Identity) -> Guid {
     identity.bytes.guid("vhd unique id")
 }
 
-/// The parent's path. The absolute one is left out: a wrong one makes Windows take the file for damaged.
+/// The parent's path. The absolute path is left out: if it were wrong, Windows would treat the file as damaged.
 fn path_of(parent: &Parent<'_>) -> Vec<u8> {
     to_utf16(&parent.windows_path())
 }
@@ -181,14 +181,14 @@ fn dynamic_header(entries: u64, block_size: u64, parent: Option<&Parent<'_>>, pa
     header.as_bytes().to_vec()
 }
 
-/// The sector bitmap of a block: every sector is used. Readers that honour it see the zeros that the file holds.
+/// The sector bitmap of a block: every sector is used. Readers that follow it read the zeros in the file.
 fn bitmap(block_size: u64) -> Vec<u8> {
     let mut bitmap = vec![0xFF; (block_size / SECTOR / 8) as usize];
     bitmap.resize(bitmap_size(block_size) as usize, 0);
     bitmap
 }
 
-/// The sector bitmap of each block of a differencing disk: which sectors are in the file, the highest bit first.
+/// The sector bitmap of each block of a differencing disk: which sectors are in the file, highest bit first.
 fn bitmaps(blocks: &BlockMap, used: &[Extent]) -> Vec<Vec<u8>> {
     let mut bitmaps = vec![vec![0; bitmap_size(blocks.block_size) as usize]; blocks.count() as usize];
     let all = blocks.runs.iter().flat_map(|run| run.first..run.first + run.count);

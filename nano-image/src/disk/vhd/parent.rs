@@ -1,4 +1,4 @@
-//! What a differencing VHD says of its parent.
+//! What a differencing VHD says about its parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use crate::disk::map::{Map, read_array, read_into};
 use crate::error::Result;
 use crate::types::Guid;
 
-/// Longest path of a parent that is read, bytes.
+/// Longest path of a parent that is read, in bytes.
 const MAX_PATH: u32 = 64 << 10;
 
-/// Reads it from the header at `offset`, which is known to be whole. Each block in the file, of `block_size` bytes, has
-/// its own bits before it.
+/// Reads it from the header at `offset`, which must be valid. Each block in the file, of `block_size` bytes, has its
+/// own bitmap before it.
 pub(super) fn layer(file: &dyn ReadAt, offset: u64, block_size: u64, map: &Map) -> Result<Layer> {
     let bytes: [u8; size_of::<DynamicHeader>()] = read_array(file, offset)?;
     let header = DynamicHeader::read_from_bytes(&bytes).expect("the array has the struct's size");
@@ -40,7 +40,7 @@ pub(super) fn layer(file: &dyn ReadAt, offset: u64, block_size: u64, map: &Map) 
     Ok(Layer { parent, zeros: BTreeSet::new(), bitmaps, sector_size: SECTOR, high_bit_first: true })
 }
 
-/// A path of Windows with `/` between its parts.
+/// A Windows path with `/` as the separator.
 fn path_of(units: &[u16]) -> String {
     String::from_utf16_lossy(units).trim_end_matches('\0').replace('\\', "/")
 }

@@ -10,11 +10,11 @@ use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::types::Guid;
 
-/// Other tools write 512 KiB or 2 MiB; less only makes the table large.
+/// Other tools write 512 KiB or 2 MiB; smaller blocks only make the table large.
 const MIN_BLOCK_SIZE: u64 = 64 << 10;
 const FOOTER_SIZE: u64 = size_of::<Footer>() as u64;
 
-/// Whether a file of `len` bytes has a VHD footer at its end or, as dynamic disks do, at its start.
+/// Whether a file of `len` bytes has a VHD footer at its end or, like dynamic disks, at its start.
 pub(crate) fn is_vhd(file: &dyn ReadAt, len: u64) -> Result<bool> {
     if len < FOOTER_SIZE {
         return Ok(false);
@@ -76,9 +76,10 @@ fn footer(file: &dyn ReadAt, offset: u64) -> Result<Footer> {
     Ok(footer)
 }
 
-/// Block size and map of a dynamic disk, and where its table is.
+/// Block size and map of a dynamic disk, and the position of its table.
 ///
-/// The sector bitmaps are not read: a sector that was never used is zero in the file, and other readers ignore them.
+/// The sector bitmaps are not read: a sector that was never used is zero in the file, and other readers ignore them
+/// too.
 fn blocks(file: &dyn ReadAt, offset: u64, size: u64, len: u64) -> Result<(u64, Map, Extent)> {
     let bytes: [u8; size_of::<DynamicHeader>()] = read_array(file, offset)?;
     let header = DynamicHeader::read_from_bytes(&bytes).expect("the array has the struct's size");

@@ -1,4 +1,4 @@
-//! Checks both copies of everything, and that no two things are in one place of the file.
+//! Checks both copies of everything, and that no two things share a place in the file.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -7,7 +7,7 @@ use crate::content::ReadAt;
 use crate::report::{Finding, Findings};
 use crate::types::Guid;
 
-/// Bytes of the block allocation table read at a time.
+/// Bytes of the block allocation table that are read at once.
 const TABLE_PIECE: u64 = 1 << 20;
 
 /// Adds what is wrong with a file of `len` bytes.
@@ -20,7 +20,7 @@ pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
         space.claim(&format!("region {guid}"), entry.file_offset.get(), entry.length.get().into(), findings);
     }
     let find = |wanted: Guid| regions.iter().find(|(guid, _)| *guid == wanted).map(|(_, entry)| entry);
-    // Opening the file reports what is missing or damaged there.
+    // What is missing or damaged there is reported when the file is opened.
     if let (Some(bat), Some(metadata)) = (find(BAT_REGION), find(METADATA_REGION))
         && let Some(Sizes { disk: disk_size, block: block_size, sector: sector_size, has_parent }) =
             sizes(file, metadata)
@@ -105,7 +105,7 @@ fn regions(file: &dyn ReadAt, findings: &mut Findings) -> Vec<(Guid, RegionEntry
     entries.map(|entry| (Guid::from_bytes(entry.guid), entry)).collect()
 }
 
-/// Bytes.
+/// Sizes in bytes.
 struct Sizes {
     disk: u64,
     block: u64,
@@ -113,7 +113,7 @@ struct Sizes {
     has_parent: bool,
 }
 
-/// Bytes of the disk, of a block and of a sector; `None` if they are wrong, which opening the file reports.
+/// Bytes of the disk, of a block and of a sector; `None` if they are wrong, which is reported when the file is opened.
 fn sizes(file: &dyn ReadAt, region: &RegionEntry) -> Option<Sizes> {
     let start = region.file_offset.get();
     let mut table = vec![0; METADATA_TABLE_SIZE];
@@ -177,7 +177,7 @@ impl Table<'_> {
                 let (state, place) = (entry & BLOCK_STATE_MASK, (entry >> 20) * MIB);
                 let is_bitmap = index % (chunk_ratio + 1) == chunk_ratio;
                 let known: &[u64] = match is_bitmap {
-                    // A disk without parent has no sector bitmaps, but may have room for them.
+                    // A disk without a parent has no sector bitmaps, but its table may have room for them.
                     true => &[BLOCK_NOT_PRESENT, BLOCK_FULLY_PRESENT],
                     false => &[BLOCK_NOT_PRESENT, BLOCK_UNDEFINED, BLOCK_ZERO, BLOCK_UNMAPPED, BLOCK_FULLY_PRESENT],
                 };
@@ -192,13 +192,13 @@ impl Table<'_> {
                     bad(format!("is in the unknown state {state}"));
                 } else if state == BLOCK_FULLY_PRESENT {
                     let block = index - index / (chunk_ratio + 1);
-                    // The disk's last block may be cut off where the disk ends.
+                    // The last block may end where the disk ends.
                     let needed = match is_bitmap {
                         true => MIB,
                         false => disk_size.saturating_sub(block * block_size).min(block_size),
                     };
                     if place.checked_add(needed).is_none_or(|end| end > file_len) {
-                        bad(format!("is said to be at {place:#x}, but the file has {file_len:#x} bytes"));
+                        bad(format!("should be at {place:#x}, but the file has only {file_len:#x} bytes"));
                     } else {
                         space.claim(&text(), place, needed, findings);
                     }
@@ -208,7 +208,7 @@ impl Table<'_> {
     }
 }
 
-/// Which MiB of the file are taken.
+/// Which MiB of the file are in use.
 struct Space {
     taken: Vec<u64>,
     file_len: u64,

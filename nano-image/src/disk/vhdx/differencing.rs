@@ -1,5 +1,5 @@
-//! What a differencing VHDX has beside a dynamic one: the parent locator, sector bitmaps, and their entries in the block
-//! allocation table. All is small, for it tells of what differs only.
+//! What a differencing VHDX has besides the parts of a dynamic one: the parent locator, sector bitmaps, and their
+//! entries in the block allocation table. All of it is small, because it describes only what differs.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::disk::parent::{GRAIN, Parent};
 use crate::disk::parts::Structure;
 use crate::types::text::to_utf16;
 
-/// Purpose of the identifier by which a differencing disk knows its parent.
+/// Purpose of the identifier by which a differencing disk recognises its parent.
 pub(super) const DATA_WRITE: &str = "vhdx data write";
-/// Bytes of a sector bitmap that are told together; the rest of its block is a hole.
+/// Bytes of a sector bitmap that are written together; the rest of its block is a hole.
 const PIECE: u64 = 4096;
 
-/// Value of item [`PARENT_LOCATOR`]: the linkage, and where the parent is. Windows adds the other paths by itself.
+/// Value of item [`PARENT_LOCATOR`]: the linkage, and where the parent is. Windows adds the other paths itself.
 pub(super) fn parent_locator(parent: &Parent<'_>) -> Vec<u8> {
     let linkage = format!("{{{}}}", parent.identity.bytes.guid(DATA_WRITE));
     let pairs = [(PARENT_LINKAGE, linkage), (RELATIVE_PATH, parent.windows_path())];
@@ -46,8 +46,8 @@ pub(super) fn parent_locator(parent: &Parent<'_>) -> Vec<u8> {
     [locator, texts].concat()
 }
 
-/// The block allocation table at `bat` and, from `start` on, a sector bitmap block for each chunk that has blocks:
-/// pieces with their file offsets, ascending; what is left out is zero. Returns where the blocks begin.
+/// The block allocation table at `bat` and, from `start` on, a sector bitmap block for each chunk that has blocks. They
+/// are given as ascending pieces with their file offsets; the rest is zero. Returns where the blocks begin.
 pub(super) fn tables(
     bat: u64,
     start: u64,
@@ -58,7 +58,7 @@ pub(super) fn tables(
 ) -> Vec<(u64, Structure)> {
     let chunk_size = chunk_ratio * blocks.block_size;
     let all = || blocks.runs.iter().flat_map(|run| run.first..run.first + run.count);
-    // Each chunk's bitmap block, in the order of the disk.
+    // The bitmap block of each chunk, in the order of the disk.
     let mut bitmaps: BTreeMap<u64, u64> = all().map(|block| (block / chunk_ratio, 0)).collect();
     for (place, offset) in bitmaps.values_mut().zip((start..).step_by(MIB as usize)) {
         *place = offset;
@@ -88,7 +88,7 @@ pub(super) fn tables(
     }
     for page in used.iter().flat_map(|extent| (extent.start..extent.end()).step_by(GRAIN as usize)) {
         let (chunk, inside) = (page / chunk_size, page % chunk_size);
-        // One bit for each sector, the lowest first.
+        // One bit for each sector, lowest first.
         for bit in (inside / sector)..((inside + GRAIN) / sector) {
             let byte = bit / 8;
             let piece = pieces.entry(bitmaps[&chunk] + byte / PIECE * PIECE).or_insert_with(|| vec![0; PIECE as usize]);

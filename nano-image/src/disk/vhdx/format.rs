@@ -11,15 +11,15 @@ use crate::types::Guid;
 /// Unit of regions, blocks and the log, bytes (§2.1).
 pub const MIB: u64 = 1 << 20;
 
-/// File offsets of the fixed structures, bytes (§2.2): each has 64 KiB.
+/// File offsets of the two headers, in bytes (§2.2). Each fixed structure has 64 KiB.
 pub const HEADER_OFFSETS: [u64; 2] = [64 << 10, 128 << 10];
 /// File offsets of the two copies of the region table, bytes (§2.2).
 pub const REGION_TABLE_OFFSETS: [u64; 2] = [192 << 10, 256 << 10];
-/// Length of a region table with its padding, bytes; its checksum covers all of it (§2.2.3.1).
+/// Length of a region table including padding, in bytes; its checksum covers all of it (§2.2.3.1).
 pub const REGION_TABLE_SIZE: usize = 64 << 10;
-/// Length of the metadata table with its padding, bytes; items lie behind it (§2.6.1.1).
+/// Length of the metadata table including padding, in bytes; items follow it (§2.6.1.1).
 pub const METADATA_TABLE_SIZE: usize = 64 << 10;
-/// Most entries of a region or metadata table (§2.2.3.1, §2.6.1.1).
+/// The most entries of a region or metadata table (§2.2.3.1, §2.6.1.1).
 pub const MAX_TABLE_ENTRIES: u32 = 2047;
 /// Largest metadata item, bytes (§2.6.1.2).
 pub const MAX_ITEM_SIZE: u32 = 1 << 20;
@@ -76,7 +76,7 @@ pub struct FileIdentifier {
 }
 const _: () = assert!(size_of::<FileIdentifier>() == 520);
 
-/// Header; of the two copies the valid one with the higher sequence number counts (§2.2.2).
+/// Header. Of the two copies, the valid one with the higher sequence number is used (§2.2.2).
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Header {
@@ -90,7 +90,7 @@ pub struct Header {
     pub file_write_guid: [u8; 16],
     /// 32: GUID that changes with the disk's content.
     pub data_write_guid: [u8; 16],
-    /// 48: GUID of the log entries to replay; zero: none.
+    /// 48: GUID of the log entries to replay; zero if there are none.
     pub log_guid: [u8; 16],
     /// 64: version of the log, 0.
     pub log_version: U16,
@@ -201,7 +201,7 @@ pub struct ParentLocatorHeader {
 }
 const _: () = assert!(size_of::<ParentLocatorHeader>() == 20);
 
-/// A key and its value: UTF-16LE without an end, at offsets from the start of the item (§2.6.2.6.2).
+/// A key and its value: UTF-16LE without a terminator, at offsets from the start of the item (§2.6.2.6.2).
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ParentLocatorEntry {
@@ -221,7 +221,7 @@ pub const PARENT_LOCATOR_TYPE: Guid =
     Guid::from_fields(0xB04A_EFB7, 0xD19E, 0x4A81, [0xB7, 0x89, 0x25, 0xB8, 0xE9, 0x44, 0x59, 0x13]);
 /// Key: [`Header::data_write_guid`] of the parent, in braces and lower case.
 pub const PARENT_LINKAGE: &str = "parent_linkage";
-/// Key: where the parent is, as seen from the folder of the child.
+/// Key: path of the parent relative to the folder of the child.
 pub const RELATIVE_PATH: &str = "relative_path";
 
 /// Entry of the block allocation table: state in bits 0–2, file offset in MiB in bits 20–63 (§2.5.1).
@@ -239,18 +239,19 @@ pub const BLOCK_ZERO: u64 = 2;
 pub const BLOCK_UNMAPPED: u64 = 3;
 /// Payload block state: the block is in the file.
 pub const BLOCK_FULLY_PRESENT: u64 = 6;
-/// Payload block state: what the sector bitmap has is in the file, the rest is the parent's.
+/// Payload block state: the sectors in the sector bitmap are in the file, the rest is in the parent.
 pub const BLOCK_PARTIALLY_PRESENT: u64 = 7;
 /// Sector bitmap block state: the block is in the file.
 pub const BITMAP_PRESENT: u64 = 6;
 
-/// How many payload blocks one sector bitmap block serves; the table has a bitmap entry behind each such number of
+/// Number of payload blocks that one sector bitmap block serves. The table has a bitmap entry after each such group of
 /// payload entries (§2.5).
 pub fn chunk_ratio(logical_sector_size: u64, block_size: u64) -> u64 {
     (logical_sector_size << 23) / block_size
 }
 
-/// Number of entries in the table of a differencing disk: of whole chunks, each with its bitmap entry (§2.5).
+/// Number of entries in the table of a differencing disk, which consists of whole chunks with a bitmap entry each
+/// (§2.5).
 pub fn differencing_bat_entries(payload_blocks: u64, chunk_ratio: u64) -> u64 {
     payload_blocks.div_ceil(chunk_ratio) * (chunk_ratio + 1)
 }

@@ -34,7 +34,7 @@ impl Table for BlockTable {
     }
 
     fn slot(&self, block: u64) -> u64 {
-        // A sector bitmap's entry, zero here, lies between two chunks.
+        // Between two chunks there is the entry of a sector bitmap, here zero.
         block + block / self.chunk_ratio
     }
 
@@ -51,7 +51,7 @@ impl Table for BlockTable {
 pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let &Request { subformat, block_size: block, disk_size, sector_size, used, identity, parent, .. } = request;
     if disk_size.bytes() > MAX_DISK_SIZE {
-        return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, the most is 64 TiB")));
+        return Err(Error::recipe(format!("a VHDX cannot hold a disk of {disk_size}, only up to 64 TiB")));
     }
 
     let chunk_ratio = chunk_ratio(sector_size.into(), block);
@@ -79,7 +79,7 @@ pub(crate) fn parts(request: &Request<'_>) -> Result<Parts> {
     let mut head = vec![(0, identifier().into())];
     head.extend(HEADER_OFFSETS.iter().zip(1..).map(|(&offset, number)| (offset, header(ids, number).into())));
     head.extend(REGION_TABLE_OFFSETS.iter().map(|&offset| (offset, regions.clone().into())));
-    // That is the parent's, too.
+    // The parent has the same identifier.
     let disk = parent.map_or(&identity.disk, |parent| &parent.identity.disk);
     let locator = parent.map(differencing::parent_locator);
     let disk = VirtualDisk { size: disk_size, sector_size, id: disk.guid("vhdx virtual disk") };
@@ -112,7 +112,8 @@ fn identifier() -> Vec<u8> {
     identifier.as_bytes().to_vec()
 }
 
-/// What says that a file has the same bytes ([MS-VHDX] 2.2.2): the file, and the data that users of the disk see.
+/// Identifiers that say that files have the same bytes ([MS-VHDX] 2.2.2): of the file, and of the data that users of
+/// the disk see.
 #[derive(Clone, Copy)]
 struct WriteGuids {
     file: Guid,
@@ -160,7 +161,7 @@ fn region_table(bat_size: u32) -> Vec<u8> {
     table
 }
 
-/// What belongs to the disk, and not to the file.
+/// What belongs to the disk rather than to the file.
 struct VirtualDisk {
     size: ByteSize,
     sector_size: u32,

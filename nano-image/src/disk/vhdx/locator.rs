@@ -1,4 +1,4 @@
-//! Where the parent of a differencing VHDX is, and which one ([MS-VHDX] §2.6.2.6).
+//! The parent of a differencing VHDX, and where it is ([MS-VHDX] §2.6.2.6).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::disk::map::read_into;
 use crate::error::{Error, Result};
 use crate::types::Guid;
 
-/// Another name of the identifier, which Windows writes while it changes a parent.
+/// A second key for the identifier, which Windows writes while it changes a parent.
 const PARENT_LINKAGE_2: &str = "parent_linkage2";
 /// Paths in the order in which Windows tries them.
 const PATHS: [&str; 3] = [RELATIVE_PATH, "volume_path", "absolute_win32_path"];
@@ -42,7 +42,7 @@ pub(super) fn read(file: &dyn ReadAt, start: u64, len: u64) -> Result<ParentLink
     }
     let linkage = pairs.get(PARENT_LINKAGE).or_else(|| pairs.get(PARENT_LINKAGE_2));
     let linkage = linkage.ok_or_else(|| bad("does not say which parent it is"))?;
-    let id = linkage.trim_matches(['{', '}']).parse().map_err(|_| bad("names no identifier of the parent"))?;
+    let id = linkage.trim_matches(['{', '}']).parse().map_err(|_| bad("has no valid identifier of the parent"))?;
     let paths = PATHS.iter().filter_map(|key| pairs.get(*key)).map(|path| path.replace('\\', "/"));
     Ok(ParentLink { paths: paths.collect(), id: Some(id), format: None })
 }

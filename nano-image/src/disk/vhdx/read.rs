@@ -13,7 +13,7 @@ use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 use crate::types::Guid;
 
-/// Whether a file has the signature of a VHDX, or what lies behind one that is damaged.
+/// Whether a file has the signature of a VHDX, or the structures that follow a damaged one.
 pub(crate) fn is_vhdx(file: &dyn ReadAt, _: u64) -> Result<bool> {
     if has(file, 0, &FILE_SIGNATURE)? {
         return Ok(true);
@@ -123,7 +123,7 @@ fn header(file: &dyn ReadAt) -> Result<Header> {
     Ok(header)
 }
 
-/// The regions of the first valid table, checked to lie in the file.
+/// The regions of the first valid table. They are checked to lie in the file.
 fn regions(file: &dyn ReadAt, len: u64) -> Result<BTreeMap<Guid, RegionEntry>> {
     let (offset, table) = REGION_TABLE_OFFSETS
         .iter()
@@ -164,7 +164,7 @@ fn region<'a>(regions: &'a BTreeMap<Guid, RegionEntry>, guid: Guid, name: &str) 
     regions.get(&guid).ok_or_else(missing)
 }
 
-/// The `count` entries at the start of `bytes`, the rest of a table at file offset `offset`.
+/// The `count` entries at the start of `bytes`, which are the rest of a table at file offset `offset`.
 fn entries_of<T: FromBytes>(bytes: &[u8], count: u32, offset: u64) -> Result<Vec<T>> {
     if count > MAX_TABLE_ENTRIES {
         return Err(Error::corrupt(format!("a VHDX table has {count} entries, more than 2047")).at(offset));
@@ -174,7 +174,7 @@ fn entries_of<T: FromBytes>(bytes: &[u8], count: u32, offset: u64) -> Result<Vec
 }
 
 struct Metadata {
-    /// What the parent is, of a differencing disk.
+    /// The parent of a differencing disk.
     parent: Option<ParentLink>,
     block_size: u64,
     fixed: bool,
@@ -265,18 +265,18 @@ fn item<T: FromBytes + IntoBytes>(
 /// What the block allocation table says.
 #[derive(Default)]
 struct Blocks {
-    /// Each payload block's place in MiB.
+    /// The place of each payload block, in MiB.
     places: Places,
-    /// Of a differencing disk: blocks that are zeros, and those that are there in part.
+    /// For a differencing disk: blocks that are zeros, and blocks of which a part is in the file.
     zeros: BTreeSet<u64>,
     partial: Vec<u64>,
-    /// Places of the blocks with sector bitmaps, by the number of the chunk; bytes.
+    /// Positions in bytes of the blocks with sector bitmaps, by number of the chunk.
     bitmaps: BTreeMap<u64, u64>,
 }
 
 impl Blocks {
-    /// Reads the `entries` at `start`. The region lies in the file and holds all these, so a small file cannot ask for
-    /// much memory.
+    /// Reads the `entries` at `start`. The region lies in the file and holds all of them, so a small file cannot ask
+    /// for much memory.
     fn read(&mut self, file: &dyn ReadAt, start: u64, entries: u64, metadata: &Metadata, len: u64) -> Result<()> {
         let chunk_ratio = chunk_ratio(metadata.logical_sector_size.into(), metadata.block_size);
         let payload_blocks = metadata.disk_size.div_ceil(metadata.block_size);
@@ -295,7 +295,7 @@ impl Blocks {
                 return Ok(());
             }
             let block = self.places.len();
-            // Behind the disk's end a whole chunk has entries that stand for nothing.
+            // After the end of the disk, the entries of the last chunk have no meaning.
             if block >= payload_blocks {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Checks that both grain directories agree, and that no two grains are in one place.
+//! Checks that both grain directories agree, and that no two grains share a place.
 
 use super::format::*;
 use super::read;
@@ -9,13 +9,13 @@ use crate::report::{Finding, Findings};
 
 /// Adds what is wrong with a file of `len` bytes.
 pub(crate) fn check(file: &dyn ReadAt, len: u64, findings: &mut Findings) {
-    // Opening the file reports what keeps it from being read.
+    // What keeps the file from being read is reported when it is opened.
     let (Ok(header), Ok(_)) = (read::header(file, 0), read::open(file, len)) else { return };
     if header.unclean_shutdown != 0 {
         let message = "says that the file was not closed";
         findings.add(Finding::new("vmdk-unclean", "VMDK header", message).at(72));
     }
-    // Compressed grains have no fixed length, and their tables no copy.
+    // Compressed grains have no fixed length, and there is no copy of their tables.
     if header.flags.get() & FLAG_COMPRESSED != 0 {
         return findings.skip("places of compressed grains (VMDK)");
     }
@@ -56,7 +56,7 @@ fn compare(file: &dyn ReadAt, len: u64, header: &SparseHeader, findings: &mut Fi
             let on = if start < overhead { "the tables" } else { "another grain" };
             findings.add(Finding::new("vmdk-overlap", what, format!("lies on {on} at {start:#x}")).at(at));
         } else if start + grain > len && (number + 1) * grain <= header.capacity.get() * SECTOR {
-            let message = format!("is said to be at {start:#x}, but the file has {len:#x} bytes");
+            let message = format!("should be at {start:#x}, but the file has only {len:#x} bytes");
             findings.add(Finding::new("vmdk-overlap", what, message).at(at));
         }
         end = end.max(start + grain);
@@ -64,7 +64,7 @@ fn compare(file: &dyn ReadAt, len: u64, header: &SparseHeader, findings: &mut Fi
     Ok(())
 }
 
-/// Places of the grain tables that a directory names, and of its entries.
+/// Positions of the grain tables in a directory, and of the directory's entries.
 fn tables(file: &dyn ReadAt, directory: u64, grains: u64) -> Result<Vec<(u64, u64)>> {
     let mut tables = Vec::new();
     let start = directory.saturating_mul(SECTOR);
@@ -75,7 +75,7 @@ fn tables(file: &dyn ReadAt, directory: u64, grains: u64) -> Result<Vec<(u64, u6
     Ok(tables)
 }
 
-/// The entries of a table with their file offsets.
+/// The entries of a table, with their file offsets.
 fn entries(file: &dyn ReadAt, table: u64) -> Result<Vec<(u32, u64)>> {
     let mut entries = Vec::with_capacity(TABLE_ENTRIES as usize);
     read_entries(file, table, TABLE_ENTRIES, |_, at, bytes| {

@@ -1,5 +1,5 @@
-//! The layout of a monolithicSparse file: header, description, redundant and own grain directory with their tables, then
-//! the grains in disk order.
+//! The layout of a monolithicSparse file: header, description, the redundant and the main grain directory with their
+//! tables, then the grains in disk order.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::disk::row::Request;
 use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
-/// All grain tables, one behind the other.
+/// All grain tables, one after another.
 #[derive(Clone, Copy, Debug)]
 struct GrainTables {
     tables: u64,

@@ -13,7 +13,7 @@ use crate::disk::subformat::Subformat;
 use crate::error::{Error, Result};
 
 const CONVERT: &str = "convert it: qemu-img convert -f vmdk -O vhdx IN OUT.vhdx";
-/// Grains of 4 KiB to 8 MiB; others are no sensible ones.
+/// Grains of 4 KiB to 8 MiB; other sizes make no sense.
 const GRAIN_SECTORS: std::ops::RangeInclusive<u64> = 8..=16_384;
 /// Longest description that is read, bytes.
 const MAX_DESCRIPTOR: u64 = 64 << 10;
@@ -29,7 +29,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     refuse_delta(file, &header)?;
     let mut structures = vec![(Extent { start: 0, len: SECTOR }, "header")];
     if header.gd_offset.get() == GD_AT_END {
-        // Written in one pass: the header that knows comes last but one.
+        // The file was written in one pass: the header with the position is the last sector but one.
         let at = len.checked_sub(2 * SECTOR).ok_or_else(|| Error::corrupt("the file ends too early").at(len))?;
         header = self::header(file, at)?;
         structures.push((Extent { start: at, len: SECTOR }, "header at the end"));
@@ -64,7 +64,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
             continue;
         }
         let table = place(start, "grain table", count * 4).map_err(|error| error.at(at))?;
-        // A table that served two parts of the disk would make a small file ask for much memory.
+        // Tables may not be shared by two parts of the disk: otherwise a small file could ask for much memory.
         if !seen.insert(start) {
             return Err(Error::corrupt(format!("the grain table at sector {start} is used twice")).at(at));
         }
@@ -100,7 +100,7 @@ pub(crate) fn open(file: &dyn ReadAt, len: u64) -> Result<Opened> {
     })
 }
 
-/// The header at `offset`, if nothing of it is unknown.
+/// The header at `offset`, if it contains nothing unknown.
 pub(super) fn header(file: &dyn ReadAt, offset: u64) -> Result<SparseHeader> {
     let bytes: [u8; size_of::<SparseHeader>()] = read_array(file, offset)?;
     let header = SparseHeader::read_from_bytes(&bytes).expect("the array has the struct's size");
@@ -131,7 +131,7 @@ pub(super) fn header(file: &dyn ReadAt, offset: u64) -> Result<SparseHeader> {
     Ok(header)
 }
 
-/// Refuses a file that holds only what differs from another: its description says so.
+/// Refuses a file that holds only what differs from another. The description says so.
 fn refuse_delta(file: &dyn ReadAt, header: &SparseHeader) -> Result<()> {
     let len = header.descriptor_size.get().saturating_mul(SECTOR).min(MAX_DESCRIPTOR);
     let start = header.descriptor_offset.get().saturating_mul(SECTOR);
@@ -151,12 +151,12 @@ fn refuse_delta(file: &dyn ReadAt, header: &SparseHeader) -> Result<()> {
     }
 }
 
-/// Compressed grains, each behind a marker.
+/// Compressed grains, each after a marker.
 struct Grains {
-    /// By number of the grain.
+    /// Sector of each grain, by its number.
     sectors: BTreeMap<u64, u32>,
     grain_sectors: u64,
-    /// Bytes of the file.
+    /// Length of the file in bytes.
     len: u64,
 }
 
@@ -176,7 +176,7 @@ impl Packed for Grains {
         file.read_exact_at(&mut marker, start)?;
         let marker = GrainMarker::read_from_bytes(&marker).expect("the array has the struct's size");
         let (first, size) = (start + size_of::<GrainMarker>() as u64, u64::from(marker.size.get()));
-        // Noise becomes longer by a few bytes in each 16 KiB.
+        // Random data becomes longer by a few bytes in each 16 KiB.
         let most = 2 * self.grain_sectors * SECTOR;
         if marker.lba.get() != block * self.grain_sectors || size > most || first + size > self.len {
             return Err(damaged());

@@ -12,7 +12,7 @@ use crate::types::Guid;
 use crate::windows::boot::BootDevice;
 use crate::windows::boot::bcd::{BcdObject, BcdStore};
 
-/// Compares two stores, each of a disk with one of `tables`.
+/// Compares two stores. Each belongs to a disk with one of `tables`.
 pub(super) fn compare(
     a: &BcdStore,
     b: &BcdStore,
@@ -55,8 +55,8 @@ fn summary(object: &BcdObject) -> String {
     format!("{}{description}", kind_name(object.kind))
 }
 
-/// Which object of `b` each of `a` became: the one with its identifier, else one that is alike. Loaders get new
-/// identifiers with every build.
+/// For each object of `a` its counterpart in `b`: the object with the same identifier, or else a similar one. Loaders
+/// get new identifiers with every build.
 fn partners(a: &BcdStore, b: &BcdStore) -> BTreeMap<Guid, Guid> {
     let same = a.objects.keys().filter(|id| b.objects.contains_key(id)).map(|id| (*id, *id));
     let mut ids: BTreeMap<Guid, Guid> = same.collect();
@@ -98,11 +98,11 @@ fn objects(
         let is_reference = matches!(code >> 24 & 0xF, 3 | 4);
         if is_reference && translated(value_a, ids) == value_b.texts().or_else(|| value_b.text().map(|text| vec![text]))
         {
-            // The entry that it refers to got another identifier, which is told there.
+            // The entry that it refers to has another identifier, which is reported there.
             continue;
         }
         if text_a == text_b {
-            // The same partition, which has another identity; or words that hide what differs.
+            // It is the same partition with another identity, or the words are the same although the data differs.
             let devices = [value_a, value_b].map(|value| identity(&value.data));
             let is_device = code >> 24 & 0xF == 1;
             let category = if is_device { Category::Identifiers } else { Category::Boot };
@@ -118,7 +118,7 @@ fn objects(
     Ok(())
 }
 
-/// How a device names its partition.
+/// How a device identifies its partition.
 fn identity(data: &[u8]) -> Option<String> {
     match BootDevice::from_bytes(data)? {
         BootDevice::Gpt { disk, partition } => Some(format!("partition {partition} of disk {disk}")),
@@ -129,7 +129,7 @@ fn identity(data: &[u8]) -> Option<String> {
     }
 }
 
-/// References with the identifiers of the other store.
+/// References, translated to the identifiers of the other store.
 fn translated(value: &Value, ids: &BTreeMap<Guid, Guid>) -> Option<Vec<String>> {
     let texts = value.texts().or_else(|| value.text().map(|text| vec![text]))?;
     let translate = |text: String| match text.parse().ok().and_then(|id: Guid| ids.get(&id)) {

@@ -22,18 +22,18 @@ use crate::windows::contents::wof;
 
 /// Files whose contents are compared together, in the order in which they lie on the volume.
 const BATCH: usize = 8192;
-/// Text files up to this size are told by their first line that differs.
+/// For text files up to this size, the first line that differs is shown.
 const MAX_TEXT: u64 = 1 << 20;
-/// Characters of such a line.
+/// The most characters of such a line that are shown.
 const MAX_LINE: usize = 160;
 /// Longest extended attributes ([MS-FSCC] 2.4.16).
 const MAX_EXTENDED_ATTRIBUTES: u64 = 64 << 10;
-/// Attribute bits that follow from how a file is stored.
+/// Attribute bits that depend on how a file is stored.
 const STORAGE_BITS: u32 = crate::tree::attribute::SPARSE_FILE
     | crate::tree::attribute::REPARSE_POINT
     | crate::tree::attribute::COMPRESSED
     | crate::tree::attribute::ENCRYPTED;
-/// The bit that says that there are no others.
+/// The bit that means that no other bit is set.
 const NORMAL: u32 = crate::tree::attribute::NORMAL;
 
 /// One of the volumes.
@@ -47,7 +47,7 @@ struct Side<'s> {
 /// Files whose contents must be compared.
 struct Pair {
     address: u64,
-    /// Place of the differences among those of the batch.
+    /// Position of its differences among those of the batch.
     order: usize,
     path: String,
     old: FileId,
@@ -56,7 +56,7 @@ struct Pair {
     stream: String,
 }
 
-/// What a volume says of a file besides its contents.
+/// What a volume says about a file besides its contents.
 #[derive(Default)]
 struct Facts {
     attributes: u32,
@@ -130,7 +130,7 @@ struct Comparison<'s> {
     a: Side<'s>,
     b: Side<'s>,
     place: Place,
-    /// The partner of each file of the first volume, and one of its paths.
+    /// The counterpart of each file of the first volume, and one of its paths.
     partners: BTreeMap<u64, (u64, Arc<str>)>,
     /// Differences of the batch, with their order.
     found: Vec<(usize, Difference)>,
@@ -170,7 +170,7 @@ impl Comparison<'_> {
         self.flush(report)
     }
 
-    /// Compares what two directories call alike; gives directories that both have.
+    /// Compares two entries with the same name; returns directories that both sides have.
     fn entry(
         &mut self,
         parent: &str,
@@ -199,7 +199,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Tells a file or directory that one volume has, with everything below it.
+    /// Reports a file or directory that only one volume has, with everything below it.
     fn one_sided(&mut self, path: String, file: FileId, is_new: bool, report: &mut Report<'_>) -> Result<()> {
         let files = if is_new { self.b.files } else { self.a.files };
         self.tell_one(&path, file, is_new);
@@ -231,7 +231,7 @@ impl Comparison<'_> {
         self.push(Category::File, path, "file", old, new);
     }
 
-    /// Compares two files or directories, but for their names and entries.
+    /// Compares two files or directories, except for their names and entries.
     fn files(&mut self, path: &str, old: FileId, new: FileId, report: &mut Report<'_>) -> Result<()> {
         if let (Some(a), Some(b)) = (old.number(), new.number()) {
             if let Some((known, first)) = self.partners.get(&a) {
@@ -296,7 +296,7 @@ impl Comparison<'_> {
             let text = |facts: &Facts| facts.security.as_deref().map(value::descriptor);
             let (mut old, mut new) = (text(a), text(b));
             if old == new {
-                // The same rights in another order of bytes.
+                // They are the same rights with their bytes in another order.
                 [old, new] = [a, b].map(|facts| facts.security.as_deref().map(hex::encode));
             }
             self.push(Category::Security, path, "security", old, new);
@@ -338,7 +338,7 @@ impl Comparison<'_> {
         Place { path: Some(path.to_owned()), ..self.place.clone() }
     }
 
-    /// Compares the contents of the batch and tells its differences in their order.
+    /// Compares the contents of the batch, and reports its differences in order.
     fn flush(&mut self, report: &mut Report<'_>) -> Result<()> {
         let mut pairs = std::mem::take(&mut self.pairs);
         let mut found = std::mem::take(&mut self.found);
@@ -365,7 +365,7 @@ impl Comparison<'_> {
             let notes = inner.done.notes;
             report.done.notes.extend(notes);
         }
-        // What the contents say comes behind what was found before, and stays in its own order.
+        // Differences of contents come after those that were found before, in their own order.
         found.sort_by_key(|(order, _)| *order);
         found.iter().try_for_each(|(_, difference)| report.tell(difference))
     }
@@ -413,7 +413,7 @@ fn contents(a: &Side<'_>, b: &Side<'_>, pair: &Pair, place: &Place, report: &mut
     report.values(category, place, &what, Some(old), Some(new))
 }
 
-/// The line of a text that has byte `at`; `None`: it is no text.
+/// The line of a text that contains byte `at`; `None` if it is not text.
 fn line(bytes: &[u8], at: u64) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))?;
     let at = usize::try_from(at).ok()?.min(bytes.len());
@@ -424,7 +424,7 @@ fn line(bytes: &[u8], at: u64) -> Option<String> {
     Some(format!("line {number}: {shown}"))
 }
 
-/// The hive that a file is; `None`: it is none.
+/// The hive in a file; `None` if it is not a hive.
 fn open_hive(side: &Side<'_>, pair: &Pair, file: FileId) -> Option<Result<Hive>> {
     hives::open(side.files, &pair.path, file).transpose()
 }
@@ -518,7 +518,7 @@ fn storage(file: &NtfsFile) -> Result<&'static str> {
     })
 }
 
-/// Pairs of entries with one name: exactly, else but for case.
+/// Pairs of entries with the same name: exactly the same, or else the same except for case.
 fn matched(
     old: Vec<DirectoryEntry>,
     new: Vec<DirectoryEntry>,

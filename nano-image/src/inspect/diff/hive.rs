@@ -25,7 +25,7 @@ pub(super) fn compare(a: &Hive, b: &Hive, place: &Place, report: &mut Report<'_>
                 (None, None) => {}
             }
         }
-        // In order, a key before what is below it.
+        // In order, with a key before those below it.
         open.extend(deeper.into_iter().rev());
     }
     Ok(())
@@ -58,7 +58,7 @@ fn key((a, old): (&Hive, KeyId), (b, new): (&Hive, KeyId), place: &Place, report
     report.values(Category::Times, place, "written", Some(&times[0]), Some(&times[1]))
 }
 
-/// Tells a key that one hive has, with all its values and subkeys.
+/// Reports a key that only one hive has, with all its values and subkeys.
 fn one_sided(
     hive: &Hive,
     key: KeyId,
@@ -99,7 +99,7 @@ fn sorted<T>(mut named: Vec<(Utf16Name, T)>) -> Vec<(Utf16Name, T)> {
     named
 }
 
-/// Pairs of what has the same name without regard to case, from two sorted lists.
+/// Pairs what has the same name, ignoring case, in two sorted lists.
 fn merged<T>(a: Vec<(Utf16Name, T)>, b: Vec<(Utf16Name, T)>) -> Vec<(Utf16Name, Option<T>, Option<T>)> {
     let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
     let mut pairs = Vec::new();

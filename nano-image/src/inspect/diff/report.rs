@@ -1,4 +1,4 @@
-//! Takes differences, and tells those that are wanted.
+//! Receives differences, and passes on those that are wanted.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::inspect::model::{Category, Compared, Difference};
 use crate::inspect::read::files::read_error;
 use crate::progress::Observer;
 
-/// Bytes compared at a time.
+/// Bytes that are compared at once.
 const PIECE: u64 = 1 << 20;
 /// Where a difference is.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +25,7 @@ impl Place {
     }
 }
 
-/// Takes differences.
+/// Receives differences.
 pub(super) struct Report<'r> {
     pub ignore: &'r BTreeSet<Category>,
     pub observer: &'r dyn Observer,
@@ -49,7 +49,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Tells two values if they differ.
+    /// Reports two values if they differ.
     pub fn values<T: PartialEq + fmt::Display>(
         &mut self,
         category: Category,
@@ -84,7 +84,7 @@ pub(super) fn difference(
     Difference { category, partition, path, key, what: what.to_owned(), old, new }
 }
 
-/// The first byte at which two streams differ, or where the shorter ends.
+/// The first byte at which two streams differ, or at which the shorter one ends.
 pub(super) fn first_difference(a: &dyn ReadAt, b: &dyn ReadAt) -> Result<Option<u64>> {
     let failed = |error| read_error(error, "cannot read the image");
     let (len_a, len_b) = (a.len().map_err(failed)?, b.len().map_err(failed)?);

@@ -3,7 +3,7 @@
 use crate::inspect::model::Difference;
 use crate::types::printable;
 
-/// Puts differences into lines, under headings of what they are in.
+/// Formats differences as lines, below headings that say where they are.
 #[derive(Clone, Debug, Default)]
 pub struct DiffText {
     partition: Option<Option<u32>>,
@@ -26,7 +26,7 @@ impl DiffText {
         if what == "file"
             && let Some(path) = path
         {
-            // A file that one side has is its own heading.
+            // A file that only one side has is its own heading.
             (self.path, self.key) = (None, None);
             let (mark, facts) = if new.is_some() { ('+', new) } else { ('-', old) };
             return text

@@ -1,40 +1,40 @@
-//! Names of the image's files on a host.
+//! Names of files of an image on the host.
 //!
-//! One rule holds on every host, so that the same command copies the same files: a name is taken as it is or not at
-//! all, and not if Windows' programs would read it as another: with a character that they give a meaning, with a dot
-//! or space at its end, the name of a device, or one that differs in case only from a name that its folder has.
+//! The same rule holds on every host, so that the same command copies the same files: a name is used unchanged or
+//! refused. It is refused if Windows programs would read it as another: if it has a character with a special meaning, a
+//! dot or space at its end, the name of a device, or if it differs only in case from another name in its folder.
 
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
 use crate::types::{Utf16Name, windows_name_fault};
 
-/// A name as the host has it.
+/// A name in the form of the host.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for one that Windows' programs would read as another.
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for a name that Windows programs would read as another.
 pub(super) fn host_name(name: &Utf16Name) -> Result<OsString> {
     let text = name.to_string();
     match windows_name_fault(&text) {
-        Some(fault) => Err(Error::unsupported(format!("`{text}` {fault}: no file of a host is called so"))
+        Some(fault) => Err(Error::unsupported(format!("`{text}` {fault}: no file on a host can have this name"))
             .with_hint("print it with cat")),
         None => Ok(units_to_host(name.units(), text)),
     }
 }
 
-/// The name of a stream behind that of its file, whose other characters Windows takes as they are.
+/// The name of a stream, which follows that of its file. Windows takes its other characters as they are.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for one that leads elsewhere.
 pub(super) fn stream_name(name: &Utf16Name) -> Result<OsString> {
     let text = name.to_string();
     if text.is_empty() || text.contains(['/', '\\', ':', '\0']) {
-        return Err(Error::unsupported(format!("`{text}` is no name of a stream on a host")));
+        return Err(Error::unsupported(format!("`{text}` cannot be the name of a stream on a host")));
     }
     Ok(units_to_host(name.units(), text))
 }
 
-/// Unpaired surrogates in three bytes each, as UTF-8 would have them, so that two names stay two.
+/// Unpaired surrogates become three bytes each, as in UTF-8, so that different names stay different.
 #[cfg(unix)]
 fn units_to_host(units: &[u16], text: String) -> OsString {
     use std::os::unix::ffi::OsStringExt;

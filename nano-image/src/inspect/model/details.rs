@@ -1,4 +1,4 @@
-//! What lists of files, registry and boot stores have, and what is at a byte.
+//! Types for lists of files, of registry contents and of boot stores, and for what is at a byte.
 
 use serde::Serialize;
 
@@ -22,13 +22,13 @@ pub struct FileRow {
     pub directory: bool,
     /// Bytes of the contents.
     pub size: u64,
-    /// Bytes of the clusters of all its streams; contents that lie in the MFT have none.
+    /// Bytes of the clusters of all its streams. Contents that lie in the MFT have no clusters.
     pub allocated: u64,
     /// Attribute bits as letters: A archive, S system, H hidden, R read-only …
     pub attributes: String,
     /// Number of its hard links.
     pub links: u32,
-    /// Last change of the contents, in UTC; of the local time on FAT.
+    /// Last change of the contents, in UTC; on FAT in local time.
     pub modified: String,
     /// How the contents are compressed.
     pub compression: Option<String>,
@@ -56,29 +56,29 @@ pub struct StreamRow {
 pub struct Location {
     /// The byte of the image file.
     pub offset: u64,
-    /// Structure of the container that has it; none if it is one of the disk.
+    /// Structure of the container that contains it; `None` if the byte belongs to the disk.
     pub structure: Option<String>,
     /// First byte of that structure or block in the file.
     pub structure_start: u64,
-    /// Which byte of the disk it is.
+    /// Position on the disk.
     pub disk_offset: Option<u64>,
-    /// Number of the partition that has it.
+    /// Number of the partition that contains it.
     pub partition: Option<u32>,
-    /// Which byte of the partition it is.
+    /// Position in the partition.
     pub partition_offset: Option<u64>,
-    /// Number of the cluster that has it.
+    /// Number of the cluster that contains it.
     pub cluster: Option<u64>,
-    /// What it belongs to, for people.
+    /// What it belongs to, in words.
     pub owner: String,
     /// File, from the root of its volume.
     pub path: Option<String>,
     /// Named stream of that file.
     pub stream: Option<String>,
-    /// Which byte of the file, stream or structure it is.
+    /// Position in the file, stream or structure.
     pub byte: Option<u64>,
-    /// Whether it lies behind the end of what owns it, in the last cluster.
+    /// Whether it lies after the end of its owner, in the owner's last cluster.
     pub slack: bool,
-    /// Number of the MFT record that it is in, or that describes the file.
+    /// Number of the MFT record that contains it or describes the file.
     pub record: Option<u64>,
 }
 
@@ -135,7 +135,7 @@ pub struct RegistryDetails {
     pub services: Vec<Service>,
     /// Packages that servicing knows, by identity.
     pub packages: Vec<Package>,
-    /// What could not be read, a sentence each.
+    /// What could not be read, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -146,7 +146,7 @@ pub struct RegistryDetails {
 pub struct Service {
     /// Name of its key.
     pub name: String,
-    /// `boot`, `system`, `automatic`, `manual` or `disabled`; none if it does not start by itself or is damaged.
+    /// `boot`, `system`, `automatic`, `manual` or `disabled`; `None` if it does not start by itself, or is damaged.
     pub start: Option<String>,
     /// `driver`, `file system driver`, `own process`, `shared process` or a number.
     #[serde(rename = "type")]
@@ -176,7 +176,7 @@ pub struct Package {
     pub state: String,
     /// Number of that state.
     pub state_code: u32,
-    /// Whether DISM lists it; others belong to one that it lists.
+    /// Whether DISM lists it. Others belong to one that it lists.
     pub visible: bool,
     /// When it was installed, in UTC.
     pub installed_at: Option<String>,

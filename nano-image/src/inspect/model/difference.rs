@@ -7,18 +7,18 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// A kind of difference, which a comparison can leave out.
+/// A kind of difference. A comparison can leave kinds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Category {
     /// How the file holds the disk.
     Container,
-    /// Place, size, name and type of partitions.
+    /// Position, size, name and type of partitions.
     Partition,
     /// Label, version and cluster size of volumes.
     Volume,
-    /// Files and directories that one image does not have.
+    /// Files and directories that only one image has.
     File,
     /// Contents of files.
     Content,
@@ -40,12 +40,12 @@ pub enum Category {
     Registry,
     /// Boot code and boot entries.
     Boot,
-    /// How the same contents are stored: compressed, or the order within a hive.
+    /// How equal contents are stored: compressed, or their order within a hive.
     Storage,
 }
 
 impl Category {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 15] = [
         Self::Container,
         Self::Partition,
@@ -99,29 +99,29 @@ impl FromStr for Category {
         let found = Self::ALL.into_iter().find(|category| category.name().eq_ignore_ascii_case(text));
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Error::recipe(format!("`{text}` is no kind of difference")).with_hint(format!("there are {names}"))
+            Error::recipe(format!("`{text}` is not a kind of difference")).with_hint(format!("the kinds are {names}"))
         })
     }
 }
 
-/// One difference. Without `old` the thing is only in the second image, without `new` only in the first.
+/// One difference. Without `old` the thing is only in the second image; without `new` it is only in the first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Difference {
     /// Kind.
     pub category: Category,
-    /// Number of the partition; none for what is of the whole disk.
+    /// Number of the partition; `None` if it concerns the whole disk.
     pub partition: Option<u32>,
     /// File, from the root of its volume.
     pub path: Option<String>,
     /// Registry key, or identifier of a boot entry, in that file.
     pub key: Option<String>,
-    /// What of it.
+    /// Which part of it.
     pub what: String,
-    /// In the first image, for people.
+    /// Value in the first image, in words.
     pub old: Option<String>,
-    /// In the second image.
+    /// Value in the second image, in words.
     pub new: Option<String>,
 }
 
@@ -131,6 +131,6 @@ pub struct Difference {
 pub struct Compared {
     /// Number of differences.
     pub differences: u64,
-    /// What could not be compared, and why; a sentence each.
+    /// What could not be compared, and why, one sentence each.
     pub notes: Vec<String>,
 }

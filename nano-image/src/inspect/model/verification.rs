@@ -1,4 +1,4 @@
-//! What a check found.
+//! Type for the results of a check.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::report::Finding;
 
-/// What a check found.
+/// The results of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -15,13 +15,13 @@ pub struct Verification {
     pub path: String,
     /// What was checked, in order.
     pub checked: Vec<String>,
-    /// What was not checked, by name: nothing is said about it.
+    /// What was not checked. Nothing is known about it.
     pub not_checked: Vec<String>,
-    /// What is not wrong, but worth knowing; a sentence each.
+    /// What is not wrong, but worth knowing, one sentence each.
     pub notes: Vec<String>,
-    /// What is wrong. Of many findings of one kind only the first are here.
+    /// What is wrong. Of many findings of one kind, only the first ones are listed.
     pub findings: Vec<Finding>,
-    /// How many findings there were of each kind, also of those that are not in `findings`.
+    /// Number of findings of each kind, including those that are not in `findings`.
     pub counts: BTreeMap<&'static str, u64>,
 }
 

@@ -9,7 +9,7 @@ use crate::windows::boot::BootDevice as Device;
 use crate::windows::boot::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use crate::windows::program::is_signed;
 
-/// What firmware without settings starts, on a 64-bit PC first (UEFI 2.10 §3.5.1.1).
+/// The programs that firmware without boot settings starts; that of 64-bit PCs first (UEFI 2.10 §3.5.1.1).
 const REMOVABLE: [&str; 3] = ["bootx64.efi", "bootaa64.efi", "bootia32.efi"];
 const UEFI_STORE: &str = r"EFI\Microsoft\Boot\BCD";
 const BIOS_STORE: &str = r"Boot\BCD";
@@ -18,7 +18,7 @@ const MAX_PROGRAM: u64 = 64 << 20;
 /// Stores have some 30 KiB.
 const MAX_STORE: u64 = 16 << 20;
 
-/// Adds what `contents`, the volume of `partition`, has for booting.
+/// Adds the boot files and stores on `contents`, the volume of `partition`.
 pub(crate) fn inspect(
     contents: &Contents<'_>,
     table: &PartitionTable,

@@ -13,15 +13,15 @@ use crate::volume::ntfs::NtfsReader;
 use crate::volume::ntfs::format::{attribute_type, namespace, record};
 use crate::windows::contents::wof;
 
-/// Folder of the component store; its folders carry the names (key forms) of components.
+/// Folder of the component store. Its folders have the names (key forms) of components.
 const COMPONENT_STORE: &str = r"\Windows\WinSxS\";
-/// Folders there that are none of a component.
+/// Folders in it that do not belong to a component.
 const NO_COMPONENTS: [&str; 6] = ["Manifests", "Catalogs", "FileMaps", "Temp", "Backup", "InstallTemp"];
 
 /// The bytes of a disk with their owners.
 pub(crate) struct DiskMap {
     pub owners: Vec<Owner>,
-    /// Ascending, without overlap. What is in none belongs to nobody.
+    /// In ascending order, without overlap. Bytes outside of them have no owner.
     spans: Vec<Span>,
     partitions: Vec<(Extent, u32)>,
     /// Files of NTFS volumes by partition and record.
@@ -30,27 +30,27 @@ pub(crate) struct DiskMap {
     pub notes: Vec<String>,
 }
 
-/// Bytes of one owner.
+/// A range of bytes with one owner.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
-    /// Of the disk.
+    /// First byte on the disk.
     pub start: u64,
     pub len: u64,
     pub owner: u32,
-    /// Which byte of the owner's the first one is.
+    /// Position of that byte within the owner.
     pub inside: u64,
 }
 
-/// What bytes belong to.
+/// The owner of bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     pub partition: Option<u32>,
     pub kind: OwnerKind,
-    /// What it is called: a path in the volume, or a structure.
+    /// Its name: a path in the volume, or a structure.
     pub name: String,
-    /// Bytes that it really has; what lies behind them in its clusters is slack.
+    /// Its real length in bytes. What follows in its clusters is slack.
     pub size: u64,
-    /// MFT record.
+    /// Number of its MFT record.
     pub record: Option<u64>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum OwnerKind {
 /// A file of an NTFS volume.
 #[derive(Clone, Debug)]
 pub(crate) struct FileInfo {
-    /// A path, of several one that is not in the component store.
+    /// One of its paths, if possible one outside of the component store.
     pub path: String,
     /// Name of the component that it belongs to.
     pub component: Option<String>,
@@ -107,7 +107,7 @@ impl DiskMap {
                 .push((Extent { start: extent.start, len: end.saturating_sub(extent.start) }, partition.number));
             match image.files(partition.number) {
                 Ok(files) => map.volume(image, &files, partition)?,
-                // A partition without a volume is told by its type.
+                // A partition without a volume is described by its type.
                 Err(error) if error.kind() == crate::error::ErrorKind::Unsupported => {}
                 Err(error) => map.note(partition.number, &error),
             }
@@ -127,7 +127,8 @@ impl DiskMap {
         Ok(map)
     }
 
-    /// The parts of `extent` of the disk in order, each with its span or, where nobody owns it, the partition.
+    /// Visits the parts of `extent` of the disk in order, each with its span or, where there is no owner, with the
+    /// partition.
     pub fn parts(&self, extent: Extent, visit: &mut dyn FnMut(Extent, std::result::Result<Span, Option<u32>>)) {
         let (mut at, end) = (extent.start, extent.start + extent.len);
         while at < end {
@@ -156,7 +157,7 @@ impl DiskMap {
         }
     }
 
-    /// The partition that has a byte of the disk.
+    /// The partition that contains a byte of the disk.
     pub fn partition_at(&self, at: u64) -> Option<(Extent, u32)> {
         self.partitions.iter().find(|(extent, _)| extent.start <= at && at - extent.start < extent.len).copied()
     }
@@ -234,7 +235,7 @@ impl DiskMap {
         Ok(())
     }
 
-    /// Adds an owner whose bytes lie in `extents` of the volume one after the other.
+    /// Adds an owner whose bytes lie one after another in `extents` of the volume.
     fn extents(
         &mut self,
         partition: &Partition,
@@ -265,7 +266,7 @@ impl DiskMap {
         for number in records.iter().cloned().flatten() {
             match reader.owner_of_record(number) {
                 Ok(Some(owner)) if owner == number => {}
-                // Free, or part of another file's; records that were never used have no signature.
+                // It is free, or belongs to another file; records that were never used have no signature.
                 _ => continue,
             }
             if let Err(error) = self.record(reader, partition, number) {
@@ -364,7 +365,7 @@ impl DiskMap {
     }
 }
 
-/// The MFT records that are in the image file, ascending. An MFT may be a hole as large as the volume.
+/// The MFT records that are in the image file, in ascending order. An MFT may contain a hole as large as the volume.
 fn mft_records(image: &Image, reader: &NtfsReader<'_>, partition: &Partition) -> Result<Vec<Range<u64>>> {
     let (cluster, record_size) = (reader.cluster_size().bytes(), reader.record_size().bytes());
     let allocated = image.disk().allocated();

@@ -1,4 +1,4 @@
-//! The files of a volume, FAT32 or NTFS alike.
+//! The files of a volume, with the same interface for FAT32 and NTFS.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +12,9 @@ use crate::volume::ntfs::{NtfsFile, NtfsReader};
 use crate::windows::contents::{self, Stream, wof};
 use crate::windows::edit::ImageFiles;
 
-/// Bytes copied at a time.
+/// Bytes that are copied at once.
 const PIECE: u64 = 1 << 20;
-/// Directories below one another; more is taken for damage.
+/// Deeper nesting of directories is treated as damage.
 const MAX_DEPTH: usize = 512;
 
 /// The files of a partition.
@@ -47,7 +47,7 @@ pub struct FileId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileNumber {
     Ntfs(FileReference),
-    /// Number of the entry; `None`: the root directory.
+    /// Number of the entry; `None` for the root directory.
     Fat(Option<usize>),
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum FileNumber {
 pub struct DirectoryEntry {
     /// Name.
     pub name: Utf16Name,
-    /// What it names.
+    /// The file or directory with this name.
     pub file: FileId,
 }
 
@@ -66,7 +66,7 @@ impl FileId {
         self.is_directory
     }
 
-    /// Number of the file in its volume: the same for all its hard links. `None` on FAT.
+    /// Number of the file in its volume, which all its hard links share; `None` on FAT.
     pub fn number(&self) -> Option<u64> {
         match self.number {
             FileNumber::Ntfs(reference) => Some(reference.record()),
@@ -130,7 +130,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The file or directory at `path`, whose names `\` or `/` separate, without regard to case; the empty path is the
+    /// The file or directory at `path`. Names are separated by `\` or `/`, and case is ignored; the empty path is the
     /// root. Reparse points are not followed.
     pub fn find(&self, path: &str) -> Result<Option<FileId>> {
         match &self.kind {
@@ -155,11 +155,11 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The file and the name of the stream that `path` means: a path as for [`find`](Self::find), perhaps with a drive
-    /// letter, perhaps with `:` and the name of a stream.
+    /// The file, and the name of the stream, for `path`. This is a path as for [`find`](Self::find), optionally with a
+    /// drive letter, and optionally followed by `:` and the name of a stream.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such file; streams are not looked for.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such file. Whether the stream exists is not checked.
     pub fn resolve(&self, path: &str) -> Result<(FileId, String)> {
         let rest = match path.as_bytes() {
             [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic() => &path[2..],
@@ -179,7 +179,7 @@ impl<'a> Files<'a> {
         Err(Error::not_found(format!("partition {partition} of the image has no such file")).with_path(path))
     }
 
-    /// The entries of a directory, sorted as an index of NTFS.
+    /// The entries of a directory, sorted like an NTFS index.
     pub fn list(&self, directory: FileId) -> Result<Vec<DirectoryEntry>> {
         match (&self.kind, directory.number) {
             (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => {
@@ -187,7 +187,7 @@ impl<'a> Files<'a> {
                 for entry in reader.list(reference)? {
                     let number = FileNumber::Ntfs(entry.reference);
                     let file = FileId { number, is_directory: entry.is_directory };
-                    // The system's own files are only found by their number.
+                    // System files can be found only by their number.
                     let is_system = reference.record() == record::ROOT && entry.reference.record() < record::FIRST_FREE;
                     if !is_system {
                         entries.push(DirectoryEntry { name: entry.name, file });
@@ -206,19 +206,19 @@ impl<'a> Files<'a> {
                 entries.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(entries)
             }
-            _ => Err(Error::not_found("the file is of another volume")),
+            _ => Err(Error::not_found("the file belongs to another volume")),
         }
     }
 
-    /// Calls `visit` with path and file of everything below `directory`, a directory before what is in it. The paths
-    /// begin with `path`. If `visit` gives `false`, a directory is not entered.
+    /// Calls `visit` with path and file of everything below `directory`; a directory comes before its contents. The
+    /// paths begin with `path`. If `visit` returns `false`, a directory is not entered.
     pub fn walk(
         &self,
         directory: FileId,
         path: &str,
         visit: &mut dyn FnMut(&str, &Utf16Name, FileId) -> Result<bool>,
     ) -> Result<()> {
-        // Directories are not entered twice, so damage cannot make this endless.
+        // No directory is entered twice, so damage cannot make this endless.
         let mut seen = std::collections::BTreeSet::new();
         let mut open = vec![(path.to_owned(), self.list(directory)?.into_iter())];
         while let Some((path, entries)) = open.last_mut() {
@@ -230,7 +230,7 @@ impl<'a> Files<'a> {
             let enter = visit(&path, &entry.name, entry.file)? && entry.file.is_directory;
             if enter && entry.file.number().is_none_or(|number| seen.insert(number)) {
                 if open.len() >= MAX_DEPTH {
-                    return Err(Error::corrupt("directories lie in one another without end").with_path(path));
+                    return Err(Error::corrupt("directories are nested without end").with_path(path));
                 }
                 let list = self.list(entry.file).map_err(|error| error.with_path(&path))?;
                 open.push((path, list.into_iter()));
@@ -247,12 +247,12 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The stream `name` of a file; the empty name is that of the contents, which come decompressed. `None`: there is
-    /// no such stream.
+    /// The stream `name` of a file; `None` if there is no such stream. The contents have the empty name, and are
+    /// decompressed.
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted, or if its contents are not on the volume:
-    /// deduplicated, or a placeholder of a cloud.
+    /// deduplicated files, and placeholders of cloud storage.
     pub fn open_stream(&self, file: FileId, name: &str) -> Result<Option<Stream<'a>>> {
         match (&self.kind, file.number) {
             (Kind::Ntfs(reader), FileNumber::Ntfs(reference)) => contents::open(reader, &reader.file(reference)?, name),
@@ -270,7 +270,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The parts of a stream that are stored, ascending; everything else of it is zeros. `None`: that is not known.
+    /// The parts of a stream that are stored, in ascending order; the rest is zeros. `None` if that is not known.
     pub(crate) fn stored_parts(&self, file: FileId, name: &str) -> Result<Option<Vec<Extent>>> {
         let (Some(record), Kind::Ntfs(reader)) = (self.ntfs_file(file)?, &self.kind) else { return Ok(None) };
         let is_wof = name.is_empty() && record.reparse_tag() == Some(wof::TAG);
@@ -279,11 +279,11 @@ impl<'a> Files<'a> {
         Ok(data.map(|data| data.stored_parts(reader.cluster_size())))
     }
 
-    /// The names that lead to `file` by `path`, as the volume writes them.
+    /// The names on the path to `file`, as they are written on the volume.
     pub(crate) fn own_names(&self, path: &str) -> Result<Vec<Utf16Name>> {
         let (mut names, mut directory) = (Vec::new(), self.root()?);
         let mut asked = path.split(['\\', '/']).filter(|name| !name.is_empty()).peekable();
-        // A drive letter, which `resolve` takes too.
+        // A drive letter, which `resolve` accepts too.
         if asked.peek().is_some_and(|name| name.len() == 2 && name.ends_with(':')) {
             asked.next();
         }
@@ -293,7 +293,7 @@ impl<'a> Files<'a> {
             let Some(file) = self.find(&known)? else { break };
             let wanted = Utf16Name::from(name);
             let mut same = self.list(directory)?.into_iter().filter(|entry| entry.file == file).peekable();
-            // A short name is in no listing: the first long one of the file stands for it.
+            // Listings have no short names. The first long name of the file stands for it.
             let first = same.peek().map(|entry| entry.name.clone());
             let own = same.find(|entry| entry.name.eq_ignore_case(&wanted)).map(|entry| entry.name);
             names.push(own.or(first).unwrap_or(wanted));
@@ -302,7 +302,7 @@ impl<'a> Files<'a> {
         Ok(names)
     }
 
-    /// Names and lengths of a file's streams but the contents, without the one that WOF keeps contents in.
+    /// Names and lengths of a file's streams, except the contents and the stream in which WOF keeps them.
     pub fn named_streams(&self, file: FileId) -> Result<Vec<(Utf16Name, u64)>> {
         let Some(file) = self.ntfs_file(file)? else { return Ok(Vec::new()) };
         let is_wof = file.reparse_tag() == Some(wof::TAG);
@@ -315,13 +315,13 @@ impl<'a> Files<'a> {
         Ok(named.filter(shown).collect())
     }
 
-    /// The contents of the file at `path`, at most `limit` bytes. `None`: there is no such file.
+    /// The contents of the file at `path`, at most `limit` bytes; `None` if there is no such file.
     pub fn read_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.find(path)? else { return Ok(None) };
         self.read_contents(file, limit).map_err(|error| error.with_path(path))
     }
 
-    /// All contents of `file`, at most `limit` bytes. `None`: it has none.
+    /// All contents of `file`, at most `limit` bytes; `None` if it has none.
     pub(crate) fn read_contents(&self, file: FileId, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(stream) = self.open_stream(file, "")? else { return Ok(None) };
         let size = stream.len().map_err(|error| read_error(error, "cannot read the file"))?;
@@ -334,7 +334,7 @@ impl<'a> Files<'a> {
         Ok(Some(bytes))
     }
 
-    /// First byte of a file's contents on the volume, for an order in which reading is fast; 0 if they have no place
+    /// Position of a file's contents on the volume, so that files can be read in a fast order; 0 if they have no place
     /// of their own.
     pub(crate) fn address(&self, file: FileId) -> u64 {
         match (&self.kind, file.number) {
@@ -374,7 +374,7 @@ impl<'a> Fat<'a> {
     }
 }
 
-/// Gives the bytes of a stream to `sink`, in pieces.
+/// Hands the bytes of a stream to `sink`, in pieces.
 pub fn copy(stream: &dyn ReadAt, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let failed = |error| read_error(error, "cannot read the file");
     let size = stream.len().map_err(failed)?;
@@ -388,7 +388,7 @@ pub fn copy(stream: &dyn ReadAt, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> R
     Ok(())
 }
 
-/// The error of a failed read: what the image lacks is damage of the image.
+/// The error for a failed read. Bytes that the image lacks count as damage of the image.
 pub(crate) fn read_error(error: io::Error, what: &str) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => ErrorKind::Corrupt,

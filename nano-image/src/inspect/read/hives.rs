@@ -8,7 +8,7 @@ use crate::windows::edit::{self, HiveFile};
 const SOFTWARE: &str = HiveFile::Software.path();
 const SYSTEM: &str = HiveFile::System.path();
 
-/// The hive that `file` at `path` is, with what is in its logs; `None`: it does not begin as one.
+/// The hive in `file` at `path`, completed from its logs; `None` if it does not begin like a hive.
 pub(crate) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option<Hive>> {
     let Some(stream) = files.open_stream(file, "")? else { return Ok(None) };
     let mut magic = [0; 4];
@@ -22,7 +22,7 @@ pub(crate) fn open(files: &Files<'_>, path: &str, file: FileId) -> Result<Option
     })
 }
 
-/// The hives SOFTWARE and SYSTEM, as far as they are there and can be read.
+/// The hives SOFTWARE and SYSTEM, if they exist and can be read.
 pub(crate) fn software_and_system(
     files: &Files<'_>,
     note: &mut dyn FnMut(&str, Error),
@@ -40,7 +40,7 @@ pub(crate) fn software_and_system(
     (hive(SOFTWARE), hive(SYSTEM))
 }
 
-/// The set of control keys that the machine starts with.
+/// The control set with which the machine starts.
 pub(crate) fn control_set(hive: &Hive) -> Option<KeyId> {
     hive.find(&edit::control_set(hive))
 }

@@ -1,4 +1,4 @@
-//! An image file that is open: its disk and partitions.
+//! An open image file: its disk and partitions.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::disk::{self, DiskReader};
 use crate::error::{Error, Result};
 use crate::inspect::model::{Partition, PartitionTable, Scheme};
 
-/// A disk image, whoever made it.
+/// A disk image of any maker.
 pub struct Image {
     path: PathBuf,
     file_size: u64,
@@ -60,12 +60,12 @@ impl Image {
         &self.disk
     }
 
-    /// Its partition table, without what the partitions hold.
+    /// Its partition table, without the contents of the partitions.
     pub fn partition_table(&self) -> &PartitionTable {
         &self.table
     }
 
-    /// What the partition table is worth telling, a sentence each.
+    /// Remarks about the partition table, one sentence each.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -91,7 +91,7 @@ impl Image {
         })
     }
 
-    /// The files of the partition that has Windows, else of the only one that has files.
+    /// The files of the partition with Windows, or else of the only partition with files.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if that is not clear.
@@ -108,7 +108,7 @@ impl Image {
         let count = readable.len();
         match readable.pop() {
             Some(files) if count == 1 => Ok(files),
-            // One error says more than none.
+            // That error says more than a general one.
             None if self.table.partitions.len() == 1 => self.files(self.table.partitions[0].number),
             _ => {
                 let message = if count == 0 { "has files that can be read" } else { "is the one of Windows" };

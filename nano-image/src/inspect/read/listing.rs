@@ -1,4 +1,4 @@
-//! Files in a list: what each is, in a line.
+//! Lists of files, with one row for each.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::types::text::utf16_lossy;
 use crate::volume::ntfs::format::{attribute_flag, attribute_type};
 use crate::windows::contents::wof;
 
-/// Names of a file that is looked up anew for each of them.
+/// A file with no more names than this is looked up again for each of them.
 const FEW_LINKS: u32 = 8;
 const TAG_JUNCTION: u32 = 0xA000_0003;
 const TAG_SYMLINK: u32 = 0xA000_000C;
 
-/// Where a junction or symbolic link leads ([MS-FSCC] 2.1.2.4, 2.1.2.5); `None`: it is neither, or damaged.
+/// Target of a junction or symbolic link ([MS-FSCC] 2.1.2.4, 2.1.2.5); `None` if it is neither, or damaged.
 pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
     let word = |at: usize| Some(usize::from(u16::from_le_bytes(*data.get(at..)?.first_chunk()?)));
     let tag = u32::from_le_bytes(*data.first_chunk()?);
@@ -25,17 +25,17 @@ pub(crate) fn reparse_target(data: &[u8]) -> Option<String> {
         TAG_SYMLINK => ("symbolic link", 20),
         _ => return None,
     };
-    // The name that is followed, not the one that is shown.
+    // The name that is followed, not the one that is shown to users.
     let (offset, len) = (word(8)?, word(10)?);
     let target = utf16_lossy(data.get(names + offset..names + offset + len)?);
     Some(format!("{name} to {target}"))
 }
 
-/// Calls `visit` with all files and directories of `image`, or of partition `partition`; gives notes about what cannot
-/// be read.
+/// Calls `visit` with all files and directories of `image`, or of partition `partition`. Returns notes about what
+/// cannot be read.
 ///
 /// # Errors
-/// What `visit` returns; as [`Image::files`] for a partition that is named.
+/// Errors of `visit`; those of [`Image::files`] for a given partition.
 pub fn list_files(
     image: &Image,
     partition: Option<u32>,
@@ -52,7 +52,7 @@ pub fn list_files(
             Err(_) => continue,
         };
         let mut stopped = None;
-        // Rows of files with many names, and how many of these are still to come.
+        // Rows of files with many names, and how many of these names are still to come.
         let mut known: BTreeMap<u64, (FileRow, u32)> = BTreeMap::new();
         let walked = files.walk(files.root()?, "", &mut |path, _, file| {
             match linked_row(&files, path, file, &mut known) {
@@ -78,7 +78,7 @@ pub fn list_files(
     Ok(notes)
 }
 
-/// The row of a file, which is made once for all names of a file with many.
+/// The row of a file. For a file with many names it is made once.
 fn linked_row(
     files: &Files<'_>,
     path: &str,

@@ -1,4 +1,4 @@
-//! What is at a byte of an image file.
+//! Finds what is at a byte of an image file.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::inspect::model::Location;
 use crate::types::DiskOffset;
 
-/// Tells what is at byte `offset` of the image file at `path`.
+/// Describes what is at byte `offset` of the image file at `path`.
 ///
 /// # Errors
 /// As [`Image::open`]; [`NotFound`](crate::ErrorKind::NotFound) if the file has no such byte.
@@ -100,7 +100,7 @@ fn text(owner: &Owner, slack: bool) -> String {
     if slack { format!("behind the end of {text}") } else { text }
 }
 
-/// Tells whose record is in the MFT.
+/// Describes the file to which a record of the MFT belongs.
 fn in_mft(image: &Image, map: &DiskMap, partition: u32, record: u64, location: &mut Location) -> Result<()> {
     location.record = Some(record);
     let files = image.files(partition)?;

@@ -5,8 +5,8 @@ use crate::disk::{DiskReader, Format, gpt, mbr, not_a_disk};
 use crate::error::Result;
 use crate::inspect::model::{Partition, PartitionTable, Scheme};
 
-/// What the types of GPT partitions mean (UEFI 2.10 §5.3.3, "Partition types" of Windows, of the Linux discoverable
-/// partitions specification).
+/// Names of GPT partition types (UEFI 2.10 §5.3.3; "Partition types" of Windows; the Linux discoverable partitions
+/// specification).
 const GPT_TYPES: [(&str, &str); 11] = [
     ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "EFI system"),
     ("e3c9e316-0b5c-4db8-817d-f92df00215ae", "Microsoft reserved"),
@@ -20,7 +20,7 @@ const GPT_TYPES: [(&str, &str); 11] = [
     ("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "Linux swap"),
     ("e6d6d379-f507-44c2-a23c-238f2a3df928", "Linux LVM"),
 ];
-/// What the types of MBR partitions mean ("PARTITION_INFORMATION_MBR" of Windows).
+/// Names of MBR partition types ("PARTITION_INFORMATION_MBR" of Windows).
 const MBR_TYPES: [(u8, &str); 13] = [
     (0x01, "FAT12"),
     (0x04, "FAT16"),
@@ -37,7 +37,7 @@ const MBR_TYPES: [(u8, &str); 13] = [
     (0xEF, "EFI system"),
 ];
 
-/// Reads the table of `disk`; a disk without one is a single partition.
+/// Reads the table of `disk`. A disk without a table is a single partition.
 pub(crate) fn read(disk: &DiskReader, notes: &mut Vec<String>) -> Result<PartitionTable> {
     if let Some((table, numbers)) = gpt::read_numbered(disk, disk.logical_sector_size())? {
         let partitions = table.partitions.into_iter().zip(numbers).map(|(partition, number)| {

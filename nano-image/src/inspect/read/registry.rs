@@ -1,4 +1,4 @@
-//! What the registry of an installation lists: services, drivers, packages.
+//! Lists from the registry of an installation: services, drivers, packages.
 
 use super::hives::{control_set, text};
 use crate::inspect::model::{Package, Service};
@@ -19,7 +19,7 @@ pub(crate) fn services(hive: &Hive) -> Vec<Service> {
 }
 
 fn service(hive: &Hive, key: KeyId) -> Option<Service> {
-    // Keys without a type hold settings only.
+    // Keys without a type contain only settings.
     let type_bits = hive.value(key, "Type")?.as_dword()?;
     let start = hive.value(key, "Start").and_then(|start| start.as_dword());
     let starts = ["boot", "system", "automatic", "manual", "disabled"];

@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::inspect::model::{SizeReport, SizeRow, SizeTree, Volume};
 use crate::volume::ntfs::format::attribute_type;
 
-/// Bytes of an owner.
+/// The bytes of an owner.
 #[derive(Clone, Copy, Default)]
 struct Bytes {
     used: u64,
     slack: u64,
 }
 
-/// Tells where the bytes of the image file at `path` are.
+/// Reports where the bytes of the image file at `path` are.
 ///
 /// # Errors
 /// As [`Image::open`]. What cannot be read below the partition table becomes a [note](SizeReport::notes).
@@ -59,7 +59,7 @@ pub fn size(path: impl AsRef<Path>) -> Result<SizeReport> {
     Ok(sums.report(&image, map.notes))
 }
 
-/// What is summed up, and under which names.
+/// Collects the sums and their names.
 #[derive(Default)]
 struct Sums {
     /// Names of partitions.
@@ -136,7 +136,7 @@ impl Sums {
         }
     }
 
-    /// Adds what nothing uses, partition by partition.
+    /// Adds unused bytes, partition by partition.
     fn add_free(&mut self, free: &BTreeMap<Option<u32>, u64>) {
         for (partition, bytes) in free {
             match partition {
@@ -174,7 +174,7 @@ impl Sums {
     }
 }
 
-/// What partitions are called: by label, else by type.
+/// Names of the partitions: their labels, or else their types.
 fn partition_names(image: &Image) -> BTreeMap<u32, String> {
     let partitions = image.partition_table().partitions.iter().map(|partition| {
         let bytes = image.partition_bytes(partition.number);
@@ -192,7 +192,7 @@ fn partition_names(image: &Image) -> BTreeMap<u32, String> {
     partitions.collect()
 }
 
-/// The folder that a file counts for: the first of its path, in `\Windows` the second.
+/// The folder for which a file counts: the first one of its path, or the second one in `\Windows`.
 fn folder(path: &str) -> String {
     let parts: Vec<&str> = path.split('\\').filter(|part| !part.is_empty()).collect();
     let folders = parts.split_last().map_or(&[][..], |(_, folders)| folders);
@@ -222,7 +222,7 @@ impl Rows {
         self.0.get_mut(name).expect("it was put there")
     }
 
-    /// The largest first; what has neither bytes nor files is left out.
+    /// Rows, largest first. Rows with neither bytes nor files are left out.
     fn sorted(self) -> Vec<SizeRow> {
         let rows = self.0.into_values().filter(|row| row.bytes > 0 || row.files > 0);
         let mut rows: Vec<SizeRow> = rows.collect();

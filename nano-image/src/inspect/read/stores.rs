@@ -1,4 +1,4 @@
-//! Boot configuration stores with all their entries.
+//! Boot configuration stores, with all their entries.
 
 use super::hives;
 use super::image::Image;
@@ -7,7 +7,7 @@ use crate::inspect::model::{BootElement, BootObject, StoreDetails};
 use crate::inspect::tell::bcd::{element_name, element_value, kind_name, object_name};
 use crate::windows::boot::bcd::BcdStore;
 
-/// Where stores are: on a system partition for UEFI, and on one for a BIOS.
+/// Paths of stores: on a UEFI system partition, and on a BIOS one.
 const STORES: [&str; 2] = [r"EFI\Microsoft\Boot\BCD", r"Boot\BCD"];
 
 /// All stores of an image, and notes about those that cannot be read.

@@ -16,7 +16,7 @@ pub(crate) enum Contents<'a> {
 }
 
 impl Contents<'_> {
-    /// The file at `path`, at most `limit` bytes, without regard to case.
+    /// The file at `path`, at most `limit` bytes; case is ignored.
     pub fn read_file(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Fat { reader, entries } => {
@@ -48,7 +48,7 @@ fn fat_file<'e>(entries: &'e [FatEntry], path: &str) -> Option<&'e FatEntry> {
     entries.iter().find(|entry| !entry.is_directory && entry.path.eq_ignore_ascii_case(path))
 }
 
-/// What `volume` is, and access to its files; neither if it has no known signature.
+/// The description of `volume`, and access to its files; neither if it has no known signature.
 pub(crate) fn read<'a>(
     volume: &'a dyn ReadAt,
     note: &mut dyn FnMut(&str, Error),

@@ -1,4 +1,4 @@
-//! What the registry of an installation tells.
+//! Reads facts about an installation from its registry.
 
 use super::files::Files;
 use super::hives::{control_set, software_and_system, text};
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::inspect::model::{RegistryDetails, Windows};
 use crate::registry::{Hive, KeyId};
 
-/// What the registries of all installations in `image` list.
+/// Lists from the registries of all installations in `image`.
 pub fn registry_details(image: &Image) -> Vec<RegistryDetails> {
     let mut found = Vec::new();
     for partition in &image.partition_table().partitions {
@@ -60,7 +60,7 @@ fn computer_name(hive: &Hive) -> Option<String> {
     text(hive, key, "ComputerName")
 }
 
-/// Since Windows 10 the two first numbers are values of their own, and `CurrentVersion` stays 6.3.
+/// Since Windows 10 the first two numbers are values of their own, and `CurrentVersion` stays 6.3.
 fn version(hive: &Hive, key: KeyId) -> Option<String> {
     let number = |name: &str| hive.value(key, name)?.as_dword();
     let build = text(hive, key, "CurrentBuildNumber").or_else(|| text(hive, key, "CurrentBuild"))?;

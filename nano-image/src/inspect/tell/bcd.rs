@@ -1,4 +1,4 @@
-//! Boot configuration in words: the names of bcdedit.
+//! Boot configuration in words, with the names of bcdedit.
 
 use super::value;
 use crate::inspect::model::{BootDevice, BootDeviceKind, Partition, PartitionTable};
@@ -7,7 +7,7 @@ use crate::types::Guid;
 use crate::windows::boot::bcd::{BcdObject, object_type, well_known};
 use crate::windows::boot::{BootDevice as Device, names};
 
-/// Names of objects that every store shares.
+/// Names of well-known objects, which all stores share.
 const OBJECTS: [(Guid, &str); 11] = [
     (well_known::BOOTMGR, "{bootmgr}"),
     (well_known::MEMDIAG, "{memdiag}"),
@@ -27,7 +27,7 @@ pub(crate) fn element_name(kind: u32, code: u32) -> String {
     names::name(kind, code).map_or_else(|| format!("custom:{code:08x}"), str::to_owned)
 }
 
-/// What a type of objects is called.
+/// Name of a type of objects.
 pub(crate) fn kind_name(kind: u32) -> String {
     let name = match kind {
         object_type::BOOT_MANAGER => "boot manager",
@@ -45,7 +45,7 @@ pub(crate) fn kind_name(kind: u32) -> String {
     name.to_owned()
 }
 
-/// An identifier, by its name if it is well known.
+/// An identifier, or its name if it is well known.
 pub(crate) fn object_name(id: Guid) -> String {
     let known = OBJECTS.iter().find(|(known, _)| *known == id);
     known.map_or_else(|| format!("{{{id}}}"), |(_, name)| (*name).to_owned())
@@ -74,7 +74,7 @@ pub(crate) fn element_value(code: u32, value: &Value, object: &BcdObject, table:
     text.unwrap_or_else(|| value::text(value))
 }
 
-/// A device, with the partition of this disk that it names.
+/// A device, with the number of the partition if it is on this disk.
 pub(crate) fn device(device: Device, object: &BcdObject, table: &PartitionTable) -> BootDevice {
     let named = |disk: String, text: String, is: &dyn Fn(&Partition) -> bool| {
         let partition = table.partitions.iter().find(|partition| is(partition)).map(|partition| partition.number);

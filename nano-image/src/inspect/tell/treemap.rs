@@ -1,11 +1,11 @@
-//! Sizes as a tree, and the tree as a picture.
+//! A tree of sizes, and a picture of it.
 
 use std::fmt::Write as _;
 
 use crate::inspect::model::{SizeReport, SizeTree};
 use crate::types::ByteSize;
 
-/// Size of the picture, pixels.
+/// Width of the picture in pixels.
 const WIDTH: f64 = 1600.0;
 const HEIGHT: f64 = 1000.0;
 /// Height of the title.
@@ -16,11 +16,11 @@ const LEGEND: f64 = 56.0;
 const HEADER: f64 = 15.0;
 /// Frame of a folder.
 const FRAME: f64 = 1.5;
-/// Smaller things are drawn as one, square pixels.
+/// Items that would be smaller, in square pixels, are drawn as one.
 const MIN_AREA: f64 = 24.0;
-/// Folders in one another that are drawn.
+/// Depth to which folders are drawn.
 const MAX_DEPTH: usize = 24;
-/// Colours of the largest groups, as hue and saturation, and of all others.
+/// Hue and saturation of the largest groups, and of all others.
 const COLOURS: [(u32, u32); 11] = [
     (210, 62),
     (28, 80),
@@ -47,8 +47,8 @@ struct Rect {
 }
 
 impl SizeReport {
-    /// A picture in which each file's and structure's area is its size (a squarified treemap): SVG, with a legend, and
-    /// the path and size of each rectangle as its tooltip.
+    /// An SVG picture in which the area of each file or structure shows its size (a squarified treemap), with a legend.
+    /// Each rectangle has a tooltip with path and size.
     pub fn to_svg(&self) -> String {
         let mut picture = Picture { svg: String::new(), groups: groups(&self.tree) };
         let _ = write!(
@@ -67,7 +67,7 @@ impl SizeReport {
     }
 }
 
-/// The things that have a colour: folders of volumes, in `Windows` the folders in it; and the rest.
+/// The groups that have a colour: folders of volumes, the folders in `Windows`, and the rest.
 fn groups(tree: &SizeTree) -> Vec<(String, u64, (u32, u32))> {
     let mut groups = Vec::new();
     for (volume, child) in tree.sorted() {
@@ -100,7 +100,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// Draws what is in `node` into `area`.
+    /// Draws the contents of `node` in `area`.
     fn children(&mut self, node: &SizeTree, area: Rect, path: &str, depth: usize, colour: (u32, u32)) {
         let children = node.sorted();
         let scale = area.w * area.h / node.bytes.max(1) as f64;
@@ -157,7 +157,7 @@ impl Picture {
         self.rect(rect, title, &format!("hsl({},{}%,{light}%)", colour.0, colour.1), "#fff");
         let size = 11.0;
         let shown = shortened(name, rect.w - 6.0, size);
-        // Two letters and dots say nothing.
+        // A name of two letters and dots is not worth drawing.
         if rect.h < 15.0 || shown.is_empty() || shown != name && shown.chars().count() < 5 {
             return;
         }
@@ -202,21 +202,21 @@ impl Picture {
     }
 }
 
-/// Rectangles with `areas`, which descend, that fill `area` and are nearly squares (Bruls, Huizing and van Wijk,
+/// Divides `area` into nearly square rectangles with `areas`, which must descend (Bruls, Huizing and van Wijk,
 /// "Squarified Treemaps", 2000).
 fn squarified(areas: &[f64], area: Rect) -> Vec<Rect> {
     let mut rects = Vec::with_capacity(areas.len());
     let (mut free, mut rest) = (area, areas);
     while !rest.is_empty() {
         let side = free.w.min(free.h).max(f64::MIN_POSITIVE);
-        // The worst ratio of a row's sides.
+        // The worst aspect ratio in a row.
         let worst = |sum: f64, most: f64, least: f64| {
             let square = side * side;
             (square * most / (sum * sum)).max(sum * sum / (square * least.max(f64::MIN_POSITIVE)))
         };
         let (mut count, mut sum, mut most, mut least) = (1, rest[0], rest[0], rest[0]);
         while let Some(&next) = rest.get(count) {
-            // The last one may be larger than those before: it is all that is small.
+            // The last one may be larger than those before: it stands for all small items.
             if worst(sum + next, most.max(next), least.min(next)) > worst(sum, most, least) {
                 break;
             }
@@ -243,7 +243,7 @@ fn squarified(areas: &[f64], area: Rect) -> Vec<Rect> {
     rects
 }
 
-/// `text`, cut where it would be wider than `width` in a font of `size`.
+/// `text`, shortened to `width` in a font of `size`.
 fn shortened(text: &str, width: f64, size: f64) -> String {
     let whole: f64 = text.chars().map(advance).sum();
     if whole * size <= width {
@@ -258,7 +258,8 @@ fn shortened(text: &str, width: f64, size: f64) -> String {
     if short.is_empty() { short } else { short + "…" }
 }
 
-/// Width of a character in parts of the font's size: those of the widest of the usual sans-serifs (DejaVu, Verdana).
+/// Width of a character relative to the font size. It is the largest among the usual sans-serif fonts (DejaVu,
+/// Verdana).
 fn advance(c: char) -> f64 {
     match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | '\'' | '|' | ' ' | '\\' | '/' => 0.36,
@@ -271,7 +272,7 @@ fn advance(c: char) -> f64 {
     }
 }
 
-/// For XML, without characters that it cannot have.
+/// Escapes text for XML, and removes characters that XML does not allow.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -3,23 +3,23 @@
 use crate::registry::{Value, ValueKind};
 use crate::types::text::utf16_lossy;
 
-/// Bytes of data that are shown.
+/// The most bytes of data that are shown.
 const SHOWN: usize = 64;
-/// Characters of text that are shown.
+/// The most characters of text that are shown.
 const SHOWN_TEXT: usize = 400;
 
-/// A value with its type where the text alone does not tell it.
+/// A value, with its type if the text alone does not tell it.
 pub(crate) fn text(value: &Value) -> String {
     excerpt(value, 0)
 }
 
-/// Two values that differ: of long data the part is shown where they do.
+/// Two values that differ. Of long data the part with the difference is shown.
 pub(crate) fn pair(old: &Value, new: &Value) -> (String, String) {
     let differs = old.data.iter().zip(&new.data).position(|(old, new)| old != new);
     let at = differs.unwrap_or(old.data.len().min(new.data.len())) & !15;
     let (old_text, new_text) = (excerpt(old, at), excerpt(new, at));
     if old_text == new_text {
-        // Text that ends the same, but is stored otherwise.
+        // The text is the same, but it is stored differently.
         return (bytes(&old.data, at, old.kind), bytes(&new.data, at, new.kind));
     }
     (old_text, new_text)

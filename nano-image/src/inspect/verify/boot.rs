@@ -1,4 +1,4 @@
-//! The chain from firmware to Windows on an image that is read back.
+//! Checks the chain from firmware to Windows on an image.
 
 use super::Verify;
 use crate::content::ReadAt;
@@ -14,9 +14,9 @@ use crate::windows::boot::{BootDevice, Firmware};
 use crate::windows::boot_chain::{self, BootDisk, BootPartition, BootVolume, FileForm, VolumeFile};
 use crate::windows::contents::wof;
 
-/// Types of partitions that UEFI firmware starts from, GPT and MBR.
+/// Types of partitions from which UEFI firmware starts (GPT, MBR).
 const EFI_SYSTEM: [&str; 2] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef"];
-/// Where the boot code of a volume lies at most: the sectors of NTFS' `$Boot`.
+/// Upper bound of the boot code of a volume: the sectors of NTFS' `$Boot`.
 const BOOT_SECTORS: usize = 16 * 512;
 const SECTOR: usize = 512;
 
@@ -63,7 +63,7 @@ fn is_efi_system(partition: &Partition) -> bool {
     EFI_SYSTEM.contains(&partition.partition_type.as_str())
 }
 
-/// How a store names a partition.
+/// How a store identifies a partition.
 fn device(table: &PartitionTable, partition: &Partition) -> BootDevice {
     let disk = table.disk_id.as_deref().unwrap_or_default();
     match (disk.parse(), partition.guid.as_ref().and_then(|guid| guid.parse().ok())) {

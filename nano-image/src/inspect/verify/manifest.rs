@@ -1,4 +1,4 @@
-//! Files against a list of what they must contain.
+//! Compares files with a list of what they must contain.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,11 +25,11 @@ struct Line {
 }
 
 impl Manifest {
-    /// Parses lines of `DIGEST SIZE PATH[:STREAM]`: a SHA-256 or SHA-1 in hexadecimal digits, a length in bytes, and
-    /// a path that begins with `/` at the root of the volume. Empty lines and such that begin with `#` are skipped.
+    /// Parses lines of `DIGEST SIZE PATH[:STREAM]`: a SHA-256 or SHA-1 in hexadecimal digits, a length in bytes, and a
+    /// path that begins with `/` at the root of the volume. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) with the number of the line that is none.
+    /// [`Recipe`](crate::ErrorKind::Recipe) with the number of the malformed line.
     pub fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
         let parsed = lines.map(|(line, number)| {
@@ -51,7 +51,7 @@ impl Manifest {
         Ok(Self { lines: parsed.collect::<Result<_>>()? })
     }
 
-    /// Reads the file at `path`, see [`parse`](Self::parse). Names that are no UTF-8 cannot be told apart.
+    /// Reads the file at `path`, see [`parse`](Self::parse). Names that are not valid UTF-8 cannot be told apart.
     ///
     /// # Errors
     /// Also [`Io`](crate::ErrorKind::Io) and [`NotFound`](crate::ErrorKind::NotFound).
@@ -72,7 +72,7 @@ impl Manifest {
     }
 }
 
-/// Compares `files` with the manifest, in the order of the files' places.
+/// Compares `files` with the manifest, in the order in which they lie on the volume.
 pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findings) {
     let (found, damaged) = locate(files, manifest);
     if let Some(error) = damaged {
@@ -88,7 +88,7 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
         }
     }
     jobs.sort_by_key(|(address, index, ..)| (*address, *index));
-    // Names of one file follow one another, so it is read once.
+    // Names of the same file follow one another, so it is read once.
     let mut last: Option<(Key<'_>, Outcome)> = None;
     for (_, index, file, stream) in jobs {
         let line = &manifest.lines[index];
@@ -111,10 +111,10 @@ pub(super) fn check(files: &Files<'_>, manifest: &Manifest, findings: &mut Findi
     }
 }
 
-/// What two lines about the same bytes have in common: file, stream, lengths of digest and file.
+/// What lines about the same bytes have in common: file, stream, lengths of digest and file.
 type Key<'m> = (Option<u64>, &'m str, usize, u64);
 
-/// The file and stream of a line, if they are there.
+/// The file and stream of a line, if they exist.
 type Located<'m> = Option<(FileId, &'m str)>;
 
 /// Length and digest, or why they are not known.
@@ -127,7 +127,7 @@ fn contents(files: &Files<'_>, file: FileId, stream: &str, expected: &Line) -> O
     };
     let stream = files.open_stream(file, stream).map_err(said)?.ok_or("has no such stream")?;
     let len = stream.len().map_err(|error| format!("cannot be read: {error}"))?;
-    // A damaged file may say that it has any size.
+    // A damaged file may state any size.
     if len != expected.size {
         return Ok((len, Vec::new()));
     }
@@ -170,7 +170,7 @@ fn locate<'m>(files: &Files<'_>, manifest: &'m Manifest) -> (Vec<Located<'m>>, O
             Ok(true)
         })
     });
-    // The system's own files are in no listing.
+    // Listings do not contain system files.
     for (path, lines) in &wanted {
         for (index, stream) in lines.iter().filter(|(index, _)| found[*index].is_none()).copied().collect::<Vec<_>>() {
             found[index] = files.find(path).ok().flatten().map(|file| (file, stream));

@@ -1,14 +1,14 @@
-//! What Windows keeps in files: registry hives.
+//! Checks the registry hives of Windows.
 
 use super::super::read::files::{FileId, Files};
 use crate::error::Result;
 use crate::registry::Hive;
 use crate::report::{Finding, Findings};
 
-/// Directories that `*` stands for.
+/// The most directories that `*` stands for.
 const MAX_DIRECTORIES: usize = 64;
 
-/// Hives that a volume may have; `*` is any one directory.
+/// Hives that a volume may have; `*` stands for any directory name.
 const HIVES: [&str; 15] = [
     r"Windows\System32\config\SYSTEM",
     r"Windows\System32\config\SOFTWARE",
@@ -27,8 +27,8 @@ const HIVES: [&str; 15] = [
     r"Boot\BCD",
 ];
 
-/// Checks every hive of a volume; how many there were. What keeps a directory from being read is what the check of the
-/// volume tells.
+/// Checks every hive of a volume; returns their number. Damage that keeps a directory from being read is reported by
+/// the check of the volume.
 pub(super) fn hives(files: &Files<'_>, findings: &mut Findings) -> usize {
     let mut count = 0;
     for pattern in HIVES {
@@ -49,7 +49,7 @@ pub(super) fn hives(files: &Files<'_>, findings: &mut Findings) -> usize {
     count
 }
 
-/// The paths of a pattern.
+/// The paths that fit a pattern.
 fn paths(files: &Files<'_>, pattern: &str) -> Vec<String> {
     let Some((parent, rest)) = pattern.split_once(r"\*\") else { return vec![pattern.to_owned()] };
     let directory = files.find(parent).ok().flatten().filter(FileId::is_directory);
@@ -58,7 +58,7 @@ fn paths(files: &Files<'_>, pattern: &str) -> Vec<String> {
     directories.map(|entry| format!("{parent}\\{}\\{rest}", entry.name)).collect()
 }
 
-/// Reads a hive, with its logs if its last write did not end; whether there is one.
+/// Reads a hive, completed from its logs if its last write did not finish; returns whether there is one.
 fn hive(files: &Files<'_>, path: &str) -> Result<bool> {
     Hive::open(path, |name, limit| files.read_file(name, limit)).map(|hive| hive.is_some())
 }

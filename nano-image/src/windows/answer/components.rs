@@ -1,4 +1,4 @@
-//! The components of an image, as its component store lists them, and the settings of those that a file names.
+//! The components in an image's component store, and the settings of those that an answer file names.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,48 +15,48 @@ use crate::windows::package::shortened_component;
 
 /// Largest manifest that is read, bytes; the largest of Windows have some 2 MB.
 const MAX_LEN: u64 = 16 << 20;
-/// Versions of a manifest that are tried.
+/// The most versions of a manifest that are tried.
 const MOST_READ: usize = 3;
-/// Unknown names for which a similar one is looked for among all.
+/// The most unknown names for which a similar one is looked for among all names.
 const MOST_COMPARED: usize = 100;
 
-/// What an image says of the components that an answer file names.
+/// What an image says about the components that an answer file names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Components {
     /// By name in lower case.
     found: BTreeMap<String, Arc<Found>>,
 }
 
-/// What an image says of a component.
+/// What an image says about a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It has it; its settings, if they can be read.
+    /// It has the component, with these settings if they can be read.
     There(Option<Schema>),
-    /// It does not, but perhaps one with a similar name.
+    /// It does not have the component, but perhaps one with this similar name.
     Missing(Option<String>),
 }
 
 impl Components {
-    /// What the image says of a component; `None` if it has no manifests, so that nothing is known.
+    /// What the image says about the component; `None` if it has no manifests, so that nothing is known.
     pub fn get(&self, name: &str) -> Option<&Found> {
         self.found.get(&name.to_lowercase()).map(|found| &**found)
     }
 }
 
-/// The manifests of an image by their names; those that answer files name are read, once.
+/// The manifests of an image, by name. Only those of components that answer files name are read, once.
 #[derive(Debug, Default)]
 pub struct Manifests {
-    /// Versions, the latest first, with the file, by component and architecture.
+    /// For each component and architecture, its versions with their files, latest first.
     files: BTreeMap<(String, AssemblyArchitecture), Vec<(Version, String)>>,
     dictionary: OnceLock<Option<Vec<u8>>>,
     found: Mutex<BTreeMap<(String, AssemblyArchitecture), Arc<Found>>>,
 }
 
 impl Manifests {
-    /// Those of `image`.
+    /// The manifests of `image`.
     ///
     /// # Errors
-    /// Those of reading the folder.
+    /// Errors of reading the folder.
     pub fn new(image: &dyn ImageFiles) -> Result<Self> {
         let mut manifests = Self::default();
         for file in image.names(&folder())? {
@@ -68,7 +68,7 @@ impl Manifests {
         Ok(manifests)
     }
 
-    /// What `image`, whose manifests these are, says of components with these names and architectures.
+    /// What `image`, to which these manifests belong, says about components with these names and architectures.
     pub fn look_up<'a>(
         &self,
         names: impl Iterator<Item = (&'a str, AssemblyArchitecture)>,
@@ -90,7 +90,7 @@ impl Manifests {
 
     fn find(&self, name: &str, architecture: &AssemblyArchitecture, compare: bool, image: &dyn ImageFiles) -> Found {
         if let Some(versions) = self.files.get(&(shortened_component(name), architecture.clone())) {
-            // What cannot be read is not known; the table stands in for it.
+            // Settings that cannot be read are not known; then the table is used instead.
             let texts = versions.iter().take(MOST_READ).filter_map(|(_, file)| self.text(file, image).ok().flatten());
             let mut schemas = texts.filter_map(|text| Schema::parse(&text).ok());
             return Found::There(schemas.find(|schema| schema.component.eq_ignore_ascii_case(name)));
@@ -117,8 +117,8 @@ fn folder() -> String {
     format!(r"{STORE}\Manifests")
 }
 
-/// Architecture, name and version of the component that a manifest's name tells: `amd64_NAME_TOKEN_VERSION_none_HASH`.
-/// Those of languages and of other makers have no settings.
+/// Architecture, name and version of the component, from a manifest's name: `amd64_NAME_TOKEN_VERSION_none_HASH`.
+/// `None` for manifests of languages and of other makers, which have no settings.
 fn fields(manifest: &str) -> Option<(AssemblyArchitecture, String, Version)> {
     let lower = manifest.to_lowercase();
     let mut parts = lower.strip_suffix(".manifest")?.rsplitn(5, '_');

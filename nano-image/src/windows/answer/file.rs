@@ -1,4 +1,4 @@
-//! An answer file as a tree, to ask and to edit.
+//! An answer file as a tree, for queries and edits.
 
 use std::borrow::Cow;
 
@@ -13,26 +13,26 @@ use crate::xml::{Document, Element};
 
 /// Largest answer file that is read, bytes.
 pub const MAX_LEN: u64 = 16 << 20;
-/// Elements, attributes and texts of an answer file; usual ones have some hundreds.
+/// The most elements, attributes and texts of an answer file; usual ones have some hundreds.
 const MAX_NODES: usize = 100_000;
 
 /// An answer file.
 #[derive(Clone, Debug)]
 pub struct AnswerFile {
     document: Document,
-    /// The architecture of the image; components for others count for nothing. Without it all count.
+    /// The architecture of the image. Components for others are skipped. If it is not known, all components count.
     architecture: Option<Architecture>,
-    /// What its `servicing` section wants, as far as it is understood; [`judge`](Self::judge) refuses the rest.
+    /// The packages in its `servicing` section that could be understood; [`judge`](Self::judge) refuses the rest.
     pub packages: Vec<ServicingPackage>,
 }
 
 impl AnswerFile {
-    /// One without settings.
+    /// An answer file without settings.
     pub fn empty() -> Self {
         Self { document: Document::new("unattend", NAMESPACE), architecture: None, packages: Vec::new() }
     }
 
-    /// Reads a file, without judging what is in it.
+    /// Reads a file, without judging its contents.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if it is not XML, or not an answer file, with line, column and byte.
@@ -57,26 +57,27 @@ impl AnswerFile {
         Ok(Self { document, architecture: None, packages })
     }
 
-    /// Says for which image the file is: from now on components of other architectures count for nothing.
+    /// Sets the architecture of the image: from now on components for others are skipped.
     pub fn is_for(&mut self, architecture: Architecture) {
         self.architecture = Some(architecture);
     }
 
-    /// The architecture of the image that it is for, if it was said.
+    /// The architecture of the image, if it was set.
     pub fn architecture(&self) -> Option<Architecture> {
         self.architecture
     }
 
-    /// Says what becomes of each setting, in the order of the file, whose bytes are `bytes`.
+    /// Says what becomes of each setting, in the order of the file. `bytes` are the bytes of the file.
     pub fn judge(&self, bytes: &[u8], target: &Target<'_>) -> Vec<Remark> {
         judge(&self.document.root, bytes, target)
     }
 
-    /// Repairs what users meant and Windows would refuse or skip: marks of passes that were done, and a `ComputerName`
-    /// of UnattendedJoin, which becomes that of Shell-Setup. [`judge`](Self::judge) has told both.
+    /// Repairs mistakes that Windows would refuse or skip although the intention is clear: marks of passes that were
+    /// run, and a `ComputerName` of UnattendedJoin, which becomes that of Shell-Setup. [`judge`](Self::judge) reports
+    /// both.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if there are two names then.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if there are then two names.
     pub fn repair(&mut self) -> Result<()> {
         for name in Pass::ALL.map(Pass::name) {
             let path = &["ComputerName"];
@@ -97,7 +98,7 @@ impl AnswerFile {
         Ok(())
     }
 
-    /// Whether it says nothing.
+    /// Whether it has no settings.
     pub fn is_empty(&self) -> bool {
         self.document.root.is_empty()
     }
@@ -108,7 +109,7 @@ impl AnswerFile {
         components.filter_map(|component| component.find(path)).map(|setting| setting.text().into_owned()).collect()
     }
 
-    /// Text of the setting at `path`, the last where there are several.
+    /// Text of the setting at `path`. If there are several, the last one.
     pub fn text(&self, pass: &str, component: &str, path: &[&str]) -> Option<String> {
         self.texts(pass, component, path).pop()
     }
@@ -125,8 +126,8 @@ impl AnswerFile {
         self.setting(pass, component, path).set_text(text);
     }
 
-    /// Adds an item to the list at `path`: an element `item` with `fields`, or with a number of its own in `Order` first
-    /// if it `is_ordered`. A field may lie deeper (`Password/Value`), or be an attribute of `wcm` (`@keyValue`).
+    /// Adds an item to the list at `path`: an element `item` with `fields`. If it `is_ordered`, it gets a free number
+    /// in `Order` first. A field may be nested (`Password/Value`), or an attribute of `wcm` (`@keyValue`).
     pub fn add_item(
         &mut self,
         pass: &str,
@@ -152,7 +153,7 @@ impl AnswerFile {
         list.push(new);
     }
 
-    /// Removes a setting, and the component and section that have become empty by that.
+    /// Removes a setting, and its component and section if they are empty then.
     pub fn remove(&mut self, pass: &str, component: &str, setting: &str) {
         let architecture = self.architecture;
         let is_it = |element: &Element| is_component(element, component, architecture);
@@ -166,7 +167,7 @@ impl AnswerFile {
         root.retain(|settings| !is_pass(settings, pass) || !settings.is_empty());
     }
 
-    /// Names of the passes that it has sections for, and of those that are marked as done.
+    /// Names of the passes for which it has sections, and of those that are marked as run.
     pub fn passes(&self) -> (Vec<String>, Vec<String>) {
         let sections =
             self.document.root.elements().filter(|section| section.local() == "settings" && is_ours(section));
@@ -181,7 +182,7 @@ impl AnswerFile {
         (passes, processed)
     }
 
-    /// Settings that `pass` has, as `component/setting`.
+    /// Settings of `pass`, as `component/setting`.
     #[cfg(test)]
     pub fn settings(&self, pass: &str) -> Vec<String> {
         let mut all = Vec::new();
@@ -194,7 +195,7 @@ impl AnswerFile {
         all
     }
 
-    /// Names and architectures of the components for the image whose settings come into force in it.
+    /// Names and architectures of the components for the image whose settings take effect in it.
     pub(super) fn component_names(&self) -> impl Iterator<Item = (&str, AssemblyArchitecture)> {
         let comes_into_force = |name: &str| Pass::find(name.trim()).is_some_and(Pass::comes_into_force);
         let sections = self.document.root.elements().filter(move |section| {
@@ -210,12 +211,12 @@ impl AnswerFile {
         })
     }
 
-    /// The file.
+    /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.document.to_bytes()
     }
 
-    /// Whether an element is a component for the image.
+    /// Whether an element is a component that counts for the image.
     fn counts(&self, element: &Element) -> bool {
         element.local() == "component" && is_ours(element) && is_of(element, self.architecture)
     }
@@ -226,7 +227,7 @@ impl AnswerFile {
         settings.flat_map(Element::elements).filter(move |element| is_component(element, component, architecture))
     }
 
-    /// The element at `path` of a component, made with the component and section if it is missing.
+    /// The element at `path` of a component. It is created, with component and section, if it is missing.
     fn setting(&mut self, pass: &str, component: &str, path: &[&str]) -> &mut Element {
         let architecture = self.architecture;
         let root = &mut self.document.root;

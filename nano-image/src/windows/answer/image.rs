@@ -1,5 +1,5 @@
-//! What an image says of itself and its first start: which Windows it is, how far its setup is, which answer files it
-//! has, what it knows.
+//! Facts about an image and its first start: which Windows it has, how far its setup is, which answer files it has,
+//! which components it knows.
 //!
 //! Sources: "Windows Setup States" and "Methods for Running Windows Setup" on learn.microsoft.com.
 
@@ -15,8 +15,8 @@ use crate::registry::Hive;
 use crate::types::Architecture;
 use crate::windows::edit::{ImageFiles, control_set};
 
-/// Where Windows looks for an answer file at first boot, behind what `SYSTEM\Setup` names: the first that has settings for
-/// a pass is used for that pass.
+/// Where Windows looks for an answer file at first boot, after the file that `SYSTEM\Setup` names. For each pass it
+/// uses the first file that has settings for it.
 pub const PLACES: [&str; 7] = [
     r"Windows\Panther\Unattend\Unattend.xml",
     r"Windows\Panther\Unattend\Autounattend.xml",
@@ -26,7 +26,7 @@ pub const PLACES: [&str; 7] = [
     "Unattend.xml",
     "Autounattend.xml",
 ];
-/// The one that a build writes.
+/// The path of the answer file that a build writes.
 pub const PLACE: &str = r"Windows\Panther\Unattend.xml";
 
 const VERSION: &str = r"Microsoft\Windows NT\CurrentVersion";
@@ -35,38 +35,38 @@ const ZONES: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
 const ENVIRONMENT: &str = r"Control\Session Manager\Environment";
 const LANGUAGES: &str = r"Control\MUI\UILanguages";
 const LANGUAGE: &str = r"Control\Nls\Language";
-/// State of an image whose setup is done, and of one in which it failed.
+/// State of an image whose setup is complete, and of one in which setup failed.
 const COMPLETE: &str = "IMAGE_STATE_COMPLETE";
 const UNDEPLOYABLE: &str = "IMAGE_STATE_UNDEPLOYABLE";
 
-/// What an image says of itself and its first start.
+/// Facts about an image and its first start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageSetup {
-    /// `InstallationType`: `Client`, `Server`, `Server Core`, `Nano Server`; empty if it does not say.
+    /// `InstallationType`: `Client`, `Server`, `Server Core`, `Nano Server`; empty if it is not there.
     pub installation: String,
     /// `EditionID`, e.g. `ServerDatacenter`.
     pub edition: String,
-    /// Number of its build; 0 if it does not say.
+    /// Build number; 0 if it is not there.
     pub build: u32,
     /// `ImageState`, e.g. `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE`.
     pub state: Option<String>,
-    /// `SetupType`: whether a program runs in the place of Windows' logon.
+    /// `SetupType`: whether a program runs in place of Windows' logon.
     pub setup_type: Option<u32>,
     /// `CmdLine`: that program.
     pub command: Option<String>,
     /// `UnattendFile`: the answer file that Windows prefers to all others.
     pub named_file: Option<String>,
-    /// Answer files that it has, as Windows looks for them, and their passes.
+    /// The answer files in the image, in the order in which Windows looks for them, and their passes.
     pub files: Vec<FoundFile>,
-    /// Its architecture, if it says so.
+    /// Its architecture, if it is known.
     pub architecture: Option<Architecture>,
-    /// Installed languages of Windows' own texts, if they are listed.
+    /// Installed display languages of Windows, if they are listed.
     pub languages: Vec<String>,
-    /// The language that it was made in, if it says so.
+    /// Its original language, if it is known.
     pub language: Option<String>,
     /// Names of its time zones, if they are listed.
     pub time_zones: Vec<String>,
-    /// What its manifests say of the components that the answer file names.
+    /// What its manifests say about the components that the answer file names.
     pub components: Components,
 }
 
@@ -75,22 +75,22 @@ pub struct ImageSetup {
 pub struct FoundFile {
     /// Its path.
     pub path: String,
-    /// Passes that it has settings for; empty if it cannot be read.
+    /// Passes for which it has settings; empty if it cannot be read.
     pub passes: Vec<String>,
-    /// Those of them that are marked as done.
+    /// Those of the passes that are marked as run.
     pub processed: Vec<String>,
 }
 
-/// Something that is said of an image.
+/// A remark about an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ImageRemark {
-    /// What becomes of the answer file by it.
+    /// What becomes of the answer file because of it.
     pub verdict: Verdict,
     /// Kind of remark, the same in every version: `image-complete` …
     pub code: &'static str,
-    /// What is there, and what follows.
+    /// What was found, and what follows from it.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
@@ -136,13 +136,13 @@ impl FoundFile {
 }
 
 impl ImageSetup {
-    /// What an answer file for it is judged by.
+    /// What an answer file for this image is judged by.
     pub fn target(&self) -> Target<'_> {
         let Self { architecture, languages, time_zones, components, .. } = self;
         Target { architecture: *architecture, languages, time_zones, components: Some(components) }
     }
 
-    /// Reads what the hive SOFTWARE says.
+    /// Reads facts from the hive SOFTWARE.
     pub fn read_software(&mut self, hive: &Hive) {
         let text = |key: &str, name: &str| hive.find(key).and_then(|key| hive.value(key, name)?.text());
         self.installation = text(VERSION, "InstallationType").unwrap_or_default();
@@ -153,7 +153,7 @@ impl ImageSetup {
         self.time_zones = zones.into_iter().map(|key| hive.name(key).to_string()).collect();
     }
 
-    /// Reads what the hive SYSTEM says.
+    /// Reads facts from the hive SYSTEM.
     pub fn read_system(&mut self, hive: &Hive) {
         if let Some(key) = hive.find("Setup") {
             let text = |name| hive.value(key, name)?.text().filter(|text: &String| !text.trim().is_empty());
@@ -172,7 +172,8 @@ impl ImageSetup {
         self.language = known.map(|language| language.name.to_owned());
     }
 
-    /// Reads the answer files that the image has; `read` gives a file of at most so many bytes.
+    /// Reads the answer files in the image. `read` must return a file, which may have at most the given number of
+    /// bytes.
     ///
     /// # Errors
     /// Those of `read`.
@@ -185,12 +186,12 @@ impl ImageSetup {
         Ok(())
     }
 
-    /// Reads what `manifests`, those of `image`, say of the components that `answer` names.
+    /// Reads from `manifests`, those of `image`, the components that `answer` names.
     pub fn read_components(&mut self, answer: &AnswerFile, manifests: &Manifests, image: &dyn ImageFiles) {
         self.components = manifests.look_up(answer.component_names(), image);
     }
 
-    /// Whether its setup is done, so that Windows reads no answer file.
+    /// Whether its setup is complete, so that Windows reads no answer file.
     pub fn is_complete(&self) -> bool {
         match self.state.as_deref() {
             Some(state) => state == COMPLETE,
@@ -198,7 +199,7 @@ impl ImageSetup {
         }
     }
 
-    /// Whether sysprep has generalized it, so that the first start sets names anew. What Nano Server does is not known.
+    /// Whether sysprep has generalized it, so that the first start sets new names. For Nano Server this is not known.
     pub fn is_generalized(&self) -> bool {
         let is_resealed = |state: &str| state.starts_with("IMAGE_STATE_GENERALIZE_RESEAL");
         self.state.as_deref().is_some_and(is_resealed) && !self.is_nano()
@@ -209,12 +210,12 @@ impl ImageSetup {
         self.installation.eq_ignore_ascii_case("Nano Server") || self.edition.to_lowercase().ends_with("nano")
     }
 
-    /// Whether it is no server.
+    /// Whether it is not a server.
     pub fn is_client(&self) -> bool {
         self.installation.eq_ignore_ascii_case("Client")
     }
 
-    /// What is to be said of the image, for which there is an answer file if it `has_answer`.
+    /// Remarks about the image. `has_answer` says whether there is an answer file for it.
     pub fn remarks(&self, has_answer: bool) -> Vec<ImageRemark> {
         let mut remarks = Vec::new();
         remarks.extend(self.state_remark(has_answer));

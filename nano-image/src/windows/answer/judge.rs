@@ -1,4 +1,4 @@
-//! What becomes of every setting of a file.
+//! Judges what becomes of every setting of a file.
 
 mod list;
 mod password;
@@ -22,23 +22,23 @@ const SECTIONS: [&str; 2] = ["servicing", "settings"];
 const IDENTITY: [&str; 4] = ["name", "processorArchitecture", "publicKeyToken", "language"];
 /// Architectures of components.
 const ARCHITECTURES: [&str; 9] = ["amd64", "x86", "arm64", "arm", "wow64", "ia64", "msil", "neutral", "arm64.x86"];
-/// A group whose settings are named when it is lost, because they are of different kinds.
+/// A group whose settings are listed when it is lost, because they are of different kinds.
 const OPENED: &str = "UserData";
 
-/// The image that a file is for. Nothing is checked that is not known of it.
+/// The image for which a file is. What is not known about it is not checked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Target<'a> {
     /// Its architecture.
     pub architecture: Option<Architecture>,
-    /// Languages of Windows' own texts that it has; empty if that is not known.
+    /// Installed display languages of Windows; empty if they are not known.
     pub languages: &'a [String],
     /// Its time zones; empty if they are not known.
     pub time_zones: &'a [String],
-    /// What its manifests say of the components of the file.
+    /// What its manifests say about the components in the file.
     pub components: Option<&'a Components>,
 }
 
-/// Says of a whole file what becomes of it, in the order of the file.
+/// Says what becomes of everything in a file, in the order of the file.
 pub(super) fn judge(root: &Element, bytes: &[u8], target: &Target<'_>) -> Vec<Remark> {
     let mut judge = Judge {
         target,
@@ -61,11 +61,11 @@ pub(super) fn judge(root: &Element, bytes: &[u8], target: &Target<'_>) -> Vec<Re
     remarks
 }
 
-/// Takes out what is said to come into force and is refused, or holds something that is.
+/// Removes remarks that a setting takes effect, if it is refused or contains something that is refused.
 fn leave_refused(remarks: &mut Vec<Remark>) {
     let key = |remark: &Remark| Some((remark.pass?, remark.component.clone()?, remark.setting.clone()));
     let refused = remarks.iter().filter(|remark| remark.verdict == Verdict::Refused).filter_map(key);
-    // Each setting with all around it.
+    // Each refused setting, and everything that contains it.
     let mut around = BTreeSet::new();
     for (pass, component, setting) in refused {
         let setting = setting.unwrap_or_default();
@@ -84,29 +84,29 @@ fn leave_refused(remarks: &mut Vec<Remark>) {
 struct Judge<'a> {
     target: &'a Target<'a>,
     remarks: Vec<Remark>,
-    /// The first component of each pass, name and architecture.
+    /// Position of the first component for each pass, name and architecture.
     components: BTreeMap<(Pass, String, String), u64>,
-    /// Components of architectures that are not the image's: the first's byte, and names.
+    /// Components for architectures other than the image's: position of the first, and names.
     foreign: BTreeMap<String, (u64, Vec<String>)>,
-    /// Names for the computer, and accounts with their bytes.
+    /// Names for the computer, and names of accounts with their positions.
     computer_names: Vec<String>,
     accounts: Vec<(String, u64)>,
 }
 
-/// Where in a file something is.
+/// A position in a file.
 #[derive(Clone, Copy)]
 struct SettingAt<'a> {
     pass: Pass,
     component: &'a str,
-    /// Whether Microsoft has pages about the component.
+    /// Whether Microsoft documents the component.
     is_documented: bool,
-    /// The setting with those around it; empty for the component itself.
+    /// The setting and the settings around it; empty for the component itself.
     path: &'a str,
     offset: u64,
 }
 
 impl SettingAt<'_> {
-    /// As messages name it.
+    /// Its name in messages.
     fn name(&self) -> String {
         match self.path {
             "" => self.component.to_owned(),
@@ -135,7 +135,7 @@ impl Judge<'_> {
                     };
                     self.say(Verdict::Refused, "unknown-section", section.offset, message).hint = Some(hint);
                 }
-                // Tools keep data of their own behind the settings, in namespaces of their own.
+                // Tools store data of their own after the settings, in other namespaces.
                 ("", "settings" | "servicing") => {
                     let message = format!("`{name}` is in no namespace: Windows ignores it");
                     self.say(Verdict::Told, "no-namespace", section.offset, message).hint =
@@ -215,7 +215,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Says that a pass never runs, and what is lost with it.
+    /// Reports that a pass never runs, and what is lost with it.
     fn lost(&mut self, section: &Element, pass: Pass, lost: &[String]) {
         let (name, when) = (pass.name(), pass.runs_only());
         let message = format!(
@@ -321,14 +321,14 @@ impl Judge<'_> {
                 let what = "is a component without settings, says its manifest in the image";
                 self.fault("not-in-image", place, Fault::told(what).with_hint("look for its name once more"));
             }
-            // What passes its settings are for is judged for each of them.
+            // Whether settings belong to the pass is checked for each of them.
             _ if schema.is_some() => {}
             None if of_image.is_some() => {}
             None => self.unknown_component(place),
             Some(known) if !known.passes.is_empty() && !known.passes.contains(&pass) => {
                 let passes: Vec<&str> = known.passes.iter().map(|pass| pass.name()).collect();
                 let what = format!("has no settings for the pass {}", pass.name());
-                // Those of Setup are in no image; others may have settings for more passes than are documented.
+                // Components of Setup are not in images; others may have settings for more passes than are documented.
                 let is_setup = known.passes == [Pass::WindowsPe];
                 let fault = if is_setup { Fault::refused(what) } else { Fault::told(what) };
                 self.fault("wrong-pass", place, fault.with_hint(format!("it belongs to {}", passes.join(" or "))));
@@ -337,7 +337,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Checks the attributes that say which component it is; whether they can be meant.
+    /// Checks the attributes that identify the component; returns whether Windows would use it.
     fn identity(&mut self, component: &Element, architecture: &str, place: SettingAt<'_>) -> bool {
         let mut is_possible = true;
         if !ARCHITECTURES.iter().any(|known| known.eq_ignore_ascii_case(architecture)) {
@@ -381,7 +381,7 @@ impl Judge<'_> {
         self.fault("unknown-component", place, Fault::told(what).with_hint(hint));
     }
 
-    /// A component that the image has no manifest of.
+    /// Reports a component for which the image has no manifest.
     fn missing_component(&mut self, found: Option<&Found>, place: SettingAt<'_>) {
         let documented =
             known::nearest_component(place.component).filter(|near| !near.eq_ignore_ascii_case(place.component));
@@ -409,7 +409,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Compares the names that must be different.
+    /// Checks that names which must be different are different.
     fn names(&mut self) {
         for (account, offset) in std::mem::take(&mut self.accounts) {
             if self.computer_names.iter().any(|name| name.eq_ignore_ascii_case(&account)) {
@@ -420,7 +420,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Text where only elements are.
+    /// Reports text where there should only be elements.
     fn stray_text(&mut self, element: &Element, what: &str) {
         let text = element.text();
         if !text.is_empty() {
@@ -431,13 +431,13 @@ impl Judge<'_> {
         }
     }
 
-    /// A fault at `place`: one in a pass that never runs is only told.
+    /// Reports a fault at `place`. In a pass that never runs it is only told.
     fn fault(&mut self, code: &'static str, place: SettingAt<'_>, fault: Fault) {
         let is_refused = fault.is_refused && place.pass.comes_into_force();
         self.fault_of_file(code, place, Fault { is_refused, ..fault });
     }
 
-    /// A fault for which Windows does not read the file at all.
+    /// Reports a fault for which Windows does not read the file at all.
     fn fault_of_file(&mut self, code: &'static str, place: SettingAt<'_>, fault: Fault) {
         let verdict = if fault.is_refused { Verdict::Refused } else { Verdict::Told };
         let message = format!("{} ({}) {}", place.name(), place.pass.name(), fault.what);
@@ -473,7 +473,7 @@ impl Remark {
     }
 }
 
-/// Names of what is lost of a setting with its pass.
+/// Names of the settings that are lost together with their pass.
 fn lost_names(setting: &Element) -> Vec<String> {
     let name = setting.local();
     match name == OPENED {

@@ -1,6 +1,6 @@
-//! What is documented of components, their settings and values.
+//! What is documented about components, their settings and values.
 //!
-//! Source: "Unattended Windows Setup Reference" on learn.microsoft.com; each entry is the page of its name.
+//! Source: "Unattended Windows Setup Reference" on learn.microsoft.com; each entry has a page there under its name.
 
 mod components;
 mod model;
@@ -16,7 +16,7 @@ pub use model::{Component, Key, Kind, Setting};
 pub use offline::{is_applied_offline, is_opened_offline};
 pub use time_zones::{is_time_zone, nearest_time_zone, without_daylight};
 
-/// What the names of most components begin with.
+/// The prefix of most names of components.
 const PREFIX: &str = "Microsoft-Windows-";
 
 /// The component of this name, in any case.
@@ -24,14 +24,14 @@ pub fn component(name: &str) -> Option<&'static Component> {
     all().find(|component| component.name.eq_ignore_ascii_case(name))
 }
 
-/// The documented name that a component's `name` may be meant to be.
+/// The documented component that `name` may be meant to be.
 pub fn nearest_component(name: &str) -> Option<&'static str> {
     nearest_name(name, all().map(|component| component.name))
 }
 
-/// The one of `names` that a component's `name` may be meant to be.
+/// The one of `names` that the component name `name` may be meant to be.
 pub fn nearest_name<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // What all names begin with would make strangers alike.
+    // The common prefix would make different names look similar.
     let split = |name: &'a str| match name.get(..PREFIX.len()) {
         Some(start) if start.eq_ignore_ascii_case(PREFIX) => (&name[PREFIX.len()..], Some(name)),
         _ => (name, None),
@@ -54,7 +54,7 @@ fn all() -> impl Iterator<Item = &'static Component> {
     [shell::COMPONENTS, setup::COMPONENTS, network::COMPONENTS, components::COMPONENTS].into_iter().flatten()
 }
 
-/// Path of Microsoft's page about a component or a setting of it, by the rule that all of these pages follow.
+/// Path of Microsoft's page about a component or one of its settings. All these pages follow this rule.
 pub fn page(component: &str, path: &str) -> String {
     let name = [component, path].join("/").trim_end_matches('/').replace('/', "-").to_lowercase();
     format!("https://learn.microsoft.com/windows-hardware/customize/desktop/unattend/{name}")

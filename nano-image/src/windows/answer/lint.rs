@@ -1,4 +1,4 @@
-//! All that is said of one answer file, to be shown.
+//! Everything that is said about one answer file, ready to be shown.
 
 use std::fmt;
 use std::path::Path;
@@ -30,11 +30,11 @@ use crate::windows::edit::ImageFiles;
 pub struct Lint {
     /// The file.
     pub path: String,
-    /// The architecture that it is judged for; without one, components for all count.
+    /// The architecture for which it is judged. If it is not given, components for all architectures count.
     pub architecture: Option<Architecture>,
-    /// What is said of the file, in its order.
+    /// Remarks about the file, in its order.
     pub remarks: Vec<Remark>,
-    /// What is said of the image that it is for.
+    /// Remarks about the image.
     pub image: Vec<ImageRemark>,
 }
 
@@ -42,14 +42,14 @@ impl Lint {
     /// Judges the file at `path`, for an image of `architecture`, if that is known.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io) if it cannot be read. What is wrong with
-    /// it is a remark.
+    /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io) if it cannot be read. What is wrong
+    /// with it becomes a remark.
     pub fn file(path: impl AsRef<Path>, architecture: Option<Architecture>) -> Result<Self> {
         let image = ImageSetup { architecture, ..ImageSetup::default() };
         Self::with_image(&InputFiles::default(), path.as_ref(), image, None)
     }
 
-    /// Judges the file at `path`, which `from` has, for an image, whose files are `files`.
+    /// Judges the file at `path`, one of `from`, for an image with the files `files`.
     pub(crate) fn with_image(
         from: &InputFiles,
         path: &Path,
@@ -74,7 +74,7 @@ impl Lint {
         Ok(Self { path: path.display().to_string(), architecture: image.architecture, remarks, image: of_image })
     }
 
-    /// How much there is of a verdict, of the file and of the image.
+    /// Number of remarks with this verdict, about the file and the image.
     pub fn count(&self, verdict: Verdict) -> usize {
         let of_file = self.remarks.iter().filter(|remark| remark.verdict == verdict).count();
         of_file + self.image.iter().filter(|remark| remark.verdict == verdict).count()
@@ -87,7 +87,8 @@ impl Lint {
 }
 
 impl fmt::Display for Lint {
-    /// A line for what is refused and told, as compilers write them, with hints; with `{:#}` also for what is applied.
+    /// A line for each setting that is refused or told, in the form of compiler messages, with hints. With `{:#}` also
+    /// those that are applied.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &printable(&self.path);
         let hint = |f: &mut fmt::Formatter<'_>, hint: &Option<String>| match hint {

@@ -5,7 +5,7 @@
 pub enum Pass {
     /// Setup on install media.
     WindowsPe,
-    /// An image that does not run: what this program applies, as DISM does.
+    /// An image that is not running. This program applies the pass as DISM does.
     OfflineServicing,
     /// `sysprep /generalize`.
     Generalize,
@@ -17,12 +17,12 @@ pub enum Pass {
     AuditUser,
     /// The first start, before the first logon.
     OobeSystem,
-    /// Named by the schema of answer files; no documented version of Windows runs it.
+    /// In the schema of answer files, but no documented version of Windows runs it.
     OobeUser,
 }
 
 impl Pass {
-    /// Those that are documented.
+    /// The documented passes.
     pub const ALL: [Self; 7] = [
         Self::WindowsPe,
         Self::OfflineServicing,
@@ -33,13 +33,13 @@ impl Pass {
         Self::OobeSystem,
     ];
 
-    /// By its name, in any case.
+    /// The pass with this name, in any case.
     pub fn find(name: &str) -> Option<Self> {
         let all = Self::ALL.into_iter().chain([Self::OobeUser]);
         all.into_iter().find(|pass| pass.name().eq_ignore_ascii_case(name))
     }
 
-    /// As an answer file names it.
+    /// Its name in answer files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::WindowsPe => "windowsPE",
@@ -53,13 +53,13 @@ impl Pass {
         }
     }
 
-    /// Whether its settings come into force in an image that is deployed ready made: while it is built, or at its first
+    /// Whether its settings take effect in an image that is deployed ready made: while it is built, or at its first
     /// start.
     pub const fn comes_into_force(self) -> bool {
         matches!(self, Self::OfflineServicing | Self::Specialize | Self::OobeSystem)
     }
 
-    /// When the pass runs that never does in such an image.
+    /// When a pass runs that never runs in such an image.
     pub(super) const fn runs_only(self) -> &'static str {
         match self {
             Self::WindowsPe => "when Setup installs Windows from media",

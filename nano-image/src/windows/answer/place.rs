@@ -1,9 +1,9 @@
-//! Lines and columns of bytes of a file.
+//! Converts positions in a file to lines and columns.
 
-/// Tells line and column of bytes, asked in ascending order.
+/// Converts positions to lines and columns. Positions should be asked for in ascending order.
 pub(super) struct Lines<'a> {
     bytes: &'a [u8],
-    /// Whether characters are UTF-16, and which byte of a unit is the low one.
+    /// If the file is UTF-16: which byte of a unit is the low one.
     utf16: Option<usize>,
     at: usize,
     line: u64,
@@ -22,7 +22,8 @@ impl<'a> Lines<'a> {
         Self { bytes, utf16, at, line: 1, column: 1 }
     }
 
-    /// Line and column, both from 1, of the byte `offset`. One that lies before that of the last call costs a new count.
+    /// Line and column, both from 1, of the byte `offset`. If it lies before the last one that was asked for, counting
+    /// starts again.
     pub fn place(&mut self, offset: u64) -> (u64, u64) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
         if offset < self.at {
@@ -33,7 +34,7 @@ impl<'a> Lines<'a> {
                 None => self.bytes[self.at] == b'\n',
                 Some(low) => self.bytes.get(self.at..self.at + 2).is_some_and(|u| u[low] == b'\n' && u[1 - low] == 0),
             };
-            // A UTF-8 character is counted at its first byte, a surrogate pair at both units.
+            // A UTF-8 character is counted at its first byte; a surrogate pair counts as two.
             let is_character = self.utf16.is_some() || self.bytes[self.at] & 0xC0 != 0x80;
             self.at += if self.utf16.is_some() { 2 } else { 1 };
             if is_new_line {

@@ -1,4 +1,4 @@
-//! What is said of an answer file.
+//! Remarks about an answer file.
 
 use std::fmt;
 
@@ -23,15 +23,15 @@ use crate::error::Error;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Windows stops at it, and setup with it; so nothing is built with such a file.
+    /// Windows stops at it, and with it setup. So nothing is built with such a file.
     Refused,
-    /// Windows ignores it, or it may not be what is meant.
+    /// Windows ignores it, or it may not be what was meant.
     Told,
-    /// It comes into force: while the image is built, or at its first start.
+    /// It takes effect: while the image is built, or at its first start.
     Applied,
 }
 
-/// Something that is said of a place in an answer file.
+/// A remark about a place in an answer file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -46,36 +46,36 @@ pub struct Remark {
     pub column: u64,
     /// Byte in the file.
     pub offset: u64,
-    /// The pass that it is in, if it is in one.
+    /// Its pass, if it is in one.
     pub pass: Option<&'static str>,
     /// The component that it is in.
     pub component: Option<String>,
-    /// The setting, with those that it is in: `UserAccounts/LocalAccounts`.
+    /// The setting, and the settings around it: `UserAccounts/LocalAccounts`.
     pub setting: Option<String>,
-    /// What is there, and what becomes of it.
+    /// What was found, and what becomes of it.
     pub message: String,
-    /// What to do.
+    /// What to do about it.
     pub hint: Option<String>,
     /// Microsoft's page about it, if it is known.
     pub page: Option<String>,
 }
 
-/// Codes of what an image may know better than the table of what is documented.
+/// Codes of remarks for which the image may know better than the table of documented settings.
 const OF_IMAGE: [&str; 4] = ["not-in-image", "unknown-component", "unknown-setting", "wrong-pass"];
 
 impl Remark {
-    /// Whether it depends on what the image has.
+    /// Whether it depends on what the image contains.
     pub fn is_of_image(&self) -> bool {
         OF_IMAGE.contains(&self.code)
     }
 
-    /// As a warning of a build: with its place and hint.
+    /// Text for a warning of a build, with position and hint.
     pub fn warning(&self) -> String {
         let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         format!("the answer file, line {}, column {}: {}{hint}", self.line, self.column, self.message)
     }
 
-    /// What an error says of a file whose bytes are `bytes`.
+    /// The remark for an error in a file with the bytes `bytes`.
     pub(super) fn of_error(error: &Error, bytes: &[u8]) -> Self {
         let offset = error.offset().unwrap_or(0);
         let (line, column) = Lines::new(bytes).place(offset);

@@ -1,7 +1,7 @@
-//! The settings of a component as its manifest in the image declares them: the part of XML Schema that manifests use.
+//! The settings of a component as declared in its manifest in the image, in the part of XML Schema that manifests use.
 //!
-//! Microsoft publishes no description of it; what is read here was seen in manifests of Windows 10 and 11. What is not
-//! known makes a type one that takes anything, so that nothing is refused by mistake.
+//! Microsoft does not document this; what is read here was seen in manifests of Windows 10 and 11. A type that is not
+//! known accepts anything, so that nothing is refused by mistake.
 
 use std::collections::BTreeMap;
 
@@ -10,35 +10,35 @@ use crate::error::{Error, Result};
 use crate::xml::Element;
 
 const XSD: &str = "http://www.w3.org/2001/XMLSchema";
-/// Types that name each other; more is taken for a circle.
+/// The longest chain of types that name each other; more is treated as a cycle.
 const MAX_DEPTH: usize = 16;
 
-/// What a manifest says of its component's settings.
+/// What a manifest says about its component's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// Name of the component.
     pub component: String,
     /// Its settings.
     pub parts: Vec<Part>,
-    /// Whether these are all.
+    /// Whether these are all settings.
     pub is_complete: bool,
     /// Types with names.
     types: BTreeMap<String, Type>,
 }
 
-/// A setting, or what is in one.
+/// A setting, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Name of the element.
     pub name: String,
-    /// Passes in which it can be set; empty where that is not said.
+    /// Passes in which it can be set; empty if the manifest does not say.
     pub passes: Vec<Pass>,
-    /// Whether it may be there several times.
+    /// Whether it can be there several times.
     pub is_list: bool,
     kind: Type,
 }
 
-/// What a setting holds.
+/// What a setting contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     /// Not known, or not checked.
@@ -51,16 +51,16 @@ pub enum Type {
     Named(String),
 }
 
-/// What limits a value.
+/// Limits of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The type that it is made of.
+    /// The type that it is derived from.
     base: String,
-    /// The only values.
+    /// If not empty, the only allowed values.
     words: Vec<String>,
     min: Option<i128>,
     max: Option<i128>,
-    /// Characters.
+    /// The most characters.
     max_len: Option<usize>,
 }
 
@@ -94,7 +94,7 @@ impl Schema {
         }
     }
 
-    /// What `part` holds, however its type is named.
+    /// What `part` contains. Names of types are resolved.
     pub fn kind<'a>(&'a self, part: &'a Part) -> &'a Type {
         let mut kind = &part.kind;
         for _ in 0..MAX_DEPTH {
@@ -107,7 +107,7 @@ impl Schema {
         &Type::Any
     }
 
-    /// What is wrong with a value that `limits` belongs to; the limits of the types that it is made of count too.
+    /// What is wrong with a value that has `limits`. The limits of the types that it is derived from count too.
     pub fn check<'a>(&'a self, mut limits: &'a Limits, text: &str) -> Option<String> {
         for _ in 0..MAX_DEPTH {
             if let Some(fault) = limits.check(text) {
@@ -140,7 +140,7 @@ impl Limits {
     }
 }
 
-/// Checks a value of a type that is XML Schema's own.
+/// Checks a value against a built-in type of XML Schema.
 fn check_builtin(name: &str, text: &str) -> Option<String> {
     let text = text.trim();
     let (min, max): (i128, i128) = match name {
@@ -178,7 +178,7 @@ fn part(element: &Element) -> Part {
     Part { name: element.attribute("name").unwrap_or_default().to_owned(), passes, is_list, kind }
 }
 
-/// The type of a name: one of the schema, or one of XML Schema's own.
+/// The type with this name: one of the schema, or a built-in one.
 fn named(name: &str) -> Type {
     let local = name.rsplit(':').next().unwrap_or_default().to_owned();
     match name.contains(':') {
@@ -216,7 +216,7 @@ fn complex(element: &Element) -> Type {
     if parts_of(element, &mut parts) { Type::Group(parts) } else { Type::Any }
 }
 
-/// Adds the elements that a type or a part of it names; whether these are all.
+/// Adds the elements in a type or a part of it; returns whether these are all.
 fn parts_of(element: &Element, parts: &mut Vec<Part>) -> bool {
     element.elements().all(|inner| match inner.local() {
         "annotation" | "attribute" => true,
@@ -237,7 +237,7 @@ fn is_schema(element: &Element, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// In the form of Windows' own manifests.
+    /// Written as in Windows' own manifests.
     const MANIFEST: &str = r#"<assembly xmlns="urn:schemas-microsoft-com:asm.v3" xmlns:xsd="http://www.w3.org/2001/XMLSchema">
       <assemblyIdentity name="Microsoft-Windows-Test"/>
       <configuration xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State"><configurationSchema>

@@ -1,17 +1,17 @@
-//! The section `servicing`: what DISM is to do with packages. Source: "Add Packages to a Windows Image" and "package" in
-//! the "Unattended Windows Setup Reference" on learn.microsoft.com.
+//! The section `servicing`: what DISM should do with packages. Source: "Add Packages to a Windows Image" and "package"
+//! in the "Unattended Windows Setup Reference" on learn.microsoft.com.
 
 use super::value::{Fault, shown};
 use crate::types::nearest;
 use crate::windows::package::identity::AssemblyIdentity;
 use crate::xml::Element;
 
-/// What is to be done with a package.
+/// What should be done with a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServicingAction {
     /// It is installed.
     Install,
-    /// It is put into the component store only.
+    /// It is only put into the component store.
     Stage,
     /// It is removed.
     Remove,
@@ -20,11 +20,11 @@ pub enum ServicingAction {
 }
 
 impl ServicingAction {
-    /// All, with their names in files.
+    /// All actions, with their names in files.
     const NAMED: [(&'static str, Self); 4] =
         [("install", Self::Install), ("stage", Self::Stage), ("remove", Self::Remove), ("configure", Self::Configure)];
 
-    /// As files have it.
+    /// Its name in files.
     pub fn name(self) -> &'static str {
         Self::NAMED.into_iter().find(|(_, action)| *action == self).map_or("", |(name, _)| name)
     }
@@ -35,11 +35,11 @@ impl ServicingAction {
 pub struct ServicingPackage {
     /// What is to be done with it.
     pub action: ServicingAction,
-    /// What it is called; fields that the file does not have are empty.
+    /// Its identity; fields that are missing in the file are empty.
     pub identity: AssemblyIdentity,
-    /// Where its cabinet is, as the file says.
+    /// Path of its cabinet, as given in the file.
     pub source: Option<String>,
-    /// Its features, and whether each is to be on.
+    /// Its features, and whether each should be on.
     pub features: Vec<(String, bool)>,
 }
 

@@ -1,4 +1,4 @@
-//! Files of all kinds, and what is said of them.
+//! Answer files of all kinds, and the remarks about them.
 
 use super::*;
 use crate::error::Result;
@@ -29,7 +29,7 @@ fn judge(text: &str) -> Vec<Remark> {
     AnswerFile::parse(text.as_bytes()).unwrap().judge(text.as_bytes(), &target)
 }
 
-/// Codes of what is refused, and of what is told.
+/// Codes of refused settings, and of told ones.
 fn codes(text: &str) -> (Vec<&'static str>, Vec<&'static str>) {
     let of = |verdict| judge(text).iter().filter(|r| r.verdict == verdict).map(|r| r.code).collect();
     (of(Verdict::Refused), of(Verdict::Told))
@@ -313,7 +313,7 @@ fn what_the_image_has_decides() {
     assert_eq!(codes(&both), [(Verdict::Told, "account-is-computer")]);
 }
 
-/// The component store of an image, as far as answer files go: names and manifests.
+/// The component store of an image, as far as answer files need it: names and manifests.
 struct Store(Vec<(String, Vec<u8>)>);
 
 impl Store {
@@ -375,9 +375,9 @@ fn the_manifests_of_an_image_decide_which_settings_there_are() {
         shell("specialize", "<TimeZone>UTC</TimeZone><Novelty>3</Novelty>"),
         shell("oobeSystem", "<OOBE><HideEULAPage>true</HideEULAPage><ProtectYourPC>3</ProtectYourPC></OOBE>"),
         file("specialize", "microsoft-windows-novelty", "<A>any text</A>"),
-        // Of a manifest that is not wholly understood the table is believed, which has nothing about it.
+        // If a manifest is not wholly understood, the table is used, which says nothing about it.
         file("specialize", "Microsoft-Windows-Odd", "<B>1</B>"),
-        // What does not come into force is not in the image either.
+        // What does not take effect is not in the image either.
         file("windowsPE", "Microsoft-Windows-Setup", "<UserData><AcceptEula>true</AcceptEula></UserData>"),
     ];
     for text in &fine {
@@ -386,7 +386,7 @@ fn the_manifests_of_an_image_decide_which_settings_there_are() {
     }
     for (text, verdict, code, says) in [
         (shell("specialize", "<Noveltie>3</Noveltie>"), Verdict::Refused, "not-in-image", "did you mean `Novelty`"),
-        // Documented, and in other images.
+        // Documented, and present in other images.
         (shell("specialize", "<CopyProfile>true</CopyProfile>"), Verdict::Refused, "not-in-image", "leave it out"),
         (shell("oobeSystem", "<TimeZone>UTC</TimeZone>"), Verdict::Refused, "wrong-pass", "specialize"),
         (shell("specialize", "<Novelty>4</Novelty>"), Verdict::Refused, "not-in-image", "from 1 to 3"),
@@ -415,7 +415,7 @@ fn the_manifests_of_an_image_decide_which_settings_there_are() {
     assert_eq!(none, []);
 }
 
-/// Those of Windows are compressed with the servicing stack's dictionary.
+/// The manifests of Windows are compressed with the servicing stack's dictionary.
 #[cfg(feature = "internals")]
 #[test]
 fn compressed_manifests_are_read() {
@@ -462,7 +462,7 @@ fn what_is_refused_does_not_come_into_force() {
         </RunSynchronousCommand></RunSynchronous>";
     assert_eq!(counts("oobeSystem", "Microsoft-Windows-Deployment", run), (0, 1, 1));
     assert_eq!(counts("specialize", "Microsoft-Windows-Deployment", run), (0, 0, 1));
-    // Of offlineServicing a build does some.
+    // A build applies some of offlineServicing.
     let offline = "<RegisteredOwner>me</RegisteredOwner><OfflineUserAccounts><OfflineAdministratorPassword><Value>x</Value>\
         </OfflineAdministratorPassword><OfflineLocalAccounts><LocalAccount wcm:action='add'><Name>x</Name></LocalAccount>\
         </OfflineLocalAccounts></OfflineUserAccounts>";

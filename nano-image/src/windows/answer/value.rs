@@ -1,4 +1,4 @@
-//! Whether a value is one that Windows takes.
+//! Whether Windows accepts a value.
 
 use super::known::{self, Kind};
 use crate::error::{Error, Result};
@@ -6,9 +6,9 @@ use crate::types::nearest;
 
 /// Characters that the answer file reference forbids in ComputerName.
 const FORBIDDEN: &str = r##" {|}~[\]^':;<=>?@!"#$%`()+/.,*&"##;
-/// NetBIOS names have no more characters.
+/// The most characters of a NetBIOS name.
 const MAX_COMPUTER_NAME: usize = 15;
-/// Longest name of an account, and what it may not contain.
+/// The longest name of an account, and the characters that it may not contain.
 const MAX_ACCOUNT_NAME: usize = 20;
 const NOT_IN_ACCOUNTS: &str = r#"/\[]:;|=,+*?<>""#;
 /// Characters of a product key: five groups of five, with hyphens between them.
@@ -16,10 +16,10 @@ const KEY_GROUPS: [usize; 5] = [5; 5];
 
 /// What is wrong with a value.
 pub(super) struct Fault {
-    /// What is wrong, to follow the setting's name.
+    /// What is wrong. The text follows the setting's name.
     pub what: String,
     pub hint: Option<String>,
-    /// Whether Windows refuses it; else it may not be what is meant.
+    /// Whether Windows refuses it; otherwise it only may not be what was meant.
     pub is_refused: bool,
 }
 
@@ -37,7 +37,7 @@ impl Fault {
     }
 }
 
-/// Judges the text of a setting: as it stands in the file, white space and line breaks count toward its length.
+/// Checks the text of a setting, exactly as it is in the file: white space and line breaks count toward its length.
 pub(super) fn check(kind: &Kind, whole: &str) -> Option<Fault> {
     let text = whole.trim();
     match kind {
@@ -50,11 +50,11 @@ pub(super) fn check(kind: &Kind, whole: &str) -> Option<Fault> {
         Kind::ComputerName => match text {
             "" | "*" => None,
             name => check_computer_name(name).err().map(|error| {
-                let fault = Fault::refused(format!("is no name: {}", error.message()));
+                let fault = Fault::refused(format!("is not a name: {}", error.message()));
                 Fault { hint: error.hint().map(str::to_owned), ..fault }
             }),
         },
-        // What an empty one does is not documented; many a template has it.
+        // What an empty value does is not documented; many templates contain one.
         _ if text.is_empty() => Some(Fault::told("is empty").with_hint("leave the setting out")),
         Kind::Flag => match text.to_ascii_lowercase().as_str() {
             "true" | "false" | "1" | "0" => None,
@@ -78,7 +78,7 @@ pub(super) fn check(kind: &Kind, whole: &str) -> Option<Fault> {
         }
         Kind::AccountName => account_name(text),
         Kind::ProductKey => (!is_product_key(text)).then(|| {
-            Fault::refused("is no product key")
+            Fault::refused("is not a product key")
                 .with_hint("a key is five groups of five letters and digits, with hyphens between them")
         }),
         Kind::TimeZone => (!known::is_time_zone(text)).then(|| {
@@ -94,7 +94,7 @@ pub(super) fn check(kind: &Kind, whole: &str) -> Option<Fault> {
     }
 }
 
-/// Refuses what is no computer name; `*` is none either.
+/// Refuses what is not a computer name, including `*`.
 ///
 /// # Errors
 /// [`Recipe`](crate::ErrorKind::Recipe) with a hint.
@@ -107,7 +107,7 @@ pub fn check_computer_name(name: &str) -> Result<()> {
     }
     if len > MAX_COMPUTER_NAME {
         return refuse(
-            format!("has {len} characters, {MAX_COMPUTER_NAME} at most are possible"),
+            format!("has {len} characters, but at most {MAX_COMPUTER_NAME} are possible"),
             "NetBIOS allows no longer name",
         );
     }
@@ -116,12 +116,12 @@ pub fn check_computer_name(name: &str) -> Result<()> {
         return refuse(format!("contains {shown}"), "use letters, digits and hyphens");
     }
     if name.bytes().all(|b| b.is_ascii_digit()) {
-        return refuse("consists of digits alone".into(), "add a letter; DNS takes it for an address otherwise");
+        return refuse("consists of digits alone".into(), "add a letter; otherwise DNS takes it for an address");
     }
     Ok(())
 }
 
-/// At most 60 characters of a value, for a message.
+/// A value for a message, cut to at most 60 characters.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 60;
     let text: String = text.escape_debug().to_string();

@@ -1,4 +1,4 @@
-//! A BCD store: objects with elements, kept in a registry hive.
+//! A BCD store: objects with elements, stored in a registry hive.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::registry::{Hive, HiveOptions, KEY_ALL_ACCESS, KeyId, Value, ValueKind, descriptor_for};
 use crate::types::{FileTime, Guid};
 
-/// Access of Administrators below `Objects` in stores that Windows makes: KEY_READ and WRITE_DAC.
+/// Access rights of Administrators below `Objects` in stores that Windows makes: KEY_READ and WRITE_DAC.
 const OBJECTS_ACCESS: u32 = 0x0006_0019;
 
 /// One object of a store.
@@ -16,7 +16,7 @@ const OBJECTS_ACCESS: u32 = 0x0006_0019;
 pub struct BcdObject {
     /// [`object_type`].
     pub kind: u32,
-    /// Elements by code, as the registry holds them.
+    /// Elements by code, as they are in the registry.
     pub elements: BTreeMap<u32, Value>,
 }
 
@@ -41,7 +41,7 @@ impl BcdObject {
         BootDevice::from_bytes(&self.elements.get(&element::DEVICE)?.data)
     }
 
-    /// Where Windows (or the hibernation file) is.
+    /// Where Windows is; in a resume object, where the hibernation file is.
     pub fn os_device(&self) -> Option<BootDevice> {
         BootDevice::from_bytes(&self.elements.get(&element::OS_DEVICE)?.data)
     }
@@ -59,8 +59,8 @@ impl BcdObject {
         Some(u64::from_le_bytes(bytes))
     }
 
-    /// Names of what is on that Secure Boot does not let be: bcdedit refuses it then ("BCDEdit /set" and "BCDEdit /debug" on
-    /// learn.microsoft.com).
+    /// Names of settings that are on and that Secure Boot does not allow: with Secure Boot, bcdedit refuses them
+    /// ("BCDEdit /set" and "BCDEdit /debug" on learn.microsoft.com).
     pub fn against_secure_boot(&self) -> Vec<&'static str> {
         const ELEMENTS: [(u32, &str); 4] = [
             (element::TEST_SIGNING, "testsigning"),
@@ -121,20 +121,20 @@ impl BcdStore {
     /// Reads a store file.
     ///
     /// # Errors
-    /// As [`Hive::parse`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a hive that is no store.
+    /// As [`Hive::parse`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a hive that is not a store.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
         Self::from_hive(&Hive::parse(bytes)?)?
             .ok_or_else(|| Error::corrupt("registry hive is not a BCD store: it has no key `Objects`"))
     }
 
-    /// Reads the store in a hive; `None` if the hive holds none.
+    /// Reads the store in a hive; `None` if the hive is not a store.
     pub fn from_hive(hive: &Hive) -> Result<Option<Self>> {
         let Some(objects) = hive.find("Objects") else { return Ok(None) };
         let objects = hive.subkeys(objects).into_iter().map(|key| read_object(hive, key));
         Ok(Some(Self { objects: objects.collect::<Result<_>>()? }))
     }
 
-    /// The boot manager's default entry, else the first of its menu.
+    /// The boot manager's default entry, or else the first entry of its menu.
     pub fn default_entry(&self) -> Option<(Guid, &BcdObject)> {
         let bootmgr = self.objects.get(&well_known::BOOTMGR)?;
         let first = || bootmgr.elements.get(&element::DISPLAY_ORDER)?.texts()?.first()?.parse().ok();
@@ -164,7 +164,8 @@ impl BcdStore {
         Ok(hive.into_bytes())
     }
 
-    /// Brings a hive that holds `before` to this store. Objects and elements that are gone stay in the hive.
+    /// Changes a hive that holds `before` so that it holds this store. Objects and elements that are gone stay in the
+    /// hive.
     pub(super) fn write_changes(&self, before: &Self, hive: &mut Hive) -> Result<()> {
         let objects = hive.create_key(hive.root(), "Objects")?;
         // In the order of their text, so that every list grows at its end.
@@ -192,13 +193,13 @@ impl BcdStore {
 fn read_object(hive: &Hive, key: KeyId) -> Result<(Guid, BcdObject)> {
     let name = hive.name(key).to_string();
     let bad = |what: &str| Error::corrupt(format!("BCD object `{name}` {what}"));
-    let id = name.parse().map_err(|_| bad("is not called by a GUID"))?;
+    let id = name.parse().map_err(|_| bad("does not have a GUID as its name"))?;
     let kind = hive.find_from(key, "Description").and_then(|key| hive.value(key, "Type")?.as_dword());
     let mut object = BcdObject::new(kind.ok_or_else(|| bad("has no type"))?);
     for element in hive.find_from(key, "Elements").map(|key| hive.subkeys(key)).unwrap_or_default() {
         let name = hive.name(element).to_string();
         let code = u32::from_str_radix(&name, 16).ok().filter(|_| name.len() == 8);
-        let code = code.ok_or_else(|| bad(&format!("has an element `{name}`, which is no code")))?;
+        let code = code.ok_or_else(|| bad(&format!("has an element `{name}`, which is not a code")))?;
         let value = hive.value(element, "Element").ok_or_else(|| bad(&format!("has an empty element {name}")))?;
         object.elements.insert(code, value);
     }

@@ -1,7 +1,7 @@
 //! Device elements of a BCD store.
 //!
-//! Layout: 16 bytes GUID of an object with more options, then a device of type, flags and size (from the type on)
-//! as `u32` each, a reserved `u32`, and a body that depends on the type. All little-endian.
+//! Layout: the GUID (16 bytes) of an object with more options, then a device: its type, flags and size (counted from
+//! the type on) as `u32` each, a reserved `u32`, and a body that depends on the type. All little-endian.
 
 use super::elements::element;
 use super::{BcdDevice, PartitionIds};
@@ -11,9 +11,9 @@ const OPTIONS_LEN: usize = 16;
 const TYPE_BOOT: u32 = 5;
 const TYPE_PARTITION: u32 = 6;
 const TYPE_LOCATE: u32 = 8;
-/// Length of a boot or partition device, options included.
+/// Length of a boot or partition device, including options.
 const QUALIFIED_LEN: usize = 88;
-/// Length of a locate device without parent, options included.
+/// Length of a locate device without a parent, including options.
 const LOCATE_LEN: usize = 46;
 const SCHEME_GPT: u32 = 0;
 const SCHEME_MBR: u32 = 1;
@@ -22,7 +22,7 @@ const SCHEME_MBR: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BootDevice {
-    /// The partition that the firmware started.
+    /// The partition from which the firmware started.
     Boot,
     /// A partition of a GPT disk.
     Gpt {
@@ -38,7 +38,7 @@ pub enum BootDevice {
         /// Start of the partition.
         offset: DiskOffset,
     },
-    /// The volume that has the file that the element with this code names.
+    /// The volume that contains the file named by the element with this code.
     Locate {
         /// Code of a path element of the same object.
         element: u32,
@@ -51,7 +51,7 @@ pub enum BootDevice {
 }
 
 impl BootDevice {
-    /// The partition of the boot manager.
+    /// The device of the boot manager's partition.
     pub(super) fn system(device: &BcdDevice) -> Self {
         match *device {
             BcdDevice::Locate => Self::Boot,
@@ -62,7 +62,7 @@ impl BootDevice {
         }
     }
 
-    /// The partition of Windows, which has the file of the element `path`.
+    /// The device of the Windows partition, which contains the file named by the element `path`.
     pub(super) fn windows(device: &BcdDevice, path: u32) -> Self {
         match *device {
             BcdDevice::Locate => Self::Locate { element: path },
@@ -103,7 +103,7 @@ impl BootDevice {
         Some(bytes)
     }
 
-    /// From the bytes of an element; `None` if they are too short to be one.
+    /// The device in the bytes of an element; `None` if they are too short.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let guid = |at: usize| Some(Guid::from_bytes(bytes.get(at..at + 16)?.try_into().ok()?));
@@ -121,7 +121,7 @@ impl BootDevice {
     }
 }
 
-/// Path element that a locate device of `device_element` searches by.
+/// The path element by which a locate device in `device_element` searches.
 pub(super) fn searched_path(device_element: u32) -> u32 {
     if device_element == element::DEVICE { element::PATH } else { element::SYSTEM_ROOT }
 }

@@ -1,4 +1,4 @@
-//! What elements and objects of BCD stores are called.
+//! Codes of elements and objects of BCD stores.
 
 /// Codes of elements: class, format and subtype.
 pub mod element {
@@ -48,9 +48,9 @@ pub mod element {
     pub const HYPERVISOR_BAUD_RATE: u32 = 0x2500_00F5;
     pub const KERNEL_DEBUG: u32 = 0x2600_00A0;
     pub const KERNEL_EMS: u32 = 0x2600_00B0;
-    /// In a template: path below the system root.
+    /// In a template: path relative to the system root.
     pub const TEMPLATE_PATH: u32 = 0x4200_0002;
-    /// In a template: 1 the system partition, 2 the partition of Windows.
+    /// In a template: 1 for the system partition, 2 for the Windows partition.
     #[cfg(test)]
     pub const TEMPLATE_DEVICE: u32 = 0x4500_0001;
     /// Class of elements that only templates have.
@@ -69,7 +69,7 @@ pub mod object_type {
     pub const INHERIT_RESUME: u32 = 0x2020_0004;
 }
 
-/// Identifiers of objects that every store shares.
+/// Identifiers of objects that all stores share.
 pub mod well_known {
     #![allow(missing_docs)]
     use crate::types::Guid;

@@ -1,4 +1,4 @@
-//! Which files of the image the system partition gets.
+//! Chooses and copies the files of the image that the system partition gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use crate::types::{Utf16Name, upcase};
 use crate::windows::edit::ImageEdit;
 use crate::windows::program;
 
-/// More than this is no set of boot files.
+/// The most bytes of all boot files.
 const MAX_TOTAL: u64 = 512 << 20;
-/// Folders deeper than this are no boot files.
+/// The deepest folder with boot files.
 const MAX_DEPTH: usize = 16;
 /// Attributes that a copy keeps.
 const KEPT: u32 = attribute::READONLY | attribute::HIDDEN | attribute::SYSTEM | attribute::ARCHIVE;
@@ -26,7 +26,7 @@ struct Copy {
     times: Times,
 }
 
-/// Files of the system partition by their upper-case paths.
+/// Files of the system partition, by their paths in upper case.
 #[derive(Clone)]
 pub struct Collected {
     files: BTreeMap<Vec<u16>, BootFile>,
@@ -38,7 +38,7 @@ pub struct Collected {
 /// Copies the boot files of the image.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) when the image has no boot manager.
+/// [`NotFound`](crate::ErrorKind::NotFound) if the image has no boot manager.
 pub fn collect(image: &ImageEdit<'_>, options: &BootOptions) -> Result<Collected> {
     let mut copies = Vec::new();
     let mut copy = |from: &str, to: &str| copy_folder(image.tree, from, to, &mut copies);
@@ -120,7 +120,7 @@ impl Collected {
         Ok(collected)
     }
 
-    /// Adds a file; a later one of the same path takes the place of an earlier one.
+    /// Adds a file. It replaces an earlier one with the same path.
     fn add(&mut self, file: BootFile) {
         self.files.insert(folded(&file.path), file);
     }
@@ -143,7 +143,7 @@ impl Collected {
         Ok(())
     }
 
-    /// `bootmgr` and `bootnxt` belong to the root, hidden.
+    /// Moves `bootmgr` and `bootnxt` to the root, as hidden files.
     fn finish_bios(&mut self) -> Result<()> {
         let mut manager = self.files.remove(&folded(r"Boot\bootmgr")).ok_or_else(|| {
             Error::not_found("the image has no BIOS boot manager: it should be `Windows\\Boot\\PCAT\\bootmgr`")
@@ -164,7 +164,7 @@ impl Collected {
         Ok(())
     }
 
-    /// Languages are the folders below `folder` that hold `mui`.
+    /// Finds the languages: the folders below `folder` that contain `mui`.
     fn find_locales(&mut self, folder: &str, mui: &str) {
         let locale = |path: &str| {
             let (directory, name) = path.rsplit_once('\\')?;
@@ -189,7 +189,7 @@ impl Collected {
         }
     }
 
-    /// Files in order, and directories with attributes.
+    /// Files in order, and directories with their attributes.
     pub fn into_parts(self) -> (Vec<BootFile>, Vec<(String, u32)>) {
         (self.files.into_values().collect(), self.directories)
     }
@@ -199,7 +199,7 @@ fn folded(path: &str) -> Vec<u16> {
     Utf16Name::from(path).units().iter().map(|unit| upcase::fold(*unit)).collect()
 }
 
-/// Name of the loader that UEFI firmware starts from a disk that it does not know (UEFI 2.10 §3.5.1.1).
+/// Name of the loader that UEFI firmware starts from an unknown disk (UEFI 2.10 §3.5.1.1).
 fn removable_name(bytes: &[u8]) -> Result<&'static str> {
     match program::machine(bytes) {
         Some(program::AMD64) => Ok("bootx64.efi"),

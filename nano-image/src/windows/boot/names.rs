@@ -1,10 +1,10 @@
-//! Elements of the boot configuration by bcdedit's names.
+//! Elements of the boot configuration, by their names in bcdedit.
 //!
 //! Sources: "bcdedit /set" and the element types of the BCD WMI provider on learn.microsoft.com; the symbols of bcdedit.
 
 use super::elements::object_type;
 
-/// Which objects have an element.
+/// Objects that can have an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementSet {
     /// Every program: boot manager, loader and others.
@@ -15,7 +15,7 @@ pub enum ElementSet {
     Loader,
     /// Entries that resume it from hibernation.
     Resume,
-    /// The settings of debuggers, which others inherit.
+    /// Debugger settings, which other objects inherit.
     Debugger,
     /// The settings of Emergency Management Services.
     Ems,
@@ -49,11 +49,11 @@ pub struct Element {
     pub name: &'static str,
     /// Its code.
     pub code: u32,
-    /// Where it is.
+    /// Objects that can have it.
     pub place: ElementSet,
 }
 
-/// The type of the value of the element with `code`; `None` if there is no such code.
+/// The type of the value of the element with `code`; `None` if the code has none.
 pub fn form(code: u32) -> Option<Form> {
     Some(match code >> 24 & 0xF {
         1 => Form::Device,
@@ -67,7 +67,7 @@ pub fn form(code: u32) -> Option<Form> {
     })
 }
 
-/// The elements that are called `name`; of one name there may be several in different objects.
+/// The elements called `name`. Objects of different kinds may have different elements with the same name.
 pub fn named(name: &str) -> impl Iterator<Item = &'static Element> {
     ELEMENTS.iter().filter(move |element| element.name.eq_ignore_ascii_case(name))
 }
@@ -77,7 +77,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ELEMENTS.iter().map(|element| element.name)
 }
 
-/// The name of the element with `code` in an object of type `kind`: one code may mean two things.
+/// The name of the element with `code` in an object of type `kind`, on which the meaning of a code may depend.
 pub fn name(kind: u32, code: u32) -> Option<&'static str> {
     let is_of = |place: ElementSet| match kind {
         object_type::BOOT_MANAGER => place == ElementSet::Manager,
@@ -91,7 +91,7 @@ pub fn name(kind: u32, code: u32) -> Option<&'static str> {
     same().find(|element| is_of(element.place)).or_else(|| same().next()).map(|element| element.name)
 }
 
-/// What small numbers of the element with `code` mean.
+/// Meanings of the small numbers that the element with `code` can have.
 pub fn meanings(code: u32) -> &'static [&'static str] {
     MEANINGS.iter().find(|(known, _)| *known == code).map_or(&[], |(_, names)| names)
 }
@@ -230,7 +230,7 @@ const ELEMENTS: [Element; 125] = [
     of(Resume, "bootmenupolicy", 0x2500_0008),
 ];
 
-/// Names of numbers, from 0 on.
+/// Names of the numbers, starting with 0.
 const MEANINGS: [(u32, &[&str]); 10] = [
     (0x1500_0011, &["Serial", "1394", "USB", "Net", "Local"]),
     (0x1500_004B, &["Default", "Enable", "Disable"]),

@@ -1,4 +1,4 @@
-//! What a boot plan is made of: the choices, and the files.
+//! Options of a boot plan, and the files that it makes.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::types::FileTime;
 /// What to boot, and how.
 #[derive(Clone, Debug)]
 pub struct BootOptions {
-    /// Which files and which store.
+    /// Decides which files are copied and which store is made.
     pub firmware: Firmware,
-    /// How the store names partitions.
+    /// How the store identifies partitions.
     pub device: BcdDevice,
     /// The partition of the recovery environment, if it has one.
     pub recovery: Option<BootDevice>,
-    /// Language of the boot manager, e.g. `de-DE`; `None` takes the image's.
+    /// Language of the boot manager, e.g. `de-DE`; with `None` that of the image.
     pub locale: Option<String>,
-    /// Name in the boot menu; `None` takes the product name of the image.
+    /// Name in the boot menu; with `None` the product name of the image.
     pub description: Option<String>,
     /// Changes to the boot settings.
     pub settings: BootSettings,

@@ -1,7 +1,7 @@
-//! Entries that start the recovery environment from a partition of its own.
+//! Boot entries that start the recovery environment from its own partition.
 //!
-//! Layout of the device, as a store of Windows 10 has it: 16 bytes GUID of the object with the options, a device of type
-//! 0 with flags 1, its kind (3: a file as RAM disk), 20 bytes of zeros; then a path of version 1 with its length and its
+//! Layout of the device in a store of Windows 10: GUID (16 bytes) of the object with the options, a device of type 0
+//! with flags 1, its kind (3: a file as RAM disk), 20 bytes of zeros; then a path of version 1 with its length and its
 //! kind (5), the partition's device, and the name of the file. All little-endian.
 
 use super::BootDevice;
@@ -12,20 +12,20 @@ use crate::types::Guid;
 
 /// Folder of the environment on its partition.
 pub const FOLDER: &str = r"\Recovery\WindowsRE";
-/// Files in it: the image, and what makes a RAM disk of it.
+/// Files in it: the image, and the file from which a RAM disk is made.
 pub const IMAGE: &str = "Winre.wim";
 pub const RAM_DISK: &str = "boot.sdi";
 
-/// Type of objects with options of devices.
+/// Type of objects that hold options of devices.
 const DEVICE_OPTIONS: u32 = 0x3000_0000;
 const RECOVERY_SEQUENCE: u32 = 0x1400_0008;
 const RECOVERY_ENABLED: u32 = 0x1600_0009;
-/// What the boot manager shows while it loads an entry, and instead of that; 3 is recovery.
+/// What the boot manager shows while it loads an entry, and what it shows instead; 3 means recovery.
 const DISPLAY_MESSAGE: u32 = 0x1500_0065;
 const DISPLAY_MESSAGE_OVERRIDE: u32 = 0x1500_0066;
 const RECOVERY_MESSAGE: u64 = 3;
 const WINPE: u32 = 0x2600_0022;
-/// Not named by bcdedit; stores of Windows have it in this entry.
+/// bcdedit has no name for it; stores of Windows have it in this entry.
 pub(super) const RECOVERY_MARK: u32 = 0x4600_0010;
 const RAM_DISK_DEVICE: u32 = 0x3100_0003;
 const RAM_DISK_PATH: u32 = 0x3200_0004;
@@ -35,7 +35,7 @@ pub fn entry_id(seed: &Seed) -> Guid {
     seed.guid("bcd/recovery")
 }
 
-/// Adds the entry for the environment on `partition`, and lets `windows`, the entries of Windows, lead to it.
+/// Adds the entry for the environment on `partition`, and makes `windows`, the entries of Windows, refer to it.
 pub(super) fn add(store: &mut BcdStore, windows: &[Guid], partition: BootDevice, seed: &Seed, locale: &str) {
     let (id, options_id) = (entry_id(seed), seed.guid("bcd/recovery options"));
     let mut options = BcdObject::new(DEVICE_OPTIONS);
@@ -64,7 +64,7 @@ pub(super) fn add(store: &mut BcdStore, windows: &[Guid], partition: BootDevice,
     for object in store.objects.iter_mut().filter(|(id, _)| windows.contains(id)).map(|(_, object)| object) {
         object.set_objects(RECOVERY_SEQUENCE, &[id]);
         object.set_integer(DISPLAY_MESSAGE_OVERRIDE, RECOVERY_MESSAGE);
-        // Whoever switched it off meant it.
+        // If it is switched off already, that was intended.
         object.elements.entry(RECOVERY_ENABLED).or_insert_with(|| Value::binary([1]));
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn add(store: &mut BcdStore, windows: &[Guid], partition: BootDevice,
 fn device(options: Guid, partition: BootDevice) -> Vec<u8> {
     let text = format!(r"{FOLDER}\{IMAGE}");
     let name: Vec<u8> = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
-    // A partition has no options here.
+    // A partition device has no options here.
     let partition = partition.to_bytes().unwrap_or_default();
     let parent = partition.get(16..).unwrap_or_default();
     let path_len = (12 + parent.len() + name.len()) as u32;
@@ -88,7 +88,7 @@ fn device(options: Guid, partition: BootDevice) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Made from the element of a store of Windows 10, with other GUIDs.
+    /// Made from an element of a store of Windows 10, with other GUIDs.
     #[test]
     fn the_device_has_the_bytes_of_a_store_of_windows() {
         let partition = BootDevice::Gpt { disk: Guid::from_bytes([2; 16]), partition: Guid::from_bytes([3; 16]) };

@@ -1,4 +1,4 @@
-//! One setting of the boot configuration, by bcdedit's name.
+//! One setting of the boot configuration, by its name in bcdedit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::types::{Guid, form, nearest};
 
-/// A setting of the boot configuration. As text: `[OBJECT:]NAME=VALUE` with the names and values of `bcdedit /set`, or
-/// `custom:CODE` for a name. OBJECT is `bootmgr`, `loader`, `both`, `emssettings`, `dbgsettings`, `hypervisorsettings` or
-/// `globalsettings`; without it the setting goes where it belongs, and what every program has to the loader.
+/// A setting of the boot configuration. Its text is `[OBJECT:]NAME=VALUE`, with the names and values of `bcdedit /set`,
+/// or with `custom:CODE` for the name. OBJECT is `bootmgr`, `loader`, `both`, `emssettings`, `dbgsettings`,
+/// `hypervisorsettings` or `globalsettings`. Without it, the object follows from the setting; settings that all
+/// programs have go to the loader.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -30,7 +31,7 @@ use crate::types::{Guid, form, nearest};
 #[serde(try_from = "String", into = "String")]
 pub struct BootSetting {
     target: Target,
-    /// Name that was given: of the element, or `custom:CODE`.
+    /// The given name: of the element, or `custom:CODE`.
     name: String,
     code: u32,
     value: Meaning,
@@ -48,7 +49,7 @@ enum Target {
     Global,
 }
 
-/// A value and how it is told.
+/// A value, and the form in which it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meaning {
     Text(String),
@@ -68,7 +69,7 @@ const TARGETS: [(&str, Target); 7] = [
     ("globalsettings", Target::Global),
 ];
 
-/// Objects that a list may name, beside GUIDs.
+/// Objects that a list can name, besides GUIDs.
 const OBJECTS: [(&str, Guid); 6] = [
     ("{bootmgr}", well_known::BOOTMGR),
     ("{memdiag}", well_known::MEMDIAG),
@@ -78,11 +79,11 @@ const OBJECTS: [(&str, Guid); 6] = [
     ("{hypervisorsettings}", well_known::HYPERVISOR_SETTINGS),
 ];
 
-/// Elements that the build itself sets: with another value the entry would start something else, or nothing.
+/// Elements that the build itself sets: another value would start something else, or nothing.
 const OWN: [&str; 7] = ["device", "osdevice", "path", "systemroot", "default", "displayorder", "inherit"];
 
 impl BootSetting {
-    /// Whether both say something of the same element of the same object.
+    /// Whether both set the same element of the same object.
     pub(in crate::windows) fn rivals(&self, other: &Self) -> bool {
         let one = |setting: &Self| match setting.target {
             Target::Both => vec![Target::Manager, Target::Loader],
@@ -91,7 +92,7 @@ impl BootSetting {
         self.code == other.code && one(self).iter().any(|target| one(other).contains(target))
     }
 
-    /// Puts it into `store`; `loaders` are its entries or patterns of Windows.
+    /// Writes it to `store`; `loaders` are its entries for Windows, or the patterns for them.
     pub(super) fn apply(&self, store: &mut BcdStore, loaders: &[Guid]) {
         let shared = |id| vec![(id, object_type::INHERIT_ANY)];
         let manager = (well_known::BOOTMGR, object_type::BOOT_MANAGER);
@@ -130,7 +131,7 @@ impl FromStr for BootSetting {
     fn from_str(text: &str) -> Result<Self> {
         const HINT: &str = "write NAME=VALUE with the names of `bcdedit /set`, or bootmgr:NAME=VALUE, both:NAME=VALUE";
         let bad = |what: String| Error::recipe(what).with_hint(HINT);
-        let (left, value) = text.split_once('=').ok_or_else(|| bad(format!("`{text}` is no boot setting")))?;
+        let (left, value) = text.split_once('=').ok_or_else(|| bad(format!("`{text}` is not a boot setting")))?;
         let known = |object: &str| TARGETS.iter().find(|(name, _)| name.eq_ignore_ascii_case(object));
         let (object, name) = match left.split_once(':') {
             Some((object, code)) if object.eq_ignore_ascii_case("custom") => (None, ("custom", code)),
@@ -149,8 +150,8 @@ impl FromStr for BootSetting {
                 let digits = code.trim_start_matches("0x");
                 let number = u32::from_str_radix(digits, 16).ok().filter(|code| names::form(*code).is_some());
                 let number = number.filter(|code| matches!(code >> 28, 1 | 2));
-                let number =
-                    number.ok_or_else(|| bad(format!("`{code}` is no code of a boot setting: 26000022 is")))?;
+                let number = number
+                    .ok_or_else(|| bad(format!("`{code}` is not a code of a boot setting; 26000022 would be one")))?;
                 (format!("custom:{number:08x}"), ElementSet::Any, number)
             }
             (name, _) => {
@@ -159,7 +160,7 @@ impl FromStr for BootSetting {
             }
         };
         if OWN.contains(&&*name) || names::form(code) == Some(Form::Device) {
-            return Err(Error::recipe(format!("`{name}` is what the build itself sets"))
+            return Err(Error::recipe(format!("`{name}` is set by the build itself"))
                 .with_hint("--bcd-device says how entries name the partition; the rest follows from the image"));
         }
         let target = object.unwrap_or(match place {
@@ -194,7 +195,7 @@ impl fmt::Display for BootSetting {
 
 form::as_text!(BootSetting);
 
-/// The element that is called `name`, in `object` if one is named.
+/// The element called `name`, in `object` if one is given.
 fn find(name: &str, object: Option<Target>) -> Result<&'static names::Element> {
     let is_of = |place: ElementSet| match object {
         None => true,
@@ -209,7 +210,7 @@ fn find(name: &str, object: Option<Target>) -> Result<&'static names::Element> {
         return Ok(found);
     }
     if names::named(name).next().is_some() {
-        return Err(Error::recipe(format!("the boot setting `{name}` is none of that object"))
+        return Err(Error::recipe(format!("the boot setting `{name}` does not belong to that object"))
             .with_hint("leave the object out: the setting then goes where it belongs"));
     }
     Err(Error::recipe(format!("there is no boot setting `{name}`")).with_hint(match nearest(name, names::names()) {
@@ -219,7 +220,7 @@ fn find(name: &str, object: Option<Target>) -> Result<&'static names::Element> {
 }
 
 fn read(code: u32, name: &str, text: &str) -> Result<Meaning> {
-    let bad = |hint: String| Err(Error::recipe(format!("`{text}` is no value of `{name}`")).with_hint(hint));
+    let bad = |hint: String| Err(Error::recipe(format!("`{text}` is not a value of `{name}`")).with_hint(hint));
     let number = |text: &str| match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),

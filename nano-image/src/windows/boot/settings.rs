@@ -1,4 +1,4 @@
-//! Debugging, emergency management and the like in a BCD store.
+//! Settings for debugging, emergency management and similar in a BCD store.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::types::{Guid, form};
 use crate::windows::edit::{HiveFile, ImageEdit};
 
-/// Speed of serial ports if none is chosen, in bits a second.
+/// Default speed of serial ports, in bits per second.
 const BAUD: u32 = 115_200;
-/// The port of a debugger without a choice: the first is the console's.
+/// Default port of a debugger; the first port belongs to the console.
 const DEBUG_PORT: u8 = 2;
 
 /// How a kernel debugger is connected. As text: `serial[:PORT[,BAUD]]`, `net:IP:PORT:KEY[,BUS]`, `1394:CHANNEL` or
@@ -35,7 +35,7 @@ pub enum DebugTransport {
     Serial {
         /// 1 for COM1.
         port: u8,
-        /// Bits a second.
+        /// Bits per second.
         baud: u32,
     },
     /// FireWire.
@@ -74,11 +74,11 @@ pub enum DebugTransport {
 pub struct Ems {
     /// 1 for COM1.
     pub port: u8,
-    /// Bits a second.
+    /// Bits per second.
     pub baud: u32,
 }
 
-/// What a recipe changes in the boot settings; the default changes nothing.
+/// Changes of a recipe to the boot settings. By default nothing is changed.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -100,16 +100,16 @@ pub struct BootSettings {
     pub ems: Option<Ems>,
     /// Load drivers with test signatures.
     pub test_signing: bool,
-    /// Further settings by bcdedit's names, which have the last word.
+    /// Further settings by their names in bcdedit. They are applied last.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub boot_setting: Vec<BootSetting>,
 }
 
 impl BootSettings {
-    /// Refuses what Windows could not do.
+    /// Refuses settings that Windows cannot apply.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for ports and keys that there are not, and for two users of one port.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for ports and keys that do not exist, and for two users of one port.
     pub fn check(&self) -> Result<()> {
         self.ems.map_or(Ok(()), |ems| ems.check())?;
         self.debug.as_ref().map_or(Ok(()), DebugTransport::check)?;
@@ -127,7 +127,7 @@ impl BootSettings {
         }
     }
 
-    /// Puts the settings into `store`; `loaders` are its entries or patterns of Windows.
+    /// Writes the settings to `store`; `loaders` are its entries for Windows, or the patterns for them.
     pub(super) fn apply(&self, store: &mut BcdStore, loaders: &[Guid]) -> Result<()> {
         use element::*;
         let mut edit = |id: Guid, kind: u32, change: &dyn Fn(&mut BcdObject)| {
@@ -239,7 +239,7 @@ impl FromStr for DebugTransport {
             }
             "1394" => {
                 let channel = needed("a channel: 1394:10")?;
-                let bad = |_| bad(format!("`{channel}` is no channel; they are 0 to 62"));
+                let bad = |_| bad(format!("`{channel}` is not a channel; channels are 0 to 62"));
                 Self::Ieee1394 { channel: channel.parse().map_err(bad)? }
             }
             "usb" => Self::Usb { target: needed("the name that the debugger uses: usb:NAME")?.into() },
@@ -293,14 +293,15 @@ impl fmt::Display for Ems {
 
 form::as_text!(DebugTransport, Ems);
 
-/// `PORT[,BAUD]`; the port may be called COM1.
+/// Parses `PORT[,BAUD]`; the port may be called COM1.
 fn serial_port(text: &str) -> Result<(u8, u32)> {
     const HINT: &str = "write PORT or PORT,BAUD: 1,115200";
     let (port, baud) = text.split_once(',').map_or((text, None), |(port, baud)| (port, Some(baud)));
     let digits = if port.get(..3).is_some_and(|com| com.eq_ignore_ascii_case("com")) { &port[3..] } else { port };
     let bad = |what| Error::recipe(what).with_hint(HINT);
-    let port = digits.parse().map_err(|_| bad(format!("`{port}` is no serial port; write 1 for COM1")))?;
-    let number = |baud: &str| baud.parse().map_err(|_| bad(format!("`{baud}` is no speed; 115200 is the usual one")));
+    let port = digits.parse().map_err(|_| bad(format!("`{port}` is not a serial port; write 1 for COM1")))?;
+    let number =
+        |baud: &str| baud.parse().map_err(|_| bad(format!("`{baud}` is not a speed; 115200 is the usual one")));
     Ok((port, baud.map_or(Ok(BAUD), number)?))
 }
 
@@ -312,7 +313,7 @@ fn check_serial(what: &str, port: u8, baud: u32) -> Result<()> {
     Ok(())
 }
 
-/// A key that Windows cannot read would leave the machine without a debugger and without a word.
+/// Checks a key. With a key that Windows cannot read, the machine would have no debugger and would not say so.
 fn check_key(key: &str) -> Result<()> {
     let words: Vec<&str> = key.split('.').collect();
     let good = |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric()) && u64::from_str_radix(word, 36).is_ok();
@@ -323,8 +324,8 @@ fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Puts the settings into the BCD template of the image too, so that a later bcdboot on the running machine keeps
-/// them. `false` when the image has no template that is a store.
+/// Also writes the settings to the BCD template of the image, so that a later bcdboot on the running machine keeps
+/// them. `false` if the image has no template that is a store.
 pub fn edit_template(image: &mut ImageEdit<'_>, settings: &BootSettings) -> Result<bool> {
     let in_template = |error: Error| error.with_path(HiveFile::BcdTemplate.path());
     let Some(hive) = image.edit_if_there(HiveFile::BcdTemplate)? else { return Ok(false) };

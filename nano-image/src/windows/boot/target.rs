@@ -1,4 +1,4 @@
-//! The machine that boots, and the disk that it boots from.
+//! The machine that boots, and the disk from which it boots.
 
 use crate::types::{DiskOffset, Guid};
 
@@ -11,12 +11,13 @@ pub enum Firmware {
     Bios,
 }
 
-/// How the store names partitions.
+/// How the store identifies partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BcdDevice {
-    /// By identity: exact, also beside other disks with Windows.
+    /// By identity: exact, even beside other disks with Windows.
     Partition(PartitionIds),
-    /// "The volume that has the file": survives a change of disk identities, takes the first of several.
+    /// As "the volume that has the file". This survives a change of disk identities, but takes the first of several
+    /// volumes.
     Locate,
 }
 

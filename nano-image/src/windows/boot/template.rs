@@ -1,8 +1,8 @@
-//! From the image's BCD template to the store of one installation.
+//! Makes the store of one installation from the image's BCD template.
 //!
-//! A template holds the shared settings, the boot manager, and for each firmware a loader and a resume entry as
-//! patterns. Elements of class 4 say what to do with a pattern: which partition its device is, where its program lies
-//! below the system root. They do not reach the store.
+//! A template holds the shared settings, the boot manager, and for each firmware patterns of a loader and a resume
+//! entry. Elements of class 4 say how to use a pattern: which partition its device is, and where its program lies below
+//! the system root. They are not copied to the store.
 
 use super::bcd::{BcdObject, BcdStore, element, object_type, well_known};
 use super::device::searched_path;
@@ -25,7 +25,7 @@ const PATTERNS: [Guid; 7] = [
     well_known::NTLDR,
 ];
 
-/// The store and the identifier of the entry that starts Windows.
+/// Makes the store; also returns the identifier of the entry that starts Windows.
 pub(super) fn store(
     image: &mut ImageEdit<'_>,
     files: &Collected,
@@ -85,7 +85,7 @@ fn product_name(image: &mut ImageEdit<'_>, warnings: &mut Vec<String>) -> String
     "Windows".into()
 }
 
-/// What is in a template of Windows Server for `firmware`, without the patterns of the other.
+/// The contents of a template of Windows Server for `firmware`, without the patterns for the other firmware.
 fn default_template(firmware: Firmware) -> BcdStore {
     use element::*;
     use object_type::*;
@@ -144,7 +144,7 @@ fn instantiate(template: BcdStore, files: &Collected, options: &BootOptions, des
     making.set_manager(&entries, has_tester);
     let mut store = making.store;
     for object in store.objects.values_mut() {
-        // The mark of the recovery environment has that class too, but belongs in stores.
+        // The mark of the recovery environment has this class too, but belongs in stores.
         object.elements.retain(|code, _| code >> 28 != element::CLASS_TEMPLATE || *code == recovery::RECOVERY_MARK);
     }
     (store, entries.loader)
@@ -249,7 +249,7 @@ impl Making<'_> {
     }
 }
 
-/// The wanted language, else the template's, as far as the boot manager speaks it.
+/// The wanted language, or else the template's, if the boot manager supports it.
 fn locale(template: &BcdStore, files: &Collected, options: &BootOptions) -> String {
     if let Some(locale) = &options.locale {
         return locale.clone();

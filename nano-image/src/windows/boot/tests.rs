@@ -90,7 +90,7 @@ fn edit(tree: &mut FileTree, settings: &BootSettings) -> Result<bool> {
     Ok(edited)
 }
 
-/// Adds what is started to an image that has no boot files.
+/// Adds what is started, for an image without boot files.
 pub fn add_boot_files(tree: &mut FileTree) {
     let mut put = |path: &str, data: Vec<u8>| tree.write_file(path, data, Times::default()).unwrap();
     put(r"Windows\Boot\EFI\bootmgfw.efi", program());
@@ -180,7 +180,7 @@ fn uefi_gets_copies_a_removable_loader_and_a_store() {
     assert_eq!(manager.device(), Some(BootDevice::Gpt { disk, partition: system }));
     assert_eq!(manager.path().unwrap(), r"\EFI\Microsoft\Boot\bootmgfw.efi");
     assert!(store.objects.contains_key(&well_known::MEMDIAG));
-    // Every object that another one names is there.
+    // Every object that another one refers to exists.
     for object in store.objects.values() {
         for value in object.elements.values() {
             let ids = value.texts().unwrap_or_default().into_iter().chain(value.text());
@@ -207,7 +207,7 @@ fn bios_gets_hidden_files_in_the_root() {
     assert_eq!(loader.string(element::LOCALE).unwrap(), "fr-FR");
     let manager = &store.objects[&well_known::BOOTMGR];
     assert_eq!(manager.path(), None);
-    // There is no memtest.exe, so nothing offers it.
+    // There is no memtest.exe, so no entry offers it.
     assert!(!manager.elements.contains_key(&element::TOOLS_DISPLAY_ORDER));
     assert!(plan.warnings.iter().any(|warning| warning.contains("winload.exe")));
 }
@@ -255,7 +255,7 @@ fn changed_settings_reach_the_template_and_every_store_made_from_it() {
     };
     assert!(read(&tree) == original);
     assert!(edit(&mut tree, &settings).unwrap());
-    // A later bcdboot sees what a plan with the settings gives.
+    // A later bcdboot gives the same as a plan with the settings.
     let through_template = plan(&mut tree, &options(Firmware::Bios)).unwrap();
     let options = BootOptions { settings, ..options(Firmware::Bios) };
     assert_eq!(store(&through_template), store(&plan(&mut with_template(original), &options).unwrap()));
@@ -296,7 +296,7 @@ fn what_is_missing_or_damaged_is_named() {
     }
 }
 
-/// hivex, an independent reader of hives, sees the same objects.
+/// hivex, an independent reader of hives, must see the same objects.
 #[cfg(feature = "internals")]
 #[test]
 fn hivexml_reads_the_store() {
@@ -323,7 +323,8 @@ fn hivexml_reads_the_store() {
     assert_eq!(xml.matches("key=\"Type\"").count(), store(&plan).objects.len());
 }
 
-/// A store made by Windows, where it lies beside the project: read, written anew and equal in every element.
+/// A store made by Windows, if it lies beside the project. It is read, written again and must be equal in every
+/// element.
 #[cfg(feature = "internals")]
 #[test]
 fn a_store_of_windows_survives_and_its_devices_are_understood() {

@@ -1,12 +1,12 @@
-//! The boot code of a BIOS disk, which is ours or another maker's.
+//! Checks the boot code of a BIOS disk, whether it is ours or another maker's.
 
 use crate::windows::boot_code;
 
 /// Bytes of a master boot record before the disk signature.
 const MASTER: usize = 440;
-/// Bytes of a boot sector that belong to the volume: its parameters behind the jump and the name.
+/// Bytes of a boot sector that belong to the volume: its parameters, after the jump and the name.
 const PARAMETERS: std::ops::Range<usize> = 3..0x54;
-/// What boot code of other makers has in it: Windows, GRUB, SYSLINUX, FreeDOS, ms-sys.
+/// Texts in the boot code of other makers: Windows, GRUB, SYSLINUX, FreeDOS, ms-sys.
 const OTHERS: [&[u8]; 9] = [
     b"Invalid partition table",
     b"Missing operating system",
@@ -41,7 +41,7 @@ fn fault(found: &[u8], ours: &[u8], other_use: std::ops::Range<usize>) -> Option
         None => None,
         Some(first) if same.len() > different.len() => Some(format!("is damaged from its byte {first:#x} on")),
         Some(_) if OTHERS.iter().any(|text| found.windows(text.len()).any(|part| part == *text)) => None,
-        Some(_) => Some("is none that is known".to_owned()),
+        Some(_) => Some("is not known".to_owned()),
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         sector[7] ^= 0x40;
         assert_eq!(master_fault(&sector).unwrap(), "is damaged from its byte 0x7 on");
         sector[..MASTER].fill(0x5A);
-        assert_eq!(master_fault(&sector).unwrap(), "is none that is known");
+        assert_eq!(master_fault(&sector).unwrap(), "is not known");
         sector[200..223].copy_from_slice(OTHERS[0]);
         assert_eq!(master_fault(&sector), None);
         let mut record = boot_code::volume_boot_code().to_vec();

@@ -1,26 +1,26 @@
-//! What the loader takes from a Windows: the SYSTEM hive, the services that start at boot, and the filter that shows
-//! compressed files.
+//! Checks what the loader reads of a Windows: the SYSTEM hive, the services that start at boot, and the filter that
+//! decompresses compressed files.
 
 use super::{BootPartition, BootVolume, Chain, FileForm, WITHOUT_DRIVER};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId};
 use crate::windows::edit::control_set;
 
-/// `Start` of a service whose driver the loader reads.
+/// `Start` of a service whose driver is read by the loader.
 const BOOT_START: u32 = 0;
 /// `Type` of drivers: kernel, file system, recogniser.
 const DRIVERS: [u32; 3] = [1, 2, 8];
-/// `ErrorControl` of a driver whose absence is not even told, and the highest without which Windows goes on.
+/// `ErrorControl` of a driver whose absence is not even logged, and the highest value with which Windows still starts.
 const IGNORE: u32 = 0;
 const NORMAL: u32 = 1;
-/// Groups of drivers that lead to the disk: without one of them the disk is not found.
+/// Groups of drivers that are needed to find the disk.
 const CRITICAL_GROUPS: [&str; 5] =
     ["boot bus extender", "system bus extender", "scsi miniport", "boot file system", "primary disk"];
-/// What Windows reads before or without the filter's help, besides the drivers.
+/// Files besides drivers that Windows reads before the filter runs.
 const EARLY: [&str; 8] =
     ["ntoskrnl.exe", "hal.dll", "ntdll.dll", "smss.exe", "csrss.exe", "wininit.exe", "services.exe", "kernel32.dll"];
 const WOF: &str = "Wof";
-/// Classes of the devices that lead to the disk, and the values that name filters of all of their devices.
+/// Device classes that are needed to find the disk, and the values that name filters for all their devices.
 const CLASSES: [(&str, &str); 4] = [
     ("SCSIAdapter", "{4d36e97b-e325-11ce-bfc1-08002be10318}"),
     ("HDC", "{4d36e96a-e325-11ce-bfc1-08002be10318}"),
@@ -30,7 +30,8 @@ const CLASSES: [(&str, &str); 4] = [
 const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 
 impl Chain<'_> {
-    /// The Windows in the folder `root` of `partition`; `compressed` are files that it needs and that are so.
+    /// Checks the Windows in the folder `root` of `partition`. `compressed` are files that it needs and that are
+    /// compressed.
     pub(super) fn windows(&mut self, partition: &BootPartition<'_>, root: &str, mut compressed: Vec<String>) {
         let path = format!(r"{root}\System32\config\SYSTEM");
         let Some(hive) = self.system_hive(partition, &path) else { return };
@@ -88,7 +89,8 @@ impl Chain<'_> {
         }
     }
 
-    /// Filters of storage devices that are no services: Windows starts no device without its filters, and finds no disk.
+    /// Reports filters of storage devices that are not services: Windows starts no device without its filters, and so
+    /// finds no disk.
     fn filters(&mut self, partition: &BootPartition<'_>, hive: &Hive, set: &str, path: &str) {
         for (class, guid) in CLASSES {
             let Some(key) = hive.find(&format!(r"{set}\Control\Class\{guid}")) else { continue };
@@ -135,7 +137,7 @@ impl Chain<'_> {
         }
     }
 
-    /// A driver that is not there.
+    /// Reports a driver whose file is missing.
     fn missing(&mut self, hive: &Hive, key: KeyId, name: &str, partition: &BootPartition<'_>, file: &str) {
         let control = hive.value(key, "ErrorControl").and_then(|value| value.as_dword());
         let group = hive.value(key, "Group").and_then(|value| value.text()).unwrap_or_default();
@@ -150,7 +152,7 @@ impl Chain<'_> {
     }
 }
 
-/// Whether the Windows in `root` shows compressed files: whether its filter starts at boot and its file is there.
+/// Whether the Windows in `root` can read compressed files: whether its filter starts at boot and has its file.
 pub fn shows_compressed(volume: &dyn BootVolume, root: &str) -> Result<bool> {
     let Some(hive) = volume.hive(&format!(r"{root}\System32\config\SYSTEM"))? else { return Ok(false) };
     let key = hive.find(&format!(r"{}\Services\{WOF}", control_set(&hive)));
@@ -158,7 +160,7 @@ pub fn shows_compressed(volume: &dyn BootVolume, root: &str) -> Result<bool> {
     Ok(volume.file(&driver_path(&hive, key, WOF, root))?.is_some_and(|file| file.len > 0))
 }
 
-/// Whether the loader reads the service's driver. A value below `StartOverride` holds for the machine's hardware.
+/// Whether the loader reads the service's driver. A value below `StartOverride` applies to the machine's hardware.
 pub(in crate::windows) fn starts_at_boot(hive: &Hive, key: KeyId) -> bool {
     let number = |key: KeyId, name: &str| hive.value(key, name)?.as_dword();
     let overridden = hive.find_from(key, "StartOverride").and_then(|key| number(key, "0"));
@@ -185,7 +187,7 @@ pub(in crate::windows) fn driver_path(hive: &Hive, key: KeyId, name: &str, root:
     match absolute.as_bytes() {
         [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic() => absolute[3..].to_owned(),
         [b'\\', ..] => absolute[1..].to_owned(),
-        // Other paths begin at the folder of Windows.
+        // Other paths are relative to the Windows folder.
         _ => format!(r"{root}\{absolute}"),
     }
 }

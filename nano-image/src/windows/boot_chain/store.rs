@@ -1,4 +1,4 @@
-//! The boot configuration store: boot manager, entries, and the loaders that they name.
+//! Checks the boot configuration store: boot manager, entries, and the loaders in them.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const MAX_STORE: u64 = 16 << 20;
 const STRUCTURE: &str = "boot configuration";
 
 impl<'d> Chain<'d> {
-    /// The store of the system partition, its entries, and each Windows that they start.
+    /// Checks the store of the system partition, its entries, and each Windows that they start.
     pub(super) fn store(&mut self, system: &BootPartition<'_>) {
         let path = match self.disk.firmware {
             Firmware::Uefi => UEFI_STORE,
@@ -48,7 +48,7 @@ impl<'d> Chain<'d> {
         }
     }
 
-    /// The boot manager's own program.
+    /// Checks the program of the boot manager.
     fn manager(&mut self, manager: &BcdObject, system: &BootPartition<'_>, store: &str) {
         let Some(path) = manager.path() else { return };
         let Some(partition) = self.device(manager, manager.device(), "device", system, store) else { return };
@@ -57,7 +57,7 @@ impl<'d> Chain<'d> {
         }
     }
 
-    /// The entry that starts by itself.
+    /// Checks the entry that is started by default.
     fn default(&mut self, store: &BcdStore, system: &BootPartition<'_>, path: &str) {
         let manager = store.objects.get(&well_known::BOOTMGR);
         let lost = |id: &Guid| !store.objects.contains_key(id);
@@ -67,7 +67,7 @@ impl<'d> Chain<'d> {
         }
     }
 
-    /// A loader, and the Windows that it starts.
+    /// Checks a loader, and the Windows that it starts.
     fn loader(
         &mut self,
         entry: &BcdObject,
@@ -76,7 +76,7 @@ impl<'d> Chain<'d> {
         checked: &mut BTreeSet<(u32, String)>,
     ) {
         let name = entry.description().unwrap_or_else(|| "Windows".to_owned());
-        // Recovery starts from a RAM disk, other things from a file: they are no links of this chain.
+        // Entries that start from a RAM disk (recovery) or from a file are not part of this chain.
         if matches!(entry.device(), Some(BootDevice::Other { .. })) {
             return;
         }
@@ -110,7 +110,7 @@ impl<'d> Chain<'d> {
         }
     }
 
-    /// The partition that a device of an entry means, with a volume that can be read.
+    /// The partition that a device of an entry stands for, with a volume that can be read.
     fn device(
         &mut self,
         entry: &BcdObject,
@@ -130,7 +130,7 @@ impl<'d> Chain<'d> {
             }
             Some(BootDevice::Locate { element }) => {
                 let path = entry.string(element).unwrap_or_default();
-                // A locate device means a file, or the folder of Windows.
+                // A locate device names a file, or the Windows folder.
                 let has = |path: &str| {
                     let found = |part: &&BootPartition<'_>| matches!(self.file(part, path), Ok(Some(_)));
                     partitions.iter().find(found)
@@ -152,7 +152,7 @@ impl<'d> Chain<'d> {
         None
     }
 
-    /// Why no partition is `device`.
+    /// Why no partition fits `device`.
     fn lost(&self, device: BootDevice) -> String {
         let disk_of = |device: BootDevice| match device {
             BootDevice::Gpt { disk, .. } => Some(disk.to_string()),

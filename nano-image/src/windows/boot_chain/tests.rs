@@ -1,4 +1,4 @@
-//! A chain that is whole, and each of its links taken away.
+//! A complete chain, from which each link is removed in turn.
 
 use std::collections::BTreeMap;
 
@@ -157,7 +157,7 @@ impl Machine {
     }
 }
 
-/// Values of a service without a file, and what is found.
+/// Values of a service without a file, and the expected findings.
 type DriverCase = (Vec<(&'static str, Value)>, &'static [&'static str]);
 type Fault = (&'static str, fn(&mut Machine), &'static [&'static str]);
 
@@ -225,7 +225,7 @@ fn devices_may_be_told_by_a_file_and_other_entries_are_left_alone() {
     machine.loader().set_device(element::DEVICE, BootDevice::Locate { element: element::PATH });
     machine.loader().set_device(element::OS_DEVICE, BootDevice::Locate { element: element::SYSTEM_ROOT });
     assert_eq!(machine.codes(), [""; 0]);
-    // A recovery entry has a RAM disk of type 3.
+    // A recovery entry has a RAM disk, which is type 3.
     let mut recovery = BcdObject::new(object_type::OS_LOADER);
     let mut device = vec![0; 88];
     device[0x10] = 3;
@@ -257,7 +257,7 @@ fn only_drivers_that_the_loader_reads_must_be_there() {
         machine.set_hive(&[("absent", values)]);
         assert_eq!(machine.codes(), *codes, "{values:?}");
     }
-    // The hardware's own value says that the driver is not read.
+    // The value for the hardware says that the driver is not read.
     let mut hive = Hive::parse(hive(&[("absent", &driver(3))])).unwrap();
     let key = hive.create_key(hive.root(), r"ControlSet002\Services\absent\StartOverride").unwrap();
     hive.set_value(key, "0", Value::dword(3)).unwrap();

@@ -1,12 +1,12 @@
-//! Files whose contents are not on the volume where the file is: deduplicated, archived, or in a cloud.
+//! Files whose contents are not on the volume: deduplicated, archived, or in a cloud.
 
 use crate::error::Error;
 use crate::volume::ntfs::NtfsFile;
 use crate::volume::ntfs::format::attribute_type;
 
-/// Bit of a reparse tag that stands for another file or folder ([MS-FSCC] 2.1.2.1): links, junctions, mount points.
+/// Bit of reparse tags that stand for another file or folder ([MS-FSCC] 2.1.2.1): links, junctions, mount points.
 const NAME_SURROGATE: u32 = 0x2000_0000;
-/// Reparse tags of filters that keep contents in a place of their own, and what they do with them ([MS-FSCC] 2.1.2.1).
+/// Reparse tags of filters that keep contents elsewhere, and what they do with them ([MS-FSCC] 2.1.2.1).
 const FILTERS: [(u32, &str); 8] = [
     (0x8000_0006, "archived (HSM)"),
     (0xC000_0004, "archived (HSM)"),
@@ -25,7 +25,7 @@ pub fn is_surrogate(tag: u32) -> bool {
     tag & NAME_SURROGATE != 0
 }
 
-/// Why the contents of `file` cannot be read from its volume; what is there in their place reads as zeros.
+/// Why the contents of `file` cannot be read from its volume, although its clusters read as zeros; `None` if they can.
 pub fn error(file: &NtfsFile) -> Option<Error> {
     let data = file.attributes().find(|data| data.kind() == attribute_type::DATA && data.name().units().is_empty())?;
     let tag = file.reparse_tag();
@@ -35,7 +35,7 @@ pub fn error(file: &NtfsFile) -> Option<Error> {
     let is_filtered = tag.is_some_and(|tag| !is_surrogate(tag) && tag != super::wof::TAG);
     let what = match filter {
         Some(what) if data.size() > 0 => what,
-        // Hydrated files of a cloud keep their tag; a hole for all of the contents is none of a file that is there.
+        // Downloaded files of a cloud keep their tag. A file whose contents are all a hole is not downloaded.
         _ if bits & RECALLED != 0 && (is_filtered || is_hole) => "offline: a program fetches them when they are read",
         _ if is_filtered && is_hole => "kept by a filter",
         _ => return None,

@@ -18,11 +18,11 @@ pub const STREAM: &str = "WofCompressedData";
 /// `WOF_PROVIDER_FILE`
 const PROVIDER_FILE: u32 = 2;
 
-/// How a file is compressed; `None`: WOF does not compress it.
+/// How WOF compresses a file; `None` if it does not.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for a file whose contents are in a WIM (WIMBoot) or that an unknown
-/// algorithm compresses.
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for a file whose contents are in a WIM (WIMBoot), or with an unknown
+/// algorithm.
 pub fn algorithm(file: &NtfsFile) -> Result<Option<WofAlgorithm>> {
     if file.reparse_tag() != Some(TAG) {
         return Ok(None);
@@ -43,7 +43,7 @@ pub fn algorithm(file: &NtfsFile) -> Result<Option<WofAlgorithm>> {
     }
 }
 
-/// Name of an algorithm, as compact.exe has it.
+/// Name of an algorithm in compact.exe.
 pub fn name(algorithm: WofAlgorithm) -> &'static str {
     match algorithm {
         WofAlgorithm::Xpress4k => "XPRESS4K",
@@ -53,7 +53,7 @@ pub fn name(algorithm: WofAlgorithm) -> &'static str {
     }
 }
 
-/// The contents of a compressed file. Memory: two chunks.
+/// The contents of a compressed file. It holds two chunks in memory.
 pub struct WofStream<'a> {
     stored: NtfsStream<'a>,
     size: u64,
@@ -66,7 +66,7 @@ pub struct WofStream<'a> {
 
 struct State {
     decompressor: WofDecompressor,
-    /// The chunk that `bytes` holds.
+    /// Number of the chunk in `bytes`.
     number: Option<u64>,
     bytes: Vec<u8>,
     stored: Vec<u8>,
@@ -86,7 +86,7 @@ impl<'a> WofStream<'a> {
         Ok(Self { stored, size, chunk_size, chunks, entry_size, state: Mutex::new(state) })
     }
 
-    /// Where in the stored form the chunk is; the table has the offsets of all chunks but the first.
+    /// Position of a chunk in the stored form. The table has the offsets of all chunks except the first.
     fn place(&self, number: u64) -> io::Result<(u64, u64)> {
         let table = (self.chunks - 1) * self.entry_size;
         let offset = |number: u64| match number.checked_sub(1) {

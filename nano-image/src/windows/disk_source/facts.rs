@@ -1,4 +1,4 @@
-//! What the registry of a Windows says of it: what a WIM says of its images.
+//! Facts about a Windows from its registry: the same that a WIM gives about its images.
 
 use lcid::LanguageId;
 
@@ -12,13 +12,14 @@ use crate::windows::contents;
 use crate::windows::edit::{self, HiveFile};
 use crate::windows::program;
 
-/// The program whose header names the processor if the registry does not.
+/// Programs whose header states the architecture, for a registry that does not.
 const PROGRAMS: [&str; 3] =
     [r"Windows\System32\ntoskrnl.exe", r"Windows\System32\ntdll.dll", r"Windows\System32\winload.efi"];
 /// Bytes of a program in which its header is.
 const HEADER: u64 = 1024;
 
-/// Reads the facts of the Windows on the volume of `reader`, whose files are `tree`; what cannot be read is told.
+/// Reads the facts about the Windows on the volume of `reader`, whose files are `tree`. What cannot be read becomes a
+/// warning.
 pub(super) fn read(reader: &NtfsReader<'_>, tree: &FileTree, warnings: &mut Vec<String>) -> Result<ImageInfo> {
     let mut hive = |file: HiveFile| {
         let read = |path: &str, limit: u64| read_file(reader, path, limit);
@@ -109,7 +110,7 @@ fn language(number: &str) -> Option<String> {
     Some(language.name.to_owned())
 }
 
-/// Files, directories and bytes, links counted each.
+/// Counts files, directories and bytes. Each hard link counts.
 fn count(tree: &FileTree, info: &mut ImageInfo) {
     let mut bytes = 0u64;
     for number in 0..tree.node_count() as u32 {

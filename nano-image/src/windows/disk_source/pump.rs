@@ -1,27 +1,27 @@
-//! Work on a row of things by several threads, whose results come out in order.
+//! Runs work on a series of items on several threads, with results in order.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::content::BlobSink;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Pieces that a thread may be ahead of who takes them: they bound the memory.
+/// How many pieces a thread may be ahead of the consumer. This bounds memory.
 const AHEAD: usize = 4;
 
-/// Makes the pieces of one thing: its number, and where they go.
+/// Makes the pieces of one item. Takes its number and a function for the pieces.
 pub(super) type Work<'a> = dyn Fn(usize, &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> + Sync + 'a;
 
 enum Message {
     Piece(Vec<u8>),
-    /// The thing is done.
+    /// The item is finished.
     End(Result<()>),
 }
 
-/// Does `work` for the numbers below `count` with up to `jobs` threads, and hands its pieces to `sink` in their order.
-/// Each thread takes every `jobs`-th number.
+/// Runs `work` for the numbers below `count` on up to `jobs` threads, and hands the pieces to `sink` in order. Each
+/// thread takes every `jobs`-th number.
 ///
 /// # Errors
-/// The first one, in the order of the numbers.
+/// The first error, in the order of the numbers.
 pub(super) fn pump(count: usize, jobs: usize, work: &Work<'_>, sink: &mut BlobSink<'_>) -> Result<()> {
     let jobs = jobs.clamp(1, count.max(1));
     if jobs == 1 {
@@ -40,7 +40,7 @@ pub(super) fn pump(count: usize, jobs: usize, work: &Work<'_>, sink: &mut BlobSi
                 match receivers[index % jobs].recv() {
                     Ok(Message::Piece(piece)) => sink(index, &piece)?,
                     Ok(Message::End(result)) => break result?,
-                    // Its panic follows.
+                    // The thread has panicked, which is passed on later.
                     Err(_) => return Err(Error::new(ErrorKind::Io, "a thread that reads has ended")),
                 }
             }

@@ -21,10 +21,10 @@ use crate::windows::contents::{self, wof};
 
 /// Bytes handed on at once.
 const PIECE: u64 = 256 << 10;
-/// In the place of a digest.
+/// Stands for a digest that is not known yet.
 const NOT_READ: [u8; 20] = [0; 20];
 
-/// The contents of a volume's files. A [`BlobId`] counts them in the order of the clusters that they begin in.
+/// The contents of a volume's files. A [`BlobId`] counts them by the position of their first cluster.
 pub struct VolumeStore {
     volume: Arc<dyn ReadAt>,
     blobs: Vec<Blob>,
@@ -37,14 +37,14 @@ pub(super) struct Blob {
     stream: Utf16Name,
     len: u64,
     kind: BlobKind,
-    /// SHA-1 of what the volume has for it.
+    /// SHA-1 of its bytes on the volume.
     digest: [u8; 20],
 }
 
 /// How a stream is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlobKind {
-    /// Byte for byte, perhaps with holes.
+    /// Uncompressed, possibly with holes.
     Plain,
     /// Compressed by NTFS.
     Lznt1,
@@ -57,7 +57,7 @@ impl Blob {
         Self { file, stream, len, kind, digest: NOT_READ }
     }
 
-    /// The bytes that the volume has for it: where in the stream they are, and the stream.
+    /// Its bytes on the volume: their ranges in the stream, and the stream.
     fn stored<'a>(&self, reader: &NtfsReader<'a>, file: &NtfsFile) -> Result<(Vec<Extent>, Box<dyn ReadAt + 'a>)> {
         let name = match self.kind {
             BlobKind::Wof(_) => Utf16Name::from(wof::STREAM),
@@ -71,7 +71,7 @@ impl Blob {
             let stream = contents::open(reader, file, &name.to_string())?.ok_or_else(|| changed("a stream is gone"))?;
             return Ok((whole(self.len), stream));
         }
-        // Holes of sparse files may be larger than the volume: their zeros are not read.
+        // Holes of sparse files may be larger than the volume, so their zeros are not read.
         let mut parts = attribute.stored_parts(reader.cluster_size());
         parts.dedup_by(|next, last| {
             let touches = last.end() == next.start;
@@ -81,7 +81,7 @@ impl Blob {
         Ok((parts, Box::new(reader.attribute_stream(attribute)?)))
     }
 
-    /// SHA-1 of the bytes that the volume has for it, and of where they are.
+    /// SHA-1 of its bytes on the volume, and of their ranges.
     fn measure(&self, reader: &NtfsReader<'_>, cancelled: &dyn Fn() -> bool) -> Result<[u8; 20]> {
         let file = reader.file(self.file)?;
         let (parts, stream) = self.stored(reader, &file)?;
@@ -96,7 +96,7 @@ impl Blob {
         Ok(hash.finalize().into())
     }
 
-    /// Hands the bytes of one of its forms to `sink`.
+    /// Hands the bytes in one of its forms to `sink`.
     fn send(
         &self,
         reader: &NtfsReader<'_>,
@@ -121,7 +121,7 @@ impl Blob {
             return read_pieces(&*stream, whole, sink);
         }
         let other = || changed("a file has other contents than before");
-        // Files that are not passed on in their stored form are read for their digest first.
+        // If a file is not passed on in its stored form, it is first read for its digest.
         if !is_as_stored {
             let digest = self.measure(reader, &|| false)?;
             return if digest == self.digest { read_pieces(&*stream, whole, sink) } else { Err(other()) };
@@ -136,7 +136,7 @@ impl Blob {
 }
 
 impl VolumeStore {
-    /// The store of `blobs`, which are numbered in this order.
+    /// The store for `blobs`, numbered in this order.
     pub(super) fn new(volume: Arc<dyn ReadAt>, blobs: Vec<Blob>) -> Self {
         Self { volume, blobs }
     }
@@ -173,7 +173,7 @@ impl VolumeStore {
         Ok(())
     }
 
-    /// SHA-256 of all that `tree`, whose contents these are, has.
+    /// SHA-256 of everything in `tree`, whose contents are in this store.
     pub fn tree_digest(&self, tree: &FileTree) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut add = |bytes: &[u8]| {
@@ -293,7 +293,7 @@ fn changed(what: &str) -> Error {
     Error::corrupt(format!("the disk has changed since the build began: {what}"))
 }
 
-/// `error` with the name of the file that it is about.
+/// Adds the name of the file to `error`.
 fn name(error: Error, reader: &NtfsReader<'_>, blob: &Blob) -> Error {
     match reader.file(blob.file).ok().and_then(|file| file.names().into_iter().next()) {
         Some(first) if error.path().is_none() && error.kind() != ErrorKind::Cancelled => {

@@ -13,15 +13,15 @@ use crate::volume::ntfs::format::{FileReference, attribute_flag, attribute_type,
 use crate::volume::ntfs::{NtfsAttribute, NtfsDescriptors, NtfsFile, NtfsName, NtfsReader};
 use crate::windows::contents::{elsewhere, wof};
 
-/// A path has at most 32,767 characters, each directory at least two of them.
+/// A path has at most 32,767 characters, and each directory takes at least two of them.
 const MAX_DEPTH: usize = 16_384;
 /// NTFS stores at most 16 KiB.
 const MAX_REPARSE: u64 = 16 << 10;
-/// And at most 64 KiB of extended attributes and of a descriptor.
+/// The same for the list of extended attributes and for a descriptor: at most 64 KiB.
 const MAX_VALUE: u64 = 64 << 10;
-/// Files in the root that Windows makes anew at each start.
+/// Files in the root that Windows creates again at each start.
 const PAGING: [&str; 3] = ["pagefile.sys", "swapfile.sys", "hiberfil.sys"];
-/// Attribute bits that follow from the rest of a node, or from how a volume stores it.
+/// Attribute bits that follow from other fields of a node, or from how a volume stores it.
 const DERIVED: u32 = attribute::DIRECTORY
     | attribute::NORMAL
     | attribute::REPARSE_POINT
@@ -34,11 +34,11 @@ pub struct VolumeFiles {
     pub tree: FileTree,
     /// Their contents.
     pub store: VolumeStore,
-    /// Everything that differs from the volume, a sentence each.
+    /// What differs from the volume, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Reads the files of the NTFS volume `volume`: everything but their contents.
+/// Reads the files of the NTFS volume `volume`, except their contents.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for damage, [`Unsupported`](crate::ErrorKind::Unsupported) for a file whose
@@ -61,7 +61,7 @@ pub fn read_volume(volume: &Arc<dyn ReadAt>) -> Result<VolumeFiles> {
     let mut pending = vec![(root.reference(), NodeId::ROOT, String::new(), 0)];
     while let Some((reference, node, path, depth)) = pending.pop() {
         if depth > MAX_DEPTH {
-            return Err(Error::corrupt("directories lie in one another without end").with_path(path));
+            return Err(Error::corrupt("directories are nested without end").with_path(path));
         }
         walk.directory(reference, node, &path, depth, &mut pending).map_err(|error| match path.is_empty() {
             true => error,
@@ -78,14 +78,14 @@ struct Walk<'r, 'a> {
     reader: &'r NtfsReader<'a>,
     descriptors: NtfsDescriptors<'a>,
     tree: FileTree,
-    /// By MFT record.
+    /// Keyed by MFT record.
     known: BTreeMap<u64, Known>,
-    /// By the volume's numbers.
+    /// Keyed by the volume's numbers.
     security: BTreeMap<u32, SecurityId>,
     blobs: Vec<Found>,
-    /// Bytes of files for paging, which are left out.
+    /// Bytes of paging files, which are left out.
     paging: u64,
-    /// Zeros of sparse files that the new volume will have in clusters.
+    /// Zeros of sparse files that take clusters on the new volume.
     expanded: u64,
 }
 
@@ -95,10 +95,10 @@ struct Known {
     names: Vec<NtfsName>,
 }
 
-/// A blob, and who has it.
+/// A blob, and the stream to which it belongs.
 struct Found {
     blob: Blob,
-    /// First byte on the volume; 0 for what lies in a record.
+    /// Its first byte on the volume; 0 if it is resident.
     place: u64,
     node: NodeId,
     /// Name of the stream; `None` for the contents.
@@ -119,7 +119,7 @@ impl Walk<'_, '_> {
         let is_root = reference.record() == record::ROOT;
         let first = pending.len();
         for entry in self.reader.list(reference)? {
-            // The system's own files are made anew.
+            // System files are created again.
             if is_root && entry.reference.record() < record::FIRST_FREE {
                 continue;
             }
@@ -255,7 +255,7 @@ impl Walk<'_, '_> {
         let blob = Blob::new(file.reference(), name.clone(), len, kind);
         let stream = (!name.units().is_empty()).then(|| name.clone());
         self.blobs.push(Found { blob, place, node, stream });
-        // The number comes when all are known.
+        // The number is set when all blobs are known.
         Ok(Content::Blob { id: BlobId(0), len })
     }
 
@@ -308,7 +308,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The short name that the file with these `names` has in `directory` beside `name`: `name` itself if it is one.
+/// The short name of the file with these `names` in `directory` beside `name`: `name` itself if it is a short name.
 fn short_name(names: &[NtfsName], directory: FileReference, name: &Utf16Name) -> Option<Utf16Name> {
     let mut here = names.iter().filter(|known| known.parent.record() == directory.record());
     let own = here.clone().find(|known| known.name == *name && known.namespace != namespace::DOS)?;
@@ -324,7 +324,8 @@ fn kind_of(stream: NtfsAttribute<'_>) -> BlobKind {
     if is_compressed { BlobKind::Lznt1 } else { BlobKind::Plain }
 }
 
-/// A list of extended attributes as programs see it: on a volume the last entry, too, says where the next would be.
+/// A list of extended attributes in the form that programs see. On a volume the last entry, too, has the offset of a
+/// next one.
 fn packed(mut list: Vec<u8>) -> Vec<u8> {
     let (mut last, mut len) = (0, list.len());
     while let Some(next) = list.get(last..last + 4) {
@@ -343,7 +344,7 @@ fn packed(mut list: Vec<u8>) -> Vec<u8> {
     list
 }
 
-/// Numbers blobs in the order in which they lie on the volume, and tells their numbers to the tree.
+/// Numbers blobs in the order in which they lie on the volume, and sets their numbers in the tree.
 fn number_blobs(tree: &mut FileTree, mut found: Vec<Found>) -> Result<Vec<Blob>> {
     found.sort_by(|a, b| (a.place, a.node, &a.stream).cmp(&(b.place, b.node, &b.stream)));
     if u32::try_from(found.len()).is_err() {

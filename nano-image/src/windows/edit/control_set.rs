@@ -1,12 +1,12 @@
-//! Control sets: the versions of the machine's settings in a SYSTEM hive, of which Windows uses one.
+//! Control sets: the versions of the machine's settings in a SYSTEM hive. Windows uses one of them.
 
 use super::HiveFile;
 use crate::error::{Error, Result};
 use crate::registry::{Hive, KeyId};
 
-/// Name of the control set that Windows starts with: the one that `Select` names. Images that Windows has not set up
-/// yet may lack `Select`, or name a set that is not there; then it is the first set that is, and without any, the first
-/// that Windows makes.
+/// Name of the control set with which Windows starts: the one that `Select` names. Images that Windows has not set up
+/// yet may lack `Select`, or name a set that does not exist. Then it is the first set that exists, or without any, the
+/// first that Windows creates.
 pub fn current(system: &Hive) -> String {
     let select = system.find("Select");
     let number = |name: &str| system.value(select?, name)?.as_dword().filter(|number| (1..1000).contains(number));

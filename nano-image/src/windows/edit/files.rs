@@ -1,4 +1,5 @@
-//! Files of an image under edit. What is new inherits its descriptor from its directory when the volume is laid out.
+//! Files of an image that is being edited. New files inherit their descriptor from their directory when the volume is
+//! laid out.
 
 use super::ImageEdit;
 use crate::content::{BlobStore as _, Content};
@@ -7,7 +8,7 @@ use crate::security::{ObjectClass, constant};
 use crate::tree::{Entry, Node, NodeId, Times, attribute};
 use crate::types::Utf16Name;
 
-/// Full access for SYSTEM and Administrators and for nobody else; nothing is inherited.
+/// Full access for SYSTEM and Administrators, and for nobody else; nothing is inherited.
 pub(super) const PRIVATE: &str = "O:BAG:SYD:P(A;;FA;;;SY)(A;;FA;;;BA)";
 
 impl ImageEdit<'_> {
@@ -27,7 +28,7 @@ impl ImageEdit<'_> {
         }
     }
 
-    /// Sets the contents of the file at `path`, which is made if it is missing.
+    /// Sets the contents of the file at `path`. It is created if it is missing.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if a directory is there.
@@ -50,7 +51,7 @@ impl ImageEdit<'_> {
         Ok(())
     }
 
-    /// Makes the directories of `path` that are missing.
+    /// Creates the directories of `path` that are missing.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if a file is in the way.
@@ -66,7 +67,7 @@ impl ImageEdit<'_> {
         self.tree.add_node(Node::file(Times::all(self.time), content))
     }
 
-    /// The file at `path`; a directory there is an error.
+    /// The file at `path`. A directory there is an error.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe).
@@ -79,7 +80,8 @@ impl ImageEdit<'_> {
         }
     }
 
-    /// Gives the file `node` the path `path`. A file that has it loses this name and keeps its others; it is returned.
+    /// Gives the path `path` to the file `node`. A file that had this path loses it, keeps its other names, and is
+    /// returned.
     ///
     /// # Errors
     /// As [`file`](Self::file).

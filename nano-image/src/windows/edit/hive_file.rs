@@ -1,4 +1,4 @@
-//! The hives of an image, and the keys of the registry that they hold.
+//! The hives of an image, and the registry keys in them.
 
 /// A hive of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,13 +17,13 @@ pub enum HiveFile {
     Components,
     /// Drivers that Windows can start without.
     Drivers,
-    /// What new users get.
+    /// Initial settings of new users.
     NewUser,
     /// Patterns of boot settings.
     BcdTemplate,
 }
 
-/// Root keys that are, or lie in, a hive of an image: with the path in the hive.
+/// Root keys that are in a hive of an image, with their paths in the hive.
 const ROOTS: [(&str, HiveFile, &str); 11] = [
     (r"HKEY_LOCAL_MACHINE\SYSTEM", HiveFile::System, ""),
     (r"HKEY_LOCAL_MACHINE\SOFTWARE", HiveFile::Software, ""),
@@ -37,7 +37,7 @@ const ROOTS: [(&str, HiveFile, &str); 11] = [
     (r"HKEY_USERS\.DEFAULT", HiveFile::Default, ""),
     (r"HKEY_USERS\S-1-5-18", HiveFile::Default, ""),
 ];
-/// Roots by their short names.
+/// Short names of root keys.
 const SHORT: [(&str, &str); 5] = [
     ("HKLM", "HKEY_LOCAL_MACHINE"),
     ("HKU", "HKEY_USERS"),
@@ -45,22 +45,23 @@ const SHORT: [(&str, &str); 5] = [
     ("HKCU", "HKEY_CURRENT_USER"),
     ("HKCC", "HKEY_CURRENT_CONFIG"),
 ];
-/// The key that stands for the control set in use while Windows runs.
+/// The name of the control set in use while Windows runs.
 pub(super) const CURRENT: &str = "CurrentControlSet";
 /// What `HKEY_CURRENT_CONFIG` stands for, in the SYSTEM hive.
 const PROFILE: &str = r"CurrentControlSet\Hardware Profiles\0001";
 
-/// Where a key of the registry is.
+/// Position of a registry key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HiveKey {
     /// The hive.
     pub file: HiveFile,
-    /// Path in it, perhaps below `CurrentControlSet`, which [`ImageEdit::resolve`](super::ImageEdit::resolve) replaces.
+    /// Path in the hive. It may begin with `CurrentControlSet`, which [`ImageEdit::resolve`](super::ImageEdit::resolve)
+    /// replaces.
     pub path: String,
 }
 
 impl HiveFile {
-    /// All of them, in the order of their numbers.
+    /// All hives, in the order of their numbers.
     pub(super) const ALL: [Self; 9] = [
         Self::System,
         Self::Software,
@@ -90,7 +91,7 @@ impl HiveFile {
 }
 
 impl HiveKey {
-    /// Where the key `key` is, e.g. `HKLM\SYSTEM\CurrentControlSet\Control`; `None` if it is in no hive that is a file.
+    /// Where `key` is, e.g. `HKLM\SYSTEM\CurrentControlSet\Control`; `None` if it is not in a hive file.
     pub fn find(key: &str) -> Option<Self> {
         let key = with_long_root(key);
         if let Some(rest) = below(&key, "HKEY_CURRENT_CONFIG") {
@@ -107,7 +108,7 @@ impl HiveKey {
     }
 }
 
-/// `key` with the long name of its root, and without `\` at its ends.
+/// `key` with the long name of its root, trimmed of `\`.
 fn with_long_root(key: &str) -> String {
     let key = key.trim_matches('\\');
     let (root, rest) = key.split_once('\\').unwrap_or((key, ""));

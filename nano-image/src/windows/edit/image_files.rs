@@ -1,11 +1,11 @@
-//! Files of an image that are only read, wherever it is.
+//! Read-only access to the files of an image, wherever the image is.
 
 use super::ImageEdit;
 use crate::error::Result;
 
 /// An image of which files are read.
 pub trait ImageFiles {
-    /// Names of the files and folders in the folder at `path`; none if there is no such folder.
+    /// Names of the files and folders in the folder at `path`; empty if there is no such folder.
     ///
     /// # Errors
     /// Those of reading it.

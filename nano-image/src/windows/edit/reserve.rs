@@ -1,7 +1,7 @@
-//! Places for what differs between the machines of one recipe.
+//! Reserved places for what differs between the machines of one recipe.
 //!
-//! Windows reads a machine's settings from few files. Each has its place on the volume whether it is there or not, and
-//! hives have room for more values: so two images that differ in such settings differ in few blocks.
+//! Windows reads a machine's settings from few files. Each of them has a reserved place on the volume, whether it
+//! exists or not, and hives have room for more values. So two images that differ in such settings differ in few blocks.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::registry::Hive;
 use crate::security::{ObjectClass, constant};
 use crate::tree::Kept;
 
-/// The answer file and the script of the first start, with their directories.
+/// The answer file and the first-boot script, with their directories.
 const ANSWER_FILE: &str = r"Windows\Panther\Unattend.xml";
 const SCRIPT: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
 const DIRECTORIES: [&str; 2] = [r"Windows\Panther", r"Windows\Setup\Scripts"];
 /// Hives that settings of a machine are in. What is added to a hive lies at its end, and its root key at its start: so the
 /// small ones come before the start of SOFTWARE, and the end of SYSTEM, which every machine touches, beside the answer file.
 const HIVES: [HiveFile; 4] = [HiveFile::Default, HiveFile::NewUser, HiveFile::Software, HiveFile::System];
-/// Keys of each control set with values of a machine's name, network, time zone and locale.
+/// Keys of each control set with values for a machine's name, network, time zone and locale.
 const SYSTEM_KEYS: [&str; 7] = [
     r"Control\ComputerName\ComputerName",
     r"Services\Tcpip\Parameters",
@@ -29,14 +29,14 @@ const SYSTEM_KEYS: [&str; 7] = [
     r"Control\Nls\Locale",
     r"Control\Nls\CodePage",
 ];
-/// The same of DEFAULT, and of new users.
+/// The same for DEFAULT and for new users.
 const USER_KEYS: [&str; 1] = [r"Control Panel\International"];
-/// Room for an answer file, a script, and what a hive gets: more than all settings need, but for answer files with
-/// much in them and long lists of registry edits.
+/// Bytes reserved for an answer file, for a script, and for additions to a hive: enough for all settings except large
+/// answer files and long lists of registry edits.
 const ROOM: u32 = 64 << 10;
 
 impl ImageEdit<'_> {
-    /// Gives what the settings of a machine touch its place. Everything that all machines have alike has been done.
+    /// Reserves places for what the settings of a machine change. What all machines have in common must be done before.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if a file is in the way of a directory.
@@ -44,7 +44,7 @@ impl ImageEdit<'_> {
         let is_windows = self.tree.find("Windows").is_some_and(|node| self.tree[node].is_directory());
         if is_windows {
             for path in DIRECTORIES {
-                // A file in the way is none of this.
+                // A file in the way is reported elsewhere.
                 let (parent, _) = path.rsplit_once('\\').unwrap_or_default();
                 let is_free = |path: &str| self.tree.find(path).is_none_or(|node| self.tree[node].is_directory());
                 if is_free(path) && is_free(parent) {
@@ -55,7 +55,7 @@ impl ImageEdit<'_> {
         let private = self.tree.add_descriptor(&constant(PRIVATE, ObjectClass::File));
         let kept = |path: &str, room, security| Kept { path: path.into(), room, security };
         for file in HIVES {
-            // A hive that cannot be read is an error of what wants to edit it; who edits nothing keeps it as it is.
+            // A hive that cannot be read is an error only if something edits it; otherwise it stays as it is.
             if self.load(file).is_ok()
                 && let Slot::Open { hive, to_edit } = &mut self.registry.hives[file as usize]
             {

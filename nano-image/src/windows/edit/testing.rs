@@ -1,4 +1,4 @@
-//! For tests of all rooms that edit images.
+//! Helpers for the tests of all rooms that edit images.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::registry::Hive;
 use crate::tree::FileTree;
 use crate::types::FileTime;
 
-/// The store of a tree that has all contents in memory.
+/// The store of a tree whose contents are all in memory.
 #[derive(Debug)]
 pub struct NoBlobs;
 
@@ -26,7 +26,7 @@ impl BlobStore for NoBlobs {
     }
 }
 
-/// Edits the image `tree`, which has all contents in memory, at `time`.
+/// Edits the image `tree`, whose contents are all in memory, at `time`.
 pub fn edit<T>(
     tree: &mut FileTree,
     time: FileTime,
@@ -37,7 +37,7 @@ pub fn edit<T>(
     Ok((done, image.finish()?))
 }
 
-/// The hive of an image that has all contents in memory.
+/// A hive of an image whose contents are all in memory.
 pub fn hive(tree: &FileTree, file: HiveFile) -> Hive {
     let mut tree = tree.clone();
     let mut image = ImageEdit::new(&mut tree, Arc::new(NoBlobs), FileTime(0));

@@ -41,7 +41,7 @@ fn an_edited_hive_loses_its_logs_and_another_one_stays() {
     edit(&mut tree, TIME, |image| {
         assert!(image.hive(HiveFile::System)?.is_some() && image.hive(HiveFile::Software)?.is_none());
         assert!(image.edit(HiveFile::Software).err().unwrap().hint().is_some());
-        // Asked for, but not changed.
+        // Requested, but not changed.
         image.edit(HiveFile::System).map(|_| ())
     })
     .unwrap();
@@ -106,8 +106,8 @@ impl BlobStore for Counted {
     }
 }
 
-/// Packages, configuration, drivers and boot files want the same hives. The tree has the old ones until all is done, so
-/// who would read one again would be counted.
+/// Packages, configuration, drivers and boot files need the same hives. The tree keeps the old ones until the end, so
+/// reading one again would be counted.
 #[cfg(feature = "internals")]
 #[test]
 fn each_hive_is_read_and_written_once_by_all_that_edit_an_image() {

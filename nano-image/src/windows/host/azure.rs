@@ -1,4 +1,4 @@
-//! What Azure asks of an image, as far as the registry says it.
+//! What Azure requires of an image, as far as it is in the registry.
 //!
 //! Source: "Prepare a Windows VHD or VHDX to upload to Azure" on learn.microsoft.com.
 
@@ -7,7 +7,7 @@ use crate::registry::{Hive, KeyId, Value};
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 use crate::windows::remote_desktop;
 
-/// `Start` of a service that starts by itself.
+/// `Start` of a service that starts automatically.
 pub(super) const AUTOMATIC: u32 = 2;
 /// `Start` of a service that others start, and of a driver that starts with the system.
 const MANUAL: u32 = 3;
@@ -27,9 +27,9 @@ const SERVICES: [(&str, u32); 12] = [
     ("TermService", MANUAL),
 ];
 const FIREWALL: &str = r"Services\SharedAccess\Parameters\FirewallPolicy";
-/// The address that Azure speaks to machines from.
+/// The address from which Azure contacts machines.
 const PLATFORM: &str = "168.63.129.16";
-/// The power plan High performance, and when it turns the display off.
+/// The power plan "High performance", and its setting for turning the display off.
 const HIGH_PERFORMANCE: &str = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c";
 const DISPLAY_OFF: &str = r"7516b95f-f776-4464-8c53-06167f40cc99\3c0bc021-c8a8-4e07-a973-6b14cbcb2b7e";
 
@@ -42,7 +42,7 @@ pub(super) fn prepare(image: &mut ImageEdit<'_>, warnings: &mut Vec<String>) -> 
                 system.set_value(service, "Start", Value::dword(start))?;
             }
         }
-        // What sets the machine up comes on a disc.
+        // Azure sets machines up from a disc.
         if let Some(service) = system.find_from(set, r"Services\cdrom") {
             system.set_value(service, "Start", Value::dword(SYSTEM_START))?;
             has_dvd = true;
@@ -122,7 +122,7 @@ fn firewall(hive: &mut Hive, set: KeyId) -> Result<()> {
     Ok(())
 }
 
-/// No proxy of the machine that the image was captured from.
+/// Removes the proxy of the machine from which the image was captured.
 fn software(image: &mut ImageEdit<'_>) -> Result<()> {
     const CONNECTIONS: &str = r"Microsoft\Windows\CurrentVersion\Internet Settings\Connections";
     let hive = image.edit(HiveFile::Software)?;

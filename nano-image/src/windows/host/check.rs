@@ -1,4 +1,5 @@
-//! Whether an image has drivers for a host's disk and network adapter, bound to them and started in time.
+//! Checks that an image has drivers for a host's disk and network adapter, and that they are bound to these and start
+//! in time.
 
 use super::devices::{self, Device};
 use super::kind::Host;
@@ -9,17 +10,17 @@ use crate::windows::boot::Firmware;
 use crate::windows::boot_chain::{BootVolume, driver_path, starts_at_boot};
 use crate::windows::edit::{HiveFile, control_set};
 
-/// Code of a driver that a host needs and the image lacks.
+/// Code for a driver that a host needs and the image does not have.
 pub const CODE: &str = "host-driver";
 /// Folder of the drivers' packages.
 const REPOSITORY: &str = r"Windows\System32\DriverStore\FileRepository";
 
-/// Finds what a machine of `host` would miss in the Windows of `volume`.
+/// Reports what a machine of `host` would lack in the Windows of `volume`.
 pub fn check(host: Host, firmware: Firmware, volume: &dyn BootVolume) -> Findings {
     let mut findings = Findings::default();
     let image = match Image::open(volume) {
         Ok(Some(image)) => image,
-        // That there is no registry is told by the check of what starts Windows.
+        // A missing registry is reported by the check of what starts Windows.
         Ok(None) => return findings,
         Err(error) => {
             findings.add(Finding::new(CODE, "registry", format!("cannot be read: {error}")));
@@ -36,7 +37,7 @@ pub fn check(host: Host, firmware: Firmware, volume: &dyn BootVolume) -> Finding
         if faults.iter().any(Vec::is_empty) {
             continue;
         }
-        // What has a driver for some of its devices, or one with a fault, was meant; without any, the usual one.
+        // If some devices of a set have a driver, or one with a fault, that set was meant; otherwise the usual one.
         let began = |(faults, devices): &(&Vec<Fault>, &&[Device])| {
             faults.len() < devices.len() || faults.iter().any(|fault| !fault.is_absent)
         };
@@ -48,7 +49,7 @@ pub fn check(host: Host, firmware: Firmware, volume: &dyn BootVolume) -> Finding
     findings
 }
 
-/// What the registry of an image says of drivers.
+/// Driver facts from the registry of an image.
 struct Image<'v> {
     volume: &'v dyn BootVolume,
     system: Hive,
@@ -57,17 +58,17 @@ struct Image<'v> {
     control_set: String,
 }
 
-/// Why no driver runs a device.
+/// Why no driver serves a device.
 struct Fault {
     text: String,
-    /// Whether there is none at all.
+    /// Whether there is no driver at all.
     is_absent: bool,
 }
 
-/// A driver that is for a device.
+/// A driver for a device.
 struct Bound {
     inf: String,
-    /// Name of its package, if the database has it.
+    /// Name of its package, if it is in the database.
     package: Option<String>,
     service: Option<String>,
 }
@@ -83,7 +84,7 @@ impl<'v> Image<'v> {
         Ok(Some(Self { volume, system, drivers, control_set }))
     }
 
-    /// Why no driver runs `device`; `None` if one does.
+    /// Why no driver serves `device`; `None` if one does.
     fn missing(&self, device: &Device, is_storage: bool) -> Option<Fault> {
         let mut faults = Vec::new();
         for bound in self.bound(device, is_storage) {
@@ -100,7 +101,7 @@ impl<'v> Image<'v> {
         Some(Fault { text, is_absent: faults.is_empty() })
     }
 
-    /// The drivers for a device: what Windows starts from must be in the SYSTEM hive.
+    /// The drivers for a device. Those for the boot disk must be in the SYSTEM hive.
     fn bound(&self, device: &Device, is_storage: bool) -> Vec<Bound> {
         let ids = device.ids();
         let others = self.drivers.as_ref().filter(|_| !is_storage);
@@ -121,7 +122,7 @@ impl<'v> Image<'v> {
         found
     }
 
-    /// Why a driver would not run when it is needed.
+    /// Why a driver would not run when it is needed; `None` if it would.
     fn fault(&self, bound: &Bound, is_storage: bool) -> Option<String> {
         let key = bound.service.as_ref().and_then(|service| {
             let key = self.system.find(&format!(r"{}\Services\{service}", self.control_set))?;
@@ -151,7 +152,7 @@ impl<'v> Image<'v> {
     }
 
     fn is_staged(&self, bound: &Bound, package: &str) -> bool {
-        // A package's name begins with that of its INF file, whatever that is called in the image.
+        // A package's name begins with the original name of its INF file.
         let original = package.to_lowercase().find(".inf_").map(|end| &package[..end + 4]);
         let names = [Some(bound.inf.as_str()), original].into_iter().flatten();
         names.into_iter().any(
@@ -175,7 +176,7 @@ fn when(hive: &Hive, key: KeyId) -> String {
     }
 }
 
-/// What a database says of the driver `inf` for the device `id`.
+/// What a database says about the driver `inf` for the device `id`.
 fn bound(hive: &Hive, inf: &str, id: &str) -> Bound {
     let text = |path: &str, name: &str| hive.value(hive.find(path)?, name)?.text();
     let package = text(&format!(r"DriverDatabase\DriverInfFiles\{inf}"), "Active");

@@ -1,4 +1,4 @@
-//! The devices of hosts, by the identifiers that Windows looks for drivers with.
+//! The devices of hosts, with the identifiers by which Windows looks for drivers.
 
 use super::kind::Host;
 use crate::windows::boot::Firmware;
@@ -6,7 +6,7 @@ use crate::windows::boot::Firmware;
 /// A device.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Device {
-    /// What it is, for messages.
+    /// Its name for messages.
     pub name: &'static str,
     bus: Bus,
 }
@@ -27,7 +27,7 @@ enum Bus {
 }
 
 impl Device {
-    /// All identifiers that it has, the closest first.
+    /// All its identifiers, most specific first.
     pub fn ids(&self) -> Vec<String> {
         let Bus::Pci { vendor, device, subsystem, revision, class } = self.bus else {
             let Bus::Id(id) = self.bus else { return Vec::new() };
@@ -48,7 +48,7 @@ impl Device {
         ]
     }
 
-    /// The identifier that people know it by.
+    /// The identifier that is best known.
     pub fn known_as(&self) -> String {
         match self.bus {
             Bus::Pci { vendor, device, .. } => format!(r"PCI\VEN_{vendor:04X}&DEV_{device:04X}"),
@@ -61,7 +61,7 @@ const fn pci(name: &'static str, vendor: u16, device: u16, subsystem: u32, class
     Device { name, bus: Bus::Pci { vendor, device, subsystem, revision: 0, class } }
 }
 
-/// A modern virtio device: its revision is 1, its subsystem the same for all kinds.
+/// A modern virtio device: its revision is 1, and its subsystem is the same for all kinds.
 const fn modern(name: &'static str, device: u16, class: u32) -> Device {
     let bus = Bus::Pci { vendor: VIRTIO, device, subsystem: 0x1100_1AF4, revision: 1, class };
     Device { name, bus }
@@ -93,13 +93,13 @@ const VIRTUALBOX_NVME: Device = pci("NVMe controller", 0x80EE, 0x4E56, 0, 0x01_0
 const E1000: Device = pci("E1000 adapter", 0x8086, 0x100E, 0x001E_8086, 0x02_00_00);
 const VIRTUALBOX_E1000: Device = pci("E1000 server adapter", 0x8086, 0x100F, 0x0750_15AD, 0x02_00_00);
 
-/// What must be bound: one of the alternatives, with all its devices.
+/// What must have drivers: one of the alternatives, with all its devices.
 type Alternatives = &'static [&'static [Device]];
 
 /// The disks that a host may give to a machine.
 pub(super) fn storage(host: Host, firmware: Firmware) -> Alternatives {
     match (host, firmware) {
-        // The boot disk of a BIOS machine hangs at its IDE controller.
+        // The boot disk of a BIOS machine is attached to its IDE controller.
         (Host::HyperV | Host::Azure, Firmware::Bios) => &[&[PIIX_IDE]],
         (Host::HyperV | Host::Azure, Firmware::Uefi) => &[&[VMBUS_SCSI]],
         (Host::Kvm | Host::Kubevirt | Host::Openstack, _) => &[&[BLOCK, OLD_BLOCK], &[SCSI, OLD_SCSI]],

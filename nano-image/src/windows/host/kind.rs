@@ -1,4 +1,4 @@
-//! What each host is and wants.
+//! What each host is and needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,18 +46,18 @@ pub enum Host {
     CloudHypervisor,
 }
 
-/// What a host is and wants.
+/// What a host is and needs.
 struct Facts {
     name: &'static str,
-    /// Names of the formats that it takes; the first is the usual one.
+    /// Names of the formats that it accepts, the usual one first.
     formats: &'static [&'static str],
-    /// `None`: that of the format.
+    /// `None` if it depends on the format.
     firmware: Option<Firmware>,
-    /// Nobody sees its screen: the console is a serial port, and Windows must not wait for an answer.
+    /// Whether nobody sees its screen: then the console is a serial port, and Windows must not wait for an answer.
     is_headless: bool,
-    /// Its clock shows UTC.
+    /// Whether its clock shows UTC.
     clock_is_utc: bool,
-    /// Whether disks that Windows has not seen before shall be in use.
+    /// Whether disks that Windows has not seen before should be online.
     all_disks_online: bool,
 }
 
@@ -79,27 +79,28 @@ impl Host {
         self.facts().name
     }
 
-    /// Names of the formats of images that it takes; the first is the usual one.
+    /// Names of the image formats that it accepts, the usual one first.
     pub fn formats(self) -> &'static [&'static str] {
         self.facts().formats
     }
 
-    /// Whether its machines have one usual firmware, whatever the format of the image is.
+    /// Whether its machines have one usual firmware for all image formats.
     pub fn has_usual_firmware(self) -> bool {
         self.usual_firmware().is_some()
     }
 
-    /// The firmware of its machines; `None`: that of the format.
+    /// The firmware of its machines; `None` if it depends on the format.
     pub(crate) fn usual_firmware(self) -> Option<Firmware> {
         self.facts().firmware
     }
 
-    /// Whether boot entries shall find Windows instead of naming its partition, as Convert-WindowsImage has it for BIOS.
+    /// Whether boot entries should search for Windows instead of naming its partition. Convert-WindowsImage does so for
+    /// BIOS.
     pub(crate) fn locates(self, firmware: Firmware) -> bool {
         firmware == Firmware::Bios && self != Self::Azure
     }
 
-    /// Adds its boot settings to those of a recipe, which have the last word.
+    /// Adds its boot settings to those of a recipe, which take precedence.
     pub(crate) fn add_to(self, given: &BootSettings) -> BootSettings {
         let mut all = given.clone();
         let mut add = |text: &str| {
@@ -117,7 +118,7 @@ impl Host {
             ] {
                 add(setting);
             }
-            // A port that the debugger uses is not taken.
+            // Unless the debugger uses the port.
             let ems = all.ems.or(Some(Ems::ON));
             let candidate = BootSettings { ems, ..all.clone() };
             if candidate.check().is_ok() {
@@ -133,7 +134,7 @@ impl Host {
         all
     }
 
-    /// Writes its settings into the registry of `image`.
+    /// Writes its settings to the registry of `image`.
     ///
     /// # Errors
     /// As [`ImageEdit::edit`].
@@ -161,7 +162,7 @@ impl Host {
         Ok(())
     }
 
-    /// What to say of an image for it, when all is in its files.
+    /// Warnings about an image for it that is otherwise complete.
     pub(crate) fn doubts(self, tree: &FileTree) -> Option<String> {
         const ANSWERS: [&str; 3] = [
             r"Windows\Panther\Unattend.xml",
@@ -200,5 +201,5 @@ impl Host {
     }
 }
 
-/// SAN policy (`SanPolicy` of the partition manager): all disks are in use.
+/// SAN policy (`SanPolicy` of the partition manager): all disks are online.
 const ONLINE_ALL: u32 = 1;

@@ -41,7 +41,7 @@ fn settings_of_hosts_give_way_to_those_of_the_recipe() {
     assert_eq!(text(&all).iter().filter(|text| text.contains("integrityservices")).count(), 1);
     all.check().unwrap();
     assert_eq!(Host::HyperV.add_to(&given), given);
-    // The debugger has the port already.
+    // The debugger already uses the port.
     let debug = BootSettings { debug: Some("serial:1".parse().unwrap()), ..BootSettings::default() };
     assert_eq!(Host::Kubevirt.add_to(&debug).ems, None);
 }
@@ -65,7 +65,7 @@ fn the_registry_gets_what_the_host_wants() {
     ] {
         assert_eq!(number(&tree, path, name), Some(expected), "{path} {name}");
     }
-    // What is not there is not made.
+    // Services that do not exist are not created.
     assert_eq!(number(&tree, r"Services\iphlpsvc", "Start"), None);
     let system = hive(&tree, HiveFile::System);
     let routes = system.find(r"ControlSet001\Services\Tcpip\Parameters\PersistentRoutes").unwrap();

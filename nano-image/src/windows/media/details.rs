@@ -1,4 +1,4 @@
-//! What the packages of the media say of themselves.
+//! Descriptions of the packages on the media.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::windows::package::cabinet::{self, CabinetSource};
 use crate::windows::package::mum::ParentIdentity;
 
-/// A package and what its cabinets say.
+/// A package with the descriptions in its cabinets.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -21,7 +21,7 @@ use crate::windows::package::mum::ParentIdentity;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct PackageDetails {
-    /// Name of its cabinet without extension: what a recipe calls it.
+    /// Name of its cabinet without the extension. Recipes use this name.
     pub name: String,
     /// The neutral cabinet first, then those of languages.
     pub cabinets: Vec<CabinetDetails>,
@@ -45,7 +45,7 @@ pub struct CabinetDetails {
     pub file: String,
     /// Bytes of the file.
     pub size: u64,
-    /// Files of components in it.
+    /// Number of files of components in it.
     pub files: u64,
     /// Bytes of these.
     pub unpacked: u64,
@@ -53,35 +53,35 @@ pub struct CabinetDetails {
     pub identity: String,
     /// The version alone.
     pub version: String,
-    /// Language; none for the neutral package.
+    /// Language; `None` for the neutral package.
     pub language: Option<String>,
-    /// Name for people; may refer to a resource.
+    /// Name for people; it may refer to a resource.
     pub display_name: String,
     /// What it is for.
     pub description: String,
     /// `Feature Pack`, `Language Pack` …
     pub release_type: String,
-    /// Packages of which one must be installed, as `identity`; `*` stands for any.
+    /// Packages of which one must be installed, in the form of `identity`; `*` stands for any.
     pub parents: Vec<String>,
-    /// Packages inside of it, as `identity`.
+    /// Packages inside it, in the form of `identity`.
     pub contains: Vec<String>,
-    /// Updates that can be chosen, of all these packages.
+    /// Features of all these packages that can be chosen.
     pub features: Vec<Feature>,
 }
 
-/// What a package has to choose.
+/// A feature of a package that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Feature {
     /// Its name.
     pub name: String,
-    /// Whether it is installed without a choice.
+    /// Whether it is installed by default.
     pub default: bool,
 }
 
 impl Media {
-    /// Reads what the cabinets of `package` say.
+    /// Reads the descriptions in the cabinets of `package`.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported) for a bad cabinet.

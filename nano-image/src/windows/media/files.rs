@@ -1,4 +1,4 @@
-//! The files of a medium: a folder, or an ISO image read in place. Names match in any case, as on Windows.
+//! The files of a medium: a folder, or an ISO image that is read in place. Names match in any case, as on Windows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::source::iso::Iso;
 /// A folder with more entries than this is refused.
 const MAX_ENTRIES: usize = 1 << 16;
 
-/// Where files are.
+/// The place of the files.
 pub(super) enum Files {
     Folder(InputFiles, PathBuf),
     Iso { iso: Box<Iso>, path: PathBuf },
@@ -29,7 +29,7 @@ pub(super) enum Files {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct MediaFile {
-    /// Where it is; of a file in an ISO image, the path of the image with the path inside of it.
+    /// Its path; for a file in an ISO image, the path of the image joined with the path inside it.
     pub path: PathBuf,
     /// Length in bytes.
     pub size: u64,
@@ -40,7 +40,7 @@ pub struct MediaFile {
 /// A directory of a medium.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
-    /// With `/` between names, as the medium spells them; empty is the root.
+    /// With `/` between names, written as on the medium; empty for the root.
     path: String,
     /// Names of directories, sorted.
     pub directories: Vec<String>,
@@ -70,7 +70,7 @@ impl MediaFile {
         self.path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
     }
 
-    /// Whether it is a file of the machine that builds: neither in memory nor inside an ISO image.
+    /// Whether it is a file of the host: neither in memory nor inside an ISO image.
     pub(super) fn is_plain(&self) -> bool {
         self.inside.is_none()
     }
@@ -114,7 +114,7 @@ impl Files {
                     return Err(Error::unsupported(message).with_path(&folder));
                 }
                 for path in paths {
-                    // A link that leads nowhere is no file.
+                    // A link to nothing is not a file.
                     let Ok(kind) = files.kind(&path) else { continue };
                     match (kind, path.file_name().and_then(|name| name.to_str())) {
                         (InputKind::Folder, Some(name)) => directory.directories.push(name.to_owned()),
@@ -156,7 +156,7 @@ impl Directory {
     }
 }
 
-/// Whether Windows takes both as the same name.
+/// Whether Windows takes both for the same name.
 pub(super) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }

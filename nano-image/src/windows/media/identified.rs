@@ -1,4 +1,4 @@
-//! Packages of the media by what their descriptions call them.
+//! Finds packages of the media by the identity in their descriptions.
 
 use std::sync::PoisonError;
 
@@ -9,11 +9,13 @@ use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::mum::Package;
 
 impl Media {
-    /// The package that `wanted` means by its description, and the cabinet with it, that of a language or the neutral
-    /// one. A file called `likely`, without extension, is looked into first; those that cannot be read are passed over.
+    /// The package with the identity `wanted` in its description, and its cabinet, which is that of a language or the
+    /// neutral one. A file called `likely` (without the extension) is opened first. Files that cannot be read are
+    /// passed over.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the media have it in another version, or for another architecture.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the media have it only in another version or for another
+    /// architecture.
     pub fn identified(
         &self,
         wanted: &AssemblyIdentity,
@@ -44,15 +46,15 @@ impl Media {
         }
     }
 
-    /// What the package in a cabinet is called.
+    /// The identity of the package in a cabinet.
     ///
     /// # Errors
-    /// Those of a cabinet that cannot be understood.
+    /// Errors of a cabinet that cannot be understood.
     pub fn identity(&self, file: &MediaFile) -> Result<AssemblyIdentity> {
         Ok(self.description(file)?.identity)
     }
 
-    /// What a cabinet says of the package that it is made for.
+    /// The description in a cabinet of the package for which it was made.
     pub(super) fn description(&self, file: &MediaFile) -> Result<Package> {
         let mut known = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(package) = known.get(file) {

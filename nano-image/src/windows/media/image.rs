@@ -1,4 +1,4 @@
-//! Which image of the media is meant.
+//! Chooses an image of the media.
 
 use std::path::Path;
 
@@ -13,17 +13,17 @@ pub enum ImageChoice<'a> {
     Named(&'a str),
     /// By the edition of Windows Server.
     Edition(Edition),
-    /// The only one there is.
+    /// The only image.
     Only,
 }
 
-/// The images of Technical Preview 2 and 3 have no editions: the first is meant to be installed, the second is one
-/// that starts a setup.
+/// The images of Technical Preview 2 and 3 have no editions. The first one is the one to install, the second one starts
+/// a setup.
 const INSTALL_IMAGE: &str = "CORESYSTEMSERVER_INSTALL";
 
 impl Media {
-    /// Opens the WIM that has the chosen image, and finds its index there. What the user should know is added to
-    /// `warnings`. `scratch` is as for [`open_wim`](Self::open_wim).
+    /// Opens the WIM with the chosen image, and finds the image's index. What the user should know is added to
+    /// `warnings`. `scratch` is used as in [`open_wim`](Self::open_wim).
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) lists the images and hints the nearest name;
@@ -58,7 +58,7 @@ impl Media {
     }
 }
 
-/// Both of two errors about missing images.
+/// Joins two errors about missing images.
 fn also(first: &Error, second: &Error) -> Error {
     let error = Error::not_found(format!("{}; {second}", first.message()));
     let error = first.path().into_iter().fold(error, Error::with_path);
@@ -66,8 +66,8 @@ fn also(first: &Error, second: &Error) -> Error {
     hint.into_iter().fold(error, Error::with_hint)
 }
 
-/// The image of `edition`: by the edition or name that the WIM gives; where it gives neither, by the order that
-/// Microsoft's tool relies on.
+/// The image of `edition`: by the edition or name in the WIM. If the WIM has neither, by the order of images, on which
+/// Microsoft's tool relies.
 fn find_edition(images: &[ImageInfo], edition: Edition, warnings: &mut Vec<String>) -> Result<u32> {
     if let Some(image) = images.iter().find(|image| image.name.eq_ignore_ascii_case(INSTALL_IMAGE)) {
         warnings.push(format!(
@@ -81,7 +81,7 @@ fn find_edition(images: &[ImageInfo], edition: Edition, warnings: &mut Vec<Strin
         [&image.edition_id, &image.name, &image.display_name].iter().any(|text| text.to_lowercase().contains(&word))
     };
     let all: Vec<&ImageInfo> = images.iter().filter(|image| has(image, edition)).collect();
-    // Of all images of an edition, Nano Server is meant if it is there.
+    // Of several images of an edition, Nano Server is meant if it is there.
     let nano: Vec<&ImageInfo> = all.iter().copied().filter(|image| is_nano(image)).collect();
     match if nano.is_empty() { &all[..] } else { &nano[..] } {
         [image] => return Ok(image.index),

@@ -1,5 +1,5 @@
-//! What packages of Nano Server are called, from the first preview to the release, and the words of
-//! New-NanoServerImage for them.
+//! Names of Nano Server's packages, from the first preview to the release, and the words that New-NanoServerImage uses
+//! for them.
 
 use std::fmt;
 
@@ -100,10 +100,10 @@ impl Role {
     }
 }
 
-/// The first build (Technical Preview 5) with a Host package, and with the reverse forwarders in the image.
+/// The first build (Technical Preview 5) with a Host package, and whose image contains the reverse forwarders.
 const TP5_BUILD: u32 = 14300;
 
-/// What names of packages begin and end with.
+/// Prefix and suffix of package names.
 const PREFIX: &str = "Microsoft-NanoServer-";
 const SUFFIX: &str = "-Package";
 
@@ -113,7 +113,7 @@ const RENAMED: [(&str, &str); 2] = [
     ("Microsoft-Windows-Server-SCVMM-Compute-Package", "Microsoft-NanoServer-SCVMM-Compute-Package"),
 ];
 
-/// The release that has this build of Windows, if it had Nano Server on its media.
+/// The release with this build of Windows, if its media had Nano Server.
 ///
 /// ```
 /// assert_eq!(nano_image::release(14393), Some("Windows Server 2016"));
@@ -129,8 +129,9 @@ pub fn release(build: u32) -> Option<&'static str> {
     })
 }
 
-/// The names that `wanted` can mean, the likeliest first: itself; the name that it had or got; `IIS` is short for
-/// `Microsoft-NanoServer-IIS-Package`, and of a whole identity (`Name~token~amd64~~10.0.14393.0`) it is the first part.
+/// The names that `wanted` can stand for, most likely first: the name itself, and its name in other releases. `IIS` is
+/// short for `Microsoft-NanoServer-IIS-Package`. Of an identity (`Name~token~amd64~~10.0.14393.0`) the first part
+/// counts.
 pub(super) fn meanings(wanted: &str) -> Vec<String> {
     let wanted = wanted.trim();
     let wanted = wanted.split('~').next().unwrap_or(wanted);
@@ -146,13 +147,13 @@ pub(super) fn meanings(wanted: &str) -> Vec<String> {
     names
 }
 
-/// What distinguishes `name` from other packages.
+/// The part of `name` that distinguishes it from other packages.
 pub(super) fn short(name: &str) -> &str {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     name.strip_suffix(SUFFIX).unwrap_or(name)
 }
 
-/// Why media of this build have no package `name`, though an image of it has what later or earlier ones have in it.
+/// Why media of this build have no package `name`, although an image of it has the same contents built in.
 pub(super) fn needs_no_package(name: &str, build: u32) -> Option<&'static str> {
     if build < TP5_BUILD && same(name, Deployment::Host.package()) {
         return Some("media before Technical Preview 5 have no such package");

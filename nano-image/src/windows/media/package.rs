@@ -1,4 +1,4 @@
-//! Which package cabinets the media have.
+//! Lists the package cabinets of the media.
 
 use super::files::{Directory, Files};
 use super::{MediaFile, same};
@@ -16,15 +16,15 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MediaPackage {
-    /// Name of its cabinet without extension, e.g. `Microsoft-NanoServer-IIS-Package`.
+    /// Name of its cabinet without the extension, e.g. `Microsoft-NanoServer-IIS-Package`.
     pub name: String,
-    /// The cabinet for all languages; `None` if there are cabinets for single languages only.
+    /// The cabinet for all languages; `None` if there are only cabinets for single languages.
     pub neutral: Option<MediaFile>,
-    /// Languages, as the media spell them, and their cabinets; sorted.
+    /// Languages, written as on the media, with their cabinets, sorted.
     pub languages: Vec<(String, MediaFile)>,
 }
 
-/// The packages in `directory` and in its directories for languages, sorted.
+/// The packages in `directory` and in its language directories, sorted.
 pub(super) fn list(files: &Files, directory: &Directory) -> Result<Vec<MediaPackage>> {
     let mut packages: Vec<MediaPackage> = Vec::new();
     let cabinets = |directory: &Directory| directory.files.clone().into_iter().filter(|file| file.has_extension("cab"));
@@ -60,7 +60,7 @@ pub(super) fn list(files: &Files, directory: &Directory) -> Result<Vec<MediaPack
     Ok(packages)
 }
 
-/// The package `name`, which is added if it is new.
+/// The package `name`. It is added if it is new.
 fn at<'a>(packages: &'a mut Vec<MediaPackage>, name: &str) -> &'a mut MediaPackage {
     let index = packages.iter().position(|package| same(&package.name, name)).unwrap_or_else(|| {
         packages.push(MediaPackage { name: name.into(), neutral: None, languages: Vec::new() });

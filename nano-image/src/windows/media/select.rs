@@ -1,4 +1,4 @@
-//! Which packages of the media are meant, and what they need.
+//! Chooses packages of the media, and the packages that they need.
 
 use std::collections::VecDeque;
 
@@ -8,22 +8,22 @@ use crate::source::wim::ImageInfo;
 use crate::types::nearest;
 use crate::windows::package::mum::{Package, Parent};
 
-/// The cabinets that packages consist of.
+/// The cabinets of the chosen packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
     /// Names of the packages, sorted, without repeats.
     pub names: Vec<String>,
-    /// Their cabinets, each package's neutral one before those of languages.
+    /// Their cabinets. The neutral one of each package comes before those of languages.
     pub cabinets: Vec<MediaFile>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl Media {
-    /// The package that `name` means, in any case: also `IIS` for `Microsoft-NanoServer-IIS-Package`, the name that it
-    /// had or got in another release, its identity (`Name~token~amd64~~10.0.14393.0`), and the name in its description
-    /// if its file is called otherwise.
+    /// The package that `name` stands for, in any case. Allowed are also `IIS` for `Microsoft-NanoServer-IIS-Package`,
+    /// its name in another release, its identity (`Name~token~amd64~~10.0.14393.0`), and the name in its description if
+    /// its file is called differently.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) lists the packages and hints the nearest; those of
@@ -46,7 +46,7 @@ impl Media {
         Ok(found)
     }
 
-    /// The package whose description has one of these names. Cabinets that cannot be read have none.
+    /// The package whose description has one of these names. Cabinets that cannot be read are passed over.
     fn described(&self, names: &[String]) -> Option<&MediaPackage> {
         self.packages.iter().find(|package| {
             let description = package.neutral.as_ref().and_then(|file| self.description(file).ok());
@@ -54,16 +54,16 @@ impl Media {
         })
     }
 
-    /// A package of the media that `package` needs, beside `selected` ones and what only the image can have.
+    /// A package of the media that `package` needs, besides the `selected` ones and those that only the image can have.
     fn needed_by(&self, package: &Package, selected: &[String]) -> Option<&MediaPackage> {
-        // Any parent will do, so none is lacking unless all are.
+        // One parent is enough, so nothing is lacking unless all parents are.
         let lacking: Option<Vec<&MediaPackage>> =
             package.parents.iter().map(|parent| self.lacking(parent, selected)).collect();
         lacking?.first().copied()
     }
 
     fn lacking(&self, parent: &Parent, selected: &[String]) -> Option<&MediaPackage> {
-        // One that is not on the media may be in the image.
+        // A package that is not on the media may be in the image.
         let on_media: Option<Vec<&MediaPackage>> =
             parent.identities.iter().map(|any| self.by_file(&names::meanings(&any.identity.name))).collect();
         let unselected = on_media.filter(|all| !all.iter().any(|package| selected.contains(&package.name)));
@@ -71,7 +71,7 @@ impl Media {
         first.or_else(|| parent.parents.iter().find_map(|parent| self.lacking(parent, selected)))
     }
 
-    /// The package whose file has the likeliest of these names.
+    /// The package whose file has the most likely of these names.
     fn by_file(&self, names: &[String]) -> Option<&MediaPackage> {
         names.iter().find_map(|name| self.packages.iter().find(|package| same(&package.name, name)))
     }
@@ -88,7 +88,7 @@ impl Media {
         let is_file = name.to_lowercase().ends_with(".cab") || name.contains(['/', '\\']);
         let bare = name.rsplit(['/', '\\']).next().unwrap_or(name);
         let bare = bare.strip_suffix(".cab").unwrap_or(bare);
-        // The part that all names have in common says nothing about which is near.
+        // The part that all names share does not help to find the nearest one.
         let near = nearest(names::short(bare), self.packages.iter().map(|package| names::short(&package.name)));
         let near = near.and_then(|near| self.packages.iter().find(|package| names::short(&package.name) == near));
         let hint = match near {
@@ -102,12 +102,12 @@ impl Media {
         error.with_path(&self.path).with_hint(hint)
     }
 
-    /// The cabinets of the packages that `names` mean and of those that they need, with those for the languages of
-    /// `image`.
+    /// The cabinets of the packages that `names` stand for and of those that they need, including those for the
+    /// languages of `image`.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) names all that is missing;
-    /// [`Recipe`](crate::ErrorKind::Recipe) if there are several languages and the image does not say which it has.
+    /// [`NotFound`](crate::ErrorKind::NotFound) names everything that is missing; [`Recipe`](crate::ErrorKind::Recipe)
+    /// if there are several languages and the image does not say which it has.
     pub fn select(&self, names: &[String], image: &ImageInfo) -> Result<Selection> {
         let mut selection = Selection::default();
         let mut selected: Vec<(String, Vec<MediaFile>)> = Vec::new();
@@ -115,7 +115,7 @@ impl Media {
         let mut languages = None;
         let mut names: VecDeque<(String, Option<String>)> = names.iter().map(|name| (name.clone(), None)).collect();
         loop {
-            // Dependencies are resolved once all named packages are selected.
+            // Dependencies are resolved after all named packages have been selected.
             let needed = || self.missing_parents(&selected).filter(|_| missing.is_empty());
             let Some((name, needed_by)) = names.pop_front().or_else(needed) else { break };
             let name = &name;
@@ -151,7 +151,7 @@ impl Media {
                 selection.warnings.push(format!("`{name}` is installed too: `{dependent}` needs it"));
             }
         }
-        // In which order they are named must not change the image; what needs what decides.
+        // The order in which packages are named must not change the image; only dependencies decide.
         selected.sort();
         for (name, cabinets) in selected {
             selection.names.push(name);
@@ -171,12 +171,12 @@ impl Media {
         }
     }
 
-    /// A package that `selected` ones need and that is not among them, and which needs it.
+    /// A package that `selected` ones need and that is not among them, and the package that needs it.
     fn missing_parents(&self, selected: &[(String, Vec<MediaFile>)]) -> Option<(String, Option<String>)> {
         let known: Vec<String> = selected.iter().map(|(name, _)| name.clone()).collect();
         for (name, cabinets) in selected {
             let Some(neutral) = cabinets.first() else { continue };
-            // A cabinet that cannot be read is an error when it is installed, which says more.
+            // A cabinet that cannot be read is reported when it is installed, with more details.
             let Ok(package) = self.description(neutral) else { continue };
             if let Some(needed) = self.needed_by(&package, &known) {
                 return Some((needed.name.clone(), Some(name.clone())));
@@ -185,7 +185,7 @@ impl Media {
         None
     }
 
-    /// The languages of the image; where it says none, the only one of the media.
+    /// The languages of the image. If it lists none, the only language of the media.
     fn languages_of(&self, image: &ImageInfo) -> Result<Vec<String>> {
         let mut languages: Vec<String> = image.default_language.iter().chain(&image.languages).cloned().collect();
         if languages.is_empty() {
@@ -214,7 +214,7 @@ impl Media {
 }
 
 impl MediaPackage {
-    /// The neutral cabinet and those for `languages`, of which the first must be there.
+    /// The neutral cabinet and those for `languages`. The first language must be there.
     fn cabinets(&self, languages: &[String]) -> Result<Vec<MediaFile>> {
         let neutral = self.neutral.as_ref().ok_or_else(|| {
             Error::not_found(format!("only a language cabinet of the package `{}`", self.name))

@@ -1,4 +1,4 @@
-//! The items of a list.
+//! Judges the items of a list.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::settings::join;
 use super::{Judge, SettingAt};
 use crate::xml::Element;
 
-/// What `wcm:action` may say.
+/// Values of `wcm:action`.
 const ACTIONS: [&str; 3] = ["add", "modify", "remove"];
-/// The last number of a command.
+/// The highest number of a command.
 const LAST: u32 = 500;
 
 impl Judge<'_> {
-    /// Checks what tells the items of a list apart.
+    /// Checks what distinguishes the items of a list.
     pub(super) fn list(&mut self, items: &[&Element], item: &Setting, place: SettingAt<'_>) {
         let path = join(place.path, item.name);
         let mut keys = BTreeSet::new();

@@ -10,7 +10,7 @@ use super::{Judge, SettingAt};
 use crate::types::text;
 use crate::xml::Element;
 
-/// Windows accepts no longer password here.
+/// The longest password that Windows accepts here.
 const MAX_LEN: usize = 127;
 
 const PARTS: &[Setting] = &[
@@ -19,7 +19,7 @@ const PARTS: &[Setting] = &[
 ];
 
 impl Judge<'_> {
-    /// A password in the element `name`. Messages never show it.
+    /// Checks a password in the element `name`. Messages never show it.
     pub(super) fn password(&mut self, element: &Element, name: &str, place: SettingAt<'_>) {
         self.parts(element, PARTS, place);
         let Some(value) = element.child("Value") else { return };
@@ -40,7 +40,7 @@ impl Judge<'_> {
     }
 }
 
-/// What is wrong with a password in the form of Windows: Base64 of the UTF-16LE form of password and element name.
+/// What is wrong with an encoded password: it should be Base64 of the UTF-16LE form of password and element name.
 fn encoded(text: &str, name: &str) -> Option<Fault> {
     const HINT: &str = "with PlainText false it is Base64 of the UTF-16LE form of the password and the element's name; \
                         or write PlainText true";

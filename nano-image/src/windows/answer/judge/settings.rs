@@ -1,4 +1,4 @@
-//! The settings of a component, and the groups in them.
+//! Judges the settings of a component, and the groups in them.
 
 use super::super::known::{self, Component, Key, Kind, Setting};
 use super::super::schema::{Part, Schema, Type};
@@ -8,25 +8,25 @@ use super::{Judge, SettingAt};
 use crate::types::nearest;
 use crate::xml::Element;
 
-/// What is documented of the settings in a component or group.
+/// The documented settings of a component or group.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     settings: &'a [Setting],
-    /// Whether these are all.
+    /// Whether these are all settings.
     is_complete: bool,
 }
 
-/// What the component's manifest in the image declares of them.
+/// The settings that the component's manifest in the image declares.
 #[derive(Clone, Copy)]
 struct Declared<'a> {
     schema: &'a Schema,
     parts: &'a [Part],
-    /// Whether these are all.
+    /// Whether these are all settings.
     is_complete: bool,
 }
 
 impl Judge<'_> {
-    /// Says that a setting of a component comes into force, and when.
+    /// Reports that a setting of a component takes effect, and when.
     pub(super) fn comes_into_force(&mut self, setting: &Element, place: SettingAt<'_>) {
         let path = join(place.path, setting.local());
         let place = SettingAt { path: &path, offset: setting.offset, ..place };
@@ -62,12 +62,12 @@ impl Judge<'_> {
         self.group(element, known, declared, place);
     }
 
-    /// The settings in `element`, which are all known.
+    /// The settings in `element`, all of which are known.
     pub(super) fn parts(&mut self, element: &Element, settings: &[Setting], place: SettingAt<'_>) {
         self.group(element, Some(Known { settings, is_complete: true }), None, place);
     }
 
-    /// The settings in `element`: which there are, and which there are twice.
+    /// Checks the settings in `element`: whether they exist, and whether one is there twice.
     fn group(
         &mut self,
         element: &Element,
@@ -85,7 +85,7 @@ impl Judge<'_> {
             self.fault("stray-text", place, fault.with_hint("settings are elements of their own"));
         }
         let children: Vec<&Element> = element.elements().filter(|child| child.namespace == element.namespace).collect();
-        // Sorted, so that many settings of one name cost no more than others.
+        // Sorted, so that many settings with the same name cost no more than others.
         let mut names: Vec<(&str, usize)> =
             children.iter().enumerate().map(|(at, child)| (child.local(), at)).collect();
         names.sort_unstable();
@@ -113,7 +113,7 @@ impl Judge<'_> {
                 (None, Some(known)) if known.is_complete && part.is_none() => {
                     self.unknown(name, known.settings, inner);
                 }
-                // What is not documented may still have faults in what is in it.
+                // Settings that are not documented may still contain faults.
                 _ => self.by_schema(child, part, inner),
             }
         }
@@ -126,7 +126,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A setting that stands there again. Of one that is not known, `wcm:action` says that it is an item of a list.
+    /// Reports a setting that is there again. If it is not known, `wcm:action` shows that it is an item of a list.
     fn duplicate(&mut self, element: &Element, is_known: bool, place: SettingAt<'_>) {
         let is_item = ["action", "keyValue"].iter().any(|name| element.attribute_of(WCM, name).is_some());
         if !is_known && is_item {
@@ -137,7 +137,7 @@ impl Judge<'_> {
         self.fault("duplicate-setting", place, fault.with_hint("keep one of them"));
     }
 
-    /// A setting that the manifest of its component does not have: Windows goes by that manifest.
+    /// Reports a setting that the manifest of its component does not have. Windows goes by that manifest.
     fn undeclared(&mut self, name: &str, declared: Declared<'_>, place: SettingAt<'_>) {
         let what =
             "is no setting of this component in the image, says its manifest: Windows refuses the file (0x80220001)";
@@ -152,7 +152,7 @@ impl Judge<'_> {
         self.fault("not-in-image", place, Fault { is_refused, ..Fault::told(what).with_hint(hint) });
     }
 
-    /// What is in a setting of which the image's manifest alone says what it holds, if anything does.
+    /// Checks the contents of a setting that only the image's manifest describes, if that says anything about them.
     fn by_schema(&mut self, element: &Element, part: Option<(&Part, &Schema)>, place: SettingAt<'_>) {
         let Some((part, schema)) = part else {
             if !element.is_empty() {
@@ -174,7 +174,7 @@ impl Judge<'_> {
     fn value_by_schema(&mut self, element: &Element, part: &Part, schema: &Schema, place: SettingAt<'_>) {
         let text = element.whole_text();
         let Type::Value(limits) = schema.kind(part) else { return };
-        // What an empty value does is not documented; many a template has some.
+        // What an empty value does is not documented; many templates contain some.
         let fault = schema.check(limits, &text).filter(|_| !text.trim().is_empty());
         if let Some(fault) = fault {
             let what = format!("is `{}`, which {fault}", shown(text.trim()));
@@ -182,7 +182,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the image's manifest lets a setting be set in this pass; else it is refused.
+    /// Checks whether the image's manifest allows a setting in this pass; otherwise it is refused.
     fn is_in_pass(&mut self, part: &Part, place: SettingAt<'_>) -> bool {
         let is_fine = part.passes.is_empty() || part.passes.contains(&place.pass);
         if !is_fine {
@@ -222,7 +222,7 @@ impl Judge<'_> {
         match &setting.kind {
             Kind::Any => self.by_schema(element, part, place),
             Kind::Group(settings) => {
-                // The items of a list are in no element that could hold anything else.
+                // Elements with the items of a list contain nothing else.
                 let is_list = settings.iter().any(|setting| setting.key.is_some());
                 let known = Known { settings, is_complete: is_complete || is_list };
                 self.group(element, Some(known), declared, place);
@@ -247,7 +247,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Says what is documented, and not known to be refused.
+    /// Reports what the documentation warns of, although it was not seen to be refused.
     fn doubts(&mut self, place: SettingAt<'_>) {
         if (place.component, place.path, place.pass)
             == ("Microsoft-Windows-Deployment", "RunSynchronous", Pass::OobeSystem)
@@ -258,7 +258,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Keeps names that are compared when all is read.
+    /// Stores names that are compared when everything has been read.
     fn note_name(&mut self, kind: &Kind, name: &str, place: SettingAt<'_>) {
         match kind {
             Kind::ComputerName if place.pass.comes_into_force() => self.computer_names.push(name.to_owned()),
@@ -267,7 +267,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Checks a value with what the image has.
+    /// Checks a value against what the image has.
     fn check_with_image(&self, kind: &Kind, text: &str) -> Option<Fault> {
         let is_in = |names: &[String]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
         match kind {
@@ -312,7 +312,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether it is the computer's name in the wrong component, where many put it.
+/// Whether it is the computer's name in the wrong component, where it is often put.
 fn is_misplaced_name(place: SettingAt<'_>) -> bool {
     place.path == "ComputerName" && place.component == UNATTENDED_JOIN
 }
@@ -325,7 +325,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
 }
 
 impl Key {
-    /// The element that holds it.
+    /// The element that contains it.
     pub(super) fn element(self) -> Option<&'static str> {
         match self {
             Self::Order => Some("Order"),

@@ -1,4 +1,4 @@
-//! Other components: of some what is often set, of others the name.
+//! Other components: for some the settings that are often used, for others only the name.
 
 use super::model::{Component, Setting, flag, number, partly};
 use crate::windows::answer::Pass;
@@ -70,7 +70,7 @@ pub(super) const COMPONENTS: &[Component] = &[
 
 const NOTHING: &[Setting] = &[];
 
-/// A component of which the name alone is known.
+/// A component of which only the name is known.
 const fn named(name: &'static str) -> Component {
     partly(name, &[], NOTHING)
 }

@@ -1,4 +1,4 @@
-//! What is known of a component: its settings, and what they hold.
+//! Types for what is known about a component: its settings and their values.
 
 use super::super::Pass;
 
@@ -7,11 +7,11 @@ use super::super::Pass;
 pub struct Component {
     /// Its name.
     pub name: &'static str,
-    /// Passes that it has settings for; empty where that is not known.
+    /// Passes for which it has settings; empty if that is not known.
     pub passes: &'static [Pass],
     /// Its settings.
     pub settings: &'static [Setting],
-    /// Whether these are all that it has, and the groups in them too.
+    /// Whether these are all its settings, including those in groups.
     pub is_complete: bool,
 }
 
@@ -20,26 +20,26 @@ pub struct Component {
 pub struct Setting {
     /// Name of the element.
     pub name: &'static str,
-    /// What it holds.
+    /// What it contains.
     pub kind: Kind,
-    /// What tells the items of a list apart; `None` for a setting that there is once.
+    /// What distinguishes the items of a list; `None` for a setting that can be there only once.
     pub key: Option<Key>,
-    /// Passes in which alone Windows knows it; empty if those of the component are all that is known.
+    /// The only passes in which Windows knows it; empty if nothing beyond those of the component is known.
     pub passes: &'static [Pass],
 }
 
-/// What a setting holds.
+/// What a setting contains.
 #[derive(Debug)]
 pub enum Kind {
     /// Not known, or not checked.
     Any,
-    /// Text of at most so many characters, which may be empty.
+    /// Text of at most this many characters. It may be empty.
     Text(usize),
-    /// As text, but not empty.
+    /// Like `Text`, but not empty.
     Needed(usize),
     /// `true` or `false`.
     Flag,
-    /// A number from the first to the second.
+    /// A number between these two, both included.
     Number(i64, i64),
     /// One of these words.
     OneOf(&'static [&'static str]),
@@ -51,9 +51,9 @@ pub enum Kind {
     ProductKey,
     /// A time zone by the name of its key in the registry.
     TimeZone,
-    /// Languages and keyboards: `en-US`, `0409:00000409`, several with `;` between them.
+    /// Languages and keyboards: `en-US`, `0409:00000409`, several separated by `;`.
     Locale,
-    /// The language of Windows' own texts, which must be installed.
+    /// A display language of Windows, which must be installed.
     Language,
     /// `Value` and `PlainText`.
     Password,
@@ -61,7 +61,7 @@ pub enum Kind {
     Group(&'static [Setting]),
 }
 
-/// What tells the items of a list apart.
+/// What distinguishes the items of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A number from 1 to 500 in the element `Order`.
@@ -72,12 +72,12 @@ pub enum Key {
     Attribute,
 }
 
-/// A component whose settings are all known.
+/// A component of which all settings are known.
 pub(super) const fn complete(name: &'static str, passes: &'static [Pass], settings: &'static [Setting]) -> Component {
     Component { name, passes, settings, is_complete: true }
 }
 
-/// A component of which some settings are known.
+/// A component of which only some settings are known.
 pub(super) const fn partly(name: &'static str, passes: &'static [Pass], settings: &'static [Setting]) -> Component {
     Component { name, passes, settings, is_complete: false }
 }
@@ -116,7 +116,7 @@ pub(super) const fn item(name: &'static str, key: Key, kind: Kind) -> Setting {
 }
 
 impl Setting {
-    /// Valid in these passes alone.
+    /// Restricted to these passes.
     pub(super) const fn only(self, passes: &'static [Pass]) -> Self {
         Self { passes, ..self }
     }

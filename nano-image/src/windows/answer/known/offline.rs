@@ -1,8 +1,9 @@
-//! What a build does of the offlineServicing pass, in the place of DISM.
+//! What a build applies of the offlineServicing pass, in place of DISM.
 
 use super::super::{DRIVERS, SHELL_SETUP, UNATTENDED_JOIN};
 
-/// Settings that are done while the image is built, with the setting of a group if that is all that is done of it.
+/// Settings that are applied while the image is built: component and path. If only a part of a group is applied, the
+/// path of that part.
 const APPLIED: &[(&str, &str)] = &[
     ("Microsoft-Windows-LUA-Settings", "EnableLUA"),
     ("Microsoft-Windows-PartitionManager", "SanPolicy"),
@@ -12,7 +13,7 @@ const APPLIED: &[(&str, &str)] = &[
     (SHELL_SETUP, "OfflineUserAccounts/OfflineAdministratorPassword"),
     (SHELL_SETUP, "TimeZone"),
     ("Microsoft-Windows-TerminalServices-LocalSessionManager", "fDenyTSConnections"),
-    // It is taken as that of Shell-Setup.
+    // It is treated like that of Shell-Setup.
     (UNATTENDED_JOIN, "ComputerName"),
     (UNATTENDED_JOIN, "OfflineIdentification/Provisioning"),
     ("Networking-MPSSVC-Svc", "DomainProfile_EnableFirewall"),
@@ -20,12 +21,12 @@ const APPLIED: &[(&str, &str)] = &[
     ("Networking-MPSSVC-Svc", "PublicProfile_EnableFirewall"),
 ];
 
-/// Whether a build does something of the setting `path` of `component`.
+/// Whether a build applies something of the setting `path` of `component`.
 pub fn is_applied_offline(component: &str, path: &str) -> bool {
     APPLIED.iter().any(|(name, setting)| name.eq_ignore_ascii_case(component) && *setting == path)
 }
 
-/// Whether a build looks into the group `path` of `component`, and does some of its settings.
+/// Whether a build looks into the group `path` of `component` and applies some of its settings.
 pub fn is_opened_offline(component: &str, path: &str) -> bool {
     let is_in = |setting: &&str| setting.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
     APPLIED.iter().any(|(name, setting)| name.eq_ignore_ascii_case(component) && is_in(setting))

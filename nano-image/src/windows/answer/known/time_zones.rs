@@ -2,8 +2,8 @@
 
 use crate::types::nearest;
 
-/// Keys of `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Time Zones` in Windows Vista to 11, from west to east; the
-/// last three are gone since. Source: "Default Time Zones" on learn.microsoft.com.
+/// Keys of `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Time Zones` in Windows Vista to 11, from west to east.
+/// The last three no longer exist in newer versions. Source: "Default Time Zones" on learn.microsoft.com.
 const ZONES: &[&str] = &[
     "Dateline Standard Time",
     "UTC-11",
@@ -150,15 +150,15 @@ const ZONES: &[&str] = &[
     "Mexico Standard Time",
     "Mexico Standard Time 2",
 ];
-/// What a name ends with whose zone shall have no daylight saving time.
+/// Suffix for a time zone without daylight saving time.
 const WITHOUT_DAYLIGHT: &str = "_dstoff";
 
-/// Whether some Windows knows the zone by this name, in any case.
+/// Whether any Windows knows the zone by this name, in any case.
 pub fn is_time_zone(name: &str) -> bool {
     ZONES.iter().any(|zone| zone.eq_ignore_ascii_case(without_daylight(name)))
 }
 
-/// The name of the zone, without what says that it shall have no daylight saving time.
+/// The name of the zone without that suffix.
 pub fn without_daylight(name: &str) -> &str {
     let start = name.len().saturating_sub(WITHOUT_DAYLIGHT.len());
     match name.split_at_checked(start) {
