@@ -1,4 +1,4 @@
-//! Packages and drivers that the answer file names: found by what they are called in their own descriptions.
+//! Finds the packages and drivers that the answer file names, by the names in their own descriptions.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +16,19 @@ use crate::windows::package::{CabinetSource, Install, Named, UpdateDetails, desc
 /// What an answer file wants of packages.
 #[derive(Default)]
 pub(super) struct Answered {
-    /// What is installed: cabinets of its own, and features.
+    /// What is installed: the cabinets of files, and features.
     pub install: Install,
-    /// Cabinets of the media.
+    /// Cabinets on the media.
     pub cabinets: Vec<MediaFile>,
-    /// What is wanted of packages beside installing them.
+    /// What the answer file wants of packages apart from installing them.
     pub named: Vec<Named>,
 }
 
-/// Finds what `servicing` wants.
+/// Finds what `servicing` wants to have installed.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) for a package that is nowhere,
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for what is not done.
+/// [`NotFound`](crate::ErrorKind::NotFound) for a package that is nowhere to be found,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for what this crate does not do.
 pub(super) fn find(servicing: &Servicing, sources: &Sources, media: &Media) -> Result<Answered> {
     let mut search = Search { answered: Answered::default(), servicing, sources, media };
     let all = servicing.packages.iter().try_for_each(|package| search.add(package));
@@ -36,18 +36,20 @@ pub(super) fn find(servicing: &Servicing, sources: &Sources, media: &Media) -> R
     Ok(search.answered)
 }
 
-/// The folders and INF files that `servicing` wants drivers of.
+/// The folders and INF files from which `servicing` wants drivers.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) for what is not there.
+/// [`NotFound`](crate::ErrorKind::NotFound) for a path that does not exist.
 pub(super) fn drivers(servicing: &Servicing, files: &InputFiles) -> Result<Vec<PathBuf>> {
     let find = |path: &String| {
         let place = servicing.place(path);
         match files.kind(&place).is_ok() {
             true => Ok(place),
-            false => Err(Error::not_found(format!("the answer file takes drivers of `{path}`, which is not there"))
-                .with_path(&servicing.answer_file)
-                .with_hint("put them beside the answer file, or take DriverPaths out and name them with --driver")),
+            false => {
+                Err(Error::not_found(format!("the answer file takes drivers from `{path}`, which does not exist"))
+                    .with_path(&servicing.answer_file)
+                    .with_hint("put them beside the answer file, or take DriverPaths out and name them with --driver"))
+            }
         }
     };
     servicing.drivers.iter().map(find).collect()
@@ -68,7 +70,8 @@ impl Search<'_> {
         match package.action {
             ServicingAction::Install => self.install(package)?,
             ServicingAction::Stage => {
-                let what = format!("the answer file stages the package `{}`, which is not done", shown(identity));
+                let what =
+                    format!("the answer file stages the package `{}`, and this is not supported", shown(identity));
                 return Err(Error::unsupported(what).with_hint("install it, or take it out of the answer file"));
             }
             ServicingAction::Remove => {
@@ -96,7 +99,7 @@ impl Search<'_> {
         }
         let called = place.as_deref().and_then(|place| place.file_stem()?.to_str());
         let other = match self.media.identified(wanted, called) {
-            // Nothing but what is named: DISM takes no languages along either.
+            // Only what is named: DISM takes no languages along either.
             Ok(Some((_, file))) => {
                 self.answered.cabinets.push(file.clone());
                 return Ok(());
@@ -110,7 +113,7 @@ impl Search<'_> {
                 return Ok(());
             }
         }
-        // Where the image has it already there is nothing to do, and nothing to do it with is needed.
+        // If the image already has it, there is nothing to do, and no file is needed.
         let error = match other {
             Some(error) => error,
             None => self.nowhere(package, called),
@@ -123,7 +126,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The error for a package that neither the media nor any file has; its cabinet may be `called` so.
+    /// The error for a package that neither the media nor any file has; `called` is what its cabinet may be called.
     fn nowhere(&self, package: &ServicingPackage, called: Option<&str>) -> Error {
         let wanted = &package.identity;
         let place = package.source.as_ref().map(|source| format!(", and no file `{source}`")).unwrap_or_default();
@@ -165,7 +168,7 @@ fn is_it(inside: &UpdateDetails, wanted: &AssemblyIdentity) -> bool {
     AssemblyIdentity::from_package_id(&inside.identity).is_some_and(|identity| identity.is_meant_by(wanted))
 }
 
-/// An identity in a message: its name alone if that is all that is said.
+/// An identity for a message: only its name if nothing else is given.
 fn shown(identity: &AssemblyIdentity) -> String {
     match identity.public_key_token.is_empty() && identity.architecture == AssemblyArchitecture::Unsaid {
         true => identity.name.clone(),

@@ -24,7 +24,7 @@ pub(super) enum Base {
 }
 
 impl Base {
-    /// Finds what `choice` means in `sources`. What the user should know is added to `warnings`.
+    /// Opens the image that `choice` selects in `sources`. Adds what the user should know to `warnings`.
     pub fn open(
         choice: ImageChoice<'_>,
         sources: &Sources,
@@ -41,7 +41,7 @@ impl Base {
         Ok(Self::Wim { wim, index, path })
     }
 
-    /// What it is.
+    /// The description of the image.
     pub fn info(&self) -> ImageInfo {
         match self {
             Self::Wim { wim, index, .. } => {
@@ -98,7 +98,7 @@ impl Base {
         }
     }
 
-    /// Its files, and what the user should know of them. That of a disk is taken, and given once.
+    /// Its files, and what the user should know about them. The files of a disk can be taken only once.
     pub fn read(&mut self) -> Result<(FileTree, Vec<String>)> {
         match self {
             Self::Wim { wim, index, .. } => {
@@ -109,7 +109,7 @@ impl Base {
         }
     }
 
-    /// The disk, if it is one.
+    /// The disk, if this is one.
     pub fn disk(&self) -> Option<&DiskSource> {
         match self {
             Self::Wim { .. } => None,
@@ -118,13 +118,13 @@ impl Base {
     }
 }
 
-/// The partition that is chosen as an image is; `None` for the only one that has Windows.
+/// The partition that is chosen like an image; `None` means the only one with Windows.
 fn partition(choice: ImageChoice<'_>) -> Result<Option<u32>> {
     match choice {
         ImageChoice::Only => Ok(None),
         ImageChoice::Named(text) => text.parse().map(Some).map_err(|_| {
-            let error = Error::recipe(format!("`{text}` is no number of a partition"));
-            error.with_hint("of a disk, --image takes the number of the partition that has Windows")
+            let error = Error::recipe(format!("`{text}` is not the number of a partition"));
+            error.with_hint("for a disk, --image takes the number of the partition that has Windows")
         }),
         ImageChoice::Edition(_) => {
             Err(Error::recipe("a disk has no editions to choose from").with_hint("leave out the edition"))

@@ -12,8 +12,9 @@ use crate::windows::boot_chain::{self, BootDisk, BootPartition, BootVolume, File
 use crate::windows::host;
 
 impl Plan {
-    /// What keeps the image from starting: each link that is missing between firmware and the drivers that Windows
-    /// starts with, as `verify` finds it in the image. Reads hives and boot files.
+    /// What keeps the image from starting: each missing link from the firmware to the drivers that Windows starts
+    /// first, as
+    /// `verify` finds it in a finished image. Reads hives and boot files.
     pub fn boot_chain(&self) -> Findings {
         let windows = TreeVolume { tree: &self.tree, blobs: &*self.store };
         let system = SystemFiles(&self.boot_files);
@@ -22,7 +23,7 @@ impl Plan {
             device,
             is_system,
             volume: Some(volume),
-            // The boot code is ours.
+            // This crate wrote the boot code.
             boot_record: None,
         };
         let (firmware, partitions) = match &self.scheme {
@@ -42,7 +43,7 @@ impl Plan {
         }
         let is_compact = self.compact.is_some_and(|compact| compact.files > 0);
         if is_compact && !boot_chain::shows_compressed(&windows, "Windows").unwrap_or(false) {
-            let message = "does not start at boot or is missing: nothing shows the compressed files";
+            let message = "does not start at boot or is missing: Windows cannot read the compressed files";
             findings.add(Finding::new("boot-wof", "the driver of Compact OS (service Wof, wof.sys)", message));
         }
         findings
@@ -72,7 +73,7 @@ impl Plan {
     }
 }
 
-/// The Windows volume to be.
+/// The Windows volume before it is written.
 struct TreeVolume<'p> {
     tree: &'p FileTree,
     blobs: &'p dyn BlobStore,
@@ -100,7 +101,7 @@ impl BootVolume for TreeVolume<'_> {
     }
 }
 
-/// The files of an EFI system partition to be.
+/// The files of the EFI system partition before it is written.
 struct SystemFiles<'p>(&'p [BootFile]);
 
 impl SystemFiles<'_> {

@@ -1,4 +1,4 @@
-//! Packages and updates that are files of their own.
+//! Packages and updates that are given as files.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::windows::package::CabinetSource;
 
-/// What cabinets and WIM files, which updates are delivered in, begin with.
+/// The first bytes of cabinets and of WIM files, in which updates are delivered.
 const MAGICS: [[u8; 4]; 2] = [*b"MSCF", *b"MSWI"];
 
 /// Opens the package at `path`.
 pub(super) fn open(files: &InputFiles, path: &Path) -> Result<CabinetSource> {
     if files.is_folder(path) {
-        let error = Error::not_found("a folder, but a package is expected").with_path(path);
+        let error = Error::not_found("this is a folder, but a package is expected").with_path(path);
         return Err(error.with_hint("name each .cab or .msu file"));
     }
     let data = files.open(path).map_err(|error| Error::io("open the package", path, error))?;
     let source = CabinetSource { path: path.to_owned(), data };
-    // Cabinets are also found inside of other files: in an ISO image it would be any.
+    // Some files contain cabinets, ISO images for example: any of them would be found.
     let mut magic = [0; 4];
     if source.data.read_exact_at(&mut magic, 0).is_err() || !MAGICS.contains(&magic) {
         let error = Error::corrupt("not a cabinet").at(0).with_path(path);

@@ -1,7 +1,7 @@
-//! Decides which files of the volume are compressed, and compresses those that the source does not have so.
+//! Decides which files of the volume are compressed, and compresses those that are not compressed in the source.
 //!
-//! The size of a compressed file must be known before anything is laid out, so what is compressed goes to a scratch
-//! file, in the order of the source, and the image takes it from there.
+//! The size of a compressed file must be known before anything is laid out. So files are compressed into a scratch
+//! file, in the order of the source, and the image takes them from there.
 
 mod pack;
 mod spool;
@@ -18,8 +18,9 @@ use crate::source::wim::ImageInfo;
 use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
 use crate::windows::compact::{self, Compact, Pending};
 
-/// Marks the files of `tree` that `choice` compresses, and reports their number and bytes. `blobs` has the contents, and
-/// gets those that are compressed for this.
+/// Marks the files of `tree` that `choice` compresses, and reports their number and bytes. `blobs` has the contents,
+/// and
+/// gets those that are compressed here.
 pub(super) fn apply(
     tree: &mut FileTree,
     blobs: &mut Overlay,

@@ -1,4 +1,4 @@
-//! Whether a file is what a build makes.
+//! Whether a file is what a build would make.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::progress::Observer;
 use crate::types::{ByteSize, DiskOffset, FileOffset, VolumeOffset};
 
-/// The first byte in which a file is not what a build makes.
+/// The first byte in which a file differs from what a build makes.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -34,9 +34,9 @@ use crate::types::{ByteSize, DiskOffset, FileOffset, VolumeOffset};
 pub struct Difference {
     /// File offset.
     pub offset: u64,
-    /// The byte that the build makes; none if the file should end before it.
+    /// The byte that the build makes; `None` if the file should end before it.
     pub expected: Option<u8>,
-    /// The byte of the file; none if the file ends before it.
+    /// The byte of the file; `None` if the file ends before it.
     pub found: Option<u8>,
     /// Where that is on the disk; `None` in a structure of the format. Of compressed bytes it is the start of the block
     /// that they stand for.

@@ -1,4 +1,4 @@
-//! Drivers that go into an image, and what is to be told of them.
+//! Drivers that go into an image, and what the user should know of them.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,13 @@ use crate::source::wim::ImageInfo;
 use crate::types::Architecture;
 use crate::windows::driver::{self, DriverOptions, Prepared};
 
-/// What is not done of one driver that is told, a line each. The report has all.
+/// How many things that are not done for one driver are told, a line each. The report has all.
 const MAX_LISTED: usize = 12;
 
-/// What an image of Windows that is no server calls itself.
+/// How an image of Windows that is not a server names its kind of installation.
 const CLIENT: &str = "Client";
 
-/// Reads the drivers for `image`; none if none is named.
+/// Reads the drivers for `image`; `None` if none is named.
 pub(super) fn prepare(
     drivers: &[PathBuf],
     files: &InputFiles,
@@ -35,10 +35,10 @@ pub(super) fn prepare(
     driver::prepare(drivers, files, &options, observer).map(Some)
 }
 
-/// What the user should know of drivers.
+/// What the user should know about drivers.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) if it is `strict` and something of a driver is not done.
+/// [`Unsupported`](crate::ErrorKind::Unsupported) if it is `strict` and something that a driver asks for is not done.
 pub(super) fn warnings(drivers: &[DriverReport], strict: bool) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let (added, passed_over): (Vec<_>, Vec<_>) = drivers.iter().partition(|driver| driver.published.is_some());

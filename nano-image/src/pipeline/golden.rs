@@ -1,4 +1,4 @@
-//! One image for many machines: each is a disk that holds what differs.
+//! One image for many machines: each machine is a disk that holds only what differs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,18 +25,20 @@ impl Recipe {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the image or its boot files are missing,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) and [`Unsupported`](crate::ErrorKind::Unsupported) for what the sources
-    /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit the disk.
+    /// hold, [`TooSmall`](crate::ErrorKind::TooSmall) if the partitions do not fit on the disk.
     pub fn plan(&self, sources: &Sources, observer: &dyn Observer) -> Result<Plan> {
         let (shared, machine) = Shared::new(self, sources, observer)?;
         shared.plan(self, machine, observer)
     }
 }
 
-/// A golden image, and what makes other machines of its recipe: [`machine`](Self::machine) plans one of them, which is
-/// written as a [clone](Machine::write_clone), a differencing disk of what it has otherwise.
+/// A golden image, from which other machines of its recipe are made: [`machine`](Self::machine) plans one of them. It
+/// is
+/// written as a [clone](Machine::write_clone), a differencing disk that holds what differs from the golden image.
 ///
-/// What a machine's settings touch has a fixed place in every image of a recipe, so a clone is small, and blobs of the
-/// source are not read for it. Its disk is, byte for byte, the one that a build of that machine gives.
+/// What a machine's settings touch has a fixed place in every image of a recipe. So a clone is small, and no blobs of
+/// the
+/// source are read for it. Its disk is, byte for byte, the one that a build of that machine makes.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -57,14 +59,14 @@ pub struct Golden {
     shared: Shared,
     plan: Plan,
     pieces: Vec<(u64, Piece<'static>)>,
-    /// Machines of which others are made.
+    /// Machines from which others are made.
     pub(super) templates: RwLock<Vec<Arc<Template>>>,
 }
 
-/// Machines that are kept for others: lists have few kinds of them.
+/// How many machines are kept for others: a list of machines has only a few kinds.
 const MAX_TEMPLATES: usize = 4;
 
-/// The file of a golden image that was found to be the recipe's.
+/// The file of a golden image, after a check that it is the recipe's.
 pub struct GoldenFile {
     path: PathBuf,
     format: Format,
@@ -76,7 +78,7 @@ pub struct Machine<'g> {
     plan: Plan,
 }
 
-/// A clone that was written.
+/// A clone after it was written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -87,18 +89,18 @@ pub struct CloneReport {
     pub disk_id: String,
     /// Length of the file.
     pub file_size: u64,
-    /// Bytes of the pages of 4 KiB that are not the golden image's.
+    /// Bytes in the pages of 4 KiB that differ from the golden image.
     pub differing: u64,
-    /// How many blocks of 1 MiB of the disk they lie in.
+    /// How many blocks of the disk, of 1 MiB each, have such pages.
     pub blocks: u64,
-    /// Where the file says that its parent is.
+    /// The path to the parent that the file has.
     pub parent: String,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl Golden {
-    /// Plans the golden image, and reads what all machines need of the sources.
+    /// Plans the golden image, and reads what all machines need from the sources.
     ///
     /// # Errors
     /// As [`Recipe::plan`] and [`Plan::layout`].
@@ -118,11 +120,13 @@ impl Golden {
         &self.plan
     }
 
-    /// Opens the golden image and checks that it is what the recipe makes: its format's identifiers, its size, and all
-    /// bytes that are not contents of the source's files. [`Layout::compare`](crate::Layout::compare) compares every byte.
+    /// Opens the golden image and checks that it is what the recipe makes: the identifiers of its format, its size, and
+    /// all
+    /// bytes except the contents of the source's files. [`Layout::compare`](crate::Layout::compare) compares every
+    /// byte.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) if it is another image, or one that was changed; those of
+    /// [`Recipe`](crate::ErrorKind::Recipe) if it is another image, or if it was changed; the errors of
     /// [`open_disk`](crate::open_disk).
     pub fn open(&self, path: impl Into<PathBuf>) -> Result<GoldenFile> {
         let path = path.into();
@@ -153,7 +157,7 @@ impl Golden {
         let (mfts, mut found) = (layout.mfts(), Vec::new());
         for (at, piece) in &self.pieces {
             let Piece::Bytes(bytes) = piece else { continue };
-            // Records may have contents of the source's files.
+            // Records may hold contents of the source's files.
             if mfts.iter().any(|mft| (mft.start..mft.end()).contains(at)) {
                 continue;
             }
@@ -170,8 +174,9 @@ impl Golden {
         Ok(GoldenFile { format: disk.format(), path })
     }
 
-    /// Plans a machine: `config` are all its settings. Without a `seed` its identifiers come from its recipe, and from
-    /// `name` too if the recipe does not tell machines apart: because it has a seed itself or no name of the computer.
+    /// Plans a machine: `config` has all its settings. Without a `seed` its identifiers come from its recipe. They also
+    /// come
+    /// from `name` if recipes of machines may be alike: if the recipe has a seed itself or no computer name.
     ///
     /// # Errors
     /// As [`Recipe::plan`].
@@ -210,7 +215,7 @@ impl Golden {
 }
 
 impl Golden {
-    /// The pages of `plan` that are not this image's, if a machine that was made before has all in the same places.
+    /// The pages of `plan` that differ from this image, if an earlier machine has everything in the same places.
     fn by_template(&self, plan: &Plan) -> Result<Option<Vec<(u64, Page)>>> {
         let templates = self.templates.read().unwrap_or_else(PoisonError::into_inner).clone();
         for template in templates {
@@ -221,7 +226,7 @@ impl Golden {
         Ok(None)
     }
 
-    /// Whether a machine like `plan` is to be kept for others. Another thread may have met one of its kind.
+    /// Whether a machine like `plan` should be kept for others. Another thread may have had one like it already.
     fn wanted(&self, plan: &Plan) -> bool {
         let known = self.templates.read().unwrap_or_else(PoisonError::into_inner).len();
         known < MAX_TEMPLATES && matches!(self.by_template(plan), Ok(None))
@@ -242,11 +247,12 @@ impl Machine<'_> {
         self.plan.layout(observer)?.jobs(1).write(vec![target], observer)
     }
 
-    /// Writes a differencing disk of `golden` at `path`, in a format of [`Format::differencing`]. The file appears when it
-    /// is complete; one that is there is replaced.
+    /// Writes a differencing disk of `golden` at `path`, in a format of [`Format::differencing`]. The file appears when
+    /// it
+    /// is complete; an existing one is replaced.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) if the format takes no such parent, or no path leads to it;
+    /// [`Recipe`](crate::ErrorKind::Recipe) if the format cannot have such a parent, or if no path leads to it;
     /// [`Io`](crate::ErrorKind::Io).
     pub fn write_clone(&self, golden: &GoldenFile, path: impl AsRef<Path>, format: Format) -> Result<CloneReport> {
         let files = NewFiles::create(&[path.as_ref()], NewFileOptions { replace: true, mode: None })?;
@@ -256,7 +262,7 @@ impl Machine<'_> {
         Ok(report)
     }
 
-    /// [`write_clone`](Self::write_clone) into a file that the caller made and publishes.
+    /// Like [`write_clone`](Self::write_clone), into a file that the caller created and will publish.
     ///
     /// # Errors
     /// As `write_clone`.
@@ -314,7 +320,7 @@ impl Machine<'_> {
             });
         }
         let layout = self.plan.layout(&())?;
-        // A number for a blob that only this machine has; no other machine's number is the same.
+        // A number for a blob that only this machine has; no other machine has the same number.
         let mark = u32::from_le_bytes(self.plan.identity.bytes.to_bytes()[..4].try_into().expect("4 of 32 bytes")) | 1;
         let tree = &self.plan.tree;
         let mut stand_in =

@@ -1,4 +1,4 @@
-//! The files that a build reads: none of them may be written over.
+//! The files that a build reads: no output may overwrite one of them.
 
 use super::plan::Plan;
 use super::sources::Sources;
@@ -8,8 +8,9 @@ use crate::windows::configure::MachineConfig;
 use crate::windows::media::MediaFile;
 
 impl Sources {
-    /// The files and folders that a plan of these sources and `machine` reads, as far as names and a look into folders of
-    /// media tell. What is missing or broken is passed over: the plan refuses it.
+    /// The files and folders that a plan for these sources and `machine` reads, as far as names and a look into the
+    /// folders
+    /// of media show. What is missing or broken is left out here: the plan refuses it.
     pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
         let mut inputs = Vec::new();
         let files = &self.files;
@@ -29,7 +30,7 @@ impl Sources {
         for part in self.parts() {
             add("a part of the WIM", part);
         }
-        // An ISO image is one file, whatever is in it.
+        // An ISO image is one file, whatever it contains.
         if let Some((source, is_wim)) = self.source()
             && (is_wim || files.is_folder(source))
             && let Ok(media) = self.open()
@@ -76,7 +77,7 @@ impl Sources {
 }
 
 impl Plan {
-    /// The files that the plan was made of and that a build reads.
+    /// The files that the plan was made from and that a build reads.
     pub fn inputs(&self) -> &[UsedFile] {
         &self.inputs
     }

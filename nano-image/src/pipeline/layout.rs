@@ -1,4 +1,4 @@
-//! Where every byte is.
+//! Gives every byte its place.
 
 use super::plan::Plan;
 use super::scheme::Scheme;
@@ -39,15 +39,15 @@ pub struct Layout<'p> {
     pub(super) digests: bool,
 }
 
-/// Bytes of the disk that are known.
+/// Bytes of the disk whose values are known.
 pub(super) type Segments = Vec<(DiskOffset, Vec<u8>)>;
 
 impl Plan {
     /// Gives every byte of the disk its address; reads no file.
     ///
     /// # Errors
-    /// [`TooSmall`](crate::ErrorKind::TooSmall) with the sizes that are needed and given,
-    /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format does not have.
+    /// [`TooSmall`](crate::ErrorKind::TooSmall) with the size that is needed and the size that is given,
+    /// [`Recipe`](crate::ErrorKind::Recipe) for sizes that a format cannot have.
     pub fn layout(&self, observer: &dyn Observer) -> Result<Layout<'_>> {
         observer.begin(Phase::Layout, None);
         let start = self.scheme.windows().0;
@@ -70,7 +70,7 @@ impl Plan {
         Ok(Layout { plan: self, ntfs, recovery, before, after, used, jobs, source_check, digests: false })
     }
 
-    /// What the volume of Windows is, apart from its files.
+    /// What the volume of Windows is like, apart from its files.
     pub(super) fn ntfs_options(&self) -> NtfsOptions {
         let ((start, size), sector_size) = (self.scheme.windows(), self.recipe.disk().sector_size);
         NtfsOptions {
@@ -85,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// What is before the volume of Windows, and what is behind it, but for other NTFS volumes; ascending.
+    /// What lies before the volume of Windows, and behind it, except other NTFS volumes; ascending.
     pub(super) fn around(&self) -> Result<(Segments, Segments)> {
         let mut before = self.scheme_segments(self.recipe.disk())?;
         before.sort_by_key(|(at, _)| *at);
@@ -113,7 +113,7 @@ impl Plan {
             Error::too_small(format!("a recovery partition of {size} is too small: it needs {needed}"))
                 .with_needed(needed)
                 .with_hint(
-                    "give --recovery-size more; updates of the recovery environment want some 250 MiB of free space",
+                    "give --recovery-size more; updates of the recovery environment need about 250 MiB of free space",
                 )
         })?;
         Ok(Some((start, volume)))
@@ -144,7 +144,7 @@ impl Plan {
                     .iter()
                     .map(|file| FatFile { path: &file.path, bytes: &file.bytes, attributes: file.attributes as u8 })
                     .collect();
-                // What differs between machines lies near the volume's start, which does, too.
+                // What differs between machines lies near the start of the volume, so this file does too.
                 files.sort_by_key(|file| !file.path.ends_with(r"\BCD"));
                 let mut segments = gpt::build(&self.scheme.table(), disk.bytes, disk.sector_size)?;
                 let fat = fat::build(&options, &files)?;
@@ -154,7 +154,7 @@ impl Plan {
         }
     }
 
-    /// Turns what the volume lacks into what the disk lacks.
+    /// Turns the size that the volume lacks into the size that the disk lacks.
     fn explain_size(&self, error: Error) -> Error {
         let Some(volume) = error.needed() else { return error };
         let given = self.recipe.disk_size();
@@ -173,36 +173,36 @@ impl Layout<'_> {
         std::iter::once(windows).chain(self.recovery.iter().map(|(start, volume)| (*start, volume)))
     }
 
-    /// All parts of the disk that may hold other bytes than zero, ascending: the first byte of each and its length.
+    /// All parts of the disk that may hold bytes other than zero, ascending: the first byte of each and its length.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk that cannot be.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk that is not possible.
     pub fn data_extents(&self) -> Result<Vec<(u64, u64)>> {
         Ok(self.file_layout(Format::RAW)?.used().iter().map(|extent| (extent.start, extent.len)).collect())
     }
 
-    /// Where every byte of an image file of this format is.
+    /// The place of every byte of an image file in this format.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for a disk or block size that the format does not have.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a size of the disk or of a block that the format cannot have.
     pub(super) fn file_layout(&self, format: Format) -> Result<FileLayout> {
         let plan = self.plan;
         FileLayout::new(format, plan.recipe.disk(), &self.used, &plan.identity, plan.time)
     }
 
-    /// Takes `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.
+    /// Uses `jobs` threads to decompress instead of one per processor. The bytes do not depend on it.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
     }
 
-    /// Says whether the source's digests are checked while it is read; they are unless this says otherwise.
+    /// Says whether the source's digests are checked while it is read; by default they are.
     pub fn source_check(mut self, check: SourceCheck) -> Self {
         self.source_check = check;
         self
     }
 
-    /// Makes the SHA-256 of every output while it is written, for the report.
+    /// Computes the SHA-256 of every output while it is written, for the report.
     pub fn digests(mut self, wanted: bool) -> Self {
         self.digests = wanted;
         self

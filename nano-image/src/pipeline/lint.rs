@@ -9,11 +9,12 @@ use crate::windows::answer::{ImageSetup, Lint};
 use crate::windows::edit::HiveFile;
 
 impl Sources {
-    /// Judges the answer file at `answer` for the image with the name or number `image`; without it for the only one.
+    /// Judges the answer file at `answer` for the image with the name or number `image`; without one, for the only
+    /// image.
     ///
     /// # Errors
     /// Those of [`Lint::file`]; [`NotFound`](crate::ErrorKind::NotFound) if there is no such image,
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for its hives.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if one of its hives is broken.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {

@@ -1,4 +1,4 @@
-//! A look at an image of the sources, without a build.
+//! Looks into an image of the sources, without a build.
 
 use super::base::Base;
 use super::sources::Sources;
@@ -8,16 +8,17 @@ use crate::windows::edit::ImageEdit;
 use crate::windows::media::ImageChoice;
 use crate::windows::package::{self, ImageServicing};
 
-/// What a look is taken at.
+/// What a look gets to see.
 pub(super) struct Looked<'a, 'b> {
-    /// Its files and hives, of which changes are lost.
+    /// Its files and hives; changes to them are lost.
     pub edit: &'a mut ImageEdit<'b>,
     pub info: ImageInfo,
 }
 
 impl Sources {
-    /// What `look` sees in the image with the name or number `image`, of a disk the partition; without it in the only
-    /// one.
+    /// What `look` sees in the image with the name or number `image` (the partition, for a disk); without one, in the
+    /// only
+    /// image.
     pub(super) fn look<T>(&self, image: Option<&str>, look: impl FnOnce(Looked<'_, '_>) -> Result<T>) -> Result<T> {
         let media = self.open()?;
         let choice = image.map_or(ImageChoice::Only, ImageChoice::Named);
@@ -28,12 +29,12 @@ impl Sources {
         look(Looked { edit, info }).map_err(|error| error.with_path(path))
     }
 
-    /// Lists the features, capabilities and packages of the image with the name or number `image`, of a disk the number of
-    /// the partition; without it of the only one.
+    /// Lists the features, capabilities and packages of the image with the name or number `image` (the number of the
+    /// partition, for a disk); without one, of the only image.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such image, or if it has no list of packages;
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for its hives.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if one of its hives is broken.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {

@@ -1,9 +1,11 @@
-//! OCI images whose only layer has a disk image at `/disk/`, as KubeVirt takes them (containerDisk): as a folder
-//! ("image layout") or as that in a tar archive.
-//! <https://github.com/opencontainers/image-spec>, <https://kubevirt.io/user-guide/storage/disks_and_volumes/#containerdisk>
+//! OCI images whose only layer has a disk image at `/disk/`, where KubeVirt looks for it (containerDisk): as a folder
+//! ("image layout") or as a tar archive of that folder.
+//! <https://github.com/opencontainers/image-spec>,
+//! <https://kubevirt.io/user-guide/storage/disks_and_volumes/#containerdisk>
 //!
-//! The crate `oci-spec` has the documents, `tar` the headers. `ocidir` makes whole layouts, but only in a folder, through
-//! temporary files of its own: its files would not appear together with the other outputs, and be copied into an archive.
+//! The crate `oci-spec` has the documents, `tar` the headers. `ocidir` makes whole layouts, but only in a folder and
+//! through its own temporary files: so its files would not appear together with the other outputs, and an archive would
+//! take another copy.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -24,21 +26,21 @@ use crate::disk::{FileOutput, Output};
 use crate::error::{Error, Result};
 use crate::types::{Architecture, ByteSize};
 
-/// Extension of archives; what has another name is a folder.
+/// Extension of archives; any other name means a folder.
 const ARCHIVE: &str = "tar";
-/// KubeVirt opens disks as this user, QEMU's.
+/// KubeVirt opens disks as this user, which is QEMU's.
 const QEMU: u64 = 107;
 /// The image's name in its index.
 const TAG: &str = "latest";
-/// Unit of tar archives, bytes.
+/// The unit of tar archives, in bytes.
 const BLOCK: usize = 512;
 /// An archive ends with two blocks of zeros.
 const END: usize = 2 * BLOCK;
-/// Places of the files of a folder in [`oci_files`].
+/// The number of files in a folder, see [`oci_files`].
 const FOLDER_FILES: usize = 5;
 
-/// The files that an OCI image at `path` consists of, as [`Target::oci`](crate::Target::oci) wants them: one if the name
-/// ends in `.tar`; else those of a folder, of which `blobs/sha256` must be there. Blobs get their names when they are known.
+/// The files of an OCI image at `path`, as [`Target::oci`](crate::Target::oci) wants them: one file if the name ends in
+/// `.tar`; else those of a folder, in which `blobs/sha256` must exist. Blobs get their names when these are known.
 ///
 /// ```
 /// assert_eq!(nano_image::oci_files("web.tar".as_ref()).len(), 1);
@@ -68,7 +70,7 @@ struct Blob {
 }
 
 impl<'a> OciImage<'a> {
-    /// Of `files`, for machines of this architecture.
+    /// An image in `files`, for machines of this architecture.
     pub fn new(files: Vec<&'a NewFile>, architecture: Option<Architecture>) -> Self {
         let architecture = match architecture {
             Some(Architecture::Arm64) => Arch::ARM64,
@@ -77,14 +79,14 @@ impl<'a> OciImage<'a> {
         Self { files, architecture, layer: Arc::default() }
     }
 
-    /// Begins the layer: where a disk image of `len` bytes goes, which is called `disk.EXTENSION` there.
+    /// Begins the layer: a disk image of `len` bytes is written to it, which is called `disk.EXTENSION` there.
     pub fn layer(&self, extension: &str, len: ByteSize) -> Result<Box<dyn Output + 'a>> {
         let file = self.files[0];
         let open = file.file().try_clone().map_err(|error| Error::io("open", file.path(), error))?;
         let mut output = FileOutput::new(open, file.path())?;
         if self.is_archive() {
             output.write_all(&[entry("blobs/", 0), entry("blobs/sha256/", 0)].concat())?;
-            // The layer's own entry: its name is known at the end.
+            // The header of the layer in the archive: the layer's name is known only at the end.
             output.write_all(&[0; BLOCK])?;
         }
         let mut layer = Layer { output, digest: Sha256::new(), len: 0, disk: len.bytes(), sealed: self.layer.clone() };
@@ -99,7 +101,7 @@ impl<'a> OciImage<'a> {
         Ok(Box::new(layer))
     }
 
-    /// Writes what tells of the layer, which is complete.
+    /// Writes the documents that describe the layer, which is complete.
     pub fn finish(&self) -> Result<()> {
         let layer = self.layer.get().expect("the layer has been written").clone();
         let documents = Documents::of(&layer, &self.architecture)
@@ -228,7 +230,7 @@ impl Output for Layer {
         let padding = self.disk.next_multiple_of(BLOCK as u64) - self.disk;
         self.write_all(&vec![0; padding as usize + END])?;
         let digest = hex::encode(std::mem::take(&mut self.digest).finalize());
-        // It is finished once.
+        // This happens only once.
         let _ = self.sealed.set(Blob { digest, len: self.len });
         self.output.finish()
     }

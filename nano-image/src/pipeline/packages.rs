@@ -1,4 +1,4 @@
-//! Which packages go into an image: those of the recipe, of its answer file, and updates.
+//! Which packages go into an image: those of the recipe, those of its answer file, and updates.
 
 use std::path::PathBuf;
 
@@ -25,16 +25,16 @@ const PIECE: u64 = 1 << 20;
 #[derive(Default)]
 pub(super) struct Packages {
     pub install: Install,
-    /// What the answer file wants of packages beside installing them.
+    /// What the answer file wants of packages apart from installing them.
     named: Vec<Named>,
     answer_file: PathBuf,
-    /// Names of those of the media.
+    /// Names of the packages from the media.
     names: Vec<String>,
     pub warnings: Vec<String>,
 }
 
 impl Packages {
-    /// Finds and opens all that `recipe`, `sources` and the packages of the answer file name.
+    /// Finds and opens everything that `recipe`, `sources` and the packages of the answer file name.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) names all packages that are missing.
@@ -79,7 +79,7 @@ impl Packages {
         cabinets.is_empty() && servicing.is_empty() && features.is_empty()
     }
 
-    /// Installs them into `edit`. What the user should know is added to `warnings`.
+    /// Installs the packages into `edit`. Adds what the user should know to `warnings`.
     pub fn install(
         &self,
         edit: &mut ImageEdit<'_>,
@@ -96,17 +96,17 @@ impl Packages {
             .map_err(|error| self.name_parents(error, media))?;
         warnings.append(&mut report.warnings);
         for package in &report.packages {
-            // The report has all; thousands of lines would hide other warnings.
+            // The report has all of them; thousands of lines would hide other warnings.
             if let [first, ..] = &package.not_applied[..] {
                 let (count, what) = (package.not_applied.len(), format!("<{}>: {}", first.element, first.why));
                 let more = if count > 1 { format!(", and {} more in the report", count - 1) } else { String::new() };
-                warnings.push(format!("the package {} is not applied whole: {what}{more}", package.id));
+                warnings.push(format!("the package {} is not applied completely: {what}{more}", package.id));
             }
         }
         Ok(report)
     }
 
-    /// If packages lack others that the media have, says which.
+    /// If packages lack others that the media have, says which these are.
     fn name_parents(&self, error: Error, media: &Media) -> Error {
         let find = |name: &String| {
             let identity = AssemblyIdentity::from_attributes([("name", &**name)]).ok()?;
@@ -120,13 +120,13 @@ impl Packages {
         match &names[..] {
             [] => error,
             names => {
-                let hint = format!("the media have what is missing: add the package {}", names.join(", "));
+                let hint = format!("the missing one is on the media: add the package {}", names.join(", "));
                 error.with_hint(hint)
             }
         }
     }
 
-    /// Digests of everything that is installed, which decide the bytes of the image; empty for nothing.
+    /// Digests of everything that is installed, which decides the bytes of the image; empty if there is nothing.
     pub fn identity(&self) -> Result<Vec<u8>> {
         if self.is_empty() {
             return Ok(Vec::new());
@@ -137,7 +137,7 @@ impl Packages {
             hash.update([0]);
             let mut digests = cabinets.iter().map(digest).collect::<Result<Vec<_>>>()?;
             if kind == "servicing" {
-                // Updates are installed in the order of their names, each once.
+                // Updates are installed by name, each only once.
                 digests.sort();
                 digests.dedup();
             }

@@ -1,4 +1,4 @@
-//! In which pages two disks of one recipe differ, told from their layouts: no blob is read for it.
+//! In which pages two disks of one recipe differ, found by their layouts: no blob is read for it.
 
 use crate::content::{BlobRequest, Extent};
 use crate::volume::ntfs::Piece;
@@ -12,8 +12,8 @@ pub(super) type Page = [u8; PAGE as usize];
 /// The contents of a disk by offset: pieces in ascending order that do not overlap.
 pub(super) type Pieces<'a> = [(u64, Piece<'a>)];
 
-/// The pages in which `other` is not `golden`. `is_other` says of a blob of `other` that it is not the golden image's of
-/// that number.
+/// The pages in which `other` differs from `golden`. `is_other` says whether a blob of `other` differs from the golden
+/// image's blob of the same number.
 pub(super) fn differing(
     golden: &Pieces<'_>,
     other: &Pieces<'_>,
@@ -41,7 +41,7 @@ pub(super) fn differing(
     pages.0
 }
 
-/// The bytes of the page at `at`; `None` if a blob lies in it.
+/// The bytes of the page at `at`; `None` if it holds a part of a blob.
 pub(super) fn page(pieces: &Pieces<'_>, at: u64) -> Option<Page> {
     let mut page = [0; PAGE as usize];
     let first = pieces.partition_point(|(start, piece)| start + piece.size() <= at);
@@ -89,7 +89,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
         None
     }
 
-    /// The contents from `at` to `end`. No piece begins or ends between them.
+    /// The contents from `at` to `end`. No piece begins or ends between the two.
     fn view(&self, at: u64, end: u64) -> View<'p> {
         match self.pieces.first() {
             Some((start, piece)) if *start <= at => match piece {
@@ -102,7 +102,7 @@ impl<'p, 'a> Cursor<'p, 'a> {
     }
 }
 
-/// Pages, ascending and apart.
+/// Pages in ascending order that do not touch each other.
 #[derive(Default)]
 struct Pages(Vec<Extent>);
 
@@ -115,7 +115,7 @@ impl Pages {
         }
     }
 
-    /// Adds the pages of `len` bytes at `start` that have a byte that differs.
+    /// Adds the pages that hold the `len` bytes at `start`; these have a byte that differs.
     fn add_bytes(&mut self, start: u64, len: usize, differs: impl Fn(usize) -> bool) {
         let mut at = 0;
         while at < len {

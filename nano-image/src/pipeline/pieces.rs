@@ -1,4 +1,4 @@
-//! What lies where on a disk, told of its layout.
+//! What lies where on a disk, taken from its layout.
 
 use super::layout::Layout;
 use crate::content::{BlobRequest, Extent};
@@ -7,7 +7,7 @@ use crate::types::DiskOffset;
 use crate::volume::ntfs::{self, Piece};
 
 impl Layout<'_> {
-    /// All that the disk has, ascending by disk offset.
+    /// Everything that is on the disk, by ascending disk offset.
     pub(super) fn pieces(&self, resident: &mut ntfs::Resident<'_>) -> Result<Vec<(u64, Piece<'_>)>> {
         let known = |segments: &'_ [(DiskOffset, Vec<u8>)]| -> Vec<(u64, Vec<u8>)> {
             segments.iter().map(|(at, bytes)| (at.0, bytes.clone())).collect()
@@ -31,7 +31,7 @@ impl Layout<'_> {
         self.volumes().map(mft).collect()
     }
 
-    /// The blobs in records that may be in `pages` of the disk.
+    /// The blobs inside MFT records that may lie in `pages` of the disk.
     pub(super) fn residents_in(&self, pages: &[Extent]) -> Vec<BlobRequest> {
         let mut all = Vec::new();
         for (start, volume) in self.volumes() {

@@ -49,12 +49,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The recipe that it was made from.
+    /// The recipe that this plan was made from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// What the WIM says of the image.
+    /// What the WIM says about the image.
     pub fn image(&self) -> &ImageInfo {
         &self.image
     }
@@ -64,28 +64,29 @@ impl Plan {
         self.time
     }
 
-    /// The disk's GUID (GPT) or signature (MBR), as the report has it.
+    /// The disk's GUID (GPT) or signature (MBR), as in the report.
     pub fn disk_id(&self) -> String {
         self.scheme.disk_id()
     }
 
-    /// Where the identifiers of the image come from.
+    /// What the identifiers of the image are derived from.
     pub fn seed(&self) -> &Seed {
         &self.identity.disk
     }
 
-    /// The WIM that has the image, with its parts. Inside an ISO image its path begins with that of the ISO image.
+    /// The WIM that has the image, with all parts. If it is inside an ISO image, its path begins with the ISO image's.
     pub fn wim_files(&self) -> &[PathBuf] {
         &self.wim_files
     }
 
-    /// The disk image that is the source, with those that it builds on; none if a WIM is.
+    /// The disk image that is the source, with the images that it is based on; empty if the source is a WIM.
     pub fn disk_files(&self) -> &[PathBuf] {
         &self.disk_files
     }
 
-    /// The cabinets that are installed, but for servicing packages: of the media (inside an ISO image, their paths begin
-    /// with its), and of the answer file.
+    /// The cabinets that are installed, except servicing packages: those of the media (if they are inside an ISO image,
+    /// their
+    /// paths begin with its path), and those of the answer file.
     pub fn cabinets(&self) -> &[PathBuf] {
         &self.cabinets
     }

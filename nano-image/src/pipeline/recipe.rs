@@ -21,13 +21,13 @@ use crate::windows::configure::{MachineConfig, Secret};
 use crate::windows::host::Host;
 use crate::windows::media::{Deployment, Edition, ImageChoice, Role};
 
-/// Cluster size of a compact volume: NTFS compresses nothing in larger ones, and nothing says that Windows reads
-/// compact files there.
+/// Cluster size of a compact volume: NTFS compresses nothing in larger clusters, and no documentation says that Windows
+/// reads compact files there.
 pub(super) const COMPACT_CLUSTER_SIZE: ByteSize = ByteSize::kib(4);
 
-/// Logical sectors of disks that have none of 512 bytes (4K native).
+/// Logical sector size of disks that do not have 512 bytes per sector (4K native).
 pub(super) const LARGE_SECTORS: ByteSize = ByteSize::kib(4);
-/// FAT32 has at least 65,525 clusters, here of 4 KiB; the smallest size that Windows' documentation gives.
+/// FAT32 has at least 65,525 clusters, here of 4 KiB; this is the smallest size that Windows' documentation gives.
 pub(super) const LARGE_SECTORS_ESP_SIZE: ByteSize = ByteSize::mib(260);
 
 /// Which firmware starts the machine.
@@ -58,7 +58,7 @@ impl From<Firmware> for boot::Firmware {
     }
 }
 
-/// How boot entries name the partition that they start from.
+/// How boot entries name the partition that they start Windows from.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -71,18 +71,18 @@ impl From<Firmware> for boot::Firmware {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BcdDevice {
-    /// By its identity, as bcdboot does: exact, also beside other disks with Windows.
+    /// By its identity, as bcdboot does: exact, even if another disk has Windows too.
     #[default]
     Partition,
     /// As the volume that has the loader: for clones whose disk identities will change.
     Locate,
 }
 
-/// Everything that decides the bytes of an image, but the sources and the container. Made by [`Recipe::image`] and the
-/// like, or read by serde: either way it has been checked, and it cannot be changed.
+/// Everything that decides the bytes of an image, except the sources and the format. Made by [`Recipe::image`] and
+/// similar functions, or read by serde: either way it has been checked, and it cannot be changed.
 ///
-/// Its serde form is that of recipe files: the keys are the names of the flags of `nano-image build`, and values have
-/// the forms of theirs. The password has no form: it is never written and never read.
+/// Its serde form is that of recipe files: keys and values are the flags of `nano-image build` and their values. The
+/// password is never written and never read.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -108,7 +108,7 @@ pub struct Recipe {
     pub(super) administrator_password: Option<Secret>,
 }
 
-/// The choices of a recipe; a key per flag.
+/// The choices of a recipe, a key for each flag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(super) struct Choices {
@@ -132,12 +132,12 @@ pub(super) struct Choices {
     pub size: ByteSize,
     #[serde(rename = "for", skip_serializing_if = "form::is_default")]
     pub host: Option<Host>,
-    /// What is not said is the host's choice, else UEFI.
+    /// By default the host's choice, else UEFI.
     #[serde(skip_serializing_if = "form::is_default")]
     pub firmware: Option<Firmware>,
-    /// Of a logical sector.
+    /// Size of a logical sector.
     pub sector_size: ByteSize,
-    /// What is not said is what Windows takes for such sectors.
+    /// By default the size that Windows uses for such sectors.
     #[serde(skip_serializing_if = "form::is_default")]
     pub esp_size: Option<ByteSize>,
     #[serde(skip_serializing_if = "form::is_default")]
@@ -148,7 +148,7 @@ pub(super) struct Choices {
     pub compact: Option<Compact>,
     #[serde(deserialize_with = "form::text")]
     pub label: String,
-    /// What is not said is the host's choice, else the partition.
+    /// By default the host's choice, else the partition.
     #[serde(skip_serializing_if = "form::is_default")]
     pub bcd_device: Option<BcdDevice>,
     #[serde(skip_serializing_if = "form::is_default")]
@@ -159,7 +159,7 @@ pub(super) struct Choices {
     pub machine: MachineConfig,
     #[serde(flatten)]
     pub boot: BootSettings,
-    /// Keys that there are not.
+    /// Keys that do not exist.
     #[serde(flatten, deserialize_with = "names", skip_serializing)]
     pub unknown: Vec<String>,
 }
@@ -214,7 +214,7 @@ impl Recipe {
         self.choices.deployment
     }
 
-    /// Packages that have a name of their own here.
+    /// Packages for which this crate has a short name.
     pub fn roles(&self) -> Vec<Role> {
         self.choices.roles().filter(|(_, is_on)| *is_on).map(|(role, _)| role).collect()
     }
@@ -224,12 +224,12 @@ impl Recipe {
         &self.choices.package
     }
 
-    /// Updates of packages to install that are not installed without a choice.
+    /// Updates to install from packages that are only installed if they are chosen.
     pub fn features(&self) -> &[String] {
         &self.choices.feature
     }
 
-    /// Whether what cannot be applied of a package is an error.
+    /// Whether it is an error if something in a package cannot be applied.
     pub fn strict(&self) -> bool {
         self.choices.strict
     }
@@ -239,7 +239,7 @@ impl Recipe {
         self.choices.size
     }
 
-    /// What the image will run on, if it is made for something.
+    /// What the image will run on, if it is made for a certain host.
     pub fn host(&self) -> Option<Host> {
         self.choices.host
     }
@@ -249,7 +249,7 @@ impl Recipe {
         self.choices.firmware()
     }
 
-    /// Size of the EFI system partition; without meaning for BIOS.
+    /// Size of the EFI system partition; a BIOS disk has none.
     pub fn esp_size(&self) -> ByteSize {
         self.choices.esp_size()
     }
@@ -264,17 +264,17 @@ impl Recipe {
         DiskSize { bytes: self.disk_size(), sector_size: self.sector_size().bytes() as u32 }
     }
 
-    /// Size of the partition of the recovery environment; none has none.
+    /// Size of the partition of the recovery environment; `None` for no such partition.
     pub fn recovery_size(&self) -> Option<ByteSize> {
         self.choices.recovery_size
     }
 
-    /// Cluster size of the Windows volume; none is Windows' choice for its size.
+    /// Cluster size of the Windows volume; `None` for what Windows chooses for its size.
     pub fn cluster_size(&self) -> Option<ByteSize> {
         self.choices.cluster_size
     }
 
-    /// How files are compressed on the Windows volume (Compact OS); none keeps them plain.
+    /// How files are compressed on the Windows volume (Compact OS); `None` keeps them plain.
     pub fn compact(&self) -> Option<Compact> {
         self.choices.compact
     }
@@ -289,12 +289,12 @@ impl Recipe {
         self.choices.bcd_device()
     }
 
-    /// Times of what the build makes, in seconds since 1970; none is the creation time of the source image.
+    /// The time of what the build makes, in seconds since 1970; `None` for the creation time of the source image.
     pub fn timestamp(&self) -> Option<u64> {
         self.choices.timestamp
     }
 
-    /// Where all identifiers come from; none derives them from recipe and sources.
+    /// What all identifiers are derived from; `None` for recipe and sources.
     pub fn seed(&self) -> Option<Seed> {
         self.choices.seed
     }
@@ -309,12 +309,12 @@ impl Recipe {
         &self.choices.boot
     }
 
-    /// The boot settings with those of the host.
+    /// The boot settings together with those of the host.
     pub(super) fn all_boot_settings(&self) -> BootSettings {
         self.host().map_or_else(|| self.boot().clone(), |host| host.add_to(self.boot()))
     }
 
-    /// Which image is meant.
+    /// Which image is chosen.
     pub(super) fn choice(&self) -> ImageChoice<'_> {
         match (&self.choices.image, self.choices.edition) {
             (Some(image), _) => ImageChoice::Named(image),
@@ -323,14 +323,14 @@ impl Recipe {
         }
     }
 
-    /// Names of all packages: that of the deployment, those of roles, and the others in their order.
+    /// Names of all packages: that of the deployment, those of roles, then the others in their order.
     pub(super) fn package_names(&self) -> Vec<String> {
         let roles = self.roles().into_iter().map(Role::package);
         let named = self.deployment().map(Deployment::package).into_iter().chain(roles);
         named.map(str::to_owned).chain(self.packages().iter().cloned()).collect()
     }
 
-    /// The time of what the build makes, given the source's.
+    /// The time of what the build makes; `source` is the time of the source.
     pub(super) fn time(&self, source: FileTime) -> FileTime {
         self.timestamp().map_or(source, FileTime::from_unix_seconds)
     }
@@ -387,7 +387,7 @@ impl From<Recipe> for Choices {
     }
 }
 
-/// The keys that are left.
+/// The keys that nothing has read.
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let rest: BTreeMap<String, IgnoredAny> = Deserialize::deserialize(deserializer)?;
     Ok(rest.into_keys().collect())

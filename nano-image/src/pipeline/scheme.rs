@@ -26,16 +26,16 @@ pub(super) enum Scheme {
         windows: gpt::Partition,
         recovery: Option<gpt::Partition>,
     },
-    /// One active partition, and perhaps one of the recovery environment.
+    /// One active partition, and perhaps one for the recovery environment.
     Mbr { signature: u32, windows: mbr::Partition, recovery: Option<mbr::Partition> },
 }
 
 impl Scheme {
-    /// Of `recipe`, with the identifiers that `seed` gives.
+    /// The partitions of `recipe`, with the identifiers that `seed` gives.
     pub fn new(recipe: &Recipe, seed: &Seed) -> Result<Self> {
         let (start, end) = windows_partition(recipe)?;
         let len = ByteSize::new(end - start);
-        // The last place: so it can grow with an update, at the cost of Windows' own.
+        // At the end of the disk: so an update can let it grow by taking room from the Windows partition.
         let recovery_start = DiskOffset(end);
         if recipe.firmware() == Firmware::Bios {
             let windows =
@@ -85,7 +85,7 @@ impl Scheme {
         }
     }
 
-    /// The same for boot entries, and for the file that says where it is; `seed` is that of the disk.
+    /// The recovery partition for boot entries, and for the file that says where it is; `seed` is the disk's.
     pub fn recovery_place(&self, seed: &Seed) -> Option<(BootDevice, RecoveryPartition)> {
         let entry = entry_id(seed);
         match self {
@@ -100,7 +100,7 @@ impl Scheme {
         }
     }
 
-    /// By what boot entries name the partitions.
+    /// The identifiers by which boot entries name the partitions.
     pub fn ids(&self) -> PartitionIds {
         match self {
             Self::Gpt { disk_guid, esp, windows, .. } => {
@@ -112,7 +112,7 @@ impl Scheme {
         }
     }
 
-    /// The disk's GUID (GPT) or signature (MBR), as the report has it.
+    /// The disk's GUID (GPT) or signature (MBR), as in the report.
     pub fn disk_id(&self) -> String {
         match self {
             Self::Gpt { disk_guid, .. } => disk_guid.to_string(),
@@ -136,7 +136,7 @@ impl Scheme {
 fn windows_partition(recipe: &Recipe) -> Result<(u64, u64)> {
     let (first, disk_size) = (ALIGNMENT.bytes(), recipe.disk_size());
     let (start, end) = match recipe.firmware() {
-        // The last MiB is the backup partition table's.
+        // The last MiB holds the backup of the partition table.
         Firmware::Uefi => {
             let start = first + recipe.esp_size().bytes() + MSR_SIZE.bytes();
             (start, disk_size.bytes().saturating_sub(ALIGNMENT.bytes()))
@@ -149,7 +149,7 @@ fn windows_partition(recipe: &Recipe) -> Result<(u64, u64)> {
         let needed = ByteSize::new(start + recovery + 2 * ALIGNMENT.bytes());
         return Err(Error::too_small(format!("a disk of {disk_size} has no room for its partitions"))
             .with_needed(needed)
-            .with_hint(format!("without any file a disk needs {needed}")));
+            .with_hint(format!("even without files a disk needs {needed}")));
     }
     Ok((start, end))
 }

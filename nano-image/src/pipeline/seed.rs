@@ -1,9 +1,10 @@
-//! What the identifiers of an image come from.
+//! What the identifiers of an image are derived from.
 //!
-//! They say one of two things. *The same disk*: GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk;
-//! all come from the seed, which is the recipe's or a digest of a text that tells recipe and sources. *The same
-//! bytes*: what a differencing disk knows its parent by; it comes from a digest of all that makes the bytes, with the
-//! secrets that the seed leaves out.
+//! There are two kinds. *The same disk*: the GUIDs of disk and partitions, serial numbers, the VHDX's virtual disk. All
+//! of these come from the seed, which the recipe gives or which is a digest of a text that describes recipe and
+//! sources.
+//! *The same bytes*: the identifier by which a differencing disk knows its parent. It comes from a digest of everything
+//! that decides the bytes, with the secrets that the seed leaves out.
 
 use std::fmt::{Display, Write};
 
@@ -20,13 +21,14 @@ use crate::windows::compact::Compact;
 use crate::windows::configure::{MachineConfig, RegUser, RemoteManagement};
 use crate::windows::host::Host;
 
-/// Rounds of the digest of secrets: an identifier is public, and who guesses at a password with it pays for each guess.
+/// Rounds of the digest of secrets. An identifier is public: someone who guesses a password with it pays for each
+/// guess.
 const SECRET_ROUNDS: u32 = 20_000;
 
-/// Digests of what an image is made of; empty for nothing.
+/// Digests of what an image is made from; empty if there is nothing.
 #[derive(Clone, Default)]
 pub(super) struct Inputs {
-    /// Of the metadata of the source image, which name the contents of every file by their digests.
+    /// Of the metadata of the source image, which has the digests of all file contents.
     pub image: Vec<u8>,
     /// Of copied files and registry files.
     pub files: Vec<u8>,
@@ -35,7 +37,7 @@ pub(super) struct Inputs {
     pub drivers: Vec<u8>,
 }
 
-/// What else decides bytes, but is not told by a seed.
+/// What also decides bytes, but is not part of a seed.
 pub(super) struct Decisive<'a> {
     /// The time of what the build makes.
     pub time: FileTime,
@@ -69,7 +71,7 @@ pub(super) fn identity(seed: Seed, derived: Seed, decisive: &Decisive<'_>) -> Id
     Identity { disk: seed, bytes: digest(lines.0.as_bytes()) }
 }
 
-/// Which form each compact file has: a source may have the same files in other forms.
+/// The form of each compressed file: another source may have the same files in other forms.
 fn compressed_forms(tree: &FileTree) -> Seed {
     let mut hash = Sha256::new();
     for number in 0..tree.node_count() as u32 {
@@ -86,8 +88,8 @@ fn compressed_forms(tree: &FileTree) -> Seed {
     Seed::from_bytes(hash.finalize().into())
 }
 
-/// Recipe and inputs as text: a line for each choice that is not the default, so that a new choice changes no seed. It
-/// has no path of a file, and nothing of a secret but that there is one.
+/// Recipe and inputs as text: a line for each choice that is not the default, so that a new kind of choice does not
+/// change older seeds. It has no paths of files, and says of secrets only that there are some.
 fn text(recipe: &Recipe, inputs: &Inputs) -> String {
     let mut lines = Lines::new("nano-image recipe 2");
     let Choices { machine, boot, .. } = &recipe.choices;
@@ -245,7 +247,7 @@ fn digest(bytes: &[u8]) -> Seed {
     Seed::from_bytes(Sha256::digest(bytes).into())
 }
 
-/// Lines of `name length:value`; the length tells where a value ends, whatever is in it.
+/// Lines of `name length:value`; the length says where a value ends, whatever it contains.
 struct Lines(String);
 
 impl Lines {

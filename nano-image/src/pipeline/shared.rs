@@ -1,4 +1,4 @@
-//! What all machines of a recipe have alike, and the plan of one of them.
+//! What all machines of a recipe have in common, and the plan of one machine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,7 +30,7 @@ use crate::windows::media::Media;
 use crate::windows::package::InstallOptions;
 use crate::windows::recovery;
 
-/// The image with its packages and drivers, before it is any machine.
+/// The image with its packages and drivers, before it becomes a certain machine.
 #[derive(Clone)]
 pub(super) struct Shared {
     opened: Arc<Opened>,
@@ -40,24 +40,24 @@ pub(super) struct Shared {
     registry: Registry,
     inputs: Inputs,
     used: Vec<UsedFile>,
-    /// What the answer file wants of packages and drivers.
+    /// The packages and drivers that the answer file wants.
     servicing: Servicing,
     packages: Vec<InstalledPackage>,
     build: Option<BuildChange>,
     drivers: Vec<DriverReport>,
     notes: Vec<String>,
     warnings: Vec<String>,
-    /// The boot files, once they are read.
+    /// The boot files, once they have been read.
     boot: Option<Collected>,
-    /// The image's manifests, once an answer file needs them.
+    /// The manifests of the image, once an answer file has needed them.
     manifests: Arc<OnceLock<Manifests>>,
 }
 
 impl Shared {
-    /// Reads what `recipe` and `sources` name, and does all that is not for one machine.
+    /// Reads what `recipe` and `sources` name, and does everything that does not depend on the machine.
     pub fn new(recipe: &Recipe, sources: &Sources, observer: &dyn Observer) -> Result<(Self, Machine)> {
         observer.begin(Phase::Read, None);
-        // What the recipe says is checked before anything is read.
+        // The recipe is checked before anything is read.
         let scheme = Scheme::new(recipe, &Seed::from_bytes([0; 32]))?;
         ntfs::check_cluster_size(scheme.windows().1, recipe.cluster_size())?;
         let (mut opened, additions) = Opened::new(recipe, sources, observer)?;
@@ -72,7 +72,7 @@ impl Shared {
         let mut notes = Vec::new();
         let mut edit = ImageEdit::new(&mut tree, opened.base.store(), opened.time);
         if let Some(disk) = opened.base.disk() {
-            // What binds the Windows of a disk to that disk.
+            // What ties the Windows of a disk to that disk.
             notes.push(disk_source::forget_disk(&mut edit)?);
             let compact = disk.compact_files();
             if compact > 0 && recipe.compact().is_none() {
@@ -85,7 +85,7 @@ impl Shared {
             strict: recipe.strict(),
         };
         let installed = opened.packages.install(&mut edit, &options, &opened.media, observer, &mut warnings)?;
-        // Before drivers and machine, which have the last word.
+        // Before drivers and machine, which may overrule it.
         recipe.host().map_or(Ok(()), |host| host.prepare(&mut edit, &mut warnings))?;
         let drivers = match drivers {
             Some(drivers) => {
@@ -97,7 +97,7 @@ impl Shared {
             None => Vec::new(),
         };
         edit.reserve()?;
-        // A machine puts those back that it edits.
+        // The hives are written back here; a machine that edits some writes them back again.
         edit.put_back()?;
         let (mut blobs, registry) = edit.suspend();
         opened.compress(recipe.compact(), &mut tree, &mut blobs, sources, observer)?;
@@ -124,14 +124,14 @@ impl Shared {
         Ok((shared, machine))
     }
 
-    /// Reads what every plan needs of the sources, so that none reads it again.
+    /// Reads what every plan needs from the sources, so that it is read only once.
     pub fn read_ahead(&mut self, recipe: &Recipe) -> Result<()> {
         let scheme = Scheme::new(recipe, &Seed::from_bytes([0; 32]))?;
         let options = self.boot_options(recipe, &scheme, Seed::from_bytes([0; 32]));
         let (blobs, registry) = (self.blobs.clone(), self.registry.clone());
         let mut edit = ImageEdit::resume(&mut self.tree, blobs, self.opened.time, registry);
         self.boot = Some(boot::collect(&edit, &options)?);
-        // The store's template is a hive, too.
+        // The template of the boot store is a hive, too.
         boot::plan(&mut edit, &options)?;
         (self.blobs, self.registry) = edit.suspend();
         Ok(())
@@ -147,24 +147,25 @@ impl Shared {
         &self.sources.files
     }
 
-    /// What the answer file wants of packages and drivers, which is here for all machines.
+    /// The packages and drivers that the answer file wants; they are the same for all machines.
     pub fn servicing(&self) -> &Servicing {
         &self.servicing
     }
 
-    /// The seed that `recipe` and `machine`, which is prepared of it, give.
+    /// The seed that `recipe` and `machine`, which was prepared from it, give.
     pub fn seed(&self, recipe: &Recipe, machine: &Machine) -> Seed {
         seed::derive(recipe, &Inputs { files: machine.identity().to_vec(), ..self.inputs.clone() })
     }
 
-    /// The plan of one machine. `recipe` differs from the shared one in its machine only, of which `machine` was prepared.
+    /// The plan of one machine. `recipe` may differ from the shared one only in its machine, from which `machine` was
+    /// prepared.
     pub fn plan(mut self, recipe: &Recipe, machine: Machine, observer: &dyn Observer) -> Result<Plan> {
         let derived = self.seed(recipe, &machine);
         let seed = recipe.seed().unwrap_or(derived);
         let scheme = Scheme::new(recipe, &seed)?;
         let (opened, mut warnings) = (self.opened.clone(), std::mem::take(&mut self.warnings));
         let options = self.boot_options(recipe, &scheme, seed);
-        // Files that are copied may be boot files.
+        // Copied files may be boot files.
         let collected = self.boot.take().filter(|_| recipe.machine().copy.is_empty());
         let secrets = machine.secrets();
         let machine = machine.for_image(&opened.info.installation_type, &opened.info.edition_id);
@@ -236,7 +237,7 @@ impl Shared {
     }
 }
 
-/// What recipe and sources name, found, read and checked.
+/// What recipe and sources name, after it was found, read and checked.
 struct Opened {
     media: Media,
     base: Base,
@@ -247,10 +248,10 @@ struct Opened {
     warnings: Vec<String>,
 }
 
-/// What goes into the image beside packages.
+/// What goes into the image in addition to packages.
 struct Additions {
     machine: Machine,
-    /// What the answer file wants of packages and drivers.
+    /// The packages and drivers that the answer file wants.
     servicing: Servicing,
     drivers: Option<Drivers>,
 }
@@ -261,7 +262,7 @@ impl Opened {
         let mut warnings = Vec::new();
         let base = Base::open(recipe.choice(), sources, &media, observer, &mut warnings)?;
         let info = base.info();
-        // What the recipe names is checked before the image, which takes longer.
+        // What the recipe names is checked before the image is read, which takes longer.
         let architecture = info.architecture.unwrap_or(Architecture::Amd64);
         let password = recipe.administrator_password.as_ref();
         let mut machine = recipe.machine().prepare_from(&sources.files, password, architecture)?;
@@ -307,7 +308,7 @@ impl Opened {
         format!("{} {build} {language}", self.architecture())
     }
 
-    /// Compresses what `choice` wants, once all else is in `tree`.
+    /// Compresses what `choice` says, once everything else is in `tree`.
     fn compress(
         &self,
         choice: Option<Compact>,
@@ -321,7 +322,7 @@ impl Opened {
     }
 }
 
-/// What the user should know if files were to be copied in compressed form and none was.
+/// What the user should know if compressed files were to be copied as they are and there was none.
 fn nothing_compressed(choice: Option<Compact>, report: &CompactReport) -> Option<String> {
     let message = "no file is compressed: the source has none in a form that Windows reads from a disk";
     let is_nothing = choice == Some(Compact::Copy) && report.files == 0;

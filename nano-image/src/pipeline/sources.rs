@@ -22,7 +22,7 @@ use crate::windows::media::Media;
 #[derive(Clone, Debug)]
 pub struct Sources {
     media: Origin,
-    /// Media of packages, for a disk.
+    /// Media with packages for the Windows of a disk.
     package_media: Option<PathBuf>,
     parts: Vec<PathBuf>,
     pub(super) scratch: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct Sources {
 #[derive(Clone, Debug)]
 enum Origin {
     Media(PathBuf),
-    /// A WIM, whatever it looks like.
+    /// A WIM, whatever its name and first bytes are.
     Wim(PathBuf),
     /// A disk image with Windows.
     Disk(PathBuf),
@@ -52,8 +52,9 @@ impl Sources {
         Self::of(Origin::Wim(path.into()))
     }
 
-    /// An ISO image or a WIM that is no file, e.g. bytes in memory; messages call it `name`. Of a WIM this takes a
-    /// [`scratch`](Self::scratch) folder.
+    /// An ISO image or a WIM that is not a file, for example bytes in memory; messages call it `name`. For a WIM this
+    /// needs
+    /// a [`scratch`](Self::scratch) folder.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {
@@ -71,8 +72,9 @@ impl Sources {
         Self::media(&name).file(name, data)
     }
 
-    /// A disk image with Windows (VHDX, VHD, qcow2, VMDK, raw; whoever made it), which is only read: the files of its
-    /// volume become a new image, with everything that a recipe can change.
+    /// A disk image with Windows (VHDX, VHD, qcow2, VMDK, raw; made by any program), which is only read: the files of
+    /// its
+    /// volume become a new image, with all changes that a recipe can make.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {
@@ -94,9 +96,11 @@ impl Sources {
         Self { media, package_media, parts, scratch, servicing_packages, drivers, files }
     }
 
-    /// A file in memory: whatever names `path`, in these sources or in a recipe, gets `data` and not the file of that
-    /// name. A folder has its files in memory beside those that it has; it need not be there. So media, packages,
-    /// updates, drivers, answer files and what is copied can all come from memory.
+    /// A file in memory: everything that names `path`, in these sources or in a recipe, gets `data` and not the file
+    /// with
+    /// that name. A folder has these files in addition to its own; it need not exist. So media, packages, updates,
+    /// drivers,
+    /// answer files and copied files can all come from memory.
     ///
     /// ```
     /// # #[cfg(feature = "internals")] // The tests of a package alone have no fixtures.
@@ -120,7 +124,7 @@ impl Sources {
         self
     }
 
-    /// Media whose packages can be added to the Windows of a [disk](Self::disk); other sources have their own.
+    /// Media whose packages can be added to the Windows of a [disk](Self::disk); other sources bring their own.
     pub fn package_media(mut self, path: impl Into<PathBuf>) -> Self {
         self.package_media = Some(path.into());
         self
@@ -138,20 +142,20 @@ impl Sources {
         self
     }
 
-    /// A driver: an INF file, or a folder in which all are taken.
+    /// A driver: an INF file, or a folder from which all INF files are taken.
     pub fn driver(mut self, path: impl Into<PathBuf>) -> Self {
         self.drivers.push(path.into());
         self
     }
 
     /// A folder for what must be made before the image can be laid out (see [`Compact`](crate::Compact)), and for
-    /// opening a WIM that is no file of its own: files that are removed with the plan.
+    /// opening a WIM that is not a file; its files are removed with the plan.
     pub fn scratch(mut self, folder: impl Into<PathBuf>) -> Self {
         self.scratch = Some(folder.into());
         self
     }
 
-    /// The media or WIM, and whether it is a WIM, whatever it looks like.
+    /// The media or WIM, and whether to read it as a WIM in any case.
     pub(super) fn source(&self) -> Option<(&Path, bool)> {
         match &self.media {
             Origin::Media(path) => Some((path, false)),

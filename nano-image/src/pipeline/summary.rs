@@ -1,4 +1,4 @@
-//! What an image is, told before or after it is written.
+//! Describes an image before or after it is written.
 
 use super::layout::Layout;
 use super::scheme::Scheme;
@@ -12,7 +12,7 @@ impl Layout<'_> {
     /// What [`write`](Self::write) would report for outputs of these formats; nothing is written.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for a size that a format does not have.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for a size that a format cannot have.
     pub fn preview(&self, formats: &[Format]) -> Result<Report> {
         let containers = formats.iter().map(|format| self.file_layout(*format)).collect::<Result<Vec<FileLayout>>>()?;
         let outputs = formats.iter().zip(&containers);
@@ -77,7 +77,7 @@ impl Layout<'_> {
     }
 }
 
-/// The report of one output, which is `written` or not yet.
+/// The report of one output, `written` or not yet.
 pub(super) fn output_report(format: Format, file_layout: &FileLayout, written: Option<Written>) -> OutputReport {
     let file_size = written.map_or(file_layout.file_size(), |written| written.file_size);
     let mut report = OutputReport::new(format.name(), file_size.bytes());
@@ -88,7 +88,7 @@ pub(super) fn output_report(format: Format, file_layout: &FileLayout, written: O
     report
 }
 
-/// Files and directories of `tree`; a file with several names counts once, the root does not.
+/// The numbers of files and directories of `tree`; a file with several names counts once, the root does not count.
 fn count(tree: &FileTree) -> (u64, u64) {
     let mut seen = vec![false; tree.node_count()];
     let mut pending = vec![NodeId::ROOT];

@@ -1,4 +1,4 @@
-//! A machine that was laid out whole, of which others are made that have their files in the same places.
+//! A machine that was laid out completely, from which others are made if their files lie in the same places.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::content::Extent;
 use crate::error::Result;
 use crate::volume::ntfs::{NtfsLayout, Piece};
 
-/// More pages than the settings of a machine touch: such a machine is laid out again.
+/// The settings of a machine touch fewer pages. If more differ, the machine is laid out anew.
 const MAX_PAGES: u64 = 4096;
 
-/// A machine, of which others are made.
+/// A machine from which others are made.
 pub(super) struct Template {
     volume: Volume,
     ntfs: NtfsLayout,
@@ -21,15 +21,16 @@ pub(super) struct Template {
 /// Its volume of Windows.
 pub(super) struct Volume {
     start: u64,
-    /// By disk offset; what stands for blobs in records is in no page that differs.
+    /// By disk offset. No page that differs holds one of the stand-ins for blobs in records.
     pieces: Vec<(u64, Piece<'static>)>,
-    /// The pages that are not the golden image's.
+    /// The pages that differ from the golden image.
     pages: Vec<Extent>,
 }
 
 impl Volume {
-    /// That of `layout`, whose disk has `pieces` and differs from the golden image in `all`; `None` if blobs of one
-    /// machine are in it, or there are volumes beside it.
+    /// The volume of `layout`, whose disk has `pieces` and differs from the golden image in `all`; `None` if blobs of
+    /// only
+    /// this machine are in it, or if there are other volumes.
     pub fn new(layout: &Layout<'_>, pieces: &Pieces<'_>, all: &[Extent]) -> Option<Self> {
         let (start, size) = layout.plan.scheme.windows();
         let volume = start.0..start.0 + size.bytes();
@@ -50,8 +51,9 @@ impl Template {
         Self { volume, ntfs: layout.ntfs }
     }
 
-    /// The pages of `plan` that are not those of the `golden` image, ascending; `None` if it has something in another
-    /// place than this machine.
+    /// The pages of `plan` that differ from the `golden` image, ascending; `None` if something has another place than
+    /// in this
+    /// machine.
     pub fn pages_of(&self, golden: &Pieces<'_>, plan: &Plan) -> Result<Option<Vec<(u64, Page)>>> {
         if plan.recovery.is_some() {
             return Ok(None);
@@ -70,7 +72,7 @@ impl Template {
         Ok(Some(all))
     }
 
-    /// The pages of the volume that differ with `changes`; `None` if one of them has a blob.
+    /// The pages of the volume that differ if it has `changes`; `None` if one of them has a blob.
     fn changed(&self, golden: &Pieces<'_>, changes: &[(u64, Vec<u8>)]) -> Option<Vec<(u64, Page)>> {
         let own: BTreeSet<u64> = self.volume.pages.iter().flat_map(numbers).collect();
         let touched = changes.iter().map(|(at, bytes)| Extent { start: *at, len: bytes.len() as u64 });
@@ -80,7 +82,7 @@ impl Template {
             let at = number * PAGE;
             let before = pages::page(&self.volume.pieces, at)?;
             let mut page = before;
-            // Several may be in one page, as records are.
+            // One page may have several, as it does with records.
             let first = changes.partition_point(|(start, bytes)| start + bytes.len() as u64 <= at);
             for (start, bytes) in changes[first..].iter().take_while(|(start, _)| *start < at + PAGE) {
                 let (from, end) = ((*start).max(at), (start + bytes.len() as u64).min(at + PAGE));
@@ -89,7 +91,7 @@ impl Template {
                     page[(from - at) as usize..(end - at) as usize].copy_from_slice(part);
                 }
             }
-            // What is as it was is the golden image's.
+            // What has not changed is as in the golden image.
             if !own.contains(&number) && page == before {
                 continue;
             }
@@ -100,7 +102,7 @@ impl Template {
                 pages.push((at, page));
             }
         }
-        // Records beside those that changed may have contents that stand-ins are there for.
+        // Records near those that changed may hold stand-ins for contents.
         if !self.ntfs.residents_in(&new).is_empty() {
             return None;
         }
@@ -108,7 +110,7 @@ impl Template {
     }
 }
 
-/// The pages in which `segments` are not `golden`.
+/// The pages in which `segments` differ from `golden`.
 fn differing(golden: &Pieces<'_>, segments: Segments) -> Vec<(u64, Page)> {
     let own: Vec<(u64, Piece<'_>)> =
         segments.into_iter().map(|(at, bytes)| (at.0, Piece::Bytes(bytes.into()))).collect();

@@ -1,4 +1,4 @@
-//! Updates: what is in one, and what of it an image needs.
+//! Updates: what is in one, and what an image needs of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::types::Architecture;
 use crate::windows::package::{Applicability, CabinetSource, Install, UpdateDetails, applicability, describe};
 
-/// An update: an `.msu` file, or a cabinet of one.
+/// An update: an `.msu` file, or a cabinet from one.
 ///
 /// ```
 /// # #[cfg(feature = "internals")] // The tests of a package alone have no fixtures.
@@ -37,23 +37,23 @@ impl Update {
         CabinetSource::open(path).map(Self)
     }
 
-    /// A file that `data` has, e.g. in memory; messages call it `name`.
+    /// A file whose bytes `data` gives, for example from memory; messages call it `name`.
     pub fn data(data: Arc<dyn ReadAt>, name: impl Into<PathBuf>) -> Self {
         Self(CabinetSource { path: name.into(), data })
     }
 
-    /// Tells what is in it, a package each. What is large is kept in the folder `scratch` meanwhile.
+    /// Describes the packages in it. Large contents are kept in the folder `scratch` while this runs.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) for files that are no packages,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for files that are not packages,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder
     /// is needed and none is given.
     pub fn describe(&self, scratch: Option<&Path>) -> Result<Vec<UpdateDetails>> {
         describe(&self.0, scratch)
     }
 
-    /// Tells what of it the image with the name or number `image` of `sources` needs; without one, the only image there.
-    /// What is large is kept in the scratch folder of the sources meanwhile.
+    /// Says what the image with the name or number `image` of `sources` needs of it; without one, the only image there.
+    /// Large contents are kept in the scratch folder of the sources while this runs.
     ///
     /// # Errors
     /// Those of [`describe`](Self::describe); [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if it does not apply;

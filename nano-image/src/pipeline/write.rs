@@ -1,4 +1,4 @@
-//! One ascending pass over the sources makes the image.
+//! Makes the image in one ascending pass over the sources.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,36 +39,39 @@ enum OutputKind<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// A file, which appears under its name when all targets are complete and flushed to storage; on failure nothing is
-    /// left behind. A regular file that is there is replaced, unless the build reads it.
+    /// A file. It appears under its name when all targets are complete and flushed to storage; on failure nothing is
+    /// left
+    /// behind. An existing regular file is replaced, unless the build reads it.
     pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
         Self::file_with(path, format, NewFileOptions { replace: true, mode: None })
     }
 
-    /// [`file`](Self::file) that may be told to replace nothing, not even what appears during the build, or to have
-    /// permissions of its own.
+    /// [`file`](Self::file) with options: to replace nothing, not even a file that appears during the build, or to have
+    /// other permissions.
     pub fn file_with(path: impl Into<PathBuf>, format: Format, options: NewFileOptions) -> Self {
         Self { format, kind: OutputKind::File(path.into(), options) }
     }
 
-    /// A file that the caller makes, with others that shall appear together with it: it is written and flushed here,
-    /// and [published](NewFiles::publish) by the caller.
+    /// A file that the caller created, perhaps with others that must appear together with it: it is written and flushed
+    /// here, and the caller [publishes](NewFiles::publish) it.
     pub fn new_file(file: &'a NewFile, format: Format) -> Self {
         Self { format, kind: OutputKind::New(file) }
     }
 
-    /// An OCI image whose layer has the disk image at `/disk/`, as KubeVirt takes them: into `files`, which are those of
-    /// [`oci_files`](crate::oci_files), and [published](NewFiles::publish) by the caller. The report tells of the disk image.
+    /// An OCI image whose layer has the disk image at `/disk/`, where KubeVirt looks for it. It is written into
+    /// `files`, which
+    /// are those of [`oci_files`](crate::oci_files), and which the caller [publishes](NewFiles::publish). The report
+    /// describes the disk image.
     pub fn oci(files: Vec<&'a NewFile>, format: Format) -> Self {
         Self { format, kind: OutputKind::Oci(files) }
     }
 
-    /// A stream, e.g. a pipe. Zeros are written out. After an error the caller must discard what was written.
+    /// A stream, for example a pipe. Zeros are written too. After an error the caller must discard what was written.
     pub fn stream(stream: &'a mut dyn Write, format: Format) -> Self {
         Self { format, kind: OutputKind::Stream(stream, None) }
     }
 
-    /// Like [`stream`](Self::stream), for bytes that become the file at `path`: some formats contain the file's name.
+    /// Like [`stream`](Self::stream), for bytes that will be the file at `path`: some formats contain the file's name.
     pub fn named_stream(stream: &'a mut dyn Write, path: impl Into<PathBuf>, format: Format) -> Self {
         Self { format, kind: OutputKind::Stream(stream, Some(path.into())) }
     }
@@ -83,11 +86,12 @@ impl Layout<'_> {
         self.write(vec![Target::file(path, format)], observer)
     }
 
-    /// Writes the disk to every target in one pass over the sources. Each gets the bytes that it would get alone.
+    /// Writes the disk to every target in one pass over the sources. Each target gets the bytes that it would get
+    /// alone.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) if the source's data is broken, [`Recipe`](crate::ErrorKind::Recipe) for
-    /// a size that a format does not have, for targets that may not be replaced or are read by the build,
+    /// a size that a format cannot have, and for targets that must not be replaced or that the build reads,
     /// [`Io`](crate::ErrorKind::Io), [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn write(&self, mut targets: Vec<Target<'_>>, observer: &dyn Observer) -> Result<Report> {
         let formats: Vec<Format> = targets.iter().map(|target| target.format).collect();
@@ -100,7 +104,7 @@ impl Layout<'_> {
         }
         let named: Vec<UsedFile> = targets.iter().filter_map(Target::used).collect();
         keep_apart(&named, self.plan.inputs())?;
-        // Each target may have options of its own.
+        // Each target may have its own options.
         let mut made = Vec::new();
         for target in &targets {
             if let OutputKind::File(path, options) = &target.kind {
@@ -115,7 +119,7 @@ impl Layout<'_> {
         for (target, file_layout) in targets.iter_mut().zip(&containers) {
             let file = match &mut target.kind {
                 OutputKind::Oci(_) if file_layout.is_packed() => {
-                    let hint = "choose a form whose length is known beforehand, as qcow2 is";
+                    let hint = "choose a form whose length is known beforehand, such as qcow2";
                     return Err(Error::recipe("an OCI image with a disk whose length is not known").with_hint(hint));
                 }
                 OutputKind::Oci(all) if all.is_empty() => return Err(Error::recipe("an OCI image without files")),
@@ -161,7 +165,7 @@ impl Layout<'_> {
         ))
     }
 
-    /// Writes the disk, and tells what the files are.
+    /// Writes the disk, and describes the files.
     pub(super) fn write_disk(&self, mut writers: Vec<Writer<'_>>, observer: &dyn Observer) -> Result<Vec<Written>> {
         let total = ByteSize::new(self.volumes().map(|(_, volume)| volume.blob_bytes().bytes()).sum());
         observer.begin(Phase::Write, Some(total));
@@ -195,7 +199,7 @@ impl Layout<'_> {
 }
 
 impl Target<'_> {
-    /// The file that it is, if it is one.
+    /// The file that this target writes, if it writes one.
     fn used(&self) -> Option<UsedFile> {
         match &self.kind {
             OutputKind::Stream(..) => None,

@@ -1,8 +1,8 @@
-//! What makes an image one machine: name, password, answer file, addresses, first-boot script, files, registry.
+//! Turns an image into one machine: name, password, answer file, addresses, first-boot script, files, registry.
 //!
-//! [`MachineConfig`] is what a recipe says; [`MachineConfig::prepare`] reads and checks everything it names before an
-//! image is touched; [`Prepared::apply`] edits the image. Everything goes where Windows itself looks: hives,
-//! `Windows\Panther\Unattend.xml`, `Windows\Setup\Scripts\SetupComplete.cmd`.
+//! [`MachineConfig`] is the part of a recipe that describes the machine. [`MachineConfig::prepare`] reads and checks
+//! everything that it names before an image is touched; [`Prepared::apply`] edits the image. Everything is written to
+//! places that Windows itself reads: hives, `Windows\Panther\Unattend.xml`, `Windows\Setup\Scripts\SetupComplete.cmd`.
 
 mod accounts;
 mod apply;
@@ -44,7 +44,7 @@ pub use users::LocalUser;
 use crate::error::Result;
 use crate::types::form;
 
-/// What a recipe says of the machine. The default changes nothing.
+/// The part of a recipe that describes the machine. By default nothing is changed.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -64,25 +64,26 @@ use crate::types::form;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct MachineConfig {
-    /// 1 to 15 characters, or `*`: Windows chooses at first boot. `None` leaves the image's.
+    /// 1 to 15 characters, or `*` to let Windows choose at first boot. With `None` the image's name stays.
     #[serde(skip_serializing_if = "form::is_default")]
     pub computer_name: Option<String>,
-    /// Give the name in the specialize pass too, for images that are generalized; one more restart at first boot.
+    /// Also set the name in the specialize pass, for images that are generalized. This costs one more restart at first
+    /// boot.
     #[serde(skip_serializing_if = "form::is_default")]
     pub name_in_specialize: bool,
     /// An answer file.
     #[serde(skip_serializing_if = "form::is_default")]
     pub unattend: Option<PathBuf>,
-    /// File that `djoin /Provision` wrote; it carries the computer name.
+    /// File that `djoin /Provision` wrote. It contains the computer name.
     #[serde(skip_serializing_if = "form::is_default")]
     pub domain_blob: Option<PathBuf>,
-    /// A domain to make an account in; answered with how to make a blob.
+    /// A domain in which to create an account. This cannot be done offline; the error says how to make a blob instead.
     #[serde(skip_serializing_if = "form::is_default")]
     pub domain_name: Option<String>,
-    /// Take over the account that the domain has; answered like `domain_name`.
+    /// Reuse the account in the domain. Refused like `domain_name`.
     #[serde(skip_serializing_if = "form::is_default")]
     pub reuse_domain_node: bool,
-    /// Name or index of the interface that gets the addresses, e.g. `Ethernet`.
+    /// Name or index of the interface for the addresses, e.g. `Ethernet`.
     #[serde(deserialize_with = "form::optional_text", skip_serializing_if = "form::is_default")]
     pub interface: Option<String>,
     /// `10.0.0.5` with [`ipv4_mask`](Self::ipv4_mask), or `10.0.0.5/24`.
@@ -103,7 +104,7 @@ pub struct MachineConfig {
     /// DNS servers, the preferred first.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub ipv6_dns: Vec<Ipv6Addr>,
-    /// Let WinRM be reached from other subnets.
+    /// Allow WinRM from other subnets.
     #[serde(deserialize_with = "form::switched", skip_serializing_if = "form::is_default")]
     pub remote_management: Option<RemoteManagement>,
     /// Commands that run once as SYSTEM when setup is complete.
@@ -115,49 +116,51 @@ pub struct MachineConfig {
     /// Locale of the system and of new users, e.g. `de-DE`.
     #[serde(skip_serializing_if = "form::is_default")]
     pub locale: Option<String>,
-    /// Language of Windows' own texts, which the image must have.
+    /// Display language of Windows, which the image must have.
     #[serde(skip_serializing_if = "form::is_default")]
     pub ui_language: Option<String>,
-    /// Languages and keyboards: `0407:00000407` or `de-DE`, with `;` between; the locale's without a choice.
+    /// Languages and keyboards: `0407:00000407` or `de-DE`, separated by `;`. Without it, those of the locale.
     #[serde(skip_serializing_if = "form::is_default")]
     pub input_locale: Option<String>,
-    /// Answer all questions of the first boot; there must be an account then.
+    /// Answer all questions of the first boot. There must be an account then.
     #[serde(skip_serializing_if = "form::is_default")]
     pub skip_oobe: bool,
     /// Product key: five groups of five letters and digits.
     #[serde(skip_serializing_if = "form::is_default")]
     pub product_key: Option<String>,
-    /// Take the edition's key for a key management server.
+    /// Use the edition's key for a key management server.
     #[serde(skip_serializing_if = "form::is_default")]
     pub kms: bool,
-    /// Accounts to make; each needs a password.
+    /// Accounts to create; each needs a password.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub local_user: Vec<LocalUser>,
-    /// Log the first of them on by itself so many times, or else the administrator of a server.
+    /// Log on the first of them automatically this number of times; on a server without such accounts, the
+    /// administrator.
     #[serde(skip_serializing_if = "form::is_default")]
     pub auto_logon: Option<u32>,
-    /// Let Remote Desktop in.
+    /// Allow Remote Desktop.
     #[serde(skip_serializing_if = "form::is_default")]
     pub rdp: bool,
-    /// Files of public keys with which administrators log on by SSH.
+    /// Files with public keys, by which administrators can log on by SSH.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub ssh_key: Vec<PathBuf>,
     /// Commands that run when an administrator logs on for the first time.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub first_logon_command: Vec<String>,
-    /// Installer of cloudbase-init (MSI), or a folder with it and its settings: installed at first boot.
+    /// Installer of cloudbase-init (MSI), or a folder with it and its settings. It is installed at first boot.
     #[serde(skip_serializing_if = "form::is_default")]
     pub cloud_init: Option<PathBuf>,
-    /// Passwords of [`local_user`](Self::local_user)s by their names; they have no form, as a recipe shows no secrets.
+    /// Passwords of [`local_user`](Self::local_user)s, by name. They have no serde form, because a recipe shows no
+    /// secrets.
     #[serde(skip)]
     pub user_passwords: BTreeMap<String, Secret>,
     /// Files and folders to copy into the image.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub copy: Vec<FileCopy>,
-    /// Registry files whose edits are made last.
+    /// Registry files. Their edits are applied last.
     #[serde(deserialize_with = "form::list", skip_serializing_if = "form::is_default")]
     pub reg: Vec<PathBuf>,
-    /// Whom `HKEY_CURRENT_USER` in registry files means; without it such keys are refused.
+    /// Whose keys `HKEY_CURRENT_USER` stands for in registry files. Without it such keys are refused.
     #[serde(skip_serializing_if = "form::is_default")]
     pub reg_user: Option<RegUser>,
 }
@@ -188,15 +191,15 @@ impl form::Switched for RemoteManagement {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
-    /// The name that was written; `None` if Windows or the image decides.
+    /// The name that was set; `None` if Windows or the image decides.
     pub computer_name: Option<String>,
-    /// What was decided that the user may want to know.
+    /// Decisions that the user may want to know.
     pub notes: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
-/// Reads and judges an answer file and writes it again, for fuzzing.
+/// Reads and judges an answer file and writes it again; for fuzzing.
 #[cfg(feature = "internals")]
 pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
     let file = crate::windows::answer::AnswerFile::parse(bytes)?;
@@ -204,7 +207,7 @@ pub fn rewrite_answer_file(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(file.to_bytes())
 }
 
-/// What a .reg file says, for fuzzing.
+/// The contents of a .reg file; for fuzzing.
 #[cfg(feature = "internals")]
 pub fn read_reg_file(bytes: &[u8]) -> Result<String> {
     reg_file::RegFile::parse(bytes, None).map(|file| format!("{file:?}"))

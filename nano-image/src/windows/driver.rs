@@ -1,11 +1,11 @@
-//! Adds drivers to an image, as DISM's `/Add-Driver` does: INF files with their files and catalogs.
+//! Adds drivers to an image, like DISM's `/Add-Driver`: INF files with their files and catalogs.
 //!
-//! Every driver goes into the driver store and gets a name `oemN.inf`, and the database of drivers learns which devices
-//! it is for. Windows installs most drivers when it finds a device. What it needs before that, it must have: the files of
-//! boot-critical drivers go where the INF file wants them, their services and settings into the registry, and what the
-//! INF file says of devices into the database. So the boot loader and the kernel find a storage driver at the first
-//! start; without it Windows stops with 0x7B. What these drivers need of Windows' own INF files is taken from the image.
-//! What only Windows can do (co-installers, declarative filters, interfaces) is reported by name.
+//! Every driver goes into the driver store and gets a name `oemN.inf`; the driver database records its devices. Windows
+//! installs most drivers when it finds a device. Boot-critical drivers must be installed before: their files go where
+//! the INF file says, their services and settings into the registry, and their device settings into the database. So
+//! the boot loader and the kernel find a storage driver at the first start; without it Windows stops with 0x7B. Parts
+//! of Windows' own INF files that these drivers need are read from the image. What only Windows can do (co-installers,
+//! declarative filters, interfaces) is reported by name.
 //!
 //! Sources: the INF pages on learn.microsoft.com; for `DriverDatabase`, the manifests of drivers that come with
 //! Windows, and the keys that virt-v2v and distrobuilder write for virtio drivers.
@@ -41,41 +41,41 @@ use install::Installer;
 use package::Package;
 use target::Target;
 
-/// The image that gets drivers.
+/// Facts about the image that gets drivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverOptions {
-    /// Its processor.
+    /// Its architecture.
     pub architecture: Architecture,
-    /// Major, minor and build number of its Windows; `None` is Windows Server 2016.
+    /// Major, minor and build number of its Windows; `None` means Windows Server 2016.
     pub version: Option<(u32, u32, u32)>,
-    /// Whether its Windows is no server.
+    /// Whether its Windows is not a server.
     pub is_client: bool,
     /// Treat all drivers as needed to start Windows, not only those whose class or INF file says so.
     pub boot_critical: bool,
 }
 
-/// Drivers that are read and checked.
+/// Drivers that have been read and checked.
 pub struct Prepared {
     packages: Vec<Package>,
-    /// Reports of what is not added.
+    /// Reports about drivers that are not added.
     skipped: Vec<DriverReport>,
-    /// The ISO images among what was named.
+    /// The ISO images among the given drivers.
     images: Vec<PathBuf>,
     target: Target,
-    /// What the user should know, a sentence each.
+    /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
 }
 
 /// Reads all INF files and the files that they name.
 ///
-/// Drivers are INF files, folders and ISO images. Of a folder that has folders for versions of Windows and processors, as virtio-win has, those for the image are taken.
-/// An INF file that is for other processors or versions of Windows is an error if it was named itself; in a folder it
-/// is passed over, as long as there is another one to add.
+/// Drivers are INF files, folders and ISO images. If a folder has subfolders for versions of Windows and processors,
+/// like virtio-win, those for the image are used. An INF file for other processors or versions of Windows is an error
+/// if it was named itself; in a folder it is passed over, as long as there is another one to add.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line of the INF file, [`NotFound`](crate::ErrorKind::NotFound) for
 /// missing files, [`Unsupported`](crate::ErrorKind::Unsupported) for drivers that the image cannot use,
-/// [`Recipe`](crate::ErrorKind::Recipe) if two drivers bring different files of one name.
+/// [`Recipe`](crate::ErrorKind::Recipe) if two drivers have different files with the same name.
 pub fn prepare(
     drivers: &[PathBuf],
     from: &InputFiles,
@@ -96,7 +96,7 @@ pub fn prepare(
         match Package::read(&path, &from, bytes, &target, options.boot_critical)
             .map_err(|error| error.with_path(&path))?
         {
-            // The same driver, found in two places.
+            // The same driver was found in two places.
             Ok(package) if packages.iter().any(|known| known.label == package.label) => {}
             Ok(mut package) => {
                 for companion in std::mem::take(&mut package.companions) {
@@ -132,14 +132,14 @@ pub fn prepare(
         let error = Error::unsupported(what).with_hint(format!("get the drivers for {target}"));
         return Err(if let Some(path) = drivers.first() { error.with_path(path) } else { error });
     }
-    // Not by the folders that they are in, so that these do not decide the names in the image.
+    // Sorted by label and not by folder, so that folders do not decide the names in the image.
     packages.sort_by(|a, b| a.label.cmp(&b.label));
     check_conflicts(&packages)?;
     Ok(Prepared { packages, skipped, images, target, warnings })
 }
 
 impl Prepared {
-    /// What decides the bytes of the image: a digest of all drivers; empty without any.
+    /// What decides the bytes of the image: a digest of all drivers; empty without drivers.
     pub fn identity(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
         for package in &self.packages {
@@ -149,7 +149,7 @@ impl Prepared {
         if self.packages.is_empty() { Vec::new() } else { hash.finalize().to_vec() }
     }
 
-    /// Paths of the files that the drivers consist of, or of the ISO images that these are in.
+    /// Paths of the drivers' files, or of the ISO images that contain them.
     pub fn sources(&self) -> impl Iterator<Item = &Path> {
         let files = self.packages.iter().flat_map(|package| package.files.files.iter().map(|source| &*source.source));
         let is_outside = |path: &&Path| !self.images.iter().any(|image| path.starts_with(image));
@@ -176,7 +176,7 @@ impl Prepared {
     }
 }
 
-/// Two drivers that bring different files for one place would be mixed.
+/// Refuses two drivers with different files for one place: the drivers would be mixed.
 fn check_conflicts(packages: &[Package]) -> Result<()> {
     let mut places = BTreeMap::new();
     for package in packages {
@@ -194,7 +194,7 @@ fn check_conflicts(packages: &[Package]) -> Result<()> {
     Ok(())
 }
 
-/// What an INF file says, for fuzzing.
+/// The contents of an INF file; for fuzzing.
 #[cfg(feature = "internals")]
 pub fn read_inf(bytes: &[u8]) -> Result<String> {
     inf::Inf::parse(bytes).map(|inf| format!("{inf:?}"))

@@ -1,8 +1,8 @@
 //! Packages: what Windows adds to an image with `dism /add-package`, done offline.
 //!
-//! Cabinets are opened, however they are packed ([`cabinet`]); it is decided what is installed ([`resolve`](resolve())).
-//! The files of that are made ([`payload`]), put into the image ([`apply`](apply())) and noted for the servicing stack
-//! ([`record`](record())).
+//! The cabinets are opened, however they are packed ([`cabinet`]). Then it is decided what is installed
+//! ([`resolve`](resolve())). Its files are made ([`payload`]), put into the image ([`apply`](apply())) and recorded for
+//! the servicing stack ([`record`](record())).
 
 pub mod apply;
 pub mod architecture;
@@ -64,13 +64,13 @@ pub use options::{Install, InstallOptions};
 
 /// Installs packages into `image`.
 ///
-/// What is missing is found before the image is touched. After another error the image is of no use.
+/// What is missing is found before the image is touched. After any other error the image must not be used.
 ///
 /// # Errors
-/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names all that is missing, with DISM's codes;
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for files that are no packages, or not whole ones, and with
-/// [`strict`](InstallOptions::strict) for what is not done; [`Corrupt`](crate::ErrorKind::Corrupt) for broken
-/// cabinets, manifests and hives, and for files with another digest than their manifest says;
+/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing, with DISM's codes;
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for files that are not packages or are incomplete, and with
+/// [`strict`](InstallOptions::strict) for what is not done; [`Corrupt`](crate::ErrorKind::Corrupt) for damaged
+/// cabinets, manifests and hives, and for files that do not have the digest of their manifest;
 /// [`NotFound`](crate::ErrorKind::NotFound).
 pub fn install(
     image: &mut ImageEdit<'_>,
@@ -83,7 +83,7 @@ pub fn install(
     let cabinets = open(what, &spool, observer)?;
     let is_stack = |(cabinet, purpose): &(Opened, Purpose)| *purpose == Purpose::Update && cabinet.contents.is_stack();
     let (first, then): (Vec<_>, Vec<_>) = match cabinets.iter().any(is_stack) {
-        // What comes after a new servicing stack is read with it.
+        // What follows a new servicing stack is read with that stack.
         true => cabinets.into_iter().partition(|one| one.1 != Purpose::Update || is_stack(one)),
         false => (cabinets, Vec::new()),
     };
@@ -102,9 +102,9 @@ pub fn install(
     Ok(report)
 }
 
-/// Opens all cabinets, several at a time: those of packages as given, then those of updates in the order of their
-/// names, so that the image does not depend on the order in which they are given; those that are looked into last.
-/// Beside each is what it is for.
+/// Opens all cabinets, several at a time: those of packages in the given order; then those of updates in the order of
+/// their names, so that the image does not depend on the given order; last those that are only searched. Each is
+/// returned with its purpose.
 fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<Vec<(Opened, Purpose)>> {
     let sources = if what.features.is_empty() { &[] } else { &what.sources[..] };
     let mut cabinets: Vec<(Unpacked, Purpose)> = Vec::new();
@@ -139,7 +139,7 @@ fn open(what: &Install, spool: &Arc<Spool>, observer: &dyn Observer) -> Result<V
     Ok(opened)
 }
 
-/// What is installed at once: with what the image has before.
+/// What is installed in one go, and what the image has before.
 struct Stage<'a> {
     options: &'a InstallOptions<'a>,
     spool: Arc<Spool>,

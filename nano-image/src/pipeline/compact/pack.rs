@@ -1,4 +1,4 @@
-//! Compresses files with several threads into a scratch file. Its bytes do not depend on the threads.
+//! Compresses files with several threads into a scratch file. The number of threads does not change its bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -13,10 +13,10 @@ use crate::source::wim::WofCompressor;
 use crate::tree::FileTree;
 use crate::windows::compact::{Pending, saves};
 
-/// Bytes of contents that a thread compresses at a time; a multiple of every chunk size.
+/// How many bytes a thread compresses at a time; a multiple of every chunk size.
 const BATCH: usize = 1 << 19;
 
-/// A row of chunks of one file.
+/// Successive chunks of one file.
 struct Batch {
     algorithm: WofAlgorithm,
     contents: Vec<u8>,
@@ -29,11 +29,11 @@ struct Packed {
     bytes: Vec<u8>,
 }
 
-/// Number in the scratch file of a compressed file; `None` if it saves no cluster.
+/// The number that a compressed file has in the scratch file; `None` if compression saves no cluster.
 pub(super) type Compressed = Option<usize>;
 
-/// Compresses `pending` files, which are sorted by their blobs, into `spool`. Files with the same blob share what is
-/// made.
+/// Compresses the `pending` files, which are sorted by their blobs, into `spool`. Files with the same blob share the
+/// result.
 pub(super) fn compress(
     tree: &FileTree,
     store: &dyn BlobStore,
@@ -56,14 +56,14 @@ pub(super) fn compress(
         job_of.push(job);
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    // Without a bound of its own, so that sending never waits for a thread that panicked.
+    // Unbounded, so that sending never waits for a thread that panicked.
     let (sender, receiver) = channel::<Batch>();
     let receiver = Mutex::new(receiver);
     let made = std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| work(&receiver));
         }
-        // The threads end when the packer, and with it the sender, is dropped.
+        // The threads end when the packer is dropped, and the sender with it.
         let limit = 2 * threads;
         let (contents, queue, offsets, made) = Default::default();
         let mut packer = Packer { spool, sender, jobs: &jobs, contents, fed: 0, queue, limit, offsets, end: 0, made };
@@ -107,7 +107,7 @@ fn work(batches: &Mutex<Receiver<Batch>>) {
         let batch = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(batch) = batch else { return };
         let packed = pack(&mut compressor, &batch);
-        // The reading side is gone when the build failed.
+        // Nobody receives any more if the build failed.
         let _ = batch.reply.send(packed);
     }
 }
@@ -126,24 +126,24 @@ fn pack(compressor: &mut Option<WofCompressor>, batch: &Batch) -> Result<Packed>
     Ok(packed)
 }
 
-/// Cuts contents into batches, and writes what comes back in the same order.
+/// Cuts contents into batches, and writes the results in the same order.
 struct Packer<'a> {
     spool: &'a mut Writer,
     sender: Sender<Batch>,
     jobs: &'a [Job<'a>],
-    /// Contents that are not yet on their way, and how many bytes of the current job came.
+    /// Contents that are not in a batch yet, and how many bytes of the current job have arrived.
     contents: Vec<u8>,
     fed: u64,
-    /// Batches on their way; their number bounds the memory.
+    /// Batches that were sent; their number limits the memory.
     queue: VecDeque<Sent>,
     limit: usize,
-    /// Where each chunk of the current job that came back begins, and the end of the last one.
+    /// Where each finished chunk of the current job begins, and the end of the last one.
     offsets: Vec<u64>,
     end: u64,
     made: Vec<Compressed>,
 }
 
-/// A batch on its way.
+/// A batch that was sent to a thread.
 struct Sent {
     job: usize,
     is_last: bool,
@@ -211,7 +211,7 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// Waits for all jobs and returns the result of each.
+    /// Waits for all jobs and returns their results.
     fn finish(mut self) -> Result<Vec<Compressed>> {
         while !self.queue.is_empty() {
             self.receive()?;
@@ -220,7 +220,7 @@ impl Packer<'_> {
     }
 }
 
-/// The panic of the thread follows.
+/// This is for the compiler: the panic of the thread follows.
 fn thread_ended() -> Error {
     Error::new(ErrorKind::Io, "a thread that compresses has ended")
 }

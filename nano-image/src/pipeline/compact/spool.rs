@@ -33,7 +33,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Bytes of the current blob, its table included.
+    /// Bytes of the current blob, including its table.
     pub fn len(&self) -> u64 {
         self.position - self.end
     }
@@ -46,7 +46,7 @@ impl Writer {
         Ok(self.blobs.len() - 1)
     }
 
-    /// Adds what was written to `overlay`, in the order of the numbers.
+    /// Adds all that was written to `overlay`, in the order of the numbers.
     pub fn finish(self, overlay: &mut Overlay) -> Result<Vec<Content>> {
         let scratch = Arc::new(self.scratch);
         self.blobs.into_iter().map(|extent| overlay.add(Added::Scratch(scratch.clone(), extent))).collect()

@@ -1,4 +1,4 @@
-//! A recipe in the making.
+//! A recipe while it is put together.
 
 use super::{BcdDevice, Choices, Firmware, Recipe};
 use crate::error::Result;
@@ -83,7 +83,7 @@ impl RecipeBuilder {
         self
     }
 
-    /// Installs an update of a package that is not installed without a choice, by name.
+    /// Installs an update from a package that is only installed if it is chosen, by name.
     pub fn feature(mut self, name: impl Into<String>) -> Self {
         self.choices.feature.push(name.into());
         self
@@ -101,8 +101,9 @@ impl RecipeBuilder {
         self
     }
 
-    /// What the image will run on: decides what is not said of firmware and boot settings, sets what that host wants,
-    /// and makes it an error if the image lacks drivers for its devices.
+    /// What the image will run on: sets the defaults for firmware and boot settings, sets what that host needs, and
+    /// makes
+    /// it an error if the image lacks drivers for the host's devices.
     pub fn host(mut self, host: Host) -> Self {
         self.choices.host = Some(host);
         self
@@ -114,7 +115,7 @@ impl RecipeBuilder {
         self
     }
 
-    /// Size of the disk's logical sectors, 512 or 4096 bytes: of disks that VHDX and raw images hold, with UEFI.
+    /// Size of the disk's logical sectors, 512 or 4096 bytes. 4096 needs UEFI, and VHDX or a raw image.
     pub fn sector_size(mut self, size: ByteSize) -> Self {
         self.choices.sector_size = size;
         self
@@ -126,7 +127,7 @@ impl RecipeBuilder {
         self
     }
 
-    /// Puts the recovery environment of the image onto a partition of its own, the last one, of this size.
+    /// Puts the recovery environment of the image onto its own partition, the last one, of this size.
     pub fn recovery_size(mut self, size: ByteSize) -> Self {
         self.choices.recovery_size = Some(size);
         self
@@ -150,20 +151,21 @@ impl RecipeBuilder {
         self
     }
 
-    /// How boot entries name the partition that they start from.
+    /// How boot entries name the partition that they start Windows from.
     pub fn bcd_device(mut self, device: BcdDevice) -> Self {
         self.choices.bcd_device = Some(device);
         self
     }
 
-    /// Times of what the build makes.
+    /// The time that everything the build makes gets.
     pub fn timestamp(mut self, unix_seconds: u64) -> Self {
         self.choices.timestamp = Some(unix_seconds);
         self
     }
 
-    /// Where all identifiers come from, instead of recipe and sources: images of the same inputs that meet on one host
-    /// must differ.
+    /// What all identifiers are derived from, instead of recipe and sources: images made from the same inputs must
+    /// differ if
+    /// they meet on one host.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.choices.seed = Some(seed);
         self
@@ -202,7 +204,7 @@ impl RecipeBuilder {
     /// Checks the recipe; no file is touched.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit or itself.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for what contradicts a limit or another choice.
     pub fn build(self) -> Result<Recipe> {
         let recipe = Recipe::try_from(self.choices)?;
         Ok(Recipe { administrator_password: self.administrator_password, ..recipe })

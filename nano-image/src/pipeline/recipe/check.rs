@@ -1,4 +1,4 @@
-//! What a recipe may not say.
+//! What a recipe must not say.
 
 use super::{COMPACT_CLUSTER_SIZE, Choices, Firmware, LARGE_SECTORS, LARGE_SECTORS_ESP_SIZE};
 use crate::error::{Error, Result};
@@ -6,19 +6,19 @@ use crate::types::ByteSize;
 use crate::windows::host::Host;
 use crate::windows::media::{Deployment, Role};
 
-/// The largest VHDX, and the largest NTFS volume that is written.
+/// The size of the largest VHDX, and of the largest NTFS volume that this crate writes.
 const MAX_DISK_SIZE: ByteSize = ByteSize::tib(64);
-/// A compact volume has clusters of 4 KiB, of which NTFS has 2^32.
+/// A compact volume has clusters of 4 KiB, and NTFS at most 2^32 of them.
 const MAX_COMPACT_DISK_SIZE: ByteSize = ByteSize::tib(16);
-/// FAT32 counts its sectors of 512 bytes in 32 bits; a recovery partition needs no more either.
+/// FAT32 counts its sectors of 512 bytes with 32 bits; a recovery partition does not need more either.
 const MAX_ESP_SIZE: ByteSize = ByteSize::tib(2);
-/// The last second of the year 9999.
+/// The last second of year 9999.
 const MAX_TIMESTAMP: u64 = 253_402_300_799;
-/// UTF-16 units of an NTFS volume label.
+/// The largest number of UTF-16 units in an NTFS volume label.
 const MAX_LABEL: usize = 32;
 
 impl Choices {
-    /// Refuses what contradicts a limit or itself; no file is touched.
+    /// Refuses what contradicts a limit or another choice; no file is touched.
     pub(super) fn check(&self) -> Result<()> {
         self.check_keys()?;
         self.check_sizes()?;
@@ -38,7 +38,7 @@ impl Choices {
     fn check_keys(&self) -> Result<()> {
         match self.unknown.first() {
             Some(unknown) => Err(Error::recipe(format!("there is no key `{unknown}`"))
-                .with_hint("the keys are the flags of `nano-image build`, but those for sources and outputs")),
+                .with_hint("the keys are the flags of `nano-image build`, except those for sources and outputs")),
             None => Ok(()),
         }
     }
@@ -56,7 +56,7 @@ impl Choices {
             }
             if size > most {
                 return Err(
-                    Error::recipe(format!("{what} of {size} is too large")).with_hint(format!("the most is {most}"))
+                    Error::recipe(format!("{what} of {size} is too large")).with_hint(format!("give at most {most}"))
                 );
             }
         }
@@ -78,7 +78,7 @@ impl Choices {
                 .with_hint("choose 512 or 4096, or leave the sector size out"));
         }
         if self.firmware() == Firmware::Bios {
-            return Err(Error::recipe(format!("a BIOS starts no disk with sectors of {bytes} bytes"))
+            return Err(Error::recipe(format!("a BIOS cannot start a disk with sectors of {bytes} bytes"))
                 .with_hint("choose UEFI (--firmware uefi), or sectors of 512 bytes"));
         }
         if self.esp_size() < LARGE_SECTORS_ESP_SIZE {
@@ -100,7 +100,7 @@ impl Choices {
             return Err(error.with_hint("leave the cluster size out"));
         }
         if self.size > MAX_COMPACT_DISK_SIZE {
-            return Err(Error::recipe("a compact image has at most 16 TiB, for its clusters have 4 KiB")
+            return Err(Error::recipe("a compact image has at most 16 TiB, because its clusters have 4 KiB")
                 .with_hint("choose a smaller disk, or keep the files plain"));
         }
         Ok(())
@@ -110,7 +110,7 @@ impl Choices {
         let label = &self.label;
         if label.encode_utf16().count() > MAX_LABEL {
             return Err(Error::recipe(format!("the label `{label}` has more than {MAX_LABEL} characters"))
-                .with_hint("NTFS has no longer one"));
+                .with_hint("NTFS allows no more"));
         }
         if label.chars().any(char::is_control) {
             return Err(Error::recipe("the label contains a control character").with_hint("use plain text"));
@@ -118,7 +118,7 @@ impl Choices {
         Ok(())
     }
 
-    /// What a host refuses of boot settings.
+    /// Boot settings that the host refuses.
     fn check_boot(&self) -> Result<()> {
         match (self.host, self.firmware()) {
             (Some(host @ Host::CloudHypervisor), Firmware::Bios) => {
@@ -129,10 +129,10 @@ impl Choices {
         }
     }
 
-    /// Rules of New-NanoServerImage that concern packages.
+    /// The rules of New-NanoServerImage about packages.
     fn check_packages(&self) -> Result<()> {
         if self.image.is_some() && self.edition.is_some() {
-            return Err(Error::recipe("an image and an edition are given").with_hint("leave one of them out"));
+            return Err(Error::recipe("both an image and an edition are given").with_hint("leave one of them out"));
         }
         if self.deployment == Some(Deployment::Guest) && self.oem_drivers {
             let (guest, oem) = (Deployment::Guest.package(), Role::OemDrivers.package());

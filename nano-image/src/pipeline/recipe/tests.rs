@@ -8,7 +8,7 @@ fn read(value: Value) -> Result<Recipe, serde_json::Error> {
     serde_json::from_value(value)
 }
 
-/// A recipe with a value at every key but those that exclude others.
+/// A recipe with a value for every key, except keys that exclude others.
 fn full() -> Value {
     json!({
         "edition": "datacenter", "deployment": "host", "storage": true, "compute": true, "defender": true,
@@ -69,7 +69,7 @@ fn values_have_the_forms_of_recipe_files() {
     }
 }
 
-/// Both ways to a recipe check it.
+/// Both ways to make a recipe check it.
 #[test]
 fn what_contradicts_a_limit_is_no_recipe() {
     for (value, part) in [

@@ -8,8 +8,8 @@ fn inputs() -> Inputs {
     Inputs { image: vec![1; 20], ..Inputs::default() }
 }
 
-/// These seeds are those of images that are out there: a change here would give the next builds of them other
-/// identifiers. They were made by a program of a few lines that is not this one, from the texts alone.
+/// These are the seeds of existing images: if this fails, new builds of them get other identifiers. A short program
+/// that shares nothing with this code computed them from the texts.
 #[test]
 fn seeds_stay_as_they_are() {
     let only = Recipe::only_image;

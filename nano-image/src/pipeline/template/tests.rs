@@ -11,7 +11,7 @@ use crate::registry::{Hive, HiveOptions, Value};
 use crate::types::{ByteSize, FileTime};
 use crate::windows::configure::{MachineConfig, Secret};
 
-/// A WIM with boot files, files of every size, and hives, of which the large ones have `padding` more bytes.
+/// A WIM with boot files, files of many sizes, and hives; the large ones have `padding` additional bytes.
 fn write_wim(path: &Path, padding: usize) {
     let hive = |size: u32| {
         let mut hive = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
@@ -46,7 +46,7 @@ fn write_wim(path: &Path, padding: usize) {
             FileSpec::file(Data::noise(number, 7 * number * number)),
         );
     }
-    // Indexes that may lie anywhere.
+    // Indexes, which may lie anywhere.
     for number in 0..if padding > 0 { 1000 } else { 0 } {
         let path = format!(r"Windows\{}\{number:0200}", number % 125);
         tree.add(&path, FileSpec::file(Data::bytes(*b"small")));
@@ -75,14 +75,14 @@ fn machines(own: &Path) -> Vec<(&'static str, MachineConfig, Option<Secret>)> {
         ("web-02", named("web-02"), password("a much longer password, which makes the answer file longer")),
         ("bare", MachineConfig { computer_name: Some("bare".into()), ..MachineConfig::default() }, None),
         ("long", long.clone(), password("x")),
-        // With a file of its own, of the length of another's.
+        // With a copied file, as long as another machine's.
         ("copied", copied.clone(), password("short")),
         ("again", MachineConfig { computer_name: Some("web-04".into()), ..copied }, password("short")),
         ("last", MachineConfig { setup_command: Vec::new(), ..long }, password("y")),
     ]
 }
 
-/// What is made of another machine is what the machine's own layout gives, and that is done for most machines.
+/// A machine that is made from another one is the same as its own layout gives, and most machines are made so.
 #[test]
 fn machines_made_of_another_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,12 +108,12 @@ fn machines_made_of_another_are_the_same() {
             assert!(made == expected, "{firmware:?}, {name}: {:?} instead of {:?}", made.1, expected.1);
             kinds.push(shared.templates.read().unwrap().len());
         }
-        // Most are made of the first; one without an answer file is another kind, and those with a file of their own.
+        // Most are made from the first; the one without an answer file and those with a copied file are other kinds.
         assert_eq!(kinds, [1, 1, 2, 2, 2, 2, 2], "{firmware:?}");
     }
 }
 
-/// Machines with every kind of setting differ in eight blocks of a disk with a GPT, and in seven of one with an MBR.
+/// With all kinds of settings, machines differ in eight blocks of a disk with a GPT, and in seven of one with an MBR.
 #[test]
 fn machines_differ_in_eight_blocks() {
     let folder = tempfile::tempdir().unwrap();

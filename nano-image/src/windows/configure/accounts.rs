@@ -1,7 +1,7 @@
-//! The administrator's password, as answer files carry it.
+//! The administrator's password in answer files.
 //!
-//! Base64 hides a password from no one; the answer file is therefore readable by SYSTEM and Administrators alone, and
-//! Windows deletes passwords from it when it has used them.
+//! Base64 does not protect a password. Therefore only SYSTEM and Administrators can read the answer file, and Windows
+//! deletes passwords from it after using them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::types::text;
 use crate::windows::answer::{AnswerFile, ImageSetup, SHELL_SETUP};
 
-/// Windows accepts no longer password here.
+/// The longest password that Windows accepts here.
 const MAX_LEN: usize = 127;
 const ACCOUNT: [&str; 2] = ["UserAccounts", "AdministratorPassword"];
 const OFFLINE_ACCOUNT: [&str; 2] = ["OfflineUserAccounts", "OfflineAdministratorPassword"];
@@ -43,7 +43,7 @@ pub(super) fn encode(password: &str, element: &str) -> String {
     STANDARD.encode(bytes)
 }
 
-/// The password that [`encode`] made; `None` if it did not.
+/// The password that [`encode`] encoded; `None` for other text.
 fn decode(text: &str, element: &str) -> Option<Secret> {
     let text: String = text.split_whitespace().collect();
     let bytes = STANDARD.decode(text).ok()?;
@@ -54,14 +54,14 @@ fn path<'a>(account: &[&'a str; 2], leaf: &'a str) -> [&'a str; 3] {
     [account[0], account[1], leaf]
 }
 
-/// Which password of its own the answer file has.
+/// The password that the answer file contains itself.
 fn named(file: &AnswerFile) -> Option<String> {
     let has = |pass, account: &[&str; 2]| file.text(pass, SHELL_SETUP, account).is_some();
     let found = [(PASS, &ACCOUNT), (OFFLINE, &OFFLINE_ACCOUNT)].into_iter().find(|(pass, account)| has(pass, account));
     found.map(|(pass, account)| format!("{SHELL_SETUP}/{} ({pass})", account.join("/")))
 }
 
-/// Checks that only one side gives a password.
+/// Checks that not both recipe and answer file give a password.
 pub(super) fn check_conflict(file: &AnswerFile, password: Option<&Secret>) -> Result<()> {
     match (password, named(file)) {
         (Some(_), Some(place)) => {
@@ -72,8 +72,8 @@ pub(super) fn check_conflict(file: &AnswerFile, password: Option<&Secret>) -> Re
     }
 }
 
-/// Puts the password into the answer file. Without one, the file's own offlineServicing password, which would have to
-/// be written into the SAM hive, becomes one that Windows sets at first boot. Returns whether there is any.
+/// Writes the password to the answer file. Without one, the file's own offlineServicing password, which would have to
+/// be written to the SAM hive, is moved to where Windows sets it at first boot. Returns whether there is any password.
 pub(super) fn apply(file: &mut AnswerFile, password: Option<&Secret>) -> Result<bool> {
     let offline = offline_password(file)?;
     let wanted = password.or(offline.as_ref());
@@ -88,7 +88,7 @@ pub(super) fn apply(file: &mut AnswerFile, password: Option<&Secret>) -> Result<
     Ok(named(file).is_some())
 }
 
-/// What follows for a server without a password.
+/// What a missing password means for the image.
 pub(super) fn doubt(image: &ImageSetup) -> &'static str {
     match (image.is_nano(), image.is_complete(), &*image.installation.to_ascii_lowercase()) {
         (true, ..) => {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn encoded_as_windows_does_it() {
-        // The example of Windows System Image Manager: the password `pw`.
+        // The example of Windows System Image Manager, with the password `pw`.
         assert_eq!(encode("pw", "Password"), "cAB3AFAAYQBzAHMAdwBvAHIAZAA=");
         assert_eq!(decode("cAB3AFAAYQBz\n AHMAdwBvAHIAZAA=", "Password").unwrap().expose(), "pw");
         assert!(decode("cAB3AFAAYQBzAHMAdwBvAHIAZAA=", "Other").is_none());

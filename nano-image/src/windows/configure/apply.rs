@@ -1,4 +1,4 @@
-//! Editing the image as prepared.
+//! Edits the image as prepared.
 
 use std::sync::OnceLock;
 
@@ -12,21 +12,21 @@ use crate::registry::Value;
 use crate::windows::answer::{self, AnswerFile, ImageSetup, Manifests, Remark, SHELL_SETUP, Verdict};
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
-/// The name that images have before they get one.
+/// The name of images that have not been given one.
 const UNNAMED: &str = "MINWINPC";
 
 impl Prepared {
-    /// Configures `image`, which has the architecture that all is prepared for.
+    /// Configures `image`, which must have the architecture for which everything was prepared.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the image lacks what is to be edited,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image does not have what should be edited,
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives, [`Recipe`](crate::ErrorKind::Recipe) if a directory is in the
     /// way of a file.
     pub fn apply(self, image: &mut ImageEdit<'_>) -> Result<Applied> {
         self.apply_with(image, &OnceLock::new())
     }
 
-    /// The same; `manifests`, those of the image, are read if they are needed and were not before.
+    /// The same. `manifests`, those of the image, are read if they are needed and were not read before.
     ///
     /// # Errors
     /// Those of [`apply`](Self::apply).
@@ -50,13 +50,13 @@ impl Prepared {
         domain::apply(&mut self.answer, self.blob.as_ref().map(|blob| blob.expose()));
         self.prepare_first_boot(image, &setup)?;
         let has_password = accounts::apply(&mut self.answer, self.password.as_ref())?;
-        // Where others log on, nobody needs that account.
+        // If there are other accounts, that one is not needed.
         if !has_password && users::named(&self.answer).is_empty() && !setup.is_client() {
             applied.warnings.push(accounts::doubt(&setup).into());
         }
         self.write_answer_file(image, &setup, &mut applied)?;
         setup_complete::add(image, &self.commands, &mut applied.warnings)?;
-        // Last, so that they have the last word.
+        // Last, so that these edits take precedence.
         self.reg.iter().try_for_each(|file| file.apply(image))?;
         Ok(applied)
     }
@@ -71,7 +71,7 @@ impl Prepared {
             }
             Some(NameChoice::AtFirstBoot) => {}
             None => {
-                // Nothing was asked of the hives, so what they hold is no reason to stop.
+                // Nothing else needs the hives, so an unreadable one is not an error here.
                 let is_unnamed = computer_name::read(image).ok().flatten().is_some_and(|name| name == UNNAMED);
                 if is_unnamed && in_specialize.is_none() && self.blob.is_none() {
                     applied.warnings.push(format!(
@@ -100,7 +100,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// Settings of the offlineServicing pass that are values in the registry.
+    /// Applies settings of the offlineServicing pass that are values in the registry.
     fn apply_offline_settings(&mut self, image: &mut ImageEdit<'_>) -> Result<()> {
         for (setting, number) in unattend::take_registry_settings(&mut self.answer)? {
             let file = if setting.in_system { HiveFile::System } else { HiveFile::Software };
@@ -114,8 +114,8 @@ impl Prepared {
         Ok(())
     }
 
-    /// The time zone of recipe or offlineServicing pass: in the hive, and in the answer file, because Windows sets the
-    /// zone at first boot.
+    /// Sets the time zone of the recipe or the offlineServicing pass: in the hive, and in the answer file, because
+    /// Windows sets the zone at first boot.
     fn write_time_zone(&mut self, image: &mut ImageEdit<'_>, applied: &mut Applied) -> Result<()> {
         let offline = self.answer.text(OFFLINE, SHELL_SETUP, &["TimeZone"]);
         self.answer.remove(OFFLINE, SHELL_SETUP, "TimeZone");
@@ -136,7 +136,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// What the image says of its first start. A hive that cannot be read is no reason to stop before it is edited.
+    /// Reads facts about the image's first start. A hive that cannot be read is an error only when it is edited.
     fn read_setup(&self, image: &mut ImageEdit<'_>) -> Result<ImageSetup> {
         let mut setup = ImageSetup::default();
         if let Ok(Some(hive)) = image.hive(HiveFile::Software) {
@@ -155,7 +155,7 @@ impl Prepared {
         Ok(setup)
     }
 
-    /// Judges the answer file as it was given by what the image has.
+    /// Judges the answer file, as it was given, by what the image has.
     fn judge_given(
         &self,
         image: &ImageEdit<'_>,

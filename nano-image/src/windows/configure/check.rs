@@ -1,4 +1,4 @@
-//! Checks what a recipe says of the machine, without reading anything.
+//! Checks the description of the machine in a recipe, without reading any file.
 
 use super::computer_name::NameChoice;
 use super::network::Network;
@@ -51,7 +51,7 @@ impl MachineConfig {
             accounts::check(password).map_err(|error| error.within(format_args!("account `{name}`")))?;
         }
         if self.auto_logon == Some(0) {
-            return refuse("a logon that happens 0 times".into(), "leave it out");
+            return refuse("an automatic logon that happens 0 times".into(), "leave it out");
         }
         if let Some(language) = &self.ui_language {
             locale::find(language)?;
@@ -105,12 +105,12 @@ fn check_command(command: &str) -> Result<()> {
         return refuse("is empty or has a control character".into());
     }
     match len > MAX_COMMAND {
-        true => refuse(format!("has {len} characters; Windows takes {MAX_COMMAND}")),
+        true => refuse(format!("has {len} characters; Windows takes {MAX_COMMAND} at most")),
         false => Ok(()),
     }
 }
 
-/// Refuses what is no list of input locales: `0407:00000407` or `de-DE`, with `;` between.
+/// Refuses what is not a list of input locales: `0407:00000407` or `de-DE`, separated by `;`.
 fn check_input(list: &str) -> Result<()> {
     let is_hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_known = |part: &str| match part.split_once(':') {
@@ -118,8 +118,9 @@ fn check_input(list: &str) -> Result<()> {
         None => locale::find(part).is_ok(),
     };
     match list.split(';').find(|part| !is_known(part)) {
-        Some(bad) => Err(Error::recipe(format!("`{bad}` is no input locale"))
-            .with_hint("write the language and the keyboard as 0407:00000407, or a locale as de-DE; `;` is between")),
+        Some(bad) => Err(Error::recipe(format!("`{bad}` is not an input locale")).with_hint(
+            "write the language and the keyboard as 0407:00000407, or a locale as de-DE; separate several by `;`",
+        )),
         None => Ok(()),
     }
 }

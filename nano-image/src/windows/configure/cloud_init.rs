@@ -1,6 +1,7 @@
-//! cloudbase-init, which sets a machine up by what a cloud says of it: staged, and installed at first boot.
+//! cloudbase-init, which sets up a machine with data from its cloud. It is copied into the image and installed at first
+//! boot.
 //!
-//! Its installer runs in Windows alone. The service works as SYSTEM, for an account of its own would need a password.
+//! Its installer runs only in Windows. The service runs as SYSTEM, because an account of its own would need a password.
 //! Sources: the documentation and the installer of cloudbase-init.
 
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use crate::content::{InputFiles, InputKind};
 use crate::error::{Error, Result};
 use crate::windows::edit::{HiveFile, ImageEdit, control_set};
 
-/// Where the image has it until it is installed.
+/// Its folder in the image until it is installed.
 const STAGE: &str = r"Windows\Setup\Cloudbase-Init";
 const INSTALLER: &str = "CloudbaseInitSetup.msi";
 const SETTINGS: &str = "cloudbase-init.conf";
 
-/// The installer and files of settings that `path` names, an MSI file or a folder with one, as files to copy.
+/// The installer and the files of settings at `path`, an MSI file or a folder with one, as files to copy.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is no installer, [`Recipe`](crate::ErrorKind::Recipe) if there are
@@ -28,7 +29,9 @@ pub(super) fn find(from: &InputFiles, path: &Path) -> Result<Vec<FileCopy>> {
     if from.kind(path).map_err(failed)? != InputKind::Folder {
         return match is_msi(path) {
             true => Ok(vec![copy(path.into(), INSTALLER)]),
-            false => Err(Error::unsupported("this is no installer of cloudbase-init").with_path(path).with_hint(HINT)),
+            false => {
+                Err(Error::unsupported("this is not an installer of cloudbase-init").with_path(path).with_hint(HINT))
+            }
         };
     }
     let files = from.list(path).map_err(failed)?;
@@ -50,7 +53,7 @@ pub(super) fn find(from: &InputFiles, path: &Path) -> Result<Vec<FileCopy>> {
     Ok(copies)
 }
 
-/// The commands of the first boot that install it, with its settings in place before it runs.
+/// The first-boot commands that install it. Its settings are put in place before it runs.
 pub(super) fn commands() -> Vec<String> {
     let stage = format!(r"%SystemRoot%{}", STAGE.trim_start_matches("Windows"));
     let home = r"%ProgramFiles%\Cloudbase Solutions\Cloudbase-Init\conf";
@@ -65,13 +68,13 @@ pub(super) fn commands() -> Vec<String> {
     ]
 }
 
-/// Writes settings into an image that got none: the sources of data that clouds have, in their order.
+/// Writes settings to an image that has none: the data sources that clouds use, in their order.
 pub(super) fn write_settings(image: &mut ImageEdit<'_>) -> Result<()> {
     let path = format!(r"{STAGE}\{SETTINGS}");
     if image.tree.find(&path).is_some() {
         return Ok(());
     }
-    // What the program finds otherwise it sets back.
+    // Otherwise the program would reset it.
     let clock_is_utc = image.hive(HiveFile::System)?.is_some_and(|hive| {
         let key = hive.find(&format!(r"{}\Control\TimeZoneInformation", control_set(hive)));
         key.and_then(|key| hive.value(key, "RealTimeIsUniversal")?.as_dword()) == Some(1)
@@ -127,7 +130,7 @@ mod tests {
         assert_eq!(targets(&at("CloudbaseInitSetup_x64.msi")), [installer]);
         assert_eq!(targets(folder.path()), [installer, r"Windows\Setup\Cloudbase-Init\cloudbase-init.conf"]);
         fs::write(at("other.MSI"), "msi").unwrap();
-        for (path, part) in [(folder.path(), "2 installers"), (&*at("readme.txt"), "no installer")] {
+        for (path, part) in [(folder.path(), "2 installers"), (&*at("readme.txt"), "not an installer")] {
             let error = find(&InputFiles::default(), path).unwrap_err();
             assert!(error.message().contains(part) && error.hint().is_some(), "{error}");
         }

@@ -1,7 +1,8 @@
-//! The computer name: its rules, and writing it offline.
+//! The computer name: its rules, and how it is set offline.
 //!
-//! A name that Windows' own tools cannot set offline (0x80220001, and a machine called MINWINPC) was why this project
-//! began; so nothing here depends on the settings engine of the image: the name goes where Windows reads it.
+//! This project began with a name that Windows' own tools could not set offline (0x80220001, and a machine called
+//! MINWINPC). So nothing here depends on the settings engine of the image: the name is written to where Windows reads
+//! it.
 
 use crate::error::Result;
 use crate::registry::Value;
@@ -9,7 +10,7 @@ use crate::types::upcase;
 use crate::windows::answer::check_computer_name;
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
-/// Who names the machine.
+/// Who chooses the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NameChoice {
     /// This name.
@@ -28,7 +29,7 @@ impl NameChoice {
         Ok(Self::Given(name.into()))
     }
 
-    /// As an answer file says it.
+    /// The text for an answer file.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Given(name) => name,
@@ -36,13 +37,13 @@ impl NameChoice {
         }
     }
 
-    /// Whether Windows takes both for the same.
+    /// Whether Windows takes both for the same name.
     pub fn same(&self, other: &Self) -> bool {
         upper(self.as_str()) == upper(other.as_str())
     }
 }
 
-/// What the user should know of a name that is possible but unwise.
+/// A warning about a name that is possible but unwise.
 pub(super) fn doubts(name: &str) -> Option<String> {
     if name.starts_with('-') || name.ends_with('-') {
         return Some(format!("the computer name `{name}` begins or ends with a hyphen, which DNS does not allow"));
@@ -53,7 +54,7 @@ pub(super) fn doubts(name: &str) -> Option<String> {
     None
 }
 
-/// The name in capitals, as NetBIOS has it.
+/// The name in capitals, as a NetBIOS name.
 pub(super) fn upper(name: &str) -> String {
     let units: Vec<u16> = name.encode_utf16().map(upcase::fold).collect();
     String::from_utf16_lossy(&units)
@@ -62,7 +63,7 @@ pub(super) fn upper(name: &str) -> String {
 const COMPUTER_NAME: &str = r"Control\ComputerName\ComputerName";
 const TCPIP: &str = r"Services\Tcpip\Parameters";
 
-/// Writes `name` into every control set, as SetComputerNameEx keeps a physical name.
+/// Writes `name` to every control set, like SetComputerNameEx for a physical name.
 pub(super) fn write(image: &mut ImageEdit<'_>, name: &str) -> Result<()> {
     let hive = image.edit(HiveFile::System)?;
     for set in control_sets(hive)? {

@@ -1,14 +1,14 @@
 //! Joining a domain with a blob that `djoin /Provision` made.
 //!
-//! The blob goes into the specialize pass, so that Windows joins the domain itself at first boot: what
-//! `djoin /RequestODJ` writes offline are encrypted LSA secrets.
+//! The blob goes into the specialize pass, so that Windows itself joins the domain at first boot: what `djoin
+//! /RequestODJ` writes offline are encrypted LSA secrets.
 
 use super::unattend::OFFLINE;
 use crate::error::{Error, Result};
 use crate::types::text;
 use crate::windows::answer::{AnswerFile, UNATTENDED_JOIN};
 
-/// Larger files are no blobs.
+/// Larger files are not blobs.
 pub(super) const MAX_LEN: u64 = 1 << 20;
 
 const PASS: &str = "specialize";
@@ -34,7 +34,7 @@ pub(super) fn read_blob(bytes: &[u8]) -> Result<String> {
     Ok(text)
 }
 
-/// Refuses a second join.
+/// Refuses a second way of joining a domain.
 pub(super) fn check_conflict(file: &AnswerFile) -> Result<()> {
     for (pass, setting) in [(PASS, "Identification"), (OFFLINE, "OfflineIdentification")] {
         if file.text(pass, UNATTENDED_JOIN, &[setting]).is_some() {
@@ -47,7 +47,7 @@ pub(super) fn check_conflict(file: &AnswerFile) -> Result<()> {
     Ok(())
 }
 
-/// Puts the blob, or that of the answer file's offlineServicing pass, into the specialize pass.
+/// Writes the blob, or the one in the answer file's offlineServicing pass, to the specialize pass.
 pub(super) fn apply(file: &mut AnswerFile, blob: Option<&str>) {
     let offline = file.text(OFFLINE, UNATTENDED_JOIN, &OFFLINE_JOIN);
     if let Some(blob) = blob.or(offline.as_deref()) {

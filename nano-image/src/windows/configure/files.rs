@@ -1,4 +1,4 @@
-//! Files and folders of the machine that builds, copied into the image.
+//! Files and folders of the host that are copied into the image.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::types::{Utf16Name, form};
 use crate::windows::edit::ImageEdit;
 
-/// Files up to this length are kept in memory, as long as all of them are not longer than [`MAX_SMALL`].
+/// Files up to this length are kept in memory, as long as their total does not exceed [`MAX_SMALL`].
 const SMALL: u64 = 64 << 10;
 const MAX_SMALL: u64 = 64 << 20;
 /// Folders nested deeper are refused.
 const MAX_DEPTH: usize = 128;
-/// NTFS allows no longer name.
+/// The longest name that NTFS allows.
 const MAX_NAME: usize = 255;
 
-/// Something to copy into the image: `SOURCE`, which goes into the root, or `SOURCE:DESTINATION`.
+/// Something to copy into the image: `SOURCE`, which goes to the root, or `SOURCE:DESTINATION`.
 ///
-/// A file goes to the destination, or into it if that is a folder or ends with `\` or `/`. What a folder contains goes
-/// into the destination; links in it are followed to files that are in it too, others are refused. Folders that are missing
-/// are made. Security is inherited, times are those of the build.
+/// A file goes to the destination, or into it if it is a folder or ends with `\` or `/`. The contents of a folder go
+/// into the destination. Links in a folder are followed if they lead to files in it; others are refused. Missing
+/// folders are created. Security is inherited; times are those of the build.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -39,14 +39,15 @@ const MAX_NAME: usize = 255;
 pub struct FileCopy {
     /// File or folder.
     pub source: PathBuf,
-    /// Path in the image; `None` is the root and the source's own name.
+    /// Path in the image; with `None` the root, under the source's own name.
     pub destination: Option<String>,
 }
 
 impl FromStr for FileCopy {
     type Err = Error;
 
-    /// `SOURCE` or `SOURCE:DESTINATION`; both may begin with a drive (`C:\`), the source also with `\\?\` before it.
+    /// Parses `SOURCE` or `SOURCE:DESTINATION`. Both may begin with a drive (`C:\`), the source also with `\\?\` before
+    /// it.
     fn from_str(text: &str) -> Result<Self> {
         let verbatim = if text.starts_with(r"\\?\") { 4 } else { 0 };
         let bytes = &text.as_bytes()[verbatim..];
@@ -85,7 +86,7 @@ impl fmt::Display for FileCopy {
 }
 
 impl FileCopy {
-    /// Checks the destination; the source is not touched.
+    /// Checks the destination. The source is not read.
     pub(super) fn check(&self) -> Result<()> {
         self.destination_parts().map(|_| ())
     }
@@ -104,11 +105,11 @@ impl FileCopy {
     }
 }
 
-/// A file to put into the image, or a folder.
+/// A file to copy into the image, or a folder.
 struct Item {
     /// Path in the image, separated by `\`.
     path: String,
-    /// Whether the path's last name is where a file goes that has no name of its own.
+    /// The name that is added to the path if the path is a folder.
     into_folder: Option<String>,
     /// `None` for a folder.
     source: Option<Source>,
@@ -121,19 +122,19 @@ enum Source {
     File(InputFile),
 }
 
-/// What is copied.
+/// Everything to copy.
 #[derive(Default)]
 pub(super) struct Copies {
     from: InputFiles,
     items: Vec<Item>,
-    /// Path, length and digest of every file: what decides the bytes of the image.
+    /// Path, length and digest of every file. They decide the bytes of the image.
     pub identity: Vec<u8>,
-    /// Bytes kept in memory.
+    /// Number of bytes kept in memory.
     kept: u64,
 }
 
 impl Copies {
-    /// Looks at all sources and reads the small files.
+    /// Examines all sources, and reads the small files.
     pub fn collect(wanted: &[FileCopy], from: &InputFiles) -> Result<Self> {
         let mut copies = Self { from: from.clone(), ..Self::default() };
         for copy in wanted {
@@ -141,7 +142,7 @@ impl Copies {
             let source = &copy.source;
             let kind = from.kind(source).map_err(|error| Error::io("copy", source, error))?;
             let own_name = || -> Result<String> {
-                // `.` and `..` have the name of what they stand for.
+                // `.` and `..` get the name of the folder that they stand for.
                 let resolved = from.real_path(source).map_err(|error| Error::io("copy", source, error))?;
                 let named = source.file_name().map(Path::new).unwrap_or(&resolved).to_owned();
                 name_of(named.file_name().map(Path::new).unwrap_or(Path::new("")), source)
@@ -154,7 +155,7 @@ impl Copies {
             let text = copy.destination.as_deref().unwrap_or_default();
             let (path, into_folder) = match parts.is_empty() || text.ends_with(['\\', '/']) {
                 true => ([&parts[..], &[own_name()?]].concat().join("\\"), None),
-                // Whether the destination is a folder of the image is not known yet.
+                // It is not known yet whether the destination is a folder of the image.
                 false => (parts.join("\\"), Some(own_name()?)),
             };
             copies.add_file(source, path, into_folder)?;
@@ -162,7 +163,8 @@ impl Copies {
         Ok(copies)
     }
 
-    /// Adds `source`, which is `root` or below it. Links to files are followed as long as they stay in there.
+    /// Adds `source`, which is `root` or below it. Links to files are followed as long as they do not lead out of
+    /// `root`.
     fn add_folder(&mut self, root: &Path, source: &Path, target: String, depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(Error::unsupported(format!("folders are nested more than {MAX_DEPTH} deep")).with_path(source));
@@ -173,7 +175,7 @@ impl Copies {
         for path in self.from.list(source).map_err(failed)? {
             entries.push((name_of(&path, &path)?, path));
         }
-        // The order of a directory is not the same everywhere.
+        // Systems list directories in different orders.
         entries.sort();
         for (name, path) in entries {
             let target = if target.is_empty() { name } else { format!(r"{target}\{name}") };
@@ -183,7 +185,7 @@ impl Copies {
                 true if is_link => {
                     return Err(Error::unsupported("a link to a folder is not followed")
                         .with_path(&path)
-                        .with_hint("copy what it points to by an entry of its own"));
+                        .with_hint("copy what it points to by itself"));
                 }
                 true => self.add_folder(root, &path, target, depth + 1)?,
                 false => {
@@ -214,7 +216,7 @@ impl Copies {
         Ok(())
     }
 
-    /// Whether a file goes to exactly this path.
+    /// Whether a file is copied to exactly this path.
     pub fn wrote(&self, path: &str) -> bool {
         let path = upper(path);
         self.items.iter().filter(|item| item.source.is_some()).any(|item| match &item.into_folder {
@@ -223,7 +225,7 @@ impl Copies {
         })
     }
 
-    /// Puts everything into the image.
+    /// Copies everything into the image.
     pub fn apply(&self, image: &mut ImageEdit<'_>) -> Result<()> {
         let mut written = BTreeSet::new();
         for item in &self.items {
@@ -251,7 +253,7 @@ impl Copies {
     }
 }
 
-/// Refuses ways through files and links: what lay there could not be reached.
+/// Refuses paths through files and links, where the file could not be found.
 fn check_way(image: &ImageEdit<'_>, path: &str) -> Result<()> {
     let mut node = crate::tree::NodeId::ROOT;
     for part in path.split('\\').filter(|part| !part.is_empty()) {
@@ -286,7 +288,7 @@ fn name_of(path: &Path, whole: &Path) -> Result<String> {
     }
 }
 
-/// Why Windows cannot use a name (\[MS-FSCC\] 2.1.5 and "Naming Files, Paths, and Namespaces").
+/// Why Windows cannot use a name ([MS-FSCC] 2.1.5 and "Naming Files, Paths, and Namespaces").
 fn name_fault(name: &str) -> Option<&'static str> {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let is_device = matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL")
@@ -294,7 +296,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
             stem.strip_prefix(device).is_some_and(|n| n.len() == 1 && n.bytes().all(|b| (b'1'..=b'9').contains(&b)))
         });
     if name.is_empty() || matches!(name, "." | "..") {
-        Some("is no name")
+        Some("is not a name")
     } else if name.chars().any(|c| c.is_control() || r#"<>:"/\|?*"#.contains(c)) {
         Some("contains a character that Windows does not allow")
     } else if name.ends_with(['.', ' ']) {

@@ -1,4 +1,4 @@
-//! Firewall rules for remote management, written offline.
+//! Firewall rules for remote management, set offline.
 
 use crate::error::Result;
 use crate::registry::Value;
@@ -11,7 +11,7 @@ const WINRM_ID: &str = "WINRM-5985-In-TCP";
 /// The group of Remote Event Log Management.
 const EVENT_LOG_GROUP: &str = "|EmbedCtxt=@FirewallAPI.dll,-29252|";
 
-/// Lets WinRM be reached from other subnets, and switches the rules of Remote Event Log Management on.
+/// Allows WinRM from other subnets, and enables the rules of Remote Event Log Management.
 pub(super) fn allow_remote_management(image: &mut ImageEdit<'_>, warnings: &mut Vec<String>) -> Result<()> {
     let hive = image.edit(HiveFile::System)?;
     let mut has_group = true;

@@ -1,6 +1,6 @@
-//! What Windows does by itself at first boot: languages, accounts, the questions of its setup, the first logon.
+//! What Windows does at first boot: languages, accounts, the questions of its setup, the first logon.
 //!
-//! All of it is said in the answer file, and only images that Windows has not set up yet read one.
+//! All of it is written to the answer file, which Windows reads only in an image that it has not set up yet.
 
 use super::secret::Secret;
 use super::{Prepared, cloud_init, keys, locale, ssh, users};
@@ -30,7 +30,7 @@ fn check(setup: &ImageSetup, what: &str) -> Result<()> {
 }
 
 impl Prepared {
-    /// Puts all that is for the first boot into the answer file, or refuses what the image cannot do.
+    /// Writes all settings for the first boot to the answer file, or refuses what the image cannot do.
     pub(super) fn prepare_first_boot(&mut self, image: &mut ImageEdit<'_>, setup: &ImageSetup) -> Result<()> {
         let config = self.config.clone();
         for (is_wanted, what) in [
@@ -93,19 +93,19 @@ impl Prepared {
         })
     }
 
-    /// The account that logs on: the first that is made, or the administrator.
+    /// The account that is logged on: the first one that is created, or the administrator.
     fn first_account(&self, setup: &ImageSetup) -> Result<(&str, &Secret)> {
         if let Some(user) = self.config.local_user.first() {
             return Ok((&user.name, self.password_of(&user.name)?));
         }
         match &self.password {
             Some(password) if !setup.is_client() => Ok(("Administrator", password)),
-            _ => Err(Error::recipe("nobody is there to be logged on")
+            _ => Err(Error::recipe("there is no account to log on")
                 .with_hint("make an account with --local-user; on servers the password of Administrator does, too")),
         }
     }
 
-    /// Languages and locales, for an image that asks for them at first boot.
+    /// Sets languages and locales, for an image that asks for them at first boot.
     fn write_languages(&mut self, setup: &ImageSetup) -> Result<()> {
         let config = self.config.clone();
         let is_asked = config.ui_language.is_some() || config.input_locale.is_some() || config.skip_oobe;
@@ -139,7 +139,7 @@ impl Prepared {
             ("UILanguage", config.ui_language.is_some(), &language),
             ("UserLocale", locale.is_some(), &region),
         ] {
-            // What the answer file says stays, unless the recipe says it, too.
+            // What is in the answer file stays, unless the recipe sets it too.
             if given || self.answer.text(OOBE, INTERNATIONAL, &[name]).is_none() {
                 self.answer.set(OOBE, INTERNATIONAL, &[name], value);
             }
@@ -147,7 +147,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// Answers all that Windows asks at first boot.
+    /// Answers everything that Windows asks at first boot.
     fn skip_questions(&mut self, setup: &ImageSetup) -> Result<()> {
         let has_account = !users::named(&self.answer).is_empty();
         let administrator = ["UserAccounts", "AdministratorPassword", "Value"];
@@ -175,7 +175,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// In the registry, and, as the first start may set it back, in the answer file.
+    /// In the registry, and also in the answer file, because the first start may reset it.
     fn allow_remote_desktop(&mut self, image: &mut ImageEdit<'_>, setup: &ImageSetup) -> Result<()> {
         if !remote_desktop::enable(image)? {
             return Err(Error::unsupported("the image has no Remote Desktop: there is no service TermService")

@@ -1,11 +1,11 @@
-//! Product keys: those that are given, and those with which Windows asks a key management server (KMS).
+//! Product keys: given ones, and those with which Windows asks a key management server (KMS).
 //!
 //! Source: "Key Management Services (KMS) client activation and product keys" on learn.microsoft.com.
 
 use crate::error::{Error, Result};
 use crate::windows::answer::{AnswerFile, SHELL_SETUP};
 
-/// The edition (`EditionID`), the first and the last build, and the key.
+/// Edition (`EditionID`), first and last build, and key.
 const KMS: [(&str, u32, u32, &str); 15] = [
     ("ServerStandard", 14393, 17762, "WC2BQ-8NRM3-FDDYY-2BFGV-KHKQY"),
     ("ServerDatacenter", 14393, 17762, "CB7KF-BWN84-R7R2Y-793K2-8XDDG"),
@@ -24,13 +24,13 @@ const KMS: [(&str, u32, u32, &str); 15] = [
     ("EnterpriseS", 17763, u32::MAX, "M7XTQ-FN8P6-TTKYV-9D4CC-J462D"),
 ];
 
-/// Refuses what is no product key. The key itself is not repeated.
+/// Refuses what is not a product key. The error does not repeat the key.
 pub(super) fn check(key: &str) -> Result<()> {
     let groups: Vec<&str> = key.split('-').collect();
     let is_group = |group: &&str| group.len() == 5 && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match groups.len() == 5 && groups.iter().all(is_group) {
         true => Ok(()),
-        false => Err(Error::recipe("the product key has not five groups of five letters and digits")
+        false => Err(Error::recipe("the product key does not have five groups of five letters and digits")
             .with_hint("write it as XXXXX-XXXXX-XXXXX-XXXXX-XXXXX")),
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn kms(edition: &str, build: u32) -> Result<&'static str> {
     })
 }
 
-/// Refuses a key if the answer file has another one.
+/// Refuses a key if the answer file has a different one.
 pub(super) fn check_conflict(file: &AnswerFile, key: Option<&str>) -> Result<()> {
     let other = file.text("specialize", SHELL_SETUP, &["ProductKey"]);
     let differs = |given: &str| other.as_ref().is_some_and(|other| !other.eq_ignore_ascii_case(given));

@@ -1,6 +1,6 @@
 //! The locale: of the system in the SYSTEM hive, of users in the DEFAULT hive.
 //!
-//! The language of the user interface stays: it needs a language pack.
+//! The display language stays: it needs a language pack.
 
 use lcid::LanguageId;
 
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::registry::Value;
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
-/// The locale of this name, if Windows can run in it.
+/// The locale with this name, if Windows can run in it.
 pub(super) fn find(name: &str) -> Result<&'static LanguageId> {
     let hint = "use a name of language and region, e.g. `en-US` or `de-DE`";
-    // Names are found in their exact spelling: `en-US`, `zh-Hans-CN`, `sr-Latn-RS`.
+    // Names are matched in their exact spelling: `en-US`, `zh-Hans-CN`, `sr-Latn-RS`.
     let spelt: Vec<String> = name.split('-').enumerate().map(|(index, part)| spell(index, part)).collect();
     let locale: Option<&LanguageId> = spelt.join("-").as_str().try_into().ok();
     let locale = locale.ok_or_else(|| Error::recipe(format!("there is no locale `{name}`")).with_hint(hint))?;
@@ -31,7 +31,7 @@ fn spell(index: usize, part: &str) -> String {
     }
 }
 
-/// The ANSI and the OEM code page; `None` for locales that know Unicode alone.
+/// The ANSI and the OEM code page; `None` for locales that have only Unicode.
 fn code_pages(locale: &LanguageId) -> Option<[(&'static str, u32); 2]> {
     let ansi = locale.ansi_code_page? as u32;
     // "Code page identifiers" and "National Language Support (NLS) API reference" on learn.microsoft.com.

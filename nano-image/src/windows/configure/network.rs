@@ -1,19 +1,20 @@
-//! Static addresses, as netsh sets them at first boot.
+//! Static addresses, which netsh sets at first boot.
 //!
-//! They cannot be set offline: Windows keeps them under an identifier that an adapter gets when it is first found.
+//! They cannot be set offline: Windows stores them under an identifier that an adapter gets when it is found for the
+//! first time.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::MachineConfig;
 use crate::error::{Error, Result};
 
-/// What netsh shall set.
+/// What netsh should set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Network {
     interface: String,
     ipv4: Option<Ipv4>,
     ipv4_dns: Vec<Ipv4Addr>,
-    /// Address, with `/prefix` if any.
+    /// Address, with `/prefix` if it was given.
     ipv6: Option<String>,
     ipv6_dns: Vec<Ipv6Addr>,
 }
@@ -26,10 +27,10 @@ struct Ipv4 {
 }
 
 impl Network {
-    /// Of the recipe; `None` if it sets nothing.
+    /// The network settings of a recipe; `None` if there are none.
     ///
     /// # Errors
-    /// [`Recipe`](crate::ErrorKind::Recipe) for what is no address or lacks a part.
+    /// [`Recipe`](crate::ErrorKind::Recipe) for malformed addresses and missing parts.
     pub fn of(config: &MachineConfig) -> Result<Option<Self>> {
         let given = [
             ("an IPv4 address", config.ipv4_address.is_some()),
@@ -120,7 +121,7 @@ impl Ipv4 {
         };
         let bits = u32::from(mask);
         if bits == 0 || bits.leading_ones() + bits.trailing_zeros() != 32 {
-            return Err(Error::recipe(format!("{mask} is no subnet mask")).with_hint("e.g. 255.255.255.0"));
+            return Err(Error::recipe(format!("{mask} is not a subnet mask")).with_hint("e.g. 255.255.255.0"));
         }
         if address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast() {
             return Err(Error::recipe(format!("{address} cannot be the address of a machine"))

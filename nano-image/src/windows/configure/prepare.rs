@@ -1,4 +1,4 @@
-//! Reading and checking everything that a configuration names, before an image is touched.
+//! Reads and checks everything that a configuration names, before an image is touched.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::types::Architecture;
 use crate::windows::answer::{self, AnswerFile, Remark, SHELL_SETUP, Target, Verdict};
 
-/// A configuration whose files are read and checked.
+/// A configuration whose files have been read and checked.
 pub struct Prepared {
     pub(super) config: MachineConfig,
     pub(super) password: Option<Secret>,
-    /// The name to write into the image.
+    /// The name to set in the image.
     pub(super) name: Option<NameChoice>,
     pub(super) answer: AnswerFile,
     /// The answer file as it was given.
@@ -30,9 +30,9 @@ pub struct Prepared {
     pub(super) commands: Vec<String>,
     pub(super) copies: Copies,
     pub(super) reg: Vec<RegFile>,
-    /// Public keys, a line each.
+    /// Public keys, one line each.
     pub(super) ssh_keys: Vec<String>,
-    /// What the WIM calls the image, for one whose registry does not say it: `InstallationType` and `EditionID`.
+    /// `InstallationType` and `EditionID` from the WIM, for an image whose registry does not state them.
     pub(super) called: (String, String),
     /// Digests of copied files and registry files.
     identity: Vec<u8>,
@@ -42,18 +42,18 @@ pub struct Prepared {
 }
 
 impl MachineConfig {
-    /// Reads the files that the configuration names and checks them for an image of `architecture`, and whether they
-    /// agree.
+    /// Reads the files that the configuration names, and checks them for an image of `architecture`, also against each
+    /// other.
     ///
     /// # Errors
-    /// Those of [`check`](Self::check), [`Corrupt`](crate::ErrorKind::Corrupt) and
+    /// Those of [`check`](Self::check), and [`Corrupt`](crate::ErrorKind::Corrupt) and
     /// [`NotFound`](crate::ErrorKind::NotFound) for files.
     #[cfg(any(test, feature = "internals"))]
     pub fn prepare(&self, administrator_password: Option<&Secret>, architecture: Architecture) -> Result<Prepared> {
         self.prepare_from(&InputFiles::default(), administrator_password, architecture)
     }
 
-    /// `prepare` with files from elsewhere.
+    /// Like `prepare`, with files that may be in memory.
     pub fn prepare_from(
         &self,
         files: &InputFiles,
@@ -101,7 +101,7 @@ impl MachineConfig {
         })
     }
 
-    /// Secrets that were given as such.
+    /// Secrets that were given directly.
     fn secrets(&self, administrator_password: Option<&Secret>) -> Secrets {
         let mut secrets = Secrets::default();
         administrator_password.iter().for_each(|password| secrets.add("admin", password.expose().as_bytes()));
@@ -133,7 +133,7 @@ impl MachineConfig {
         Ok((answer, given))
     }
 
-    /// Whether answer file and configuration agree.
+    /// Checks that answer file and configuration agree.
     fn check_answer(&self, answer: &AnswerFile, administrator_password: Option<&Secret>) -> Result<()> {
         accounts::check_conflict(answer, administrator_password)?;
         users::check_conflict(answer, &self.local_user)?;
@@ -145,7 +145,7 @@ impl MachineConfig {
         self.check_time_zone(answer)
     }
 
-    /// The blob by which the machine joins a domain.
+    /// The blob with which the machine joins a domain.
     fn blob(&self, files: &InputFiles, secrets: &mut Secrets) -> Result<Option<Secret>> {
         let Some(path) = &self.domain_blob else { return Ok(None) };
         let bytes = files.read(path, domain::MAX_LEN, "a domain-join blob")?;
@@ -180,7 +180,7 @@ impl MachineConfig {
         Ok(())
     }
 
-    /// The name that recipe and answer file give, if they agree.
+    /// The name from recipe and answer file. They must agree.
     fn decide_name(&self, answer: &AnswerFile, warnings: &mut Vec<String>) -> Result<Option<NameChoice>> {
         let named = self.computer_name.as_deref().map(NameChoice::parse).transpose()?;
         let of = |pass: &str| -> Result<Option<NameChoice>> {
@@ -234,7 +234,7 @@ impl MachineConfig {
     }
 }
 
-/// Reads each file of `paths`, of at most `max_len` bytes, and adds its digest to `identity`.
+/// Reads each file of `paths`, which may have at most `max_len` bytes, and adds its digest to `identity`.
 fn read_each<T>(
     files: &InputFiles,
     paths: &[PathBuf],
@@ -260,14 +260,14 @@ fn read_answer(bytes: &[u8], architecture: Architecture, warnings: &mut Vec<Stri
     if let Some(error) = AnswerFile::refusal(&remarks) {
         return Err(error);
     }
-    // What the image may know better is judged again when it is read.
+    // What the image may know better is judged again when the image is read.
     let told = remarks.iter().filter(|remark| remark.verdict == Verdict::Told && !remark.is_of_image());
     warnings.extend(told.map(Remark::warning));
     file.repair()?;
     Ok(file)
 }
 
-/// Digests what may hold a password.
+/// Digest of everything that may contain a password.
 #[derive(Default)]
 struct Secrets(Option<Sha256>);
 
@@ -286,20 +286,20 @@ impl Secrets {
 }
 
 impl Prepared {
-    /// Says what the WIM calls the image: `InstallationType` and `EditionID`.
+    /// Sets `InstallationType` and `EditionID` from the WIM.
     #[must_use]
     pub fn for_image(self, installation: &str, edition: &str) -> Self {
         Self { called: (installation.to_owned(), edition.to_owned()), ..self }
     }
 
-    /// What decides the bytes of the image beside the configuration itself: digests of copied files and registry
+    /// What decides the bytes of the image besides the configuration itself: digests of copied files and registry
     /// files, in order; empty without any.
     pub fn identity(&self) -> &[u8] {
         &self.identity
     }
 
-    /// Digest of what may hold a password: it decides bytes too, but must not be told, so nothing is derived from it but
-    /// by a slow, keyed digest.
+    /// Digest of everything that may contain a password. It decides bytes too, but must stay secret: only values from a
+    /// slow, keyed digest of it may be published.
     pub fn secrets(&self) -> Option<[u8; 32]> {
         self.secrets
     }

@@ -21,9 +21,9 @@ pub(super) struct RegFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Section {
     place: HiveKey,
-    /// Delete the key with everything below it.
+    /// Whether to delete the key with everything below it.
     delete: bool,
-    /// Names and values to set; `None` deletes.
+    /// Names and values to set; a value of `None` is deleted.
     values: Vec<(String, Option<Value>)>,
 }
 
@@ -32,9 +32,9 @@ impl RegFile {
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) with the line, [`Unsupported`](crate::ErrorKind::Unsupported) for keys
-    /// that are in no hive of an image.
+    /// that are not in any hive of an image.
     pub fn parse(bytes: &[u8], user: Option<RegUser>) -> Result<Self> {
-        // UTF-16 is told by its zeros too, as its byte order mark is lost easily.
+        // UTF-16 is also recognised by its zeros, because a byte order mark is easily lost.
         let unmarked = if bytes.get(1) == Some(&0) { Unmarked::Ansi } else { Unmarked::Utf8 };
         let text = Text::decode(bytes, ".reg file", unmarked)?.text;
         let mut lines = Lines { lines: text.lines().enumerate() };
@@ -54,7 +54,7 @@ impl RegFile {
                 continue;
             }
             if let Some(key) = line.strip_prefix('[') {
-                // What follows the last bracket is ignored, as Registry Editor does.
+                // Like Registry Editor, this ignores what follows the last bracket.
                 let (key, _) = key.rsplit_once(']').ok_or_else(|| bad("a key without `]` at the end"))?;
                 let (key, delete) = key.strip_prefix('-').map_or((key, false), |key| (key, true));
                 let place = locate(key, user).map_err(|error| in_line(error, number))?;
@@ -75,7 +75,7 @@ impl RegFile {
         Ok(file)
     }
 
-    /// Makes the edits.
+    /// Applies the edits.
     pub fn apply(&self, image: &mut ImageEdit<'_>) -> Result<()> {
         for section in &self.sections {
             let path = image.resolve(&section.place)?;
@@ -101,12 +101,13 @@ fn edit(hive: &mut Hive, key: KeyId, name: &str, value: Option<&Value>) -> Resul
     }
 }
 
-/// Whether a line says nothing.
+/// Whether a line is empty or a comment.
 fn is_comment(line: &str) -> bool {
     line.is_empty() || line.starts_with([';', '#'])
 }
 
-/// Where a key is. There is no current user before Windows runs: whether SYSTEM or new users are meant, must be said.
+/// Where a key is. Before Windows runs there is no current user, so it must be given whether SYSTEM or new users are
+/// meant.
 fn locate(key: &str, user: Option<RegUser>) -> Result<HiveKey> {
     let root = key.split('\\').next().unwrap_or_default();
     let is_current_user = ["HKEY_CURRENT_USER", "HKCU"].iter().any(|name| root.eq_ignore_ascii_case(name));
@@ -132,7 +133,7 @@ fn locate(key: &str, user: Option<RegUser>) -> Result<HiveKey> {
     })
 }
 
-/// The name of a value and what follows `=`.
+/// The name of a value, and what follows `=`.
 fn read_name(line: &str) -> Option<(String, &str)> {
     let (name, rest) = match line.strip_prefix('@') {
         Some(rest) => (String::new(), rest),
@@ -148,13 +149,14 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     Some((out, rest))
 }
 
-/// Adds `text` up to its closing quote to `out`, and returns what follows; `None` if the text goes on.
+/// Adds `text` up to its closing quote to `out`, and returns what follows; `None` if the text continues in the next
+/// line.
 fn unescape<'t>(text: &'t str, out: &mut String) -> Option<&'t str> {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
             '"' => return Some(&text[at + 1..]),
-            // A backslash before any other character stands for itself.
+            // A backslash before any other character is a plain backslash.
             '\\' => match text[at + 1..].chars().next() {
                 Some(next @ ('"' | '\\')) => {
                     out.push(next);
@@ -178,7 +180,7 @@ impl<'t> Lines<'t> {
         self.lines.next().map(|(index, line)| (index + 1, line))
     }
 
-    /// The value `text`, which may go on in the next lines; `None` for one that is to be deleted.
+    /// Parses the value `text`, which may continue in the next lines; `None` for a value that should be deleted.
     fn value(&mut self, text: &'t str, wide: bool) -> Result<Option<Value>, String> {
         if let Some(mut line) = text.strip_prefix('"') {
             let mut out = String::new();
@@ -221,19 +223,19 @@ impl<'t> Lines<'t> {
             for byte in content.split(',').map(str::trim).filter(|byte| !byte.is_empty()) {
                 let good = byte.len() <= 2 && byte.bytes().all(|b| b.is_ascii_hexdigit());
                 let byte = u8::from_str_radix(byte, 16).ok().filter(|_| good);
-                bytes.push(byte.ok_or("`hex` with something that is no byte")?);
+                bytes.push(byte.ok_or("`hex` with something that is not a byte")?);
             }
             if !goes_on {
                 break;
             }
             line = loop {
-                let next = self.next().ok_or("`hex` goes on after the last line")?.1;
+                let next = self.next().ok_or("`hex` continues after the last line")?.1;
                 if !is_comment(next.trim()) {
                     break next.to_owned();
                 }
             };
         }
-        // Version 4 has texts in bytes, version 5 in UTF-16LE.
+        // Version 4 stores texts in bytes, version 5 in UTF-16LE.
         if !wide && matches!(kind, ValueKind::SZ | ValueKind::EXPAND_SZ | ValueKind::MULTI_SZ) {
             if !bytes.is_ascii() {
                 return Err("a text in bytes that are not ASCII; export it as version 5.00".into());

@@ -1,8 +1,8 @@
-//! Whose keys the current user's are in registry files.
+//! The user whose keys `HKEY_CURRENT_USER` stands for in registry files.
 
 use serde::{Deserialize, Serialize};
 
-/// Whom `HKEY_CURRENT_USER` in registry files means: there is no current user before Windows runs.
+/// The user for whom `HKEY_CURRENT_USER` stands in registry files: before Windows runs, there is no current user.
 ///
 /// ```
 /// use nano_image::{MachineConfig, RegUser};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum RegUser {
-    /// What new users get: `Users\Default\NTUSER.DAT`.
+    /// New users: their initial settings in `Users\Default\NTUSER.DAT`.
     Default,
     /// The account SYSTEM.
     System,
@@ -30,7 +30,7 @@ impl RegUser {
         }
     }
 
-    /// As flags name it.
+    /// Its name in flags.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Default => "default",

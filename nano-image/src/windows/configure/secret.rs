@@ -4,7 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password. It has no `Display` and is not serialised; `Debug` hides it. Its memory is overwritten when it goes.
+/// A password. It has no `Display` and is not serialised; `Debug` hides it. Its memory is overwritten when it is
+/// dropped.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -19,7 +20,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Of this text.
+    /// A secret with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }

@@ -1,4 +1,4 @@
-//! What an answer file wants of packages and drivers: it is done before the image becomes one machine.
+//! What an answer file wants for packages and drivers. It is done before the image becomes one machine.
 
 use std::path::{Path, PathBuf};
 
@@ -6,17 +6,17 @@ use super::Prepared;
 use super::unattend::OFFLINE;
 use crate::windows::answer::{DRIVERS, ServicingPackage};
 
-/// The folder that paths of answer files may begin with: the answer file's own.
+/// A folder with which paths in answer files may begin: that of the answer file.
 const CONFIGURATION_SET: &str = "%configsetroot%/";
 
-/// What an answer file wants of packages and drivers.
+/// What an answer file wants for packages and drivers.
 #[derive(Clone, Debug, Default)]
 pub struct Servicing {
-    /// The answer file; empty for none.
+    /// The answer file; empty if there is none.
     pub answer_file: PathBuf,
-    /// What is to be done with packages, in the order of the file.
+    /// What should be done with packages, in the order of the file.
     pub packages: Vec<ServicingPackage>,
-    /// Where drivers are, as the file says.
+    /// Paths of drivers, as given in the file.
     pub drivers: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl Servicing {
         self.packages == other.packages && self.drivers == other.drivers && (is_nothing || same_folder)
     }
 
-    /// Where `path` of the file is on this machine: Windows' paths are relative to the configuration set.
+    /// Where `path` from the file is on the host: Windows paths are relative to the configuration set.
     pub fn place(&self, path: &str) -> PathBuf {
         let path = path.replace('\\', "/");
         let is_in_set =
@@ -39,8 +39,8 @@ impl Servicing {
 }
 
 impl Prepared {
-    /// Takes what the answer file wants of packages and drivers, to do it. [`apply`](Self::apply) warns of what is not
-    /// taken.
+    /// Takes what the answer file wants for packages and drivers, so that it can be done. [`apply`](Self::apply) warns
+    /// about what is not taken.
     pub fn take_servicing(&mut self) -> Servicing {
         let drivers = self.answer.items(OFFLINE, DRIVERS, &["DriverPaths"], "PathAndCredentials", "Path");
         let drivers = drivers.iter().map(|path| path.trim().to_owned()).filter(|path| !path.is_empty()).collect();

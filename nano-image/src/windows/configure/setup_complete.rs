@@ -6,17 +6,17 @@ use crate::windows::edit::ImageEdit;
 
 /// Path in the image.
 pub(super) const PATH: &str = r"Windows\Setup\Scripts\SetupComplete.cmd";
-/// Larger files are no scripts.
+/// Larger files are not scripts.
 const MAX_LEN: u64 = 1 << 20;
 
-/// The commands of remote management, as Microsoft's tool has them.
+/// The commands for remote management, the same as in Microsoft's tool.
 pub(super) const REMOTE_MANAGEMENT: [&str; 2] = [
     "netsh advfirewall firewall add rule name=\"WinRM 5985\" protocol=TCP dir=in localport=5985 profile=any \
      action=allow",
     "netsh advfirewall firewall set rule group=\"@FirewallAPI.dll,-29252\" new enable=Yes",
 ];
 
-/// Refuses what a line of a script cannot hold.
+/// Refuses what cannot be a line of a script.
 pub(super) fn check(command: &str) -> Result<()> {
     let refuse = |why: &str, hint: &str| {
         Err(Error::recipe(format!("the first-boot command `{}` {why}", command.escape_debug())).with_hint(hint))
@@ -36,7 +36,7 @@ pub(super) fn check(command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Adds `commands` to the script of the image, which is made readable for Windows if it is not.
+/// Adds `commands` to the script of the image, which is converted if Windows cannot read its encoding.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for a script that Windows cannot read.
@@ -73,8 +73,8 @@ fn write(image: &mut ImageEdit<'_>, script: Vec<u8>, commands: &[String], warnin
     Ok(())
 }
 
-/// The script in the form that the command processor reads: bytes without a mark of their encoding. Says if it was in
-/// another.
+/// The script in the form that the command processor reads: bytes without a byte order mark. Also a warning if it had
+/// another form.
 fn readable(script: Vec<u8>) -> Result<(Vec<u8>, Option<String>)> {
     const UTF8: [u8; 3] = [0xEF, 0xBB, 0xBF];
     let is_utf16 = matches!(script.get(..2), Some([0xFF, 0xFE] | [0xFE, 0xFF])) || script.get(1) == Some(&0);
@@ -95,7 +95,7 @@ fn readable(script: Vec<u8>) -> Result<(Vec<u8>, Option<String>)> {
     Ok((text.as_bytes().to_vec(), Some(format!("{PATH} {what}: it is converted to ASCII"))))
 }
 
-/// The script `existing` with `commands` at its end.
+/// The script `existing`, followed by `commands`.
 fn append(existing: Vec<u8>, commands: &[String]) -> Vec<u8> {
     let mut script = existing;
     if script.is_empty() {
@@ -106,7 +106,7 @@ fn append(existing: Vec<u8>, commands: &[String]) -> Vec<u8> {
     script.extend(b"set SCLOG=%SystemRoot%\\setup\\scripts\\setupcomplete.log\r\n");
     for command in commands {
         let log = if command.contains('>') { "" } else { " >> %SCLOG%" };
-        // Without it, a script does not come back to this one.
+        // Without `call`, a script would not return to this one.
         let call = if is_script(command) { "call " } else { "" };
         script.extend(format!("echo Executing '{}' >> %SCLOG%\r\n", shown(command)).bytes());
         script.extend(format!("{call}{command}{log}\r\n").bytes());
@@ -125,8 +125,8 @@ fn is_script(command: &str) -> bool {
     [".cmd", ".bat"].iter().any(|extension| program.ends_with(extension))
 }
 
-/// A command as an argument of `echo`: double quotes become single ones, as Microsoft's tool has it, and what would
-/// then act on the echo itself is escaped.
+/// A command as an argument of `echo`. Double quotes become single ones, like in Microsoft's tool; characters that
+/// would then act on the echo itself are escaped.
 fn shown(command: &str) -> String {
     let mut shown = String::new();
     for c in command.replace('"', "'").chars() {

@@ -1,4 +1,4 @@
-//! OpenSSH: public keys of administrators, and the server that takes them.
+//! OpenSSH: public keys of administrators, and the server that accepts them.
 //!
 //! Source: "Key-based authentication in OpenSSH for Windows" on learn.microsoft.com.
 
@@ -10,12 +10,12 @@ use crate::registry::Value;
 use crate::security::{ObjectClass, constant};
 use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 
-/// Larger files are no public keys.
+/// Larger files are not public keys.
 pub(super) const MAX_LEN: u64 = 1 << 20;
 const FOLDER: &str = r"ProgramData\ssh";
-/// All that members of Administrators log on with.
+/// The keys of all members of Administrators.
 const KEYS: &str = r"ProgramData\ssh\administrators_authorized_keys";
-/// The server makes its folder like this; it ignores keys that others could have written.
+/// The server creates its folder with this descriptor. It ignores keys that others could have written.
 const FOLDER_SECURITY: &str = "O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;AU)";
 const SERVER: &str = r"Windows\System32\OpenSSH\sshd.exe";
 const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
@@ -23,7 +23,7 @@ const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRu
 const RULE: &str = r"v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=22|App=%SystemRoot%\system32\OpenSSH\sshd.exe|Name=OpenSSH SSH Server (sshd)|";
 const RULE_ID: &str = "OpenSSH-Server-22-In-TCP";
 const AUTOMATIC: u32 = 2;
-/// Kinds of keys; what is behind the name is for security keys.
+/// Types of keys; the suffixes are for security keys.
 const KINDS: [&str; 7] = [
     "ssh-ed25519",
     "ssh-rsa",
@@ -34,10 +34,10 @@ const KINDS: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
 ];
 
-/// The keys in a file, a line each, checked.
+/// The keys in a file, one line each, checked.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt) with the line that is none.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) with the malformed line.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<String>> {
     const HINT: &str = "give the public key, e.g. ~/.ssh/id_ed25519.pub";
     let text =
@@ -52,17 +52,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<String>> {
             continue;
         }
         if !is_key(line) {
-            return Err(Error::corrupt(format!("line {} is no public key of OpenSSH", index + 1)).with_hint(HINT));
+            return Err(Error::corrupt(format!("line {} is not a public key of OpenSSH", index + 1)).with_hint(HINT));
         }
         keys.push(line.to_owned());
     }
     match keys.is_empty() {
-        true => Err(Error::corrupt("no public key is in the file").with_hint(HINT)),
+        true => Err(Error::corrupt("there is no public key in the file").with_hint(HINT)),
         false => Ok(keys),
     }
 }
 
-/// Whether a line has a kind of key and, behind it, a key of that kind; options may stand before.
+/// Whether a line has a type of key followed by a key of that type. Options may precede them.
 fn is_key(line: &str) -> bool {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     words.windows(2).any(|pair| {
@@ -73,7 +73,7 @@ fn is_key(line: &str) -> bool {
     })
 }
 
-/// Lets administrators in with `keys`, and starts the server with Windows.
+/// Lets administrators log on with `keys`, and starts the server with Windows.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) if the image has no server.

@@ -187,7 +187,7 @@ fn the_answer_file_is_closed_to_users_and_shows_no_password() {
     assert_eq!((descriptor.len(), descriptor[3] & 0x90), (0x64, 0x90));
     assert!(!answer(&tree).unwrap().contains("hunter2"));
     assert!(!format!("{applied:?} {config:?}").contains("hunter2"));
-    // New directories inherit when the volume is laid out.
+    // New directories inherit their descriptors when the volume is laid out.
     assert_eq!(tree[tree.find(r"Windows\Panther").unwrap()].security, None);
 }
 
@@ -268,7 +268,7 @@ fn a_dirty_hive_is_completed_or_refused() {
     tree.write_file(path, dirty, Times::default()).unwrap();
     let error = configure(&named("web-01"), Some("pw"), &mut tree).unwrap_err();
     assert!(error.path() == Some(std::path::Path::new(path)) && error.hint().is_some(), "{error}");
-    // Without anything to be written, a hive that cannot be read is no reason to stop.
+    // If nothing must be written, a hive that cannot be read is not an error.
     configure(&MachineConfig::default(), Some("pw"), &mut tree).unwrap();
 }
 

@@ -7,21 +7,21 @@ use crate::windows::edit::{HiveFile, ImageEdit, control_sets};
 const ZONES: &str = r"Microsoft\Windows NT\CurrentVersion\Time Zones";
 /// Bytes of a `TZI` value (REG_TZI_FORMAT): bias, standard bias, daylight bias, and two SYSTEMTIMEs.
 const TZI_LEN: usize = 44;
-/// Names that an error lists.
+/// The most names that an error lists.
 const LISTED: usize = 5;
 
 /// Refuses what cannot be the name of a zone.
 pub(super) fn check(zone: &str) -> Result<()> {
     if zone.is_empty() || zone.contains('\\') || zone.chars().any(char::is_control) {
-        return Err(Error::recipe(format!("`{}` is no time zone", zone.escape_debug())).with_hint(HINT));
+        return Err(Error::recipe(format!("`{}` is not a time zone", zone.escape_debug())).with_hint(HINT));
     }
     Ok(())
 }
 
 const HINT: &str = "use the names of Windows, e.g. `UTC` or `W. Europe Standard Time`";
 
-/// Sets the zone in every control set and returns its name as the image spells it. An image that does not know any
-/// zone, as one may be built without them, gives `None`: Windows then takes the name from the answer file.
+/// Sets the zone in every control set, and returns its name as it is spelt in the image. `None` for an image that has
+/// no list of zones: Windows then takes the name from the answer file.
 pub(super) fn write(image: &mut ImageEdit<'_>, zone: &str) -> Result<Option<String>> {
     let Some(software) = image.hive(HiveFile::Software)? else { return Ok(None) };
     let Some(zones) = software.find(ZONES) else { return Ok(None) };
@@ -55,7 +55,7 @@ fn unknown(software: &Hive, zones: KeyId, zone: &str) -> Error {
     Error::not_found(format!("the image knows no time zone `{zone}`")).with_hint(hint)
 }
 
-/// What the SOFTWARE hive says of a zone.
+/// The rules of a zone in the SOFTWARE hive.
 struct Rules {
     bias: i32,
     standard_bias: i32,
@@ -101,7 +101,7 @@ impl Rules {
 }
 
 /// A SYSTEMTIME (year, month, day of week, day, hour, minute, second, millisecond) in the order of the kernel's
-/// TIME_FIELDS (the day of week last), in which TimeZoneInformation keeps it.
+/// TIME_FIELDS (day of week last), which TimeZoneInformation uses.
 fn time_fields(time: &[u8]) -> [u8; 16] {
     let mut fields = [0; 16];
     fields[..4].copy_from_slice(&time[..4]);
@@ -116,7 +116,8 @@ mod tests {
     use super::*;
     use crate::tree::{FileTree, Times};
 
-    /// Eastern Standard Time: to standard time in the first week of November, to daylight time in the second of March.
+    /// Eastern Standard Time: standard time begins in the first week of November, daylight time in the second week of
+    /// March.
     fn with_zones() -> FileTree {
         let mut tree = image();
         let mut software = hive(&tree, HiveFile::Software);
@@ -139,7 +140,7 @@ mod tests {
         let system = hive(&tree, HiveFile::System);
         let key = system.find(r"ControlSet002\Control\TimeZoneInformation").unwrap();
         let value = |name: &str| system.value(key, name).unwrap();
-        // As a machine in that zone has them.
+        // The same as on a machine in that zone.
         assert_eq!(value("StandardStart").data, [0, 0, 11, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(value("DaylightStart").data, [0, 0, 3, 0, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!((value("Bias").as_dword(), value("DaylightBias").as_dword()), (Some(300), Some(0xFFFF_FFC4)));

@@ -3,25 +3,25 @@
 use crate::error::{Error, Result};
 use crate::windows::answer::{AnswerFile, Pass};
 
-/// The pass that is applied to an image that does not run.
+/// The pass that is applied to an image that is not running.
 pub(super) const OFFLINE: &str = Pass::OfflineServicing.name();
 
 const LUA: &str = "Microsoft-Windows-LUA-Settings";
 const TERMINAL: &str = "Microsoft-Windows-TerminalServices-LocalSessionManager";
 const FIREWALL: &str = "Networking-MPSSVC-Svc";
 
-/// Where a setting of the offlineServicing pass lives in the registry.
+/// Where a setting of the offlineServicing pass is in the registry.
 pub(super) struct RegistrySetting {
     pub component: &'static str,
     pub setting: &'static str,
-    /// Below each control set of SYSTEM, or below the root of SOFTWARE.
+    /// Whether its key is below each control set of SYSTEM; otherwise it is below the root of SOFTWARE.
     pub in_system: bool,
     pub key: &'static str,
     pub value: &'static str,
     kind: Kind,
 }
 
-/// What the text of a setting is.
+/// The type of a setting's text.
 #[derive(Clone, Copy)]
 enum Kind {
     /// `true` or `false`, in any case, or 1 or 0.
@@ -79,7 +79,7 @@ const fn firewall(setting: &'static str, key: &'static str) -> RegistrySetting {
     RegistrySetting { component: FIREWALL, setting, in_system: true, key, value: "EnableFirewall", kind: Kind::Flag }
 }
 
-/// Takes the registry settings of the offlineServicing pass, and their values, out of the file.
+/// Removes the registry settings of the offlineServicing pass from the file, and returns them with their values.
 pub(super) fn take_registry_settings(file: &mut AnswerFile) -> Result<Vec<(&'static RegistrySetting, u32)>> {
     let mut found = Vec::new();
     for known in &REGISTRY_SETTINGS {
@@ -91,7 +91,7 @@ pub(super) fn take_registry_settings(file: &mut AnswerFile) -> Result<Vec<(&'sta
             (Kind::Number, text) => text.parse().ok(),
         };
         let Some(value) = value else {
-            let what = format!("`{text}` is no value of {}/{}", known.component, known.setting);
+            let what = format!("`{text}` is not a value of {}/{}", known.component, known.setting);
             let hint = if let Kind::Flag = known.kind { "write true or false" } else { "write a number" };
             return Err(Error::corrupt(format!("bad answer file: {what}")).with_hint(hint));
         };

@@ -1,4 +1,4 @@
-//! Local accounts, and logging one on by itself.
+//! Local accounts, and automatic logon.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,15 +11,15 @@ use crate::error::{Error, Result};
 use crate::types::form;
 use crate::windows::answer::{AnswerFile, SHELL_SETUP};
 
-/// The pass in which Windows makes accounts.
+/// The pass in which Windows creates accounts.
 const PASS: &str = "oobeSystem";
 const ACCOUNTS: [&str; 2] = ["UserAccounts", "LocalAccounts"];
-/// The group of accounts for which none is named.
+/// The group of accounts for which no group is given.
 const ADMINISTRATORS: &str = "Administrators";
-/// Characters of the longest name of an account.
+/// The longest name of an account, in characters.
 const MAX_LEN: usize = 20;
 const FORBIDDEN: &str = r#"/\[]:;|=,+*?<>"%@"#;
-/// Names that Windows has for itself.
+/// Names that Windows uses itself.
 const RESERVED: [&str; 9] = [
     "administrator",
     "guest",
@@ -32,8 +32,8 @@ const RESERVED: [&str; 9] = [
     "administrators",
 ];
 
-/// An account of the machine itself, which Windows makes at first boot. As text: `NAME[:GROUP]`; groups are separated
-/// by `;`, have the names of the image's language, and are Administrators if none is named.
+/// A local account, which Windows creates at first boot. Its text is `NAME[:GROUP]`. Groups are separated by `;` and
+/// have their names in the image's language; without a group it is Administrators.
 ///
 /// ```
 /// # fn main() -> nano_image::Result<()> {
@@ -51,7 +51,7 @@ const RESERVED: [&str; 9] = [
 pub struct LocalUser {
     /// Its name: 1 to 20 characters.
     pub name: String,
-    /// Groups that it belongs to.
+    /// Its groups.
     pub group: Option<String>,
 }
 
@@ -99,12 +99,12 @@ impl fmt::Display for LocalUser {
 
 form::as_text!(LocalUser);
 
-/// Names of the accounts that the answer file makes.
+/// Names of the accounts that the answer file creates.
 pub(super) fn named(file: &AnswerFile) -> Vec<String> {
     file.items(PASS, SHELL_SETUP, &ACCOUNTS, "LocalAccount", "Name")
 }
 
-/// Refuses accounts that the answer file makes too.
+/// Refuses accounts that the answer file creates too.
 pub(super) fn check_conflict(file: &AnswerFile, users: &[LocalUser]) -> Result<()> {
     let others = named(file);
     match users.iter().find(|user| others.iter().any(|other| other.eq_ignore_ascii_case(&user.name))) {
@@ -114,7 +114,7 @@ pub(super) fn check_conflict(file: &AnswerFile, users: &[LocalUser]) -> Result<(
     }
 }
 
-/// Refuses a logon by itself if the answer file has one.
+/// Refuses an automatic logon if the answer file has one.
 pub(super) fn check_logon(file: &AnswerFile, is_wanted: bool) -> Result<()> {
     match is_wanted && file.text(PASS, SHELL_SETUP, &["AutoLogon", "Username"]).is_some() {
         true => Err(Error::recipe("a logon is asked for, and the answer file has AutoLogon too")
@@ -123,7 +123,7 @@ pub(super) fn check_logon(file: &AnswerFile, is_wanted: bool) -> Result<()> {
     }
 }
 
-/// Puts an account with its password into the answer file.
+/// Writes an account with its password to the answer file.
 pub(super) fn add(file: &mut AnswerFile, user: &LocalUser, password: &Secret) {
     let group = user.group.as_deref().unwrap_or(ADMINISTRATORS);
     let value = accounts::encode(password.expose(), "Password");
@@ -137,7 +137,7 @@ pub(super) fn add(file: &mut AnswerFile, user: &LocalUser, password: &Secret) {
     file.add_item(PASS, SHELL_SETUP, &ACCOUNTS, "LocalAccount", false, &fields);
 }
 
-/// Logs `name` on by itself so many times.
+/// Logs on `name` automatically this number of times.
 pub(super) fn log_on(file: &mut AnswerFile, name: &str, password: &Secret, count: u32) {
     let value = accounts::encode(password.expose(), "Password");
     for (path, text) in [

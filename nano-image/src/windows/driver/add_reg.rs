@@ -1,4 +1,4 @@
-//! Lines of add-registry and delete-registry sections.
+//! Lines of AddReg and DelReg sections.
 //!
 //! Sources: "INF AddReg Directive" and "INF DelReg Directive" on learn.microsoft.com.
 
@@ -7,32 +7,32 @@ use super::place::{self, Style};
 use crate::error::Result;
 use crate::registry::{Value, ValueKind};
 
-/// Data are bytes.
+/// The data is bytes.
 const BINARY: u32 = 0x1;
 const NO_CLOBBER: u32 = 0x2;
 const DELETE: u32 = 0x4;
 const APPEND: u32 = 0x8;
 const KEY_ONLY: u32 = 0x10;
 const OVERWRITE_ONLY: u32 = 0x20;
-/// As `KEY_ONLY`, for keys of several versions of Windows.
+/// Like `KEY_ONLY`, for keys that several versions of Windows share.
 const KEY_ONLY_COMMON: u32 = 0x2000;
-/// For programs of 32 bits.
+/// For 32-bit programs.
 const KEY_32_BIT: u32 = 0x4000;
-/// Of a delete-registry section: what is deleted are strings of a value.
+/// In a DelReg section: strings of a value are deleted.
 const DELETE_STRINGS: u32 = 0x1_8002;
-/// A number of 64 bits, or its bytes.
+/// A 64-bit number, or its bytes.
 const QWORD: u32 = 0xB_0001;
-/// Bits that say how data are written.
+/// Bits that say how the data is written.
 const TYPE: u32 = 0xFFFF_0001;
 
-/// Where a line's key lies.
+/// The root of a line's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
-    /// HKR: what the section is for.
+    /// HKR: relative to what the section is for.
     Relative,
     /// HKLM.
     Machine,
-    /// HKLM as programs of 32 bits see it.
+    /// HKLM as 32-bit programs see it.
     Machine32,
     /// HKCR.
     Classes,
@@ -41,18 +41,18 @@ pub(super) enum Root {
 /// The change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Make the key.
+    /// Create the key.
     Key,
     Set(Value),
-    /// Set if there is no such value.
+    /// Set the value if it does not exist.
     SetNew(Value),
-    /// Set if there is such a value.
+    /// Set the value if it exists.
     SetOld(Value),
-    /// Add to the strings of the value those that it lacks.
+    /// Add those strings to the value that it does not contain.
     Append(Vec<String>),
-    /// Take these out of the strings of the value.
+    /// Remove these strings from the value.
     Remove(Vec<String>),
-    /// Delete the value, or without a name the key.
+    /// Delete the value, or the key if there is no name.
     Delete,
 }
 
@@ -60,14 +60,14 @@ pub(super) enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Edit {
     pub root: Root,
-    /// Below the root.
+    /// Path below the root.
     pub key: String,
     pub name: String,
     pub action: Action,
 }
 
-/// The edits that a section wants: those of its DelReg lines, as Windows makes them first, and of its AddReg lines. What
-/// cannot be done goes to `not_applied`.
+/// The edits that a section wants: those of its DelReg lines, which Windows also applies first, then those of its
+/// AddReg lines. What cannot be done is added to `not_applied`.
 pub(super) fn all(inf: &Inf, section: &str, package: &str, not_applied: &mut Vec<String>) -> Result<Vec<Edit>> {
     let mut edits = Vec::new();
     for (directive, one) in [("DelReg", deletion as fn(&Inf, &Line, &str) -> _), ("AddReg", addition)] {
@@ -78,7 +78,7 @@ pub(super) fn all(inf: &Inf, section: &str, package: &str, not_applied: &mut Vec
     Ok(edits)
 }
 
-/// The edits of a section, of which `one` reads a line.
+/// The edits of a section. `one` reads a line.
 fn read(
     inf: &Inf,
     section: &str,
@@ -96,13 +96,13 @@ fn read(
     Ok(edits)
 }
 
-/// A field with its strings, and with directories as `style` writes them.
+/// A field with its strings replaced, and with directories in the form `style`.
 fn text(inf: &Inf, line: &Line, index: usize, package: &str, style: Style) -> Result<String> {
     let field = line.fields.get(index).map_or("", String::as_str);
     inf.expand_with(field, &|id| place::directory(id, package, style))
 }
 
-/// What a line is about.
+/// The key and value of a line.
 struct Subject {
     root: Root,
     key: String,
@@ -110,12 +110,12 @@ struct Subject {
     flags: u32,
 }
 
-/// The first fields of a line, or why nothing is done of it.
+/// The first fields of a line, or why the line is not applied.
 fn subject(inf: &Inf, line: &Line, package: &str) -> Result<Result<Subject, String>> {
     let text = |index: usize| text(inf, line, index, package, Style::Absolute);
     let flags = match text(3)? {
         empty if empty.is_empty() => 0,
-        flags => number(&flags).ok_or_else(|| bad_line(line.number, "the flags are no number"))?,
+        flags => number(&flags).ok_or_else(|| bad_line(line.number, "the flags are not a number"))?,
     };
     let root = match text(0)?.to_ascii_uppercase().as_str() {
         "HKR" => Root::Relative,
@@ -134,7 +134,7 @@ fn subject(inf: &Inf, line: &Line, package: &str) -> Result<Result<Subject, Stri
     Ok(Ok(Subject { root, key, name, flags }))
 }
 
-/// The edit of a line of a delete-registry section, or why there is none.
+/// The edit of a line of a DelReg section, or why there is none.
 fn deletion(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
     let Subject { root, key, name, flags } = match subject(inf, line, package)? {
         Ok(subject) => subject,
@@ -152,7 +152,7 @@ fn deletion(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String
     Ok(Ok(Edit { root, key, name, action: Action::Delete }))
 }
 
-/// The edit of a line of an add-registry section, or why there is none.
+/// The edit of a line of an AddReg section, or why there is none.
 fn addition(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String>> {
     let Subject { root, key, name, flags } = match subject(inf, line, package)? {
         Ok(subject) => subject,
@@ -180,11 +180,11 @@ fn addition(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String
         0x1_0001 if fields.len() <= 1 => {
             let text = text(4, Style::Absolute)?;
             let value = if text.is_empty() { Some(0) } else { number(&text) };
-            Value::dword(value.ok_or_else(|| bad_line(line.number, "the value is no number"))?)
+            Value::dword(value.ok_or_else(|| bad_line(line.number, "the value is not a number"))?)
         }
         QWORD if fields.len() == 1 => {
             let text = text(4, Style::Absolute)?;
-            Value::qword(long_number(&text).ok_or_else(|| bad_line(line.number, "the value is no number"))?)
+            Value::qword(long_number(&text).ok_or_else(|| bad_line(line.number, "the value is not a number"))?)
         }
         binary if binary & BINARY != 0 => {
             let kind = match binary >> 16 {
@@ -198,7 +198,8 @@ fn addition(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String
                 let byte = inf.expand(field)?;
                 let byte = byte.trim().trim_start_matches("0x").trim_start_matches("0X");
                 data.push(
-                    u8::from_str_radix(byte, 16).map_err(|_| bad_line(line.number, "the value is no list of bytes"))?,
+                    u8::from_str_radix(byte, 16)
+                        .map_err(|_| bad_line(line.number, "the value is not a list of bytes"))?,
                 );
             }
             Value::new(kind, data)
@@ -213,7 +214,7 @@ fn addition(inf: &Inf, line: &Line, package: &str) -> Result<Result<Edit, String
     Ok(Ok(Edit { root, key, name, action }))
 }
 
-/// As [`number`], of 64 bits.
+/// Like [`number`], with 64 bits.
 fn long_number(text: &str) -> Option<u64> {
     let text = text.trim();
     match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
@@ -295,7 +296,7 @@ mod tests {
     fn what_cannot_be_done_is_told_and_errors_name_the_line() {
         let inf = |line: &str| Inf::parse(format!("[a]\n\n{line}\n").as_bytes()).unwrap();
         let additions = ["HKCU,a", "HKU,a", "HKR,,a,0x30000,b", "HKCR,a,,0x4000,b"].map(|line| (line, true));
-        // All of HKCR or of a hive is nothing that a driver deletes.
+        // No driver deletes all of HKCR or of a hive.
         for (line, adds) in additions.into_iter().chain([("HKCR", false), ("HKLM,\\\\", false), ("HKR", false)]) {
             let mut not_applied = Vec::new();
             let one = if adds { addition } else { deletion };

@@ -1,9 +1,9 @@
-//! The database of drivers in the registry, `DriverDatabase`.
+//! The driver database in the registry, `DriverDatabase`.
 //!
-//! | key | says |
+//! | key | contents |
 //! |---|---|
 //! | `DeviceIds\<id>` | which INF files are for a device |
-//! | `DriverInfFiles\oemN.inf` | which package an INF file is of |
+//! | `DriverInfFiles\oemN.inf` | the package of an INF file |
 //! | `DriverPackages\<package>` | what the package is; its devices (`Descriptors`) and install sections (`Configurations`) |
 
 use std::collections::BTreeMap;
@@ -18,19 +18,19 @@ use crate::registry::{Hive, KeyId, Value, ValueKind};
 use crate::types::FileTime;
 
 const ROOT: &str = "DriverDatabase";
-/// First bytes of the `Version` of a package that does not come with Windows.
+/// First bytes of the `Version` of a package that did not come with Windows.
 const VERSION_MARK: [u8; 2] = [0x00, 0xFF];
-/// How the INF file names a device: first bytes of entries of `DeviceIds`; the feature score follows.
+/// First bytes of entries of `DeviceIds`: in which way the INF file names the device. The feature score follows.
 const HARDWARE_ID: u8 = 1;
 const COMPATIBLE_ID: u8 = 2;
-/// The flags that Windows gives drivers that it imported.
+/// The flags that Windows gives to imported drivers.
 const STATUS_FLAGS: u32 = 0x12;
 /// Scores of signers (`SIGNERSCORE_*` of setupapi.h): Windows Hardware Quality Labs, any other, none.
 const SIGNER_WHQL: u32 = 0x0D00_0005;
 const SIGNER_OTHER: u32 = 0x0F00_0000;
 const SIGNER_NONE: u32 = 0x8000_0000;
 
-/// A package and the name that it gets.
+/// A package and its name in the image.
 pub(super) struct Published<'a> {
     /// `oemN.inf`.
     pub name: &'a str,
@@ -45,7 +45,7 @@ pub(super) fn has(hive: &Hive, name: &str) -> bool {
     hive.find(&format!(r"{ROOT}\DriverInfFiles\{name}")).is_some()
 }
 
-/// Which package an INF file is of.
+/// The package of an INF file.
 pub(super) fn active_package(hive: &Hive, name: &str) -> Option<String> {
     hive.value(hive.find(&format!(r"{ROOT}\DriverInfFiles\{name}"))?, "Active")?.text()
 }
@@ -55,8 +55,8 @@ pub(super) fn published_name(hive: &Hive, label: &str) -> Option<String> {
     hive.value(hive.find(&format!(r"{ROOT}\DriverPackages\{label}"))?, "")?.text()
 }
 
-/// Writes a package into the database of a hive. Of one that Windows needs to start the database says what the INF
-/// file says; of another one, where it is.
+/// Writes a package to the database of a hive. For a boot-critical package the database contains what the INF file
+/// says; for others only where the package is.
 pub(super) fn write(hive: &mut Hive, published: &Published<'_>, target: &Target) -> Result<()> {
     let Published { name, package, .. } = *published;
     let root = hive.create_key(hive.root(), ROOT)?;
@@ -82,7 +82,7 @@ pub(super) fn write(hive: &mut Hive, published: &Published<'_>, target: &Target)
     Ok(())
 }
 
-/// Marks the number of an INF file as taken: bits of bytes, the highest first.
+/// Marks the number of an INF file as used: one bit for each number, highest bit of a byte first.
 pub(super) fn mark_number(hive: &mut Hive, number: u32, time: FileTime) -> Result<()> {
     let root = hive.create_key(hive.root(), ROOT)?;
     hive.set_value(root, "UpdateDate", Value::binary(time.0.to_le_bytes()))?;
@@ -152,7 +152,7 @@ fn write_configurations(hive: &mut Hive, package_key: KeyId, published: &Publish
     Ok(())
 }
 
-/// Names the INF file at all devices that it is for.
+/// Writes the INF file to the entries of all its devices.
 fn write_ids(hive: &mut Hive, root: KeyId, published: &Published<'_>) -> Result<()> {
     let Published { name, package, .. } = *published;
     let configurations = package.configurations.iter();
@@ -164,7 +164,7 @@ fn write_ids(hive: &mut Hive, root: KeyId, published: &Published<'_>) -> Result<
         for (id, kind) in hardware.chain(compatible) {
             let key = hive.create_key(root, &format!(r"DeviceIds\{id}"))?;
             let mark = [kind, score, 0, 0];
-            // An exact match stays one, whatever another line says.
+            // An exact match stays one, whatever other lines say.
             if hive.value(key, name).is_none_or(|known| known.data[..] > mark[..]) {
                 hive.set_value(key, name, Value::binary(mark))?;
             }
@@ -186,7 +186,7 @@ fn write_devices(hive: &mut Hive, package_key: KeyId, published: &Published<'_>)
         let (description, manufacturer) = (text(&device.description), text(&device.manufacturer));
         for id in device.model.hardware.iter().chain(&device.model.compatible) {
             let key = hive.create_key(package_key, &format!(r"Descriptors\{id}"))?;
-            // Of several lines for a device Windows takes the first.
+            // If several lines name a device, Windows takes the first.
             if hive.value(key, "Configuration").is_none() {
                 hive.set_value(key, "Configuration", Value::sz(&device.model.configuration))?;
                 hive.set_value(key, "Description", Value::sz(&description))?;

@@ -1,4 +1,4 @@
-//! What the `AddReg` and `DelReg` lines of an INF file do to a hive.
+//! Applies the `AddReg` and `DelReg` lines of an INF file to a hive.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use super::add_reg::{Action, Edit};
 use crate::error::Result;
 use crate::registry::{Hive, KeyId, Value, ValueKind};
 
-/// Makes an edit below `parent`. A deferred one is not made but written down, for Windows to make it in the key of the
-/// device: what depends on the value that is there carries flags in the upper half of its type.
+/// Makes an edit below `parent`. A deferred edit is only recorded, and Windows makes it later in the key of the device.
+/// If it depends on the existing value, its type carries flags in the upper half.
 pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bool) -> Result<()> {
     let flagged = |value: &Value, flag: u32| Value::new(ValueKind(value.kind.0 | flag << 16), value.data.clone());
     if let Action::Delete = edit.action {
-        // A deferred one is of a device that is not there yet: it has what was written down here, and nothing else.
+        // The device of a deferred edit is not there yet: its key contains only what was recorded here.
         return match hive.find_from(parent, &edit.key) {
             Some(key) if !edit.name.is_empty() => hive.delete_value(key, edit.name.as_str()).map(|_| ()),
             Some(key) if !edit.key.is_empty() => hive.delete_key(key),
@@ -41,7 +41,7 @@ pub(super) fn edit_key(hive: &mut Hive, parent: KeyId, edit: &Edit, deferred: bo
     }
 }
 
-/// Takes `texts` out of the strings of a value.
+/// Removes `texts` from the strings of a value.
 fn remove(hive: &mut Hive, key: KeyId, name: &str, texts: &[String]) -> Result<()> {
     let Some(value) = hive.value(key, name) else { return Ok(()) };
     let Some(mut all) = value.texts() else { return Ok(()) };
@@ -50,7 +50,7 @@ fn remove(hive: &mut Hive, key: KeyId, name: &str, texts: &[String]) -> Result<(
     hive.set_value(key, name, Value::new(value.kind, Value::multi_sz(all).data))
 }
 
-/// Adds those of `texts` to the strings of a value that it lacks.
+/// Adds those of `texts` to the strings of a value that it does not contain.
 pub(super) fn append(hive: &mut Hive, key: KeyId, name: &str, texts: &[String]) -> Result<()> {
     let mut all = hive.value(key, name).and_then(|value| value.texts()).unwrap_or_default();
     let mut known: BTreeSet<String> = all.iter().map(|text| text.to_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! Finding the files of a driver beside its INF file.
+//! Finds the files of a driver beside its INF file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) struct SourceFile {
     /// Path in the package.
     pub path: String,
-    /// Path on the machine that builds.
+    /// Path on the host.
     pub source: PathBuf,
     pub file: InputFile,
 }
@@ -27,10 +27,10 @@ pub(super) struct SourceFiles {
 }
 
 impl SourceFiles {
-    /// Looks up all `wanted` files: those that are copied, and the catalog.
+    /// Finds all `wanted` files: those that are copied, and the catalog.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) that lists all missing ones.
+    /// [`NotFound`](crate::ErrorKind::NotFound) with a list of all missing files.
     pub fn find(inf: &Inf, inf_path: &Path, from: &InputFiles, wanted: &[String], target: &Target) -> Result<Self> {
         let folder = inf_path.parent().unwrap_or(Path::new(""));
         let places = places(inf, target)?;
@@ -67,7 +67,7 @@ impl SourceFiles {
     }
 }
 
-/// Folders of the files in the source, by the files' names in lower case: SourceDisksFiles and SourceDisksNames.
+/// Folders of the files in the source, by the files' names in lower case, from SourceDisksFiles and SourceDisksNames.
 fn places(inf: &Inf, target: &Target) -> Result<BTreeMap<String, String>> {
     let sections = |name: &str| [name.to_owned(), format!("{name}.{}", target.architecture())];
     let mut disks = BTreeMap::new();
@@ -97,7 +97,7 @@ pub(super) fn beside(from: &InputFiles, inf: &Path, name: &str) -> Result<Option
     resolve(from, folder, &place::relative(name)?, &mut BTreeMap::new()).map_err(|error| error.with_path(inf))
 }
 
-/// The file at `path` below `folder`, without regard to case.
+/// The file at `path` below `folder`; case is ignored.
 fn resolve(
     from: &InputFiles,
     folder: &Path,
@@ -121,21 +121,21 @@ fn resolve(
     Ok(Some(at))
 }
 
-/// The entries of a folder by their names in lower case; none if it is no folder.
+/// The entries of a folder by their names in lower case; empty if it is not a folder.
 fn list(from: &InputFiles, folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !from.is_folder(shown) {
         return Ok(BTreeMap::new());
     }
     let mut paths = from.list(folder).map_err(|error| Error::io("read", shown, error))?;
-    // Of names that differ in case alone the first counts.
+    // Of names that differ only in case the first one is used.
     paths.reverse();
     let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().to_lowercase());
     Ok(paths.into_iter().filter_map(|path| Some((name(&path)?, path))).collect())
 }
 
-/// The INF files of `paths`: files as named, folders with everything below them, each file once. Those of a folder have
-/// their names in it, separated by `/`.
+/// The INF files of `paths`: named files, and all files below named folders, each once. Files of a folder have their
+/// path in it as the name, separated by `/`.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) for what is missing and for folders without any.
@@ -151,7 +151,7 @@ pub(super) fn find_infs(
         let kind = from.kind(path).map_err(|error| Error::io("read the driver", path, error))?;
         if kind != InputKind::Folder {
             if !is_inf(path) {
-                return Err(Error::recipe("this is no INF file")
+                return Err(Error::recipe("this is not an INF file")
                     .with_path(path)
                     .with_hint("name the driver's .inf file, or a folder that holds it"));
             }
@@ -186,7 +186,7 @@ fn walk(from: &InputFiles, root: &Path, folder: &Path, depth: usize, found: &mut
     let failed = |error| Error::io("read", folder, error);
     for path in from.list(folder).map_err(failed)? {
         if from.is_folder(&path) {
-            // Links to folders are not followed: they may lead back.
+            // Links to folders are not followed, because they may lead back.
             if !from.is_link(&path).map_err(failed)? {
                 walk(from, root, &path, depth + 1, found)?;
             }

@@ -1,5 +1,5 @@
-//! Drivers in ISO images, which are read in place: each file of an image gets the path of the image with its own behind
-//! it, as if the image were a folder.
+//! Drivers in ISO images, which are read in place: each file in an image gets the path of the image joined with its own
+//! path, as if the image were a folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use crate::content::{InputFiles, InputKind};
 use crate::error::{Error, Result};
 use crate::source::iso::Iso;
 
-/// Names in an image, at most; virtio-win has some 3,000. Folders of a broken image may lie in circles.
+/// The most entries of an image; virtio-win has some 3,000. Folders of a damaged image may form cycles.
 const MAX_ENTRIES: usize = 1 << 16;
-/// Folders below one another.
+/// The deepest nesting of folders.
 const MAX_DEPTH: usize = 32;
 
-/// `files`, and of the images among `drivers` what is in them; paths of these images.
+/// `files` together with the contents of the images among `drivers`; also the paths of these images.
 ///
 /// # Errors
 /// Those of [`Iso::open`]; [`Unsupported`](crate::ErrorKind::Unsupported) for images with too many files.
@@ -28,10 +28,10 @@ pub(super) fn with_images(drivers: &[PathBuf], files: &InputFiles) -> Result<(In
     Ok((all, images))
 }
 
-/// Whether a file is an ISO image: by its name, or by the descriptor that UDF and ISO 9660 begin with.
+/// Whether a file is an ISO image: by its name, or by the descriptor at the start of UDF and ISO 9660.
 fn is_image(path: &Path, files: &InputFiles) -> Result<bool> {
     const DESCRIPTOR: u64 = 16 * 2048 + 1;
-    // What is not there is told with all else that is missing.
+    // Missing files are reported together later.
     if !matches!(files.kind(path), Ok(InputKind::File(_))) {
         return Ok(false);
     }

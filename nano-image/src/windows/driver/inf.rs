@@ -10,10 +10,11 @@ use crate::types::text::{Text, Unmarked};
 
 /// Larger files are not read.
 pub(super) const MAX_LEN: u64 = 16 << 20;
-/// Characters that reading one file may visit or make: sections that name each other many times end here.
+/// The most characters that reading one file may visit or produce. This limits sections that name each other many
+/// times.
 const BUDGET: u64 = 256 << 20;
 
-/// A file.
+/// An INF file.
 #[derive(Debug)]
 pub(super) struct Inf {
     /// By their names in lower case.
@@ -23,15 +24,15 @@ pub(super) struct Inf {
     budget: Cell<u64>,
 }
 
-/// The lines of all sections of one name.
+/// The lines of all sections with the same name.
 #[derive(Debug, Default)]
 struct Section {
     lines: Vec<Line>,
-    /// Characters of the lines.
+    /// Number of characters in the lines.
     len: u64,
 }
 
-/// `key = field, field …`, or fields alone. Texts are without quotes, but not expanded yet.
+/// `key = field, field …`, or only fields. Quotes are removed, but strings are not replaced yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     /// Number in the file, from 1.
@@ -41,7 +42,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A field; an empty one is like a missing one.
+    /// A field; `None` if it is empty or missing.
     pub fn field(&self, index: usize) -> Option<&str> {
         self.fields.get(index).map(String::as_str).filter(|field| !field.is_empty())
     }
@@ -50,7 +51,7 @@ impl Line {
         self.key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case(name))
     }
 
-    /// As it is told: key and fields, cut off where it gets long.
+    /// The text for messages: key and fields, shortened if it is long.
     pub fn shown(&self) -> String {
         const MAX: usize = 120;
         let fields = self.fields.iter().filter(|field| !field.is_empty()).cloned().collect::<Vec<_>>().join(", ");
@@ -92,12 +93,13 @@ impl Inf {
                 section.lines.push(line);
             }
         }
-        // Windows minds such text only in old files, which have no strings.
+        // Windows refuses such text only in old files, which have no strings.
         if let Some(number) = stray.filter(|_| !inf.has("Strings")) {
             return Err(bad_line(number, "it stands before the first section")
                 .with_hint("only comments may do so: is this an INF file?"));
         }
-        // A language's strings count where the neutral ones have none; images speak English before they get others.
+        // Strings of a language are used where there are no neutral ones; images speak English before they get other
+        // languages.
         for name in ["strings", "strings.0409"] {
             for line in inf.sections.get(name).map_or(&[][..], |section| &section.lines) {
                 if let (Some(key), Some(value)) = (&line.key, line.fields.first()) {
@@ -108,19 +110,19 @@ impl Inf {
         Ok(inf)
     }
 
-    /// Whether there is such a section, if an empty one.
+    /// Whether there is such a section, even if it is empty.
     pub fn has(&self, section: &str) -> bool {
         self.sections.contains_key(&section.to_lowercase())
     }
 
-    /// The lines of a section; none if there is no such section.
+    /// The lines of a section; empty if there is no such section.
     pub fn lines(&self, section: &str) -> Result<&[Line]> {
         let Some(section) = self.sections.get(&section.to_lowercase()) else { return Ok(&[]) };
         self.spend(section.len)?;
         Ok(&section.lines)
     }
 
-    /// The first field of the first line `key` of a section, expanded; `None` if there is none or it is empty.
+    /// The first field of the first line `key` of a section, expanded; `None` if it is missing or empty.
     pub fn value(&self, section: &str, key: &str) -> Result<Option<String>> {
         let line = self.lines(section)?.iter().find(|line| line.has_key(key));
         let value = line.and_then(|line| line.field(0)).map(|field| self.expand(field)).transpose()?;
@@ -147,12 +149,12 @@ impl Inf {
         self.strings.get(&name.to_lowercase()).map(String::as_str)
     }
 
-    /// `text` with its replaceable strings; directory identifiers (`%12%`) stay.
+    /// `text` with its strings replaced. Directory identifiers (`%12%`) are kept.
     pub fn expand(&self, text: &str) -> Result<String> {
         self.expand_with(text, &|_| None)
     }
 
-    /// `text` with its replaceable strings and what `directory` makes of directory identifiers. What is neither stays.
+    /// `text` with its strings replaced, and directory identifiers replaced by `directory`. Anything else is kept.
     pub fn expand_with(&self, text: &str, directory: &dyn Fn(u32) -> Option<String>) -> Result<String> {
         let mut rest = text;
         let mut expanded = String::new();
@@ -214,7 +216,7 @@ pub(super) fn bad_line(number: u32, what: &str) -> Error {
     Error::corrupt(format!("bad INF file: line {number}: {what}"))
 }
 
-/// A number as INF files write them: decimal or `0x…`, perhaps negative; `None` if it is none.
+/// Parses a number of an INF file: decimal or `0x…`, optionally negative; `None` if it is not a number.
 pub(super) fn number(text: &str) -> Option<u32> {
     let text = text.trim();
     let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
@@ -226,22 +228,22 @@ pub(super) fn number(text: &str) -> Option<u32> {
     Some(if negative { value.wrapping_neg() } else { value })
 }
 
-/// The parts of a line while it is read.
+/// The parts of a line that is being read.
 #[derive(Default)]
 struct Scan {
     key: Option<String>,
     fields: Vec<String>,
     current: String,
-    /// Bytes of `current` up to the last that blanks may not be cut off from.
+    /// Length of `current` that is kept when blanks are trimmed.
     kept: usize,
-    /// Whether anything but blanks and comments was there.
+    /// Whether there was anything but blanks and comments.
     any: bool,
-    /// Whether the line begins with `[`, and whether `]` came.
+    /// Whether the line begins with `[`, and whether `]` was found.
     header: Option<bool>,
 }
 
 impl Scan {
-    /// Takes a line of the file; `true` if the next one continues it.
+    /// Reads a line of the file; `true` if it continues in the next one.
     fn line(&mut self, text: &str) -> bool {
         let mut quoted = false;
         let mut chars = text.chars().peekable();
@@ -298,7 +300,7 @@ impl Scan {
         self.kept = self.current.len();
     }
 
-    /// The text so far without the blanks at its end.
+    /// The text so far, without blanks at its end.
     fn take(&mut self) -> String {
         self.current.truncate(self.kept);
         self.kept = 0;
@@ -388,7 +390,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is in quotes, with its quotes doubled, comes out as it was, in every encoding.
+        /// Any text in quotes, with its quotes doubled, is read back unchanged in every encoding.
         #[test]
         fn fields_in_quotes_are_read_as_they_are(
             section in "[a-zA-Z0-9_-]{1,9}[a-zA-Z0-9. _-]{0,9}[a-zA-Z0-9_-]{1,2}",
@@ -405,7 +407,7 @@ mod tests {
                 let lines = inf.lines(&section).unwrap();
                 proptest::prop_assert_eq!(lines.len(), 1);
                 proptest::prop_assert!(lines[0].has_key(&key), "{:?}", lines[0]);
-                // Empty fields at the end are as if they were not there.
+                // Empty fields at the end do not count.
                 let mut wanted = values.clone();
                 while wanted.last().is_some_and(String::is_empty) {
                     wanted.pop();

@@ -1,4 +1,4 @@
-//! Putting a driver package into an image.
+//! Installs a driver package in an image.
 
 use super::add_reg::{Action, Edit, Root};
 use super::database::{self, Published};
@@ -16,27 +16,27 @@ use crate::report::DriverReport;
 use crate::tree::NodeId;
 use crate::windows::edit::{HiveFile, HiveKey, ImageEdit};
 
-/// Hives that may have the database of drivers.
+/// Hives that may contain the driver database.
 const DATABASES: [HiveFile; 2] = [HiveFile::System, HiveFile::Drivers];
 /// Hives that lines of an INF file may edit.
 const EDITED: [HiveFile; 2] = [HiveFile::System, HiveFile::Software];
 const INF: &str = r"Windows\INF";
 /// Catalogs of the subsystem that checks drivers.
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
-/// What programs of 32 bits have in the place of SOFTWARE.
+/// The key that 32-bit programs see as SOFTWARE.
 const SOFTWARE_32: &str = "WOW6432Node";
-/// Values that name drivers above and below that of a device.
+/// Values that name filter drivers above and below that of a device.
 const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 const LOCKDOWN: &str = r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles";
-/// Windows gives no higher number.
+/// The highest number that Windows gives.
 const MAX_OEM: u32 = 10_000;
 
-/// Puts drivers into an image, one after the other.
+/// Installs drivers in an image, one after another.
 pub(super) struct Installer<'e, 'i> {
     image: &'e mut ImageEdit<'i>,
-    /// Files with lower numbers are the image's own.
+    /// Files with lower numbers were in the image before.
     first_node: usize,
-    /// Numbers below it are taken.
+    /// All numbers below it are used.
     next_number: u32,
 }
 
@@ -106,7 +106,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         Err(Error::unsupported(format!("the image has {MAX_OEM} drivers already")))
     }
 
-    /// Reads what a driver that Windows starts with includes of the image's own INF files.
+    /// Reads the image's own INF files that a boot-critical driver includes.
     fn include(&self, package: &mut Package, target: &Target) -> Result<()> {
         if !package.boot_critical || package.includes.is_empty() {
             return Ok(());
@@ -114,14 +114,14 @@ impl<'e, 'i> Installer<'e, 'i> {
         let image = &*self.image;
         let find = |file: &str| {
             let bytes = image.read(&format!(r"{INF}\{}", relative(file)?), inf::MAX_LEN)?;
-            // One that cannot be read is as good as none.
+            // A file that cannot be read is treated as missing.
             Ok(bytes.and_then(|bytes| Inf::parse(&bytes).ok()))
         };
         let path = package.path.clone();
         package.include(target, &find).map_err(|error| error.with_path(path))
     }
 
-    /// Makes sure that the image has the files that its own INF files copy for the driver.
+    /// Ensures that the image has the files that its own INF files copy for the driver.
     fn place_included(&mut self, package: &Package, report: &mut DriverReport) -> Result<()> {
         for (inf, source, destination) in &package.included_copies {
             if self.image.tree.find(destination).is_some() {
@@ -133,7 +133,7 @@ impl<'e, 'i> Installer<'e, 'i> {
             }
             let from = label.map(|label| format!(r"{REPOSITORY}\{label}\{source}"));
             let node = from.and_then(|from| self.image.tree.find(&from)).filter(|node| {
-                // Directories have no bytes to be linked.
+                // A directory cannot be linked.
                 !self.image.tree[*node].is_directory()
             });
             match node {
@@ -154,7 +154,7 @@ impl<'e, 'i> Installer<'e, 'i> {
             let content = self.image.blobs.add(Added::File(file.clone()))?;
             nodes.push(self.write(&format!(r"{folder}\{path}"), content)?);
         }
-        // One file in all its places, as Windows has its own drivers.
+        // One file in all its places (hard links), as Windows does for its own drivers.
         for (index, destination) in package.placed() {
             if self.place(destination, nodes[*index])? {
                 report.warnings.push(format!("{destination} of the image is replaced"));
@@ -176,7 +176,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         Ok(node)
     }
 
-    /// Gives a file the path `path`; `true` if one of the image had it.
+    /// Gives a file the path `path`; `true` if a file of the image had it before.
     fn place(&mut self, path: &str, node: NodeId) -> Result<bool> {
         let old = self.image.link(&relative(path)?, node)?;
         Ok(old.is_some_and(|old| (old.0 as usize) < self.first_node))
@@ -186,7 +186,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         let path = format!(r"{}\Services\{}", self.image.control_set()?, service.name);
         let hive = self.image.edit(HiveFile::System)?;
         let is_new = hive.find(&path).is_none();
-        // What Windows has of its own driver is right already.
+        // The settings of Windows' own service are already right.
         if service.of.is_some() && !is_new {
             return Ok(());
         }
@@ -217,7 +217,7 @@ impl<'e, 'i> Installer<'e, 'i> {
             }
         }
         append(hive, key, "Owners", &[inf.to_owned()])?;
-        // A start type that the image has for its own hardware would win.
+        // A start type that the image has for its own hardware would take precedence.
         if let Some(start) = hive.child(key, "StartOverride") {
             hive.delete_key(start)?;
         }
@@ -241,7 +241,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         Ok(())
     }
 
-    /// An edit of HKLM or HKCR.
+    /// Makes an edit of HKLM or HKCR.
     fn edit_machine(&mut self, edit: &Edit, report: &mut DriverReport) -> Result<()> {
         let root = if edit.root == Root::Classes { "HKCR" } else { "HKLM" };
         let place = HiveKey::find(&format!(r"{root}\{}", edit.key));
@@ -263,7 +263,8 @@ impl<'e, 'i> Installer<'e, 'i> {
         Ok(())
     }
 
-    /// Says which filters of the driver's devices are no service: with one of these Windows does not start a device.
+    /// Warns of filters of the driver's devices that are not services: Windows does not start a device with such a
+    /// filter.
     fn check_filters(&mut self, package: &Package, report: &mut DriverReport) -> Result<()> {
         let services = format!(r"{}\Services", self.image.control_set()?);
         let Some(hive) = self.image.hive(HiveFile::System)? else { return Ok(()) };
@@ -288,7 +289,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         Ok(())
     }
 
-    /// Makes the key of the driver's class if the image does not know it.
+    /// Creates the key of the driver's class if the image does not have it.
     fn write_class(&mut self, package: &Package) -> Result<()> {
         let path = format!(r"{}\Control\Class\{{{}}}", self.image.control_set()?, package.version.class_guid);
         let hive = self.image.edit(HiveFile::System)?;
@@ -303,7 +304,7 @@ impl<'e, 'i> Installer<'e, 'i> {
         Ok(())
     }
 
-    /// Tells Windows that files belong to a driver package.
+    /// Records that files belong to a driver package.
     fn write_lockdown(&mut self, package: &Package, inf: &str) -> Result<()> {
         let Some(software) = self.image.edit_if_there(HiveFile::Software)? else { return Ok(()) };
         let parent = software.create_key(software.root(), LOCKDOWN)?;
@@ -311,7 +312,7 @@ impl<'e, 'i> Installer<'e, 'i> {
             let Some(in_windows) = destination.strip_prefix(r"Windows\") else { continue };
             let name = format!("%SystemRoot%/{}", in_windows.replace('\\', "/"));
             let key = software.create_child(parent, name.as_str())?;
-            // As seen after installations with and without PnpLockdown.
+            // As observed after installations with and without PnpLockdown.
             software.set_value(key, "Class", Value::dword(if package.version.lockdown { 4 } else { 5 }))?;
             append(software, key, "Owners", &[inf.to_owned()])?;
             let folder = REPOSITORY.trim_start_matches("Windows");

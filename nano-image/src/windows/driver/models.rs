@@ -1,4 +1,4 @@
-//! What an INF file is for: its Version section, and the devices for one version of Windows.
+//! What an INF file is for: its Version section, and its devices for one version of Windows.
 //!
 //! Sources: "INF Version Section", "INF Manufacturer Section" and "INF Models Section" on learn.microsoft.com.
 
@@ -17,36 +17,36 @@ pub(super) struct Version {
     pub version: [u16; 4],
     /// File name of the catalog.
     pub catalog: Option<String>,
-    /// Whether its files may only be changed by Windows' own installation.
+    /// Whether only Windows' own installation may change its files.
     pub lockdown: bool,
 }
 
 /// A line of a Models section.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Model {
-    /// As the file says it: a `%name%`, or text.
+    /// As it is in the file: a `%name%`, or text.
     pub description: String,
     /// Like the description.
     pub manufacturer: String,
-    /// Name of the section that installs it, as the file spells it, with its platform.
+    /// Name of the section that installs it, as spelt in the file, including its platform.
     pub configuration: String,
     /// The hardware id, if there is one.
     pub hardware: Option<String>,
     pub compatible: Vec<String>,
 }
 
-/// Whether a file can be used for a version of Windows.
+/// The devices in a file for a version of Windows.
 pub(super) enum Devices {
     These(Vec<Model>),
-    /// Not, for this reason.
+    /// There are none, for this reason.
     None(String),
 }
 
 impl Version {
-    /// Reads the section; `None` if this is no INF file of a driver for Windows NT.
+    /// Reads the section; `None` if this is not the INF file of a driver for Windows NT.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if it lacks what every driver must say.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if something is missing that every driver must have.
     pub fn read(inf: &Inf, target: &Target) -> Result<Option<Self>> {
         let value = |key: &str| inf.value("Version", key);
         let signature = value("Signature")?.unwrap_or_default().to_ascii_lowercase();
@@ -78,7 +78,7 @@ impl Version {
 
 /// `month/day/year, a.b.c.d`.
 fn driver_version(inf: &Inf, line: &Line) -> Result<(FileTime, [u16; 4])> {
-    let bad = || bad_line(line.number, "DriverVer is no date `month/day/year` with a version `a.b.c.d`");
+    let bad = || bad_line(line.number, "DriverVer is not a date `month/day/year` with a version `a.b.c.d`");
     let date = inf.expand(line.field(0).ok_or_else(bad)?)?;
     let parts: Vec<u32> =
         date.split(['/', '-']).map(|part| part.trim().parse().ok()).collect::<Option<_>>().ok_or_else(bad)?;
@@ -95,7 +95,7 @@ fn driver_version(inf: &Inf, line: &Line) -> Result<(FileTime, [u16; 4])> {
     Ok((midnight(year, month, day), version))
 }
 
-/// Days from 1601-01-01, which begins a cycle of 400 years, in ticks.
+/// Ticks from 1601-01-01, which begins a cycle of 400 years, to this day.
 fn midnight(year: u32, month: u32, day: u32) -> FileTime {
     const BEFORE_MONTH: [u32; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let past = year - 1601;
@@ -161,11 +161,11 @@ fn read_models(inf: &Inf, target: &Target, manufacturer: &str, section: &str, mo
         for id in &line.fields[1..] {
             let id = inf.expand(id)?;
             if id.encode_utf16().count() > 200 || id.starts_with('\\') || id.ends_with('\\') || id.contains("\\\\") {
-                return Err(bad_line(line.number, "this is no hardware id"));
+                return Err(bad_line(line.number, "this is not a hardware id"));
             }
             ids.push(id);
         }
-        // What a program or a user adds, as printers, may have no identifier.
+        // Devices that a program or a user adds, such as printers, may have no identifier.
         let hardware = ids.first().filter(|id| !id.is_empty()).cloned();
         let compatible = ids.into_iter().skip(1).filter(|id| !id.is_empty()).collect();
         let (description, manufacturer) = (description.clone(), manufacturer.to_owned());

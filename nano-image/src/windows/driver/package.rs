@@ -1,4 +1,4 @@
-//! A driver package: everything that an INF file says for one version of Windows, read and checked.
+//! A driver package: everything in an INF file for one version of Windows, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,17 +19,17 @@ use crate::content::InputFiles;
 use crate::error::{Error, Result};
 use crate::windows::program;
 
-/// Classes whose drivers Windows has from the start: what it is started from, the buses that this is on, and keyboards.
+/// Classes whose drivers must be installed before Windows starts: boot devices, their buses, and keyboards.
 const BOOT_CLASSES: [&str; 10] =
     ["scsiadapter", "hdc", "diskdrive", "volume", "system", "computer", "usb", "sdhost", "hidclass", "keyboard"];
-/// Class of storage adapters, whose driver must start at boot to be of use for that.
+/// Classes of storage adapters. Windows can only be started from their devices if their drivers start at boot.
 const STORAGE_CLASSES: [&str; 2] = ["scsiadapter", "hdc"];
 const NET_CLASS: &str = "net";
 /// Edits of the registry for the devices of one driver, at most. Large drivers have some thousands.
 const MAX_EDITS: usize = 1 << 18;
 /// INF files of Windows that one driver includes, at most.
 const MAX_INCLUDED: usize = 64;
-/// Bytes of a program that say whether it is signed.
+/// Bytes of a program that show whether it is signed.
 const MAX_HEADER: u64 = 64 << 10;
 /// Larger catalogs are not read.
 const MAX_CATALOG: u64 = 64 << 20;
@@ -46,7 +46,8 @@ pub(super) struct Package {
     pub files: SourceFiles,
     /// Index of the catalog among the files.
     pub catalog: Option<usize>,
-    /// Whether the catalog names Microsoft's hardware laboratory as its signer. Windows checks that, nobody here does.
+    /// Whether the catalog names Microsoft's hardware laboratory as its signer. The signature is checked by Windows,
+    /// not here.
     pub is_whql: bool,
     /// Where files go outside of the package: index of the file, path in the image.
     pub copies: Vec<(usize, String)>,
@@ -56,13 +57,13 @@ pub(super) struct Package {
     pub services: BTreeMap<String, Service>,
     /// Edits of the machine's registry.
     pub edits: Vec<Edit>,
-    /// Edits of the class's key, made if the image does not know the class.
+    /// Edits of the class's key. They are made if the image does not have the class.
     pub class_edits: Vec<Arc<[Edit]>>,
     /// INF files of Windows that it includes, in lower case.
     pub includes: BTreeSet<String>,
-    /// What it needs of their packages: INF file, name in the package, path in the image.
+    /// Files that it needs from their packages: INF file, name in the package, path in the image.
     pub included_copies: Vec<(String, String, String)>,
-    /// INF files beside it that are to be added too.
+    /// INF files beside it that should be added too.
     pub companions: Vec<String>,
     /// Whether Windows needs it to start.
     pub boot_critical: bool,
@@ -70,7 +71,7 @@ pub(super) struct Package {
     pub warnings: Vec<String>,
 }
 
-/// Why a driver for no device is not installed.
+/// Why a driver without devices is not installed.
 const PRIMITIVE: &str = "it is for no device (DefaultInstall): Windows installs such drivers only while it runs; copy it, \
                          and let --setup-command run `pnputil /add-driver FILE /install`";
 
@@ -81,7 +82,7 @@ pub(super) struct DeviceModel {
     pub manufacturer: Text,
 }
 
-/// What an install section says.
+/// The contents of an install section.
 #[derive(Default)]
 pub(super) struct Configuration {
     /// Name of the section.
@@ -90,7 +91,7 @@ pub(super) struct Configuration {
     pub service: Option<String>,
     /// Names of the services that it installs.
     pub services: Vec<String>,
-    /// How good the driver is among others for its device.
+    /// Rank of the driver among those for the same device.
     pub feature_score: u8,
     /// Relative to the driver's key; sections share their edits.
     pub driver: Vec<Arc<[Edit]>>,
@@ -203,8 +204,8 @@ impl Package {
         Ok(())
     }
 
-    /// The copies that are made while the image is built: of a driver that Windows starts with all, of others the programs
-    /// of services that do nothing before a device is there.
+    /// The files that are copied while the image is built: for a boot-critical driver all of them, for others only the
+    /// programs of services that do nothing before a device is there.
     pub fn placed(&self) -> impl Iterator<Item = &(usize, String)> {
         let is_of_service = |destination: &str| {
             self.services.values().any(|service| service.is_on_demand() && service.is_in(destination))
@@ -212,7 +213,7 @@ impl Package {
         self.copies.iter().filter(move |(_, destination)| self.boot_critical || is_of_service(destination))
     }
 
-    /// Reads all that install sections and the section of the class say.
+    /// Reads everything in the install sections and in the section of the class.
     fn read_sections(&mut self, reader: &mut Reader<'_>, target: &Target) -> Result<()> {
         reader.restart();
         self.class_edits = reader.class_edits(target)?;
@@ -221,7 +222,7 @@ impl Package {
             self.read_configuration(reader, number)?;
         }
         self.not_applied = std::mem::take(&mut reader.not_applied);
-        // One section may be needed by many.
+        // Several sections may need the same one.
         let mut known = BTreeSet::new();
         self.not_applied.retain(|what| known.insert(what.clone()));
         self.includes.append(&mut reader.includes);
@@ -319,8 +320,8 @@ impl Package {
 }
 
 impl Package {
-    /// Says which drivers a machine with Secure Boot does not start. What starts at boot must be signed itself, because
-    /// catalogs are not read yet ("Driver signing" on learn.microsoft.com).
+    /// Warns of drivers that a machine with Secure Boot does not start. Boot drivers must be signed themselves, because
+    /// catalogs cannot be read that early ("Driver signing" on learn.microsoft.com).
     fn check_signatures(&mut self, from: &InputFiles) -> Result<()> {
         let at_boot: Vec<&Service> = self.services.values().filter(|service| service.start == BOOT_START).collect();
         for (index, destination) in &self.copies {
@@ -341,7 +342,8 @@ impl Package {
         Ok(())
     }
 
-    /// Of files that are to go where nobody knows: an error for the program of a service, else a warning where it counts.
+    /// Handles files with an unknown destination: an error for the program of a service, a warning for boot-critical
+    /// drivers.
     fn check_unknown(&mut self, copies: &Copies<'_>) -> Result<()> {
         for (file, why) in &copies.unknown {
             if self.services.values().any(|service| service.is_in(file)) {
@@ -355,19 +357,19 @@ impl Package {
     }
 }
 
-/// The names of the sections that `models` are installed by, each once.
+/// The names of the install sections of `models`, each once.
 fn configurations(models: &[Model]) -> Vec<String> {
     let mut known = BTreeSet::new();
     let names = models.iter().map(|model| &model.configuration);
     names.filter(|name| known.insert(name.to_lowercase())).cloned().collect()
 }
 
-/// Whether it is for no device: a driver that is installed by its file's name alone.
+/// Whether it is for no device: a driver that is installed only by the name of its INF file.
 fn is_primitive(inf: &Inf, target: &Target) -> bool {
     !inf.has("Manufacturer") && target.platforms().iter().any(|platform| inf.has(&format!("DefaultInstall{platform}")))
 }
 
-/// What the sections `configurations` copy, and the INF files that are to be added with them.
+/// The files that the sections `configurations` copy, and the INF files that should be added with them.
 fn read_copies<'a>(
     reader: &mut Reader<'a>,
     configurations: &[String],

@@ -1,11 +1,11 @@
-//! Directory identifiers, and how a path is written where it is used.
+//! Directory identifiers, and the forms of paths in the places where they are used.
 //!
 //! Source: "Using Dirids" on learn.microsoft.com.
 
 use super::inf::number;
 use crate::error::{Error, Result};
 
-/// Where driver packages are kept.
+/// Folder of the driver packages.
 pub(super) const REPOSITORY: &str = r"Windows\System32\DriverStore\FileRepository";
 
 /// Directories by their identifiers.
@@ -36,18 +36,18 @@ const DIRECTORIES: [(u32, &str); 22] = [
 /// The driver's own package.
 const PACKAGE: u32 = 13;
 
-/// How a path on the Windows volume is written.
+/// The form of a path on the Windows volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     /// From the root of the volume.
     Image,
     /// For the kernel: `\SystemRoot\…`.
     Kernel,
-    /// For the boot loader, which starts at the Windows directory.
+    /// For the boot loader, relative to the Windows directory.
     Boot,
-    /// For what expands environment variables: `%SystemRoot%\…`.
+    /// For text in which environment variables are expanded: `%SystemRoot%\…`.
     Environment,
-    /// `C:\…`: Windows calls its own volume so.
+    /// `C:\…`, the name that Windows gives to its own volume.
     Absolute,
 }
 
@@ -69,23 +69,22 @@ pub(super) fn directory(id: u32, package: &str, style: Style) -> Option<String> 
     })
 }
 
-/// Whether files go to a directory identifier only inside the package.
+/// Whether files with this directory identifier stay in the package.
 pub(super) fn is_package(id: u32) -> bool {
     id == PACKAGE
 }
 
-/// A directory identifier in the text of a DestinationDirs line; `None` for one that only Windows knows, as those of
-/// printers.
+/// A directory identifier in a DestinationDirs line; `None` for one that only Windows knows, such as those of printers.
 pub(super) fn identifier(text: &str) -> Result<Option<u32>> {
     let id =
-        number(text).ok_or_else(|| Error::corrupt(format!("bad INF file: `{text}` is no directory identifier")))?;
+        number(text).ok_or_else(|| Error::corrupt(format!("bad INF file: `{text}` is not a directory identifier")))?;
     Ok(Some(id).filter(|id| *id == PACKAGE || DIRECTORIES.iter().any(|(number, _)| number == id)))
 }
 
-/// `path`, relative, without empty parts.
+/// `path`, which must be relative, without empty parts.
 ///
 /// # Errors
-/// [`Corrupt`](crate::ErrorKind::Corrupt) if it leaves the directory that it is relative to, or is no name on NTFS.
+/// [`Corrupt`](crate::ErrorKind::Corrupt) if it leads out of its directory, or cannot be a name on NTFS.
 pub(super) fn relative(path: &str) -> Result<String> {
     let parts: Vec<&str> = path.split(['\\', '/']).filter(|part| !part.is_empty() && *part != ".").collect();
     let is_bad = |part: &&&str| {

@@ -1,4 +1,4 @@
-//! Reading the sections of one INF file: what is copied, edited and installed, and what is left.
+//! Reads the sections of one INF file: what is copied, edited and installed, and what is left to Windows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -13,7 +13,8 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use crate::registry::Value;
 
-/// Lines of the install section of a network adapter that become values of its driver, and whether these are texts.
+/// Lines in the install section of a network adapter that become values of its driver; the flag says whether the value
+/// is text.
 const NET_VALUES: [(&str, bool); 5] = [
     ("Characteristics", false),
     ("BusType", true),
@@ -21,11 +22,11 @@ const NET_VALUES: [(&str, bool); 5] = [
     ("*MediaType", false),
     ("*PhysicalMediaType", false),
 ];
-/// Lines of sections that are read elsewhere, and one that Windows reads from the file again.
+/// Lines of sections that are read elsewhere, and one that Windows reads from the file itself.
 const KNOWN: [&str; 8] = ["CopyFiles", "CopyINF", "AddReg", "DelReg", "Include", "Needs", "DriverVer", "FeatureScore"];
-/// The score of a driver that names none.
+/// The score of a driver without one.
 const NO_FEATURE_SCORE: u8 = 0xFF;
-/// What may follow the name of an install section and is left to Windows.
+/// Suffixes of install sections that are left to Windows.
 const LEFT_SECTIONS: [&str; 9] =
     ["Filters", "Interfaces", "Components", "Software", "Events", "WMI", "FactDef", "LogConfigOverride", "Extensions"];
 /// Values that name co-installers.
@@ -36,7 +37,7 @@ pub(super) struct Reader<'a> {
     inf: &'a Inf,
     /// INF files of the image.
     included: &'a Included,
-    /// Name of the package in the driver store; empty while it is not known.
+    /// Name of the package in the driver store; empty as long as it is not known.
     pub package: String,
     pub not_applied: Vec<String>,
     /// INF files of the image that sections include, in lower case.
@@ -81,12 +82,12 @@ pub(super) struct SectionEdits {
 /// Files to copy.
 #[derive(Default)]
 pub(super) struct Copies<'a> {
-    /// Name in the source, and path in the image; `None` for what is only in the package.
+    /// Name in the source, and path in the image; `None` for a file that is only in the package.
     files: Vec<(String, Option<String>)>,
     known: BTreeSet<String>,
     /// Sections that were read.
     sections: BTreeSet<SectionKey<'a>>,
-    /// Files for directories that only Windows knows: name at their place, and why.
+    /// Files for directories that only Windows knows: their names, and the reasons.
     pub unknown: Vec<(String, String)>,
 }
 
@@ -110,7 +111,7 @@ impl Copies<'_> {
                 None
             }
         };
-        // Of two files that go to one place the first counts, as in Windows.
+        // If two files go to one place, the first one is used, as in Windows.
         if destination.as_ref().is_none_or(|destination| self.known.insert(destination.to_lowercase())) {
             self.files.push((source, destination));
         }
@@ -144,7 +145,7 @@ impl<'a> Reader<'a> {
         self.known.done.insert((step, section.key()))
     }
 
-    /// A section and those that it needs. What is nowhere is left, and said so.
+    /// A section and those that it needs. What cannot be found is reported.
     pub fn with_needs(&mut self, section: &str) -> Result<Vec<Section<'a>>> {
         let mut all = vec![Section { inf: self.inf, file: None, name: section.to_owned() }];
         let mut known = BTreeSet::from([all[0].key()]);
@@ -194,7 +195,7 @@ impl<'a> Reader<'a> {
         sections.into_iter().find(|section| self.inf.has(section))
     }
 
-    /// Values of a network adapter's driver that stand in its install section; other lines that are not known are left.
+    /// Values of a network adapter's driver in its install section. Other unknown lines are left to Windows.
     pub fn directives(&mut self, section: &Section<'a>, is_net: bool) -> Result<Arc<[Edit]>> {
         if let Some(known) = self.known.directives.get(&section.key()) {
             return Ok(Arc::clone(known));
@@ -220,7 +221,7 @@ impl<'a> Reader<'a> {
         Ok(edits)
     }
 
-    /// How good the driver is among others for its device: the lower, the better.
+    /// Rank of the driver among those for the same device: lower is better.
     pub fn feature_score(&mut self, section: &str) -> Result<u8> {
         let Some(text) = self.inf.value(section, "FeatureScore")? else { return Ok(NO_FEATURE_SCORE) };
         let digits = text.trim_start_matches("0x").trim_start_matches("0X");
@@ -239,7 +240,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The versions of driver frameworks that services are made for.
+    /// Reads the versions of driver frameworks that services need.
     pub fn frameworks(&mut self, name: &str, services: &mut Services) -> Result<()> {
         let mut versions = BTreeMap::new();
         for section in self.with_needs(&format!("{name}.Wdf"))? {
@@ -263,7 +264,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Says what else belongs to an install section and is left to Windows, which reads the file when it finds the
+    /// Reports what else belongs to an install section and is left to Windows, which reads the file when it finds the
     /// device.
     pub fn left(&mut self, name: &str) -> Result<()> {
         for section in self.with_needs(&format!("{name}.CoInstallers"))? {
@@ -302,7 +303,7 @@ impl<'a> Reader<'a> {
         self.not_applied.push(section.shown(line));
     }
 
-    /// INF files that an install section wants to be added too.
+    /// INF files that an install section names for being added too.
     pub fn companions(&mut self, name: &str) -> Result<Vec<String>> {
         let mut files = Vec::new();
         for section in self.with_needs(name)?.iter().filter(|section| section.file.is_none()) {
@@ -313,7 +314,8 @@ impl<'a> Reader<'a> {
         Ok(files)
     }
 
-    /// Adds what an install section copies of its own package to `copies`. Co-installers and interfaces belong to it too.
+    /// Adds the files that an install section copies from its own package to `copies`, including those of its
+    /// co-installers and interfaces.
     pub fn copies(&mut self, name: &str, copies: &mut Copies<'a>) -> Result<()> {
         let mut sections = self.with_needs(name)?;
         sections.extend(self.with_needs(&format!("{name}.CoInstallers"))?);
@@ -346,7 +348,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What an install section copies of files that Windows has: INF file, name in its package, and path in the image.
+    /// Files of Windows that an install section copies: INF file, name in its package, and path in the image.
     pub fn included_copies(&mut self, name: &str) -> Result<Vec<(String, String, String)>> {
         let mut all = Vec::new();
         for section in self.with_needs(name)? {
@@ -379,7 +381,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Where a file goes that a section of `inf` copies.
+    /// The destination of a file that a section of `inf` copies.
     fn destination(&self, inf: &Inf, section: &str, file: &str) -> Result<Destination> {
         let file = place::relative(file)?;
         let Some(line) = inf.lines("DestinationDirs")?.iter().find(|line| line.has_key(section)) else {

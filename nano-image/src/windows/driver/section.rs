@@ -1,6 +1,7 @@
-//! A section of the driver's own INF file or of one of Windows, and the sections that it needs.
+//! A section of the driver's own INF file or of one of Windows', and the sections that it needs.
 //!
-//! Source: "INF DDInstall Section" on learn.microsoft.com: `Include` names INF files of Windows, `Needs` sections of these.
+//! Source: "INF DDInstall Section" on learn.microsoft.com. `Include` names INF files of Windows, `Needs` sections in
+//! these.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub(super) type Included = BTreeMap<String, Inf>;
 #[derive(Clone)]
 pub(super) struct Section<'a> {
     pub inf: &'a Inf,
-    /// The name of the file, if it is not the driver's own.
+    /// The name of the file; `None` for the driver's own file.
     pub file: Option<&'a str>,
     pub name: String,
 }
@@ -46,14 +47,14 @@ impl<'a> Section<'a> {
         self.inf.list(&self.name, key)
     }
 
-    /// A line of it, as it is told.
+    /// The text of one of its lines for messages.
     pub fn shown(&self, line: &Line) -> String {
         let file = self.file.map(|file| format!("{file}, ")).unwrap_or_default();
         format!("{file}[{}], line {}: {}", self.name, line.number, line.shown())
     }
 }
 
-/// The sections that `section` needs: of its own file, else of `included`.
+/// The sections that `section` needs: from its own file, or else from `included`.
 pub(super) fn needed<'a>(section: &Section<'a>, included: &'a Included) -> Result<Needed<'a>> {
     let files: Vec<String> = section.list("Include")?.iter().map(|file| file.to_lowercase()).collect();
     let (mut sections, mut missing) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! Services that a driver installs.
 //!
-//! Sources: "INF AddService Directive" on learn.microsoft.com; the names of the values are those that Windows writes.
+//! Sources: "INF AddService Directive" on learn.microsoft.com. The names of the values are those that Windows writes.
 
 use super::add_reg::{self, Edit};
 use super::inf::{Inf, Line, bad_line, number};
@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// The service is the driver of the device.
 const ASSOCIATED: u32 = 0x2;
-/// Flags that keep a value that a service has already, and the value.
+/// Flags that keep an existing value of a service, and the name of that value.
 const KEEP: [(u32, &str); 6] = [
     (0x8, "DisplayName"),
     (0x10, "Start"),
@@ -24,7 +24,7 @@ const KERNEL_TYPES: u32 = 0xB;
 pub(super) const BOOT_START: u32 = 0;
 const DEMAND_START: u32 = 3;
 
-/// A text that may stand in the file's strings, so that Windows can translate it.
+/// A text that may be a replaceable string, so that Windows can translate it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Text {
     /// Name of the replaceable string.
@@ -33,7 +33,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// Of a field.
+    /// The text of a field.
     pub fn of(inf: &Inf, field: &str) -> Result<Self> {
         let name = field.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
         let name = name.filter(|name| inf.string(name).is_some()).map(str::to_owned);
@@ -45,7 +45,7 @@ impl Text {
 #[derive(Debug)]
 pub(super) struct Service {
     pub name: String,
-    /// The INF file of Windows that installs it, if it is not the driver's own.
+    /// The INF file of Windows that installs it; `None` for the driver's own file.
     pub of: Option<String>,
     pub kind: u32,
     pub start: u32,
@@ -58,19 +58,19 @@ pub(super) struct Service {
     pub depends_on_services: Vec<String>,
     pub depends_on_groups: Vec<String>,
     pub boot_flags: Option<u32>,
-    /// Names of values that stay if the service is there already.
+    /// Names of values that are kept if the service exists already.
     pub keeps: Vec<&'static str>,
     /// Relative to the service's key.
     pub edits: Vec<Edit>,
-    /// Name of the event log (`System`), of the source in it, and edits relative to its key.
+    /// Name of the event log (`System`), name of the source in it, and edits relative to the source's key.
     pub event_log: Option<(String, String, Vec<Edit>)>,
-    /// Version of the kernel-mode driver framework that it is made for.
+    /// Version of the kernel-mode driver framework that it needs.
     pub kmdf_version: Option<String>,
 }
 
 impl Service {
-    /// Whether it does nothing before a device is there. Windows has such drivers installed from the start, others
-    /// not before it finds a device.
+    /// Whether it does nothing before a device is there. Such services are installed from the start; others only when
+    /// Windows finds a device.
     pub fn is_on_demand(&self) -> bool {
         self.kind & KERNEL_TYPES != 0 && self.start == DEMAND_START
     }
@@ -82,7 +82,7 @@ impl Service {
     }
 }
 
-/// What a services section says.
+/// The contents of a services section.
 #[derive(Default)]
 pub(super) struct Services {
     pub services: Vec<Service>,
@@ -111,12 +111,12 @@ pub(super) fn read(
         let text = |index: usize| inf.expand(line.fields.get(index).map_or("", String::as_str));
         let name = text(0)?;
         let flags = number(&text(1)?).unwrap_or(0);
-        // Without a name: the device needs no driver.
+        // A line without a name means that the device needs no driver.
         if name.is_empty() {
             continue;
         }
         if name.contains(['\\', '/']) || name.encode_utf16().count() > 255 {
-            return Err(bad_line(line.number, "this is no name of a service"));
+            return Err(bad_line(line.number, "this is not a name of a service"));
         }
         if flags & ASSOCIATED != 0 {
             services.associated = Some(name.clone());

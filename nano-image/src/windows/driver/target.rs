@@ -1,4 +1,4 @@
-//! The Windows that a driver is installed into, and the names of sections that are for it.
+//! The Windows that gets a driver, and the names of sections that are for it.
 //!
 //! Source: "Combining Platform Extensions with Operating System Versions" on learn.microsoft.com.
 
@@ -11,10 +11,10 @@ use crate::types::Architecture;
 /// Product types.
 const VER_NT_WORKSTATION: u32 = 1;
 const VER_NT_SERVER: u32 = 3;
-/// Version of an image that does not say it: Windows Server 2016.
+/// Version of Windows if the image does not state it: Windows Server 2016.
 const DEFAULT_VERSION: (u32, u32, u32) = (10, 0, 14393);
 
-/// Processor and version of Windows.
+/// Architecture and version of Windows.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     architecture: Architecture,
@@ -22,7 +22,7 @@ pub(super) struct Target {
     pub number: u16,
     /// Major, minor, build.
     version: (u32, u32, u32),
-    /// Whether it is no server.
+    /// Whether it is not a server.
     is_client: bool,
 }
 
@@ -40,12 +40,12 @@ impl Target {
         Ok(Self { architecture, number, version: version.unwrap_or(DEFAULT_VERSION), is_client: false })
     }
 
-    /// The same, of a Windows that is no server if `is_client`.
+    /// The same target, which is not a server if `is_client`.
     pub fn client(self, is_client: bool) -> Self {
         Self { is_client, ..self }
     }
 
-    /// Whether it is no server.
+    /// Whether it is not a server.
     pub fn is_client(&self) -> bool {
         self.is_client
     }
@@ -55,22 +55,22 @@ impl Target {
         self.version.2
     }
 
-    /// Its processor; as text as in the names of driver packages, `amd64`.
+    /// Its architecture. Its text is the one in names of driver packages, e.g. `amd64`.
     pub fn architecture(&self) -> Architecture {
         self.architecture
     }
 
-    /// Endings of section names for this target, the closest first.
+    /// Suffixes of section names for this target, most specific first.
     pub fn platforms(&self) -> [String; 3] {
         [format!(".NT{}", self.architecture), ".NT".into(), String::new()]
     }
 
-    /// Whether a Models section may lack its platform.
+    /// Whether a Models section without a platform is for this target.
     pub fn takes_undecorated(&self) -> bool {
         self.architecture == Architecture::X86
     }
 
-    /// How closely a platform of the Manufacturer section (`NTamd64.10.0...14393`) fits; `None` if not at all.
+    /// How closely a platform of the Manufacturer section (`NTamd64.10.0...14393`) fits; `None` if it does not fit.
     pub fn rank(&self, platform: &str) -> Option<Rank> {
         let mut parts = platform.split('.').map(str::trim);
         let name = parts.next()?.to_ascii_lowercase();
@@ -84,7 +84,7 @@ impl Target {
             Some(text) => number(text).map(Some),
         };
         let (major, minor, product, suite, build) = (next()?, next()?, next()?, next()?, next()?);
-        // Which suites a server belongs to is not known before it runs.
+        // The suites of a server are not known before it runs.
         let own = if self.is_client { VER_NT_WORKSTATION } else { VER_NT_SERVER };
         if product.is_some_and(|product| product != own) || suite.is_some() {
             return None;
@@ -94,7 +94,7 @@ impl Target {
     }
 }
 
-/// Version, whether the product type is named, and whether the processor is; the greatest is the closest.
+/// Version, whether the product type is named, and whether the processor is named; the greatest is the closest.
 type Rank = ((u32, u32, u32), bool, bool);
 
 impl fmt::Display for Target {

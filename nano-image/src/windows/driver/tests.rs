@@ -12,7 +12,7 @@ use crate::windows::edit::testing::{edit, hive};
 
 const TIME: FileTime = FileTime(131_138_784_120_000_000);
 
-/// An adapter that Windows is started from, with what INF files can say.
+/// A boot adapter whose INF file uses nearly everything that INF files can contain.
 const STORAGE: &str = r#"; a comment
 [Version]
 Signature="$WINDOWS NT$" ; and one
@@ -130,7 +130,7 @@ impl Folder {
         path
     }
 
-    /// [`STORAGE`] in UTF-16 and its files, whose names have another case on the disk.
+    /// [`STORAGE`] in UTF-16, with its files. Their names on the disk have another case.
     pub fn storage(&self) -> PathBuf {
         self.put("Bin/AMD64/Stor.SYS", b"storage driver");
         self.put("Bin/Help.dll", b"helper");
@@ -141,7 +141,7 @@ impl Folder {
     }
 }
 
-/// An image with hives and a driver that has the first number.
+/// An image with hives, and with a driver that has the first number.
 fn image() -> FileTree {
     let mut tree = FileTree::new(Node::directory(Times::default()));
     let mut system = Hive::new(FileTime(1), &HiveOptions::default()).unwrap();
@@ -271,7 +271,7 @@ fn the_registry_is_what_windows_would_write() {
     assert_eq!(text(inf, "Configurations"), "Stor_Inst.NTamd64|Other_Inst");
     let package = format!(r"DriverDatabase\DriverPackages\{label}");
     assert_eq!((text(&package, ""), text(&package, "InfName")), ("oem1.inf".into(), "stor.inf".into()));
-    // As Windows has it for viostor of that date and version.
+    // The value that Windows has for viostor with that date and version.
     let version = "00ff0900000000007be9364d25e3ce11bfc108002be1031800c0978c0fe7d701fc5368005a0064000000000000000000";
     let bytes = hex::encode(value(&package, "Version").unwrap().data);
     assert_eq!(bytes, version);
@@ -320,7 +320,7 @@ fn adding_again_changes_nothing() {
     assert!(before == (tree.node_count(), hive(&tree, HiveFile::System).into_bytes()));
 }
 
-/// A driver of another class, small enough to be changed by the tests.
+/// A driver of another class, which tests change.
 const NETWORK: &str = "[Version]\nSignature=$CHICAGO$\nClass=Net\nClassGuid={4d36e972-e325-11ce-bfc1-08002be10318}\n\
     Provider=Me\nDriverVer=01/02/2016\n[Manufacturer]\nMe=M,NTamd64\n[M.NTamd64]\nCard=Net_Inst,PCI\\VEN_3333\n\
     [Net_Inst]\nCharacteristics=0x84\nBusType=5\n*IfType=6\nCopyFiles=Files\nAddReg=Reg\n[Reg]\nHKR,Ndi,Service,0,net\n\
@@ -415,7 +415,7 @@ fn what_is_wrong_is_one_clear_error() {
     assert!(clash.kind() == ErrorKind::Recipe && clash.message().contains("net.sys"), "{clash}");
 }
 
-/// A keyboard filter and a bus of one package: parts of INF files of the image, filters, companions.
+/// A keyboard filter with a bus in one package: parts of INF files of the image, filters, companions.
 #[test]
 fn what_other_files_have_is_taken_from_the_image() {
     const BUS: &str = "[Version]\nSignature=$CHICAGO$\nClass=Keyboard\nClassGuid={4d36e96b-e325-11ce-bfc1-08002be10318}\n\
@@ -481,7 +481,7 @@ fn what_other_files_have_is_taken_from_the_image() {
     assert_eq!(text(&system, r"ControlSet002\Services\keyfilter", "Start"), "3");
 }
 
-/// What is not for a device, for a directory that only Windows knows, or in a file that two drivers have.
+/// A driver that is not for a device, files for directories that only Windows knows, and a file that two drivers have.
 #[test]
 fn other_kinds_of_files_are_told_or_left_to_windows() {
     let (folder, mut tree) = (Folder::new(), image());
@@ -492,7 +492,7 @@ fn other_kinds_of_files_are_told_or_left_to_windows() {
     let error = add_to(&mut tree, std::slice::from_ref(&path)).map(|_| ()).unwrap_err();
     assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("pnputil /add-driver"), "{error}");
 
-    // A printer: its files wait in the driver store, so nobody asks where they go, nor what others bring for that.
+    // A printer: its files stay in the driver store, so their destinations do not matter.
     let printer = |class: &str| {
         let services = NETWORK.find("[Net_Inst.Services]").unwrap();
         NETWORK[..services].replace("Class=Net", class).replace("Dir=12", "Dir=66000")
@@ -507,14 +507,14 @@ fn other_kinds_of_files_are_told_or_left_to_windows() {
     let (reports, _) = add_to(&mut tree, &[folder.0.path().to_owned()]).unwrap();
     assert_eq!(reports.iter().filter(|report| report.published.is_some()).count(), 3, "{reports:?}");
     assert!(reports.iter().all(|report| report.not_applied.is_empty()), "{reports:?}");
-    // One that Windows starts with is told.
+    // For a boot-critical driver it is reported.
     let bus = folder.put("e/e.inf", printer("Class=System"));
     folder.put("e/net.sys", "fifth");
     let (reports, _) = add_to(&mut tree, &[bus]).unwrap();
     assert!(reports[0].warnings.iter().any(|warning| warning.contains("net.sys is not copied: line")), "{reports:?}");
 }
 
-/// Truncated and damaged files end in an error or a driver, and nothing else.
+/// Truncated and damaged files give an error or a driver, and nothing else.
 #[test]
 fn hostile_files_do_no_harm() {
     let target = Target::new(Architecture::Amd64, None).unwrap();
@@ -541,7 +541,7 @@ fn hostile_files_do_no_harm() {
         }
         let _ = read(damaged);
     }
-    // A hundred thousand sections that name each other: the time must not grow with the square of that.
+    // A hundred thousand sections that name each other: time must not grow with the square of their number.
     let many = |line: &dyn Fn(u32) -> String| (0..100_000).map(line).collect::<String>();
     let services = many(&|n| format!("AddService=S{n},2,Service_Inst\n"));
     let sections = many(&|n| format!("[N{n}]\nNeeds=N{}\n", n + 1));
@@ -560,7 +560,7 @@ fn hostile_files_do_no_harm() {
     assert!(read(loops.into_bytes()).unwrap());
 }
 
-/// Install sections that need one section cost what they and the section have, not the product of both.
+/// Install sections that need one section cost the sum of their sizes, not the product.
 #[test]
 fn what_install_sections_share_is_read_once() {
     let folder = Folder::new();

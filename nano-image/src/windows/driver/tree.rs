@@ -1,7 +1,7 @@
-//! Folders of drivers for many versions of Windows: which of them are for the image.
+//! Folders of drivers for many versions of Windows: chooses those for the image.
 //!
-//! virtio-win has `viostor/2k16/amd64` and `amd64/2k16`, other vendors `Win10/amd64` and the like. The folders of one
-//! version are taken and those of all others left: two builds of one driver would be in each other's way.
+//! virtio-win has `viostor/2k16/amd64` and `amd64/2k16`, other vendors have `Win10/amd64` and the like. The folders of
+//! one version are used and all others are not, because two builds of one driver would conflict.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use crate::types::Architecture;
 
-/// Folders of servers and of others: build from which each is for, the newest first, and names.
+/// Folders for servers and for others: the build for which each is, newest first, and its names.
 const SERVERS: [(u32, &[&str]); 8] = [
     (26_100, &["2k25"]),
     (20_348, &["2k22"]),
@@ -28,9 +28,9 @@ const CLIENTS: [(u32, &[&str]); 6] = [
     (7_600, &["w7", "win7"]),
     (6_000, &["vista", "winvista"]),
 ];
-/// Folders of versions that no image of today has.
+/// Folders for versions that are older than any image of today.
 const OLDER: [&str; 4] = ["2k3", "2k", "xp", "winxp"];
-/// Folders of processors, and the processors.
+/// Folders for processors.
 const PROCESSORS: [(&str, Architecture); 8] = [
     ("amd64", Architecture::Amd64),
     ("x64", Architecture::Amd64),
@@ -42,9 +42,9 @@ const PROCESSORS: [(&str, Architecture); 8] = [
     ("ia64", Architecture::Ia64),
 ];
 
-/// The folders that a file is in.
+/// The version and processor folders that contain a file.
 struct InfFolders {
-    /// Index among the versions, the newest server first.
+    /// Index among the versions, newest server first.
     version: Option<usize>,
     name: String,
     processor: Architecture,
@@ -52,10 +52,10 @@ struct InfFolders {
     processor_first: bool,
 }
 
-/// Of the INF files `found` below `root`, those that are for `target`, and those that are in no folder of a version.
+/// Those of the INF files `found` below `root` that are for `target`, and those that are not in a version folder.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) if there are folders of versions, and none is for `target`.
+/// [`NotFound`](crate::ErrorKind::NotFound) if there are version folders, but none for `target`.
 pub(super) fn choose(
     root: &Path,
     found: Vec<PathBuf>,
@@ -76,7 +76,7 @@ pub(super) fn choose(
         None => true,
         Some(place) => {
             let is_it = chosen.is_some() && place.version == chosen && place.processor == target.architecture();
-            // virtio-win has its storage drivers a second time, for Windows' own setup.
+            // virtio-win contains its storage drivers a second time, for Windows' own setup.
             is_it && !(place.processor_first && some_by_driver)
         }
     };
@@ -109,7 +109,7 @@ pub(super) fn choose(
     Ok(taken)
 }
 
-/// Versions whose drivers `target` can use, the best first.
+/// Versions whose drivers `target` can use, best first.
 fn wanted(target: &Target) -> Vec<usize> {
     let servers = SERVERS.iter().enumerate().filter(|(_, (build, _))| *build <= target.build());
     let servers = servers.map(|(at, _)| at);
@@ -121,7 +121,7 @@ fn wanted(target: &Target) -> Vec<usize> {
     }
 }
 
-/// The folders of version and processor that are in `path`, one in the other.
+/// The version and processor folders in `path`, one inside the other.
 fn place(path: &Path) -> Option<InfFolders> {
     let mut names: Vec<String> =
         path.components().map(|part| part.as_os_str().to_string_lossy().to_lowercase()).collect();
@@ -137,7 +137,7 @@ fn place(path: &Path) -> Option<InfFolders> {
     })
 }
 
-/// The version that a folder is for: one of those above, or an older one.
+/// The version for which a folder is: one of those above, or an older one.
 fn version(name: &str) -> Option<Option<usize>> {
     let versions = SERVERS.iter().chain(&CLIENTS);
     let at = versions.into_iter().position(|(_, names)| names.contains(&name));

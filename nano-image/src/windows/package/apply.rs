@@ -1,6 +1,6 @@
 //! Puts components into an image: files, directories, registry, services, and the store's copies of it all.
 //!
-//! Everything is checked before the image is touched; what cannot be done is noted, for the report.
+//! Everything is checked before the image is touched. What cannot be done is recorded for the report.
 
 mod events;
 mod files;
@@ -26,16 +26,17 @@ use crate::security::{ObjectClass, compile};
 use crate::windows::edit::ImageEdit;
 use target::Target;
 
-/// Catalogs that vouch for files; the name is that of the subsystem that asks for them (DRIVER_ACTION_VERIFY).
+/// Folder of the catalogs that vouch for files. Its name is that of the subsystem that asks for them
+/// (DRIVER_ACTION_VERIFY).
 const CATALOGS: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}";
 
-/// Applies what `resolution` says to `image`, whose store has the files of `payload`.
+/// Applies `resolution` to `image`. The files of `payload` are in the image's store.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) for a file that its cabinet lacks, [`Corrupt`](crate::ErrorKind::Corrupt)
-/// for a wrong digest or an unknown macro, naming cabinet, component and file; what [`Hive::open`] finds;
-/// with [`strict`](InstallOptions::strict) [`Unsupported`](crate::ErrorKind::Unsupported) lists all that is not
-/// applied.
+/// [`NotFound`](crate::ErrorKind::NotFound) for a file that is missing in its cabinet,
+/// [`Corrupt`](crate::ErrorKind::Corrupt) for a wrong digest or an unknown macro, naming cabinet, component and file;
+/// errors of [`Hive::open`]; with [`strict`](InstallOptions::strict) [`Unsupported`](crate::ErrorKind::Unsupported)
+/// lists everything that is not applied.
 ///
 /// [`Hive::open`]: crate::registry::Hive::open
 pub fn apply(
@@ -52,7 +53,7 @@ pub fn apply(
     }
     let mut target = Target::new(image);
     let mut report = InstallReport::default();
-    // What another component has now is put there again.
+    // What now belongs to another component is written again afterwards.
     resolution.past.iter().try_for_each(|past| past::remove(past, &mut target))?;
     for (package, parts) in resolution.packages.iter().zip(&checked) {
         let mut done = InstalledPackage { id: package.identity().package_id(), ..Default::default() };
@@ -75,19 +76,19 @@ pub fn apply(
     Ok(report)
 }
 
-/// An element of a manifest, and what tells it from its neighbours.
+/// An element of a manifest, and what distinguishes it from its neighbours.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
     element: &'a str,
     name: &'a str,
 }
 
-/// A component whose files are found and checked.
+/// A component whose files were found and checked.
 struct Part<'a> {
     component: &'a ResolvedComponent,
     manifest: &'a Manifest,
     key_form: String,
-    /// The contents of its files, in their order; `None` for those that the store has.
+    /// The contents of its files, in their order; `None` for files that the store has already.
     files: Vec<Option<&'a PayloadFile>>,
     macros: Macros<'a>,
     /// Whether it is for programs that the image cannot run.
@@ -133,20 +134,20 @@ impl<'a> Part<'a> {
         Ok(part)
     }
 
-    /// `error`, saying where it is.
+    /// Adds to `error` where it happened.
     fn explain(&self, error: Error) -> Error {
         error.within(format_args!("component `{}`", self.key_form)).with_path(self.cabinet)
     }
 
-    /// Notes that something is not applied.
+    /// Records that something is not applied.
     fn skip(&self, done: &mut InstalledPackage, spot: Spot<'_>, why: impl Into<String>) {
         let name = Some(spot.name.to_owned()).filter(|name| !name.is_empty());
         let (component, element) = (self.key_form.clone(), spot.element.to_owned());
         done.not_applied.push(NotApplied { component, element, name, why: why.into() });
     }
 
-    /// The descriptor called `name` for an object of `class` below one with the descriptor `parent`; `None` for one
-    /// that is inherited. One that is not handled is noted.
+    /// The descriptor called `name` for an object of `class` in a parent with the descriptor `parent`; `None` if it is
+    /// inherited. A descriptor that cannot be handled is recorded.
     fn descriptor(
         &self,
         name: Option<&str>,
@@ -175,7 +176,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The store's copies and, if it is installed, what is where it is used.
+    /// Puts the files into the store and, if the component is installed, to the places where they are used.
     fn apply_files(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         done.components += 1;
         let manifest = format!(r"{STORE}\Manifests\{}.manifest", self.key_form);
@@ -190,7 +191,7 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Everything but files.
+    /// Applies everything except files.
     fn apply_settings(&self, target: &mut Target<'_, '_>, done: &mut InstalledPackage) -> Result<()> {
         if self.is_foreign {
             let why = format!("it is for {}, which the image does not run", self.manifest.identity.architecture);
@@ -208,7 +209,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The description and catalog of a package, where Windows looks for them.
+/// Puts the description and catalog of a package where Windows looks for them.
 fn add_package_files(
     target: &mut Target<'_, '_>,
     package: &ResolvedPackage,

@@ -1,4 +1,4 @@
-//! What assemblies are made for: what `processorArchitecture` says.
+//! What assemblies are made for: the values of `processorArchitecture`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::types::Architecture;
 /// What an assembly is made for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AssemblyArchitecture {
-    /// Nothing is said.
+    /// Not stated.
     #[default]
     Unsaid,
     /// Processors of this kind: `amd64`.
@@ -19,14 +19,14 @@ pub enum AssemblyArchitecture {
     Msil,
     /// Any processor: `neutral`.
     Neutral,
-    /// Whatever there is, in patterns: `*`.
+    /// Anything, in patterns: `*`.
     Any,
     /// Another word, such as `arm64.x86`, in lower case.
     Other(String),
 }
 
 impl AssemblyArchitecture {
-    /// Of a word in a manifest, in any case.
+    /// The value for a word in a manifest, in any case.
     pub fn named(word: &str) -> Self {
         let lower = word.to_ascii_lowercase();
         match &*lower {
@@ -39,7 +39,7 @@ impl AssemblyArchitecture {
         }
     }
 
-    /// The word, as names have it.
+    /// The word, as it is in names.
     pub fn word(&self) -> Cow<'_, str> {
         match self {
             Self::Unsaid => "".into(),
@@ -52,7 +52,7 @@ impl AssemblyArchitecture {
         }
     }
 
-    /// Whether a package for this can go into images of `image`.
+    /// Whether a package for this can be installed in images of `image`.
     pub fn is_for(&self, image: Architecture) -> bool {
         match self {
             Self::Processor(architecture) => *architecture == image,
@@ -61,7 +61,7 @@ impl AssemblyArchitecture {
         }
     }
 
-    /// Whether components for this have nothing to do in images of `image`, which run no other programs than their own.
+    /// Whether components for this do nothing in images of `image`, which run only their own kind of programs.
     pub fn is_foreign_to(&self, image: Architecture) -> bool {
         match self {
             Self::Processor(architecture) => *architecture != image,

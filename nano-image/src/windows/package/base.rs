@@ -1,4 +1,4 @@
-//! Files of the image that deltas are made for: those of other versions of a component in its store.
+//! Files of the image to which deltas apply: those of other versions of a component in its store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::content::{BlobStore, Content};
 use crate::error::{Error, Result};
 use crate::tree::{FileTree, NodeId};
 
-/// The largest file that a delta is applied to, in bytes.
+/// The largest file to which a delta is applied, in bytes.
 const MAX_BASE: u64 = 2 << 30;
 
 /// The component store of an image, by component and version.
 pub(super) struct Bases<'a> {
     tree: &'a FileTree,
     store: &'a dyn BlobStore,
-    /// Folders by their names without version and hash, in lower case.
+    /// Folders, by their names without version and hash, in lower case.
     folders: BTreeMap<String, Vec<(Version, NodeId)>>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Base {
 }
 
 impl<'a> Bases<'a> {
-    /// The store of `tree`, whose contents `store` has.
+    /// The store in `tree`, whose contents are in `store`.
     pub fn new(tree: &'a FileTree, store: &'a dyn BlobStore) -> Self {
         let mut folders: BTreeMap<String, Vec<(Version, NodeId)>> = BTreeMap::new();
         let entries = tree.find(STORE).and_then(|node| tree[node].children.as_ref()).into_iter().flatten();
@@ -42,8 +42,8 @@ impl<'a> Bases<'a> {
         Self { tree, store, folders }
     }
 
-    /// The versions in the image of the file `file` of the component `component`, a key form; the oldest, which deltas
-    /// are mostly made for, first.
+    /// The versions in the image of the file `file` of the component `component` (a key form). The oldest comes first,
+    /// because most deltas are made for it.
     pub fn of(&self, component: &str, file: &str) -> Vec<Base> {
         let Some((family, _)) = family(&component.to_lowercase()) else { return Vec::new() };
         let versions = self.folders.get(&family).into_iter().flatten();
@@ -61,7 +61,7 @@ impl<'a> Bases<'a> {
         self.bytes(base.node)
     }
 
-    /// The delta beside it that makes the version that the image was released with, if the image has it.
+    /// The delta beside it that leads back to the version with which the image was released, if the image has it.
     ///
     /// # Errors
     /// Those of the image's store.
@@ -90,8 +90,8 @@ impl<'a> Bases<'a> {
     }
 }
 
-/// Name without version and hash, and version, of a key form (`arch_name_token_version_language_hash`); names in key
-/// forms may be shortened, which digests make up for.
+/// Name without version and hash, and version, from a key form (`arch_name_token_version_language_hash`). Names in key
+/// forms may be shortened; digests make up for that.
 fn family(key: &str) -> Option<(String, Version)> {
     let mut parts = key.rsplitn(4, '_');
     let (_, language, version, start) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);

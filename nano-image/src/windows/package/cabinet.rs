@@ -1,8 +1,8 @@
-//! Package cabinets: what is in them, read as it is asked for.
+//! Package cabinets, read as their contents are needed.
 //!
-//! A package is a description (`update.mum`) and those of the packages in it, their catalogs, a manifest for each
-//! component, and the files of components in folders of the manifests' names. An update has tens of thousands of
-//! descriptions, of which an image needs few: each is found by the name of its file, and read then.
+//! A package consists of a description (`update.mum`) and those of the packages in it, their catalogs, a manifest for
+//! each component, and the files of components in folders with the manifests' names. An update has tens of thousands of
+//! descriptions, of which an image needs few: each is found by the name of its file and read only then.
 
 mod classify;
 mod msu;
@@ -25,7 +25,7 @@ pub use summary::{Summary, summary};
 /// A `.cab` or `.msu` file to install.
 #[derive(Clone)]
 pub struct CabinetSource {
-    /// What messages call it.
+    /// Its name in messages.
     pub path: PathBuf,
     /// The file.
     pub data: Arc<dyn ReadAt>,
@@ -38,7 +38,7 @@ impl fmt::Debug for CabinetSource {
 }
 
 impl CabinetSource {
-    /// The file at `path` of the machine that builds.
+    /// The file at `path` of the host.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) and [`Io`](crate::ErrorKind::Io).
@@ -49,14 +49,14 @@ impl CabinetSource {
     }
 }
 
-/// A package cabinet whose names are known.
+/// A package cabinet whose file names have been read.
 pub(super) struct Opened {
     pub contents: Contents,
-    /// The package that it is made for.
+    /// The package for which it was made.
     root: Arc<Mum>,
 }
 
-/// A package cabinet, whose packages and components are read when they are asked for.
+/// A package cabinet whose packages and components are read when they are needed.
 #[derive(Debug)]
 pub struct PackageCabinet<'a> {
     root: Arc<Mum>,
@@ -65,7 +65,7 @@ pub struct PackageCabinet<'a> {
 }
 
 impl Opened {
-    /// Reads the description of `package`, whose files are kept in `spool`: all of them at once, or as they are needed.
+    /// Reads the description of `package`. Its files are kept in `spool`: all at once, or as they are needed.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken cabinets and descriptions,
@@ -87,20 +87,20 @@ impl Opened {
         lower_id(&self.root.package.identity)
     }
 
-    /// The package that the cabinet is made for.
+    /// The package for which the cabinet was made.
     pub fn root(&self) -> &Arc<Mum> {
         &self.root
     }
 }
 
 impl<'a> PackageCabinet<'a> {
-    /// Of names that are known; compressed manifests are read with `dictionary`.
+    /// For a cabinet whose file names have been read. Compressed manifests are read with `dictionary`.
     pub(super) fn new(opened: Opened, dictionary: &'a Dictionary<'a>) -> Self {
         let Opened { contents, root } = opened;
         Self { root, source: PackageSource::new(contents, dictionary) }
     }
 
-    /// The package that the cabinet is made for.
+    /// The package for which the cabinet was made.
     pub fn root(&self) -> &Arc<Mum> {
         &self.root
     }

@@ -1,4 +1,4 @@
-//! The packages and components of one source, a cabinet or an image, by their names; read as they are asked for.
+//! The packages and components of one source (a cabinet or an image), by name. They are read as they are needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,12 +14,12 @@ use super::mum::Package;
 use crate::error::{Error, Result};
 use crate::source::{delta, update};
 
-/// Name without ending of the description that a cabinet is made for.
+/// Name, without the extension, of the description for which a cabinet was made.
 pub(super) const ROOT: &str = "update";
-/// What manifests of the servicing stack have in their names.
+/// What the names of the servicing stack's manifests contain.
 const STACK: &str = "_microsoft-windows-servicingstack_";
 
-/// The dictionary of compressed manifests, which is read when the first one is met.
+/// The dictionary for compressed manifests. It is read when the first such manifest is met.
 pub struct Dictionary<'a> {
     read: Box<dyn Fn() -> Result<Vec<u8>> + Send + Sync + 'a>,
     bytes: OnceLock<Vec<u8>>,
@@ -31,7 +31,7 @@ impl<'a> Dictionary<'a> {
         Self { read: Box::new(read), bytes: OnceLock::new() }
     }
 
-    /// The text of a manifest file and what it says.
+    /// The text of a manifest file, and its parsed contents.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt), [`Unsupported`](crate::ErrorKind::Unsupported), and those of the
@@ -44,7 +44,7 @@ impl<'a> Dictionary<'a> {
 
     fn get(&self) -> Result<&[u8]> {
         if self.bytes.get().is_none() {
-            // Another thread may have been quicker, with the same bytes.
+            // Another thread may have been faster; its bytes are the same.
             let _ = self.bytes.set((self.read)()?);
         }
         Ok(self.bytes.get().map_or(&[], Vec::as_slice))
@@ -54,7 +54,7 @@ impl<'a> Dictionary<'a> {
 /// A package's description and catalog.
 #[derive(Debug)]
 pub struct Mum {
-    /// What it says.
+    /// Its parsed contents.
     pub package: Package,
     /// The `.mum` file.
     pub bytes: Arc<[u8]>,
@@ -65,17 +65,18 @@ pub struct Mum {
 /// A component's manifest.
 #[derive(Debug)]
 pub struct StoredManifest {
-    /// Name of the file without ending, and of the folder with the component's files in the cabinet.
+    /// Name of the file without the extension, which is also the name of the folder with the component's files in the
+    /// cabinet.
     pub stem: String,
     /// The file, which may be compressed.
     pub stored: Arc<[u8]>,
     /// SHA-256 of its text.
     pub digest: [u8; 32],
-    /// What it says.
+    /// Its parsed contents.
     pub manifest: Manifest,
 }
 
-/// What a file in a package is.
+/// The role of a file in a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// `.mum` at the top.
@@ -113,16 +114,16 @@ impl Part {
 /// The contents of a source, by name.
 pub(super) struct Contents {
     pub files: Files,
-    /// Names without ending of the descriptions, by package identifier in lower case.
+    /// Names without extension of the descriptions, by package identifier in lower case.
     packages: BTreeMap<String, (AssemblyIdentity, String)>,
-    /// Names without ending of manifests, by the hash at their end, which tells components apart.
+    /// Names without extension of manifests, by the hash at their end, which distinguishes components.
     manifests: BTreeMap<String, String>,
     /// The same names in order.
     stems: BTreeSet<String>,
 }
 
 impl Contents {
-    /// Sorts `files` by their names. Descriptions whose names are no identifiers are read for that.
+    /// Sorts `files` by name. Descriptions whose names are not identifiers are read to get their identity.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood.
@@ -148,7 +149,7 @@ impl Contents {
                         },
                     };
                     let id = lower_id(&identity);
-                    // The package of the cabinet may be there under its own name, too.
+                    // The cabinet's package may also be there under its own name.
                     if stem == ROOT || !packages.contains_key(&id) {
                         packages.insert(id, (identity, stem));
                     }
@@ -164,7 +165,7 @@ impl Contents {
         self.packages.values().map(|(identity, _)| identity)
     }
 
-    /// Whether it brings a new servicing stack, which other packages are installed with.
+    /// Whether it contains a new servicing stack, with which other packages are installed.
     pub fn is_stack(&self) -> bool {
         self.stems.iter().any(|stem| stem.contains(STACK))
     }
@@ -197,7 +198,8 @@ impl Contents {
     /// The package with the identifier `id`, in lower case.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood, or of another package.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a description that cannot be understood, or that belongs to another
+    /// package.
     pub fn package(&self, id: &str) -> Result<Option<Arc<Mum>>> {
         let Some((_, stem)) = self.packages.get(id) else { return Ok(None) };
         let mum = read_mum(&self.files, stem)?;
@@ -214,7 +216,7 @@ impl Contents {
     }
 }
 
-/// A source, whose packages and components are read when they are asked for.
+/// A source whose packages and components are read when they are needed.
 pub struct PackageSource<'a> {
     contents: Contents,
     dictionary: &'a Dictionary<'a>,
@@ -222,12 +224,12 @@ pub struct PackageSource<'a> {
 }
 
 impl<'a> PackageSource<'a> {
-    /// Of names that are known; compressed manifests are read with `dictionary`.
+    /// For contents whose names are known. Compressed manifests are read with `dictionary`.
     pub(super) fn new(contents: Contents, dictionary: &'a Dictionary<'a>) -> Self {
         Self { contents, dictionary, parsed: Mutex::default() }
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn path(&self) -> &Path {
         self.contents.files.path()
     }
@@ -248,15 +250,15 @@ impl<'a> PackageSource<'a> {
     /// The manifest of the component `identity`.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for what is broken, and for a manifest that is not of the component that
-    /// its name says; [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for damage, and for a manifest whose component is not the one in its
+    /// name; [`Unsupported`](crate::ErrorKind::Unsupported).
     pub fn manifest(&self, identity: &AssemblyIdentity) -> Result<Option<Arc<StoredManifest>>> {
         let key = identity.key_form();
         let hash = key.rsplit_once('_').map_or("", |(_, hash)| hash);
         self.contents.manifests.get(hash).map(|stem| self.parse(stem)).transpose()
     }
 
-    /// Manifests of the components that `pattern` fits, whose language may be `*`, in any version.
+    /// Manifests of the components that fit `pattern` in any version. The pattern's language may be `*`.
     ///
     /// # Errors
     /// Those of [`manifest`](Self::manifest).
@@ -275,7 +277,7 @@ impl<'a> PackageSource<'a> {
         Ok(found)
     }
 
-    /// Names of all manifests without ending, which are key forms of components.
+    /// Names of all manifests without the extension; they are key forms of components.
     #[cfg(test)]
     pub fn manifest_names(&self) -> impl Iterator<Item = &str> {
         self.contents.stems.iter().map(String::as_str)
@@ -286,7 +288,7 @@ impl<'a> PackageSource<'a> {
         &self.contents.files
     }
 
-    /// Whether it has the files of the component, too: of features, Windows can be told to remove them from an image.
+    /// Whether it also has the files of the component. Windows can be told to remove those of features from an image.
     pub fn is_whole(&self, file: &StoredManifest) -> bool {
         let has = |name: &str| self.files().has(&format!(r"{}\{name}", file.stem).to_lowercase());
         file.manifest.files.iter().all(|file| file.payload_names().any(has))
@@ -332,7 +334,7 @@ pub(super) fn read_mum(files: &Files, stem: &str) -> Result<Option<Arc<Mum>>> {
 fn parse_manifest(stem: &str, stored: Arc<[u8]>, dictionary: &Dictionary<'_>) -> Result<StoredManifest> {
     let (manifest, digest) = dictionary.parse(&stored)?;
     let name = manifest.identity.key_form();
-    // The hash at the end tells identities apart; the rest of the name is for people.
+    // Only the hash at the end distinguishes identities; the rest of the name is for people.
     let hash = |name: &str| name.rsplit_once('_').map(|(_, hash)| hash.to_owned());
     if hash(&name) != hash(stem) {
         let what = format!("the name of the manifest is not that of its component, `{name}`");

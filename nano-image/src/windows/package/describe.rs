@@ -1,4 +1,4 @@
-//! What an update is, and what of it an image needs.
+//! Describes updates, and what an image needs of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,23 +28,23 @@ use crate::windows::edit::ImageEdit;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct UpdateDetails {
-    /// The file that it is in.
+    /// The file that contains it.
     pub file: String,
     /// Name, token, architecture, language and version: `Name~token~amd64~~10.0.14393.0`.
     pub identity: String,
-    /// Number of the article about it, `KB4000001`, where its names say that.
+    /// Number of the article about it, `KB4000001`, if its names contain one.
     pub kb: Option<String>,
-    /// The build that it makes of an image, `14393.7699`, of a cumulative update.
+    /// For a cumulative update, the build to which it brings an image, `14393.7699`.
     pub build: Option<String>,
     /// `Update`, `Security Update` …
     pub release_type: String,
     /// How its files are packed: `whole`, `intra-package-deltas`, `express`.
     pub form: &'static str,
-    /// Whether it is a new servicing stack, which is installed before the others.
+    /// Whether it is a new servicing stack, which is installed before others.
     pub is_stack: bool,
-    /// Packages inside of it.
+    /// Number of packages inside it.
     pub parts: usize,
-    /// Components.
+    /// Number of components.
     pub components: usize,
     /// Files, and their bytes as the update has them.
     pub files: u64,
@@ -70,19 +70,19 @@ pub struct UpdateDetails {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Applicability {
-    /// Packages that are installed, inner ones first.
+    /// Packages that are installed; inner ones come first.
     pub packages: Vec<String>,
-    /// Components that are installed.
+    /// Number of components that are installed.
     pub components: usize,
-    /// Those of which the image has an earlier version.
+    /// Number of those of which the image has an earlier version.
     pub replaced: usize,
-    /// Components that go into the store only.
+    /// Number of components that are only put into the component store.
     pub staged: usize,
     /// What is left out and why.
     pub notes: Vec<String>,
 }
 
-/// Tells what is in the update `source`; what is large is kept in the folder `scratch`.
+/// Describes the update `source`. Large data is kept in the folder `scratch`.
 ///
 /// # Errors
 /// Those of [`install`](super::install) for files that are no packages.
@@ -93,7 +93,7 @@ pub fn describe(source: &CabinetSource, scratch: Option<&Path>) -> Result<Vec<Up
     opened.map(|opened| Ok(details(&opened?))).collect()
 }
 
-/// Tells what of `what` the image needs.
+/// Describes what the image needs of `what`.
 ///
 /// # Errors
 /// Those of [`install`](super::install) that come before the image is touched.

@@ -1,4 +1,4 @@
-//! Features of the image itself are turned on, against what the generator of images says must be left.
+//! Turns features of images on, and compares the result with what the generator of the images expects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn files(tree: &FileTree) -> BTreeMap<String, NodeId> {
     found
 }
 
-/// Files with their links are those of `state`, and so are all values of hives.
+/// Checks that files with their links, and all values of hives, are those of `state`.
 fn compare(tree: &FileTree, state: &Fixture) {
     let (ours, mut numbers) = (files(tree), BTreeMap::new());
     let theirs: BTreeMap<String, usize> =
@@ -75,7 +75,7 @@ fn features_of_the_image_are_turned_on_with_their_parents() {
         let features: BTreeSet<&str> = report.features.iter().map(String::as_str).collect();
         assert_eq!(features, core::turned_on(feature).iter().copied().collect());
         assert!(report.warnings.is_empty(), "{:?}", report.warnings);
-        // Once more changes nothing, and is told.
+        // A second time changes nothing, which is reported.
         let before = files(&tree);
         let report = run(&mut tree, &on(&[feature])).unwrap();
         assert_eq!(files(&tree), before);
@@ -105,7 +105,7 @@ fn files_that_were_removed_come_from_the_media() {
     let report = run(&mut tree, &Install { sources: vec![on_demand()], ..on(&[feature]) }).unwrap();
     compare(&tree, &core::state(core::turned_on(feature)));
     assert_eq!(report.features, [feature]);
-    // It is looked into for features only.
+    // It is only searched for features.
     let mut tree = image(&core::state(&[]));
     run(&mut tree, &Install { sources: vec![on_demand()], ..on(&["Fax-Server"]) }).unwrap();
     compare(&tree, &core::state(core::turned_on("Fax-Server")));
@@ -126,7 +126,7 @@ fn unknown_features_are_told_with_the_nearest() {
     assert_eq!(files(&tree), before);
 }
 
-/// What cannot be recorded is nothing that is turned on by halves.
+/// If something cannot be recorded, the feature is not turned on halfway.
 #[test]
 fn a_feature_that_cannot_be_recorded_is_an_error_if_that_is_wanted() {
     let change = |tree: &mut FileTree| {

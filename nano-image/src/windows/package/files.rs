@@ -1,8 +1,8 @@
 //! The files of one package by name, however they are packed: members of cabinets or of a WIM image, deltas of each
 //! other (`_manifest_.cix.xml`), or ranges of a `.psf` file.
 //!
-//! Nothing is unpacked before it is asked for, and then once: [`fetch`](Files::fetch) takes all that is wanted out of
-//! the cabinets in one pass, [`read`](Files::read) makes a file of it.
+//! Nothing is unpacked before it is needed, and only once: [`fetch`](Files::fetch) takes everything that is wanted out
+//! of the cabinets in one pass, [`read`](Files::read) makes a file from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,24 +20,24 @@ use crate::types::ByteSize;
 
 /// The index of a container of deltas.
 pub(super) const INDEX: &str = "_manifest_.cix.xml";
-/// What indexes of `.psf` files end with.
+/// Suffix of indexes of `.psf` files.
 pub(super) const PSF_INDEX: &str = ".psf.cix.xml";
 /// The largest index, in bytes.
 const MAX_INDEX: u64 = 1 << 30;
 
-/// A file with members.
+/// A file that contains other files.
 pub(super) enum Carrier {
     /// A cabinet.
     Cabinet(Cabinet),
-    /// An image of a WIM, or that which is built: paths and contents.
+    /// An image of a WIM, or the image that is being built: paths and contents.
     Image { store: Arc<dyn BlobStore>, files: Vec<(String, Content)> },
 }
 
-/// A package as it was found: what holds its files.
+/// A package as it was found, with what contains its files.
 pub(super) struct Unpacked {
     /// What messages call it.
     pub path: PathBuf,
-    /// Its parts; together they are one tree of files.
+    /// Its parts, which together form one tree of files.
     pub carriers: Vec<Carrier>,
     /// The `.psf` file beside it.
     pub psf: Option<(PathBuf, Arc<dyn ReadAt>)>,
@@ -49,14 +49,14 @@ pub(super) struct Files {
     carriers: Vec<Carrier>,
     /// By path in lower case.
     members: BTreeMap<String, Member>,
-    /// What is made of members or ranges, and whether members are no files themselves.
+    /// The index from which files are made, and whether the members are only parts of files.
     index: Option<(Index, bool)>,
     psf: Option<(PathBuf, Arc<dyn ReadAt>)>,
     spool: Arc<Spool>,
     kept: Mutex<BTreeMap<Key, Kept>>,
 }
 
-/// Where a member is.
+/// Position of a member.
 #[derive(Clone, Copy)]
 struct Member {
     carrier: usize,
@@ -65,7 +65,7 @@ struct Member {
     len: u64,
 }
 
-/// Where the members in the spool are.
+/// Key of a member in the spool.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Member(String),
@@ -76,7 +76,7 @@ enum Key {
 #[derive(Clone)]
 pub(super) struct Kept {
     pub made: Added,
-    /// Its digest, where that was computed on the way.
+    /// Its digest, if it has been computed.
     pub sha256: Option<[u8; 32]>,
 }
 
@@ -91,7 +91,7 @@ impl Carrier {
         }
     }
 
-    /// Hands the members `wanted`, ascending numbers, to `sink`: number and piece.
+    /// Hands the members `wanted` (ascending numbers) to `sink`, as number and piece.
     pub fn extract(&self, wanted: &BTreeSet<usize>, sink: &mut dyn FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
         match self {
             Self::Cabinet(cabinet) => cabinet.extract_indexes(wanted, sink),
@@ -111,14 +111,14 @@ impl Carrier {
     }
 }
 
-/// Path of a file in a cabinet with `\` between names and none at the start.
+/// Path of a file in a cabinet, with `\` between names and none at the start.
 pub(super) fn member_path(file: &cab::CabFile) -> String {
     let path = file.name.replace('/', "\\");
     path.trim_start_matches(".\\").trim_start_matches('\\').to_owned()
 }
 
 impl Files {
-    /// The files of `package`; what is taken out of it is kept in `spool`.
+    /// The files of `package`. What is taken out of it is kept in `spool`.
     ///
     /// # Errors
     /// Those of its index, and of the carriers.
@@ -147,12 +147,12 @@ impl Files {
         self.members.keys().filter(move |_| is_plain).map(String::as_str).chain(index)
     }
 
-    /// Whether the members of the cabinet are parts of its files.
+    /// Whether the members of the cabinet are only parts of its files.
     pub fn has_parts(&self) -> bool {
         self.index.as_ref().is_some_and(|(_, members_are_parts)| *members_are_parts)
     }
 
-    /// How many files there are in folders, and their bytes.
+    /// Number of files in folders, and their bytes.
     pub fn payload_len(&self) -> (u64, u64) {
         let is_plain = !self.has_parts();
         let members = self.members.iter().filter(|_| is_plain).map(|(name, member)| (&**name, member.len));
@@ -166,7 +166,7 @@ impl Files {
         self.find(name).is_some()
     }
 
-    /// Where the files `names` are among the files: what comes first is read first.
+    /// Positions of the files `names`: files with lower positions are read first.
     pub fn positions<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, (usize, usize)> {
         let position = |name: &str| match self.find(name)? {
             Key::Member(name) => self.members.get(&name).map(|member| (member.carrier, member.number)),
@@ -175,7 +175,8 @@ impl Files {
         names.into_iter().filter_map(|name| Some((name, position(name)?))).collect()
     }
 
-    /// What everything that `name` is made of begins with: files of one root are best made one after another.
+    /// The file at the start of the chain from which `name` is made. Files with the same one are best made one after
+    /// another.
     pub fn root(&self, name: &str) -> Option<FileId> {
         let (Key::File(mut id), Some((index, _))) = (self.find(name)?, &self.index) else { return None };
         for _ in 0..index.len() {
@@ -187,7 +188,8 @@ impl Files {
         Some(id)
     }
 
-    /// Takes what the files `names` are made of out of the cabinets, in one pass; what is there already stays.
+    /// Takes everything from which the files `names` are made out of the cabinets, in one pass. What was taken out
+    /// before is not read again.
     ///
     /// # Errors
     /// Those of cabinets and of the index; [`Recipe`](crate::ErrorKind::Recipe) without a scratch folder.
@@ -229,7 +231,7 @@ impl Files {
         }
     }
 
-    /// Where the contents of the file `name` are kept; `None` if there is none.
+    /// Where the contents of the file `name` are kept; `None` if there is no such file.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -250,7 +252,7 @@ impl Files {
         Ok(self.kept(&key))
     }
 
-    /// Keeps `bytes`, which were made of files of the package.
+    /// Keeps `bytes`, which were made from files of the package.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) without a scratch folder.
@@ -258,7 +260,7 @@ impl Files {
         Ok(Kept { made: self.spool.keep(bytes)?, sha256: Some(Sha256::digest(bytes).into()) })
     }
 
-    /// The bytes of what is kept.
+    /// The bytes of a kept file.
     pub fn bytes(&self, kept: &Kept) -> Result<Arc<[u8]>> {
         self.spool.read(&kept.made)
     }
@@ -276,7 +278,7 @@ impl Files {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// Whether all that a file is made of is taken out already.
+    /// Whether everything from which a file is made has been taken out.
     fn is_fetched(&self, key: &Key) -> bool {
         let (Key::File(id), Some((index, _))) = (key, &self.index) else { return false };
         let mut next = Some(*id);
@@ -300,7 +302,7 @@ impl Files {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
     }
 
-    /// Takes members, by their numbers, out of a carrier.
+    /// Takes members out of a carrier, by number.
     fn take(&self, carrier: &Carrier, members: &BTreeMap<usize, String>) -> Result<()> {
         let mut current: Option<(usize, Writer, Sha256)> = None;
         let finish = |current: Option<(usize, Writer, Sha256)>| {
@@ -322,7 +324,7 @@ impl Files {
         finish(current)
     }
 
-    /// The index, if the package has one, and whether its members are parts of files only.
+    /// The index, if the package has one, and whether its members are only parts of files.
     fn read_index(&self) -> Result<Option<(Index, bool)>> {
         let in_file = |name: &str, error: Error| error.with_path(self.path.join(name));
         let is_index = |name: &&String| *name == INDEX || (name.ends_with(PSF_INDEX) && !name.contains('\\'));
@@ -390,7 +392,7 @@ impl Parts for Files {
     fn keep(&self, file: FileId, contents: &Arc<[u8]>) -> Result<()> {
         let source = self.index.as_ref().and_then(|(index, _)| index.file(file).source.as_ref());
         let member = match source {
-            // A file as it is in the cabinet is there already.
+            // A file that is stored uncompressed in the cabinet is kept already.
             Some(Source { kind: update::SourceKind::Raw, place: StoredAt::Member(name), .. }) => {
                 self.kept(&Key::Member(name.clone()))
             }

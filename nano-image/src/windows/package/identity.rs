@@ -1,4 +1,4 @@
-//! Names of assemblies and packages: what `<assemblyIdentity>` says.
+//! Identities of assemblies and packages: the contents of `<assemblyIdentity>`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,19 +29,19 @@ impl FromStr for Version {
     }
 }
 
-/// What an assembly or a package is called. Two are the same if all fields are, without regard to case
+/// The identity of an assembly or a package. Two are the same if all fields are equal, ignoring case
 /// ([`is`](Self::is)).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssemblyIdentity {
     /// Name as written.
     pub name: String,
-    /// Version; `0.0.0.0` where none is written.
+    /// Version; `0.0.0.0` if it is missing.
     pub version: Version,
     /// What it is made for.
     pub architecture: AssemblyArchitecture,
-    /// Language as written (`en-US`), or `*` for any in a dependency; `None` is neutral.
+    /// Language as written (`en-US`), or `*` for any in a dependency; `None` means neutral.
     pub language: Option<String>,
-    /// Token of the maker's key, 16 hexadecimal digits; empty where none is written.
+    /// Token of the maker's key, 16 hexadecimal digits; empty if it is missing.
     pub public_key_token: String,
     /// Type, e.g. `win32` or `dualModeDriver`.
     pub kind: Option<String>,
@@ -50,10 +50,10 @@ pub struct AssemblyIdentity {
 }
 
 impl AssemblyIdentity {
-    /// Of the attributes of an `<assemblyIdentity>` element, name and value.
+    /// From names and values of the attributes of an `<assemblyIdentity>` element.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) without a name, or for a version that is none.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for a missing name or a malformed version.
     pub fn from_attributes<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let mut identity = Self {
             name: String::new(),
@@ -73,14 +73,14 @@ impl AssemblyIdentity {
         }
     }
 
-    /// The identity that [`identity_text`](Self::identity_text) gave; `None` for other text.
+    /// Parses the output of [`identity_text`](Self::identity_text); `None` for other text.
     pub fn from_identity_text(text: &str) -> Option<Self> {
         let (name, fields) = text.split_once(", ")?;
         let fields = fields.split(", ").map(|field| field.split_once('=')).collect::<Option<Vec<_>>>()?;
         Self::from_attributes([("name", name)].into_iter().chain(fields)).ok()
     }
 
-    /// The identity that a package identifier (`Name~token~arch~lang~version`) stands for; `None` for other text.
+    /// Parses a package identifier (`Name~token~arch~lang~version`); `None` for other text.
     pub fn from_package_id(id: &str) -> Option<Self> {
         let [name, token, architecture, language, version] = id.split('~').collect::<Vec<_>>().try_into().ok()?;
         let fields = [
@@ -93,7 +93,7 @@ impl AssemblyIdentity {
         Self::from_attributes(fields).ok()
     }
 
-    /// Sets the field that the attribute `name` of `<assemblyIdentity>` stands for.
+    /// Sets the field for the attribute `name` of `<assemblyIdentity>`.
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let given = || Some(value.to_owned()).filter(|value| !value.is_empty());
         match name.to_ascii_lowercase().as_str() {
@@ -107,7 +107,7 @@ impl AssemblyIdentity {
             "publickeytoken" => self.public_key_token = value.to_owned(),
             "type" => self.kind = given(),
             "versionscope" => self.version_scope = given(),
-            // What the build was made for; no part of any name.
+            // The type of build; it is not part of any name.
             _ => {}
         }
         Ok(())
@@ -118,7 +118,7 @@ impl AssemblyIdentity {
         self.version == other.version && self.is_family(other)
     }
 
-    /// Whether both name the same assembly but for the version.
+    /// Whether both name the same assembly, except for the version.
     pub fn is_family(&self, other: &Self) -> bool {
         let same = |one: &Option<String>, other: &Option<String>| {
             one.as_deref().unwrap_or_default().eq_ignore_ascii_case(other.as_deref().unwrap_or_default())
@@ -131,8 +131,8 @@ impl AssemblyIdentity {
             && same(&self.version_scope, &other.version_scope)
     }
 
-    /// Whether `wanted`, which need not say all, means this: fields that it lacks may be anything. Without a language the
-    /// neutral one is meant.
+    /// Whether `wanted`, in which fields may be missing, stands for this identity. Missing fields can be anything,
+    /// except that a missing language means neutral.
     pub fn is_meant_by(&self, wanted: &Self) -> bool {
         let fits = |field: &str, wanted: &str| wanted.is_empty() || field.eq_ignore_ascii_case(wanted);
         self.is_named_by(wanted)
@@ -147,7 +147,7 @@ impl AssemblyIdentity {
         self.name.eq_ignore_ascii_case(&wanted.name) && language(self).eq_ignore_ascii_case(&language(wanted))
     }
 
-    /// Whether `other`, a name that may have `*` for fields, fits this but for the version.
+    /// Whether this identity fits `pattern`, in which fields may be `*`, except for the version.
     pub fn fits(&self, pattern: &Self) -> bool {
         let fits = |field: &str, pattern: &str| pattern == "*" || field.eq_ignore_ascii_case(pattern);
         fits(&self.name, &pattern.name)

@@ -1,4 +1,4 @@
-//! What an image has installed.
+//! What is installed in an image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,29 +11,29 @@ use crate::source::delta;
 use crate::types::Utf16Name;
 use crate::windows::edit::{HiveFile, ImageEdit, ImageFiles};
 
-/// Where the SOFTWARE hive lists packages.
+/// The key of SOFTWARE that lists packages.
 pub(super) const SERVICING: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing";
 /// The component store.
 pub const STORE: &str = r"Windows\WinSxS";
-/// Winning versions of components, by versionless key form.
+/// The key with the winning versions of components, by versionless key form.
 pub(super) const WINNERS: &str = r"Microsoft\Windows\CurrentVersion\SideBySide\Winners";
 
-/// What the servicing stack leaves for the next start.
+/// The file in which the servicing stack leaves work for the next start.
 const PENDING: &str = r"Windows\WinSxS\pending.xml";
 
-/// No servicing stack has a larger `wcp.dll`.
+/// The largest `wcp.dll` of a servicing stack.
 const MAX_WCP: u64 = 64 << 20;
 
-/// What an image has installed.
+/// What is installed in an image.
 #[derive(Clone, Debug, Default)]
 pub struct Installed {
     packages: Vec<InstalledPackage>,
     /// Numbers of packages by name in lower case.
     by_name: BTreeMap<String, Vec<usize>>,
-    /// Packages that are in the component store only, and their numbers.
+    /// Packages that are only in the component store, and their numbers.
     staged: Vec<InstalledPackage>,
     staged_by_name: BTreeMap<String, Vec<usize>>,
-    /// Names of manifests in the component store, without ending, in lower case.
+    /// Names of manifests in the component store, without extension, in lower case.
     components: BTreeSet<String>,
     /// Winning versions by versionless key form, in lower case.
     winners: BTreeMap<String, Version>,
@@ -59,11 +59,11 @@ impl InstalledPackage {
 }
 
 impl Installed {
-    /// Reads what the image has.
+    /// Reads what is installed in an image.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if it is no image of an installed Windows,
-    /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if an installation in it is not finished,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not an image of an installed Windows,
+    /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if an installation in it has not been finished,
     /// [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn read(image: &mut ImageEdit<'_>) -> Result<Self> {
         let has_pending_file = image.tree.find(PENDING).is_some();
@@ -75,7 +75,7 @@ impl Installed {
         Self::read_unfinished(image)
     }
 
-    /// Reads what the image has, also if an installation in it is not finished.
+    /// Like [`read`](Self::read), but also for images in which an installation has not been finished.
     ///
     /// # Errors
     /// The others of [`read`](Self::read).
@@ -97,7 +97,7 @@ impl Installed {
         Ok(Self { components, winners, ..Self::listed(hive, servicing) })
     }
 
-    /// The packages alone that the key `servicing` of the SOFTWARE hive lists.
+    /// Only the packages that are listed in the key `servicing` of the SOFTWARE hive.
     pub(super) fn listed(software: &Hive, servicing: KeyId) -> Self {
         let packages = packages_of(software, servicing);
         let (packages, others): (Vec<_>, Vec<_>) = packages.partition(|package| package.state.is_installed());
@@ -111,7 +111,7 @@ impl Installed {
         &self.packages
     }
 
-    /// The packages that are in the component store only, in the order of their names.
+    /// The packages that are only in the component store, sorted by name.
     pub fn staged(&self) -> &[InstalledPackage] {
         &self.staged
     }
@@ -147,11 +147,11 @@ impl Installed {
         all.chain(numbers.map(|number| &self.packages[*number]))
     }
 
-    /// The package that makes the image what it is, e.g. a Nano Server Datacenter.
+    /// The package of the image's edition, e.g. Nano Server Datacenter.
     pub fn edition(&self) -> Option<&AssemblyIdentity> {
         let identities = self.packages.iter().map(|package| &package.identity).filter(|other| other.language.is_none());
         let editions = identities.filter(|other| other.name.to_ascii_lowercase().contains("edition"));
-        // Beside the edition's own package there are those that it is made of, and one that all editions have.
+        // Besides the edition's own package there are its parts, and a package that all editions have.
         editions.min_by_key(|other| {
             let name = other.name.to_ascii_lowercase();
             (name.contains("-merged-"), name.contains("edition-package"))
@@ -174,7 +174,7 @@ impl Installed {
             && parent.parents.iter().all(|parent| self.has_parent(parent))
     }
 
-    /// Whether the update `name` of a package that is one of `parents` is installed.
+    /// Whether the update `name` of one of the packages `parents` is installed.
     pub fn has_update(&self, parents: &[Parent], name: &str) -> bool {
         let packages = parents.iter().flat_map(|parent| {
             let names = parent.identities.iter().map(|wanted| wanted.identity.name.as_str());
@@ -200,15 +200,15 @@ impl Installed {
             || self.winner(identity).is_some_and(|version| version >= identity.version)
     }
 
-    /// The version of the component that is in use; the latest one in the store where the image does not say.
+    /// The version of the component that is in use. If the image does not state it, the latest one in the store.
     pub fn winner(&self, identity: &AssemblyIdentity) -> Option<Version> {
         self.winners.get(&identity.versionless_key_form()).copied().or_else(|| self.latest(identity))
     }
 
-    /// The latest version in the store of a component whose name is not shortened there.
+    /// The latest version in the store, for a component whose name is not shortened there.
     fn latest(&self, identity: &AssemblyIdentity) -> Option<Version> {
         let key = identity.key_form();
-        // The name ends where the version begins; the language follows it.
+        // The name ends where the version begins. The language follows the version.
         let (start, end) = key.split_once(&format!("_{}_", identity.version))?;
         let (language, _) = end.rsplit_once('_')?;
         if start.contains("..") {
@@ -225,7 +225,7 @@ impl Installed {
     }
 }
 
-/// All packages that the SOFTWARE hive lists, whatever their states, in the order of their names.
+/// All packages that the SOFTWARE hive lists, in any state, sorted by name.
 pub(super) fn all(software: &Hive) -> Vec<InstalledPackage> {
     software.find(SERVICING).map(|servicing| packages_of(software, servicing).collect()).unwrap_or_default()
 }
@@ -235,7 +235,7 @@ fn packages_of(software: &Hive, servicing: KeyId) -> impl Iterator<Item = Instal
     keys.into_iter().filter_map(|key| package(software, key))
 }
 
-/// Windows' build, number and revision; `None` if the registry does not say.
+/// Windows' build: number and revision; `None` if the registry does not state it.
 ///
 /// # Errors
 /// Those of [`ImageEdit::hive`].
@@ -247,7 +247,7 @@ pub(super) fn build(image: &mut ImageEdit<'_>) -> Result<Option<String>> {
     Ok(number.map(|number| revision.map_or(number.clone(), |revision| format!("{number}.{revision}"))))
 }
 
-/// The dictionary of compressed manifests, from the latest servicing stack in the image.
+/// The dictionary for compressed manifests, from the latest servicing stack in the image.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
@@ -270,7 +270,7 @@ pub fn dictionary(image: &dyn ImageFiles) -> Result<Vec<u8>> {
         .with_hint("the package has compressed manifests, which can be read with the image's servicing stack only"))
 }
 
-/// Refuses images in which Windows has still to finish an installation.
+/// Refuses images in which Windows must still finish an installation.
 fn check_pending(has_file: bool, hive: &Hive, servicing: KeyId) -> Result<()> {
     let pending = has_file.then_some(PENDING);
     let keys = ["PackagesPending", "RebootPending"].into_iter().find(|name| {
@@ -285,7 +285,7 @@ fn check_pending(has_file: bool, hive: &Hive, servicing: KeyId) -> Result<()> {
     }
 }
 
-/// The error for an image in which Windows has still to finish an installation, as `what` tells.
+/// The error for an image in which Windows must still finish an installation, as `what` shows.
 pub(super) fn is_pending(what: &str) -> Error {
     let what = format!("an installation in the image is not finished (0x800f082f): it has `{what}`");
     Error::new(ErrorKind::Unsatisfied, what).with_hint("boot it once, or take an image without pending operations")

@@ -1,4 +1,4 @@
-//! What an image has: its packages, and the features and capabilities in them, with their states.
+//! Lists what an image has: packages, and their features and capabilities, with their states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,7 +41,7 @@ pub struct ImageServicing {
     pub capabilities: Vec<ImageCapability>,
     /// Packages, in the order of their names.
     pub packages: Vec<ImagePackage>,
-    /// What of it cannot be read, a sentence each.
+    /// What could not be read, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -62,13 +62,13 @@ pub struct ImageFeature {
     pub name: String,
     /// Whether it is on.
     pub state: FeatureState,
-    /// The features that it needs, of which one suffices.
+    /// The features that it needs; one of them is enough.
     pub needs: Vec<String>,
-    /// Name for people; empty where there is none.
+    /// Name for people; empty if it has none.
     pub display_name: String,
     /// What it is for.
     pub description: String,
-    /// The package that has it: `Name~token~amd64~~10.0.14393.0`.
+    /// The package that contains it: `Name~token~amd64~~10.0.14393.0`.
     pub package: String,
 }
 
@@ -86,7 +86,7 @@ pub enum FeatureState {
     EnablePending,
     /// It is off, and the image has its files.
     Disabled,
-    /// It is off, and its files must come from elsewhere.
+    /// It is off, and its files must be taken from elsewhere.
     Removed,
     /// Windows turns it off when it starts.
     DisablePending,
@@ -126,7 +126,7 @@ pub struct ImageCapability {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ImagePackage {
-    /// What it is called: `Name~token~amd64~~10.0.14393.0`.
+    /// Its identity: `Name~token~amd64~~10.0.14393.0`.
     pub identity: String,
     /// `installed`, `staged` …
     pub state: String,
@@ -156,10 +156,10 @@ impl Serialize for FeatureState {
     }
 }
 
-/// Lists what `image` has; what is large is kept in the folder `scratch` meanwhile.
+/// Lists what `image` has. Large data is kept in the folder `scratch` meanwhile.
 ///
 /// # Errors
-/// Those of [`install`](super::install) for images that are none of an installed Windows.
+/// Those of [`install`](super::install) for images that do not contain an installed Windows.
 pub fn list(image: &mut ImageEdit<'_>, scratch: Option<&Path>) -> Result<ImageServicing> {
     let installed = Installed::read_unfinished(image)?;
     let all = match image.hive(HiveFile::Software)? {
@@ -213,7 +213,7 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Adds the features of a package; of those with the same name the first installed one counts.
+    /// Adds the features of a package. Of features with the same name the first installed one is listed.
     fn add(&mut self, package: &InstalledPackage, mum: &Mum) {
         for update in mum.package.updates.iter().filter(|update| update.selectable.is_some()) {
             let key = update.name.to_ascii_lowercase();
@@ -244,7 +244,8 @@ impl Listing<'_> {
         }
     }
 
-    /// Whether the image has all files that turning the update on takes. What cannot be read is not there.
+    /// Whether the image has all files that are needed to turn the update on. Files that cannot be read count as
+    /// missing.
     fn has_payload(&self, update: &Update) -> bool {
         let (mut packages, mut components) = (BTreeSet::new(), BTreeSet::new());
         let mut items: Vec<Item> = update.items.clone();
@@ -268,7 +269,7 @@ impl Listing<'_> {
         true
     }
 
-    /// Whether the image has the files of the component, and of all that is installed with it.
+    /// Whether the image has the files of the component, and of everything that is installed with it.
     fn has_component(&self, identity: &AssemblyIdentity, seen: &mut BTreeSet<String>) -> bool {
         let mut open = vec![identity.clone()];
         while let Some(identity) = open.pop() {

@@ -1,6 +1,6 @@
-//! Macros in manifests, `$(runtime.system32)` and the like.
+//! Macros in manifests, such as `$(runtime.system32)`.
 //!
-//! Windows knows them from its own directories; in an image these are where an installation puts them.
+//! Windows expands them to its own directories; for an image they are where an installation would have them.
 
 use std::collections::BTreeMap;
 
@@ -39,21 +39,21 @@ const DIRECTORIES: [(&str, &str); 26] = [
     ("runtime.sysnative", r"Windows\System32"),
 ];
 
-/// What macros stand for in one manifest.
+/// The values of macros in one manifest.
 pub(super) struct Macros<'a> {
     strings: &'a BTreeMap<String, String>,
 }
 
 impl<'a> Macros<'a> {
-    /// Of a manifest with these texts, by their lower-case names.
+    /// For a manifest with these texts, by their names in lower case.
     pub fn new(strings: &'a BTreeMap<String, String>) -> Self {
         Self { strings }
     }
 
-    /// A path in the image: names separated by `\`, without the drive.
+    /// Expands a path in the image: names separated by `\`, without the drive.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for an unknown macro and for names that no file can have.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for an unknown macro and for names that a file cannot have.
     pub fn path(&self, text: &str) -> Result<String> {
         let path = expand(text, |name| directory(name).map(str::to_owned))?;
         let path = path.strip_prefix(r"\SystemRoot\").map(|rest| format!(r"Windows\{rest}")).unwrap_or(path);
@@ -66,12 +66,12 @@ impl<'a> Macros<'a> {
                 || name.encode_utf16().count() > 255
         };
         match names.iter().find(|name| is_bad(name)) {
-            Some(name) => Err(Error::corrupt(format!("`{text}` is no path in an image: `{name}`"))),
+            Some(name) => Err(Error::corrupt(format!("`{text}` is not a path in an image: `{name}`"))),
             None => Ok(names.join("\\")),
         }
     }
 
-    /// Text for the registry: directories are on the drive that Windows will have.
+    /// Expands text for the registry: directories are on the drive that Windows will have.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for an unknown macro.
@@ -88,7 +88,7 @@ impl<'a> Macros<'a> {
         })
     }
 
-    /// The path of a registry key.
+    /// Expands the path of a registry key.
     ///
     /// # Errors
     /// [`Corrupt`](crate::ErrorKind::Corrupt) for an unknown macro.

@@ -1,10 +1,10 @@
 //! The typed content of a component manifest (`urn:schemas-microsoft-com:asm.v3`).
 //!
-//! What a manifest asks for and this library does not do is kept as [`Unhandled`]; what has no effect on an offline
-//! installation (markers, migration rules, resource caches) is left out. Macros stay as they are written: see
+//! What a manifest asks for and this library does not do is kept as [`Unhandled`]. What has no effect on an offline
+//! installation (markers, migration rules, resource caches) is left out. Macros are not expanded here: see
 //! [`macros`](super::macros).
 //!
-//! The schema is not published; what is known of it comes from manifests of Windows and public descriptions of them.
+//! The schema is not published; what is known about it comes from manifests of Windows and public descriptions.
 
 mod common;
 mod events;
@@ -23,8 +23,8 @@ pub use model::*;
 pub(super) use registry::decode_value;
 pub(super) use settings::decode_default;
 
-/// Elements that change nothing in an image: markers, what other tools read from the manifest itself, and what Windows
-/// does later from the store.
+/// Elements that change nothing in an image: markers, data that other tools read from the manifest itself, and what
+/// Windows does later from the store.
 const WITHOUT_EFFECT: [&str; 20] = [
     "assemblyIdentity",
     "deployment",
@@ -49,10 +49,11 @@ const WITHOUT_EFFECT: [&str; 20] = [
 ];
 
 impl Manifest {
-    /// Reads a manifest. A compressed one is expanded before ([`expand_manifest`](crate::source::delta::expand_manifest)).
+    /// Reads a manifest. A compressed one must be expanded before
+    /// ([`expand_manifest`](crate::source::delta::expand_manifest)).
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt), with the byte, for what is not well-formed, is no manifest or has no
+    /// [`Corrupt`](crate::ErrorKind::Corrupt), with the byte, for what is not well-formed, is not a manifest or has no
     /// identity.
     pub fn parse(xml: &[u8]) -> Result<Self> {
         let root = Element::parse(xml, "manifest")?;
@@ -98,7 +99,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Reads the elements `name` in `parent`; others are not handled.
+    /// Reads the elements `name` in `parent`; others are reported as not handled.
     fn each(&mut self, parent: &Element, name: &str, mut read: impl FnMut(&mut Self, &Element)) {
         for element in parent.elements() {
             match element.is(name) {
@@ -126,7 +127,7 @@ impl Manifest {
             for part in security.elements() {
                 match part.local() {
                     "accessControl" => self.read_access_control(part),
-                    // What programs ask for when they start.
+                    // Privileges that programs ask for when they start.
                     "requestedPrivileges" | "applicationRequestMinimum" => {}
                     _ => self.unhandled(part, "not known in `security`"),
                 }
@@ -175,7 +176,7 @@ impl Manifest {
     }
 }
 
-/// Why an element is left to a running Windows.
+/// Why an element must be left to a running Windows.
 fn online_reason(name: &str) -> &'static str {
     const KNOWN: [(&str, &str); 15] = [
         ("taskScheduler", "scheduled tasks are registered by a running Windows only"),
@@ -204,7 +205,7 @@ fn online_reason(name: &str) -> &'static str {
     })
 }
 
-/// The identity that `element` names.
+/// The identity in `element`.
 fn read_identity(element: &Element) -> Result<AssemblyIdentity> {
     AssemblyIdentity::from_attributes(element.attributes()).map_err(|error| error.at(element.offset))
 }

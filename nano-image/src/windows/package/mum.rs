@@ -1,13 +1,13 @@
-//! What a package says of itself: `update.mum`.
+//! The description of a package: `update.mum`.
 //!
-//! The schema is not published by its maker; what is read here is what packages of Windows 10 and Server 2016 hold.
-//! Elements that are not known are kept by name in [`Package::unknown`].
+//! Microsoft does not publish the schema; what is read here is what packages of Windows 10 and Server 2016 contain.
+//! Unknown elements are kept by name in [`Package::unknown`].
 
 use super::identity::{AssemblyIdentity, Version};
 use crate::error::{Error, Result};
 use crate::xml::Element;
 
-/// A package, as its `.mum` file describes it. Texts are empty where the file has none.
+/// A package, as its `.mum` file describes it. Texts are empty if they are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Package {
@@ -23,15 +23,16 @@ pub struct Package {
     pub restart: String,
     /// `permanent` or `removable`.
     pub permanence: String,
-    /// File with deltas that the update service has beside the package. It says nothing of the files in the package.
+    /// File with deltas that the update service offers beside the package. It says nothing about the files in the
+    /// package.
     pub psf_name: Option<String>,
-    /// Packages of which one must be installed; none for one that stands alone.
+    /// Packages of which one must be installed; empty if it needs none.
     pub parents: Vec<Parent>,
     /// What it installs.
     pub updates: Vec<Update>,
     /// Names of the capabilities that it declares.
     pub capabilities: Vec<Capability>,
-    /// Bytes that its installation takes, as its maker says.
+    /// Bytes that its installation takes, according to its maker.
     pub package_size: Option<u64>,
     /// Elements that are not known.
     pub unknown: Vec<String>,
@@ -47,18 +48,18 @@ pub struct Parent {
     pub integrate: String,
     /// `detect`, `staged` …
     pub disposition: String,
-    /// How the four numbers of the version are compared; `None` where the file does not say.
+    /// How the four numbers of the version are compared; `None` if the file does not say.
     pub compare: [Option<Compare>; 4],
-    /// Parents of the parent, which must be there too.
+    /// Parents of the parent, which must be installed too.
     pub parents: Vec<Parent>,
 }
 
-/// The name of a parent, in which fields may be `*`.
+/// The identity of a parent, in which fields may be `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentIdentity {
     /// The name.
     pub identity: AssemblyIdentity,
-    /// Whether any version is meant.
+    /// Whether any version fits.
     pub any_version: bool,
 }
 
@@ -83,7 +84,7 @@ pub enum Compare {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Update {
-    /// Name, unique in the package; for features what the user enables.
+    /// Name, unique in the package. For features it is the name that users enable.
     pub name: String,
     /// Name for people.
     pub display_name: String,
@@ -91,9 +92,9 @@ pub struct Update {
     pub description: String,
     /// `possible` or `required`.
     pub restart: String,
-    /// Set for a feature that can be turned on and off.
+    /// Set if it is a feature that can be turned on and off.
     pub selectable: Option<Selectable>,
-    /// Conditions of which one must hold; none: always.
+    /// Conditions of which one must hold; if there are none, it always applies.
     pub applicable: Vec<Condition>,
     /// What it installs.
     pub items: Vec<Item>,
@@ -102,35 +103,35 @@ pub struct Update {
 /// Whether a feature is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selectable {
-    /// Whether it is without a choice.
+    /// Whether it is on by default.
     pub default: bool,
     /// It is on if one of these is.
     pub conditions: Vec<Condition>,
 }
 
-/// What makes an update applicable or a feature selected.
+/// A condition under which an update applies or a feature is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// An update of an installed package is installed.
     Update {
-        /// The package; none for the one that has the condition.
+        /// The package; empty for the package of the condition itself.
         parents: Vec<Parent>,
         /// Name of the update.
         name: String,
     },
-    /// A component is to be updated.
+    /// A component would be updated.
     Component {
-        /// The new versions, of which one must be of use.
+        /// The new versions; at least one must be newer than the installed one.
         identities: Vec<AssemblyIdentity>,
-        /// What must be there before.
+        /// Which version must be installed before.
         elevate: Elevate,
     },
 }
 
-/// Which version of a component an update is for.
+/// Which installed versions of a component an update is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Elevate {
-    /// None: the component may be new.
+    /// Any, or none: the component may be new.
     Install,
     /// A lower one of the same branch.
     Revision,
@@ -145,7 +146,7 @@ pub enum Elevate {
 /// What an update installs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// A component, mostly a deployment.
+    /// A component, usually a deployment.
     Component(AssemblyIdentity),
     /// Another package in the same cabinet.
     Package(AssemblyIdentity),
@@ -158,14 +159,14 @@ pub enum Item {
     },
 }
 
-/// A capability, as `dism /add-capability` knows it.
+/// A capability, as in `dism /add-capability`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// Name, e.g. `Language.Basic`.
     pub name: String,
     /// Version as written.
     pub version: String,
-    /// Language; empty for none.
+    /// Language; empty if it has none.
     pub language: String,
 }
 
@@ -173,7 +174,7 @@ impl Package {
     /// Reads a `.mum` file.
     ///
     /// # Errors
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) for what is not well-formed or no package.
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) for what is not well-formed or not a package.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let root = Element::parse(bytes, "package description")?;
         let bad = |what: &str, at: &Element| Error::corrupt(format!("bad package description: {what}")).at(at.offset);
@@ -220,7 +221,7 @@ impl Package {
                         .filter(|child| child.local() == "declareCapability")
                         .for_each(|child| package.take_capabilities(child));
                 }
-                // The servicing stack that should install it.
+                // The servicing stack with which it should be installed.
                 "installerAssembly" | "localizedStrings" | "localization" | "detect" | "assemblyIdentity" => {}
                 name => package.unknown.push(name.into()),
             }
@@ -263,8 +264,8 @@ impl Parent {
         })
     }
 
-    /// Whether one of the names fits `installed`. Without another word in the file, the first three numbers of the
-    /// version are the same and the fourth is any.
+    /// Whether one of the identities fits `installed`. If the file does not say otherwise, the first three numbers of
+    /// the version must be equal and the fourth can be any.
     pub fn fits(&self, installed: &AssemblyIdentity) -> bool {
         self.identities.iter().any(|wanted| {
             installed.fits(&wanted.identity) && (wanted.any_version || self.version_fits(installed.version, wanted))
@@ -332,8 +333,8 @@ impl Elevate {
         })
     }
 
-    /// Whether a component in the version `installed`, or none, is updated to `new`. The branches of Windows 6.x are
-    /// told apart by the revision: from 20000 on it is the limited one (LDR).
+    /// Whether a component is updated to `new` from the version `installed`, or from none. In Windows 6.x the revision
+    /// tells the branches apart: from 20000 on it is the limited one (LDR).
     pub fn applies(self, installed: Option<Version>, new: Version) -> bool {
         let Some(installed) = installed else { return self == Self::Install };
         let branch = |version: Version| version.0[0] == 6 && version.0[3] >= 20_000;
@@ -405,7 +406,7 @@ fn inner_identity(element: &Element) -> Result<AssemblyIdentity> {
     identity_of(element.first("assemblyIdentity").ok_or_else(missing)?)
 }
 
-/// What an `<assemblyIdentity>` element says.
+/// The identity in an `<assemblyIdentity>` element.
 pub(super) fn identity_of(element: &Element) -> Result<AssemblyIdentity> {
     AssemblyIdentity::from_attributes(element.attributes()).map_err(|error| error.at(element.offset))
 }
@@ -508,7 +509,7 @@ mod tests {
         }
     }
 
-    /// Real descriptions that are collected beside the repository, where they are. They are templates for a version.
+    /// Real descriptions, if they lie beside the repository. They are templates for a version.
     #[cfg(feature = "internals")]
     #[test]
     fn collected_descriptions() {

@@ -1,20 +1,20 @@
-//! The names that the component store makes of identities, and the hash in them.
+//! The names that the component store derives from identities, and the hash in them.
 //!
-//! None of this is documented by its maker; the tests hold it against names of real stores.
+//! Microsoft documents none of this; the tests compare it with names in real stores.
 
 use super::identity::AssemblyIdentity;
 
-/// The modulus-free base of all sums: 2³³ − 9.
+/// The base of all sums: 2³³ − 9.
 const BASE: u64 = 0x1_FFFF_FFF7;
-/// Longest name, language and deployment name that are not shortened, in characters.
+/// The longest name, language and deployment name that are not shortened, in characters.
 const MAX_NAME: usize = 40;
 const MAX_CULTURE: usize = 8;
 const MAX_DEPLOYMENT: usize = 24;
-/// Longest names in values of the COMPONENTS hive that are not shortened, in characters.
+/// The longest names in values of the COMPONENTS hive that are not shortened, in characters.
 const MAX_FILE: usize = 25;
 const MAX_UPDATE: usize = 60;
 
-/// The hash of `text` as it is; most names are hashed in lower case.
+/// The hash of the bytes of `text`. Most names are converted to lower case before.
 pub fn hash(text: &[u8]) -> u64 {
     let mut sums = [0u32; 4];
     for (index, byte) in text.iter().enumerate() {
@@ -33,7 +33,7 @@ impl AssemblyIdentity {
         self.key(true)
     }
 
-    /// The same without the version: what the component's winner is listed under.
+    /// The same without the version. The component's winner is listed under it.
     pub fn versionless_key_form(&self) -> String {
         self.key(false)
     }
@@ -44,13 +44,13 @@ impl AssemblyIdentity {
         format!("{name}_{}_{}_{:016x}", self.token(), self.version, self.pseudo_key(true))
     }
 
-    /// `Name~token~arch~lang~version`: what a package is called.
+    /// The package identifier, `Name~token~arch~lang~version`.
     pub fn package_id(&self) -> String {
         let language = self.language.as_deref().unwrap_or_default();
         format!("{}~{}~{}~{language}~{}", self.name, self.public_key_token, self.architecture, self.version)
     }
 
-    /// The identity as the COMPONENTS hive spells it.
+    /// The identity in the notation of the COMPONENTS hive.
     pub fn identity_text(&self) -> String {
         let mut text = format!("{}, Culture={}", self.name, self.language.as_deref().unwrap_or("neutral"));
         if let Some(kind) = &self.kind {
@@ -87,7 +87,7 @@ impl AssemblyIdentity {
         }
     }
 
-    /// The hash at the end of a key form: over all attributes that are there, as they are.
+    /// The hash at the end of a key form, over all attributes that are there, as written.
     fn pseudo_key(&self, with_version: bool) -> u64 {
         let (version, architecture) = (self.version.to_string(), self.architecture.word());
         let given = |text: &'_ str| !text.is_empty();
@@ -109,8 +109,8 @@ impl AssemblyIdentity {
     }
 }
 
-/// Name of the value that lists the file `name` of a component in the COMPONENTS hive: `f!…`, in lower case. A name that
-/// is long, or has other characters than plain ones, is cut, has `_` for these, and ends with a hash.
+/// Name of the value that lists the file `name` of a component in the COMPONENTS hive: `f!…`, in lower case. A name
+/// that is long or has special characters is cut, has `_` in place of these, and ends with a hash.
 pub fn truncated_file(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     if lower.len() <= MAX_FILE && lower.chars().all(is_plain) {
@@ -120,12 +120,12 @@ pub fn truncated_file(name: &str) -> String {
     format!("f!{start}_{:016x}", hash(lower.as_bytes()))
 }
 
-/// The name of a component as names of its manifest and folder have it: in lower case, shortened.
+/// The name of a component in the names of its manifest and folder: in lower case, shortened.
 pub fn shortened_component(name: &str) -> String {
     shortened(name, MAX_NAME)
 }
 
-/// Whether `name` can be one that [`truncated_file`] makes.
+/// Whether `name` can be an output of [`truncated_file`].
 pub fn is_truncated_file(name: &str) -> bool {
     let Some(name) = name.strip_prefix("f!") else { return false };
     if name.len() <= MAX_FILE && name.chars().all(is_plain) {
@@ -134,7 +134,7 @@ pub fn is_truncated_file(name: &str) -> bool {
     let Some((start, hash)) = name.rsplit_once('_') else { return false };
     let is_hash = hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     let len = start.chars().count();
-    // What is cut has its full length; what is not has a character that is not plain.
+    // A name that was cut has its full length; another one must have a special character.
     is_hash
         && start.chars().all(|c| is_plain(c) || c == '_')
         && (len == MAX_FILE || len < MAX_FILE && start.contains('_'))
@@ -144,13 +144,13 @@ fn is_plain(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-')
 }
 
-/// Name of the value that says that an update of a package has planned (`p`), staged (`s`) or installed (`i`) a
+/// Name of the value which says that an update of a package has planned (`p`), staged (`s`) or installed (`i`) a
 /// deployment: `i!CBS_…`.
 pub fn truncated_update(prefix: char, package_id: &str, update: &str) -> String {
     truncated_id(prefix, &format!("{package_id}.{update}"))
 }
 
-/// The same of the identifier of package and update, `Name~token~arch~lang~version.update`.
+/// The same for the identifier of package and update, `Name~token~arch~lang~version.update`.
 pub fn truncated_id(prefix: char, id: &str) -> String {
     let id = id.to_ascii_lowercase();
     match id.char_indices().nth(MAX_UPDATE) {
@@ -159,8 +159,8 @@ pub fn truncated_id(prefix: char, id: &str) -> String {
     }
 }
 
-/// `text` in lower case, without characters that names may not have, with `..` for its middle if it is longer than
-/// `max`.
+/// `text` in lower case, without characters that names may not have. If it is longer than `max`, its middle is replaced
+/// by `..`.
 fn shortened(text: &str, max: usize) -> String {
     let mut text = text.to_ascii_lowercase();
     text.retain(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(update, expected);
         assert_eq!(truncated_update('p', "a~b~c~~1.0.0.0", "U"), "p!CBS_a~b~c~~1.0.0.0.u");
         assert_eq!(truncated_file(&"é".repeat(30)).chars().count(), 2 + 25 + 17, "no character is cut");
-        // As exports of Windows Server 2016 have them.
+        // As in exports of Windows Server 2016.
         assert_eq!(truncated_file("SAPI_onecore.dll"), "f!sapi_onecore.dll_fd2920efaedb8a9f");
         assert_eq!(truncated_file(r"Windows\System32\load.bat"), "f!windows_system32_load.bat_a70da65509d214d0");
         for name in ["a.dll", "SAPI_onecore.dll", "ä.dll", "long-name-of-some-library.resources.dll", "_"] {
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// All vectors that are collected beside the repository, where they are.
+    /// All test vectors, if they lie beside the repository.
     #[cfg(feature = "internals")]
     #[test]
     fn collected_key_forms() {

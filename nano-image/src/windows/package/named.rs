@@ -1,4 +1,4 @@
-//! Packages that the image must have, because something else than installing them is wanted.
+//! Packages that are named for something other than installing them from a cabinet.
 
 use super::identity::AssemblyIdentity;
 use super::installed::{Installed, InstalledPackage};
@@ -6,37 +6,37 @@ use super::resolve::{INVALID_PACKAGE, UNKNOWN_UPDATE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::windows::edit::ImageEdit;
 
-/// What is wanted of a package beside installing it.
+/// What is wanted of a package, other than installing it from a cabinet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// It is to be there, and no cabinet has it.
+    /// It must be installed already, because no cabinet has it.
     Installed {
         /// The package.
         package: AssemblyIdentity,
-        /// What to say if the image does not have it.
+        /// Message if the image does not have it.
         absent: String,
-        /// What to try then.
+        /// Hint for that case.
         hint: String,
     },
-    /// It is to be removed.
+    /// It should be removed.
     Removed(AssemblyIdentity),
-    /// Some of its features are to be on or off.
+    /// Some of its features should be on or off.
     Configured {
         /// The package.
         package: AssemblyIdentity,
         /// Whether it is installed, too.
         is_installed: bool,
-        /// Features that are to be off.
+        /// Features that should be off.
         off: Vec<String>,
     },
 }
 
-/// Refuses what cannot be done with `image`, as DISM does, and what is not done.
+/// Refuses what is impossible with `image`, like DISM does, and what this library does not do.
 ///
 /// # Errors
 /// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for packages and features that the image does not have,
-/// [`NotFound`](crate::ErrorKind::NotFound) for packages that are nowhere, [`Unsupported`](crate::ErrorKind::Unsupported)
-/// for removing what it has; those of hives.
+/// [`NotFound`](crate::ErrorKind::NotFound) for packages that cannot be found,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for removing packages; errors of hives.
 pub fn check_named(image: &mut ImageEdit<'_>, named: &[Named]) -> Result<()> {
     if named.is_empty() {
         return Ok(());
@@ -88,7 +88,7 @@ fn off_is_not_done(feature: &str) -> Error {
     error.with_hint("leave it, or let Windows turn it off when it runs: dism /online /disable-feature")
 }
 
-/// The package of the image that `wanted` means.
+/// The package of the image that `wanted` stands for.
 fn find<'a>(wanted: &AssemblyIdentity, installed: &'a Installed, to: &str) -> Result<&'a AssemblyIdentity> {
     let known = || installed.packages().iter().chain(installed.staged()).map(|package| &package.identity);
     if let Some(found) = known().find(|identity| identity.is_meant_by(wanted)) {

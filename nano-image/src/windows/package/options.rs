@@ -6,7 +6,7 @@ use super::cabinet::CabinetSource;
 use crate::content::InputFiles;
 use crate::types::Architecture;
 
-/// Bytes of packages that stay in memory.
+/// Bytes of packages' files that are kept in memory.
 pub(super) const MEMORY: u64 = 64 << 20;
 
 /// Packages to install.
@@ -14,15 +14,15 @@ pub(super) const MEMORY: u64 = 64 << 20;
 pub struct Install {
     /// Cabinets of packages and of their languages, in any order.
     pub cabinets: Vec<CabinetSource>,
-    /// Updates, which come last.
+    /// Updates, which are installed last.
     pub servicing: Vec<CabinetSource>,
-    /// Names of features to turn on, in these or in the image.
+    /// Names of features to turn on, from these or from the image.
     pub features: Vec<String>,
-    /// Names of features to leave off that would come with others.
+    /// Names of features to keep off that others would turn on.
     pub off: Vec<String>,
-    /// Cabinets in which features, and files that the image lacks for them, are looked for.
+    /// Cabinets that are searched for features, and for files of features that the image does not have.
     pub sources: Vec<CabinetSource>,
-    /// Where what lies beside them is found.
+    /// Where files beside the cabinets are found.
     pub files: InputFiles,
 }
 
@@ -33,6 +33,6 @@ pub struct InstallOptions<'a> {
     pub architecture: Architecture,
     /// Folder for what does not fit into memory.
     pub scratch: Option<&'a Path>,
-    /// Whether it is an error if something that a package asks for is not done, or cannot be noted.
+    /// Whether it is an error if something that a package asks for is not done or cannot be recorded.
     pub strict: bool,
 }

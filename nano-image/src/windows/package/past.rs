@@ -1,4 +1,4 @@
-//! What the versions in the image have and those that come after them do not: it goes away with an update.
+//! Finds what the installed versions have and the new ones do not: an update removes it.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::windows::edit::ImageEdit;
 /// The largest manifest in an image, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
 
-/// What goes away from `image` when `resolution` is installed. Versions whose manifest is not in the store, or cannot be
-/// understood, keep all that they have.
+/// What is removed from `image` when `resolution` is installed. Nothing is removed for versions whose manifest is not
+/// in the store or cannot be understood.
 ///
 /// # Errors
 /// Those of the image's store.
@@ -30,7 +30,7 @@ pub(super) fn read(
     for component in resolution.packages.iter().flat_map(|package| &package.components) {
         let now = &component.manifest.manifest;
         let winner = installed.winner(&now.identity).filter(|winner| *winner < now.identity.version);
-        // What is not applied for an image of this architecture is not taken away either.
+        // What is not installed for images of this architecture is not removed either.
         let is_applied = component.is_in_use() && !now.identity.architecture.is_foreign_to(architecture);
         let Some(version) = winner.filter(|_| is_applied) else { continue };
         let old = AssemblyIdentity { version, ..now.identity.clone() };
@@ -43,7 +43,7 @@ pub(super) fn read(
     Ok(pasts)
 }
 
-/// Everything that `before` has and `now` has not; `None` for nothing.
+/// Everything in `before` that is not in `now`; `None` if there is nothing.
 fn difference(key_form: String, before: Manifest, now: &Manifest) -> Option<Past> {
     let paths: BTreeSet<String> = now.files.iter().flat_map(destinations).collect();
     let mut files = before.files;
@@ -70,7 +70,7 @@ fn difference(key_form: String, before: Manifest, now: &Manifest) -> Option<Past
     }
     registry.retain(|key| !key.values.is_empty());
     settings.retain(|setting| is_gone(&setting.path, &setting.name));
-    // Drivers may have the keys of their services among others.
+    // For drivers, the keys of services may be among other keys.
     let has_key = |name: &str| {
         let end = format!(r"\services\{}", name.to_lowercase());
         now.registry.iter().any(|key| normal(&key.path).ends_with(&end))
@@ -114,7 +114,7 @@ impl Past {
     }
 }
 
-/// Those of `paths` that `now` has neither itself nor with a key below, the deepest first.
+/// Those of `paths` that are not in `now`, neither as a key nor as the parent of one, deepest first.
 fn gone_keys<'a>(paths: impl Iterator<Item = &'a str>, now: &Manifest) -> Vec<String> {
     let mut kept = BTreeSet::new();
     for path in now.registry.iter().map(|key| &*key.path).chain(now.settings.iter().map(|one| &*one.path)) {
@@ -128,7 +128,7 @@ fn gone_keys<'a>(paths: impl Iterator<Item = &'a str>, now: &Manifest) -> Vec<St
     gone
 }
 
-/// Where a file is outside of the store, for comparison.
+/// Paths of a file outside the store, in a form for comparison.
 fn destinations(file: &ManifestFile) -> Vec<String> {
     let own = file.destination_path.iter().map(|path| destination(path, file.installed_name()));
     own.chain(file.links.iter().map(|link| normal(link))).collect()

@@ -1,6 +1,6 @@
-//! The files of components: made of what their cabinets hold, and kept until the image is written.
+//! The files of components: made from the contents of their cabinets, and kept until the image is written.
 //!
-//! Only what is installed or staged is made. Several threads do it; what the image gets does not depend on which.
+//! Only files that are installed or staged are made. Several threads do it; the result does not depend on them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Observer;
 use crate::source::update::member::{self, Kind};
 
-/// The largest file that is made of a delta, in bytes.
+/// The largest file that is made from a delta, in bytes.
 const MAX_FILE: u64 = 2 << 30;
 
 /// The files of all components that are installed.
@@ -31,7 +31,7 @@ pub struct Payload {
     paths: Vec<PathBuf>,
 }
 
-/// The files as they are made, before the image's store has them.
+/// The files that were made, before they are in the image's store.
 pub(super) struct Produced {
     cabinets: Vec<Vec<Done>>,
     paths: Vec<PathBuf>,
@@ -45,12 +45,12 @@ pub struct PayloadFile {
     sha256: [u8; 32],
 }
 
-/// A file to make.
+/// A file that must be made.
 struct Wanted<'a> {
     /// Folder of the component in the cabinet, in lower case.
     folder: String,
-    /// Name in it, in lower case, and in which form the cabinet has it; without one the file has not changed since the
-    /// version that the image was released with.
+    /// Name in it, in lower case, and its form in the cabinet. `None` if the file has not changed since the version
+    /// with which the image was released.
     name: String,
     form: Option<Kind>,
     digest: Option<&'a Digest>,
@@ -63,10 +63,10 @@ struct Done {
 }
 
 impl Produced {
-    /// Makes all files of components in `resolution`, whose cabinets are `cabinets`. `bases` are the files of the image.
+    /// Makes all files of the components in `resolution` from `cabinets`. `bases` are the files of the image.
     ///
     /// # Errors
-    /// Those of [`Files::obtain`]; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for a delta of a file that the image
+    /// Those of [`Files::obtain`]; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) for a delta to a file that the image
     /// does not have.
     pub fn make(
         cabinets: &[&PackageSource<'_>],
@@ -89,7 +89,7 @@ impl Produced {
         Ok(Self { cabinets: cabinets.iter().zip(wanted).map(make).collect::<Result<_>>()?, paths })
     }
 
-    /// Gives the image's store the files, in the order of the cabinets.
+    /// Adds the files to the image's store, in the order of the cabinets.
     ///
     /// # Errors
     /// Those of [`Overlay::add`].
@@ -100,19 +100,19 @@ impl Produced {
 }
 
 impl Payload {
-    /// What messages call the cabinet number `cabinet`.
+    /// The name of cabinet number `cabinet` in messages.
     pub fn path(&self, cabinet: usize) -> &Path {
         self.paths.get(cabinet).map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// The file of the component whose folder in the cabinet number `cabinet` is `folder`.
+    /// A file of the component whose folder in cabinet number `cabinet` is called `folder`.
     pub fn find(&self, cabinet: usize, folder: &str, file: &ManifestFile) -> Option<&PayloadFile> {
         let files = self.cabinets.get(cabinet)?;
         let mut names = file.payload_names().map(|name| format!(r"{folder}\{name}").to_lowercase());
         names.find_map(|name| files.get(&name))
     }
 
-    /// Whether `file`, which `blobs` has, has the digest; `false` says that it has another one.
+    /// Whether `file`, which is in `blobs`, has the digest.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io) if a file cannot be read again.
@@ -132,7 +132,7 @@ impl Payload {
     }
 }
 
-/// How the package has a file of the component with the folder `folder`; `None` if it has none.
+/// The form in which the package has a file of the component with the folder `folder`; `None` if it does not have it.
 fn want<'a>(files: &Files, folder: &str, file: &'a ManifestFile, is_express: bool) -> Option<Wanted<'a>> {
     let folder = folder.to_lowercase();
     let names: Vec<String> = file.payload_names().map(str::to_lowercase).collect();
@@ -158,7 +158,7 @@ fn make_all(
     let sources: Vec<Option<String>> = wanted.iter().map(source).collect();
     files.fetch(sources.iter().flatten().map(String::as_str))?;
     let positions = files.positions(sources.iter().flatten().map(String::as_str));
-    // What is made of the same file is made by one thread, so that nothing is made twice.
+    // Files that are made from the same file are made by one thread, so that nothing is made twice.
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, source) in sources.iter().enumerate() {
         let root = source.as_ref().and_then(|source| files.root(source));
@@ -225,7 +225,7 @@ fn make(files: &Files, wanted: &Wanted<'_>, source: Option<&str>, bases: &Bases<
     }
 }
 
-/// What a delta makes of the version of the file that it is made for. The digest in the delta proves which that is.
+/// Applies a delta to the version of the file for which it was made. The digest in the delta proves which one that is.
 fn forward(delta: &[u8], folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_>) -> Result<Vec<u8>> {
     let mut last = None;
     let mut fits = |made: Result<Vec<u8>>| match made {
@@ -266,7 +266,7 @@ fn forward(delta: &[u8], folder: &str, name: &str, digest: Option<&Digest>, base
     }
 }
 
-/// The file that has not changed since a version in the image.
+/// A file that has not changed since a version in the image.
 fn unchanged(folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_>) -> Result<Arc<[u8]>> {
     if let Some(digest) = digest {
         for base in bases.of(folder, name) {
@@ -281,11 +281,11 @@ fn unchanged(folder: &str, name: &str, digest: Option<&Digest>, bases: &Bases<'_
         .with_hint("take an image whose component store was not cleaned up, or copy the update again"))
 }
 
-/// Gives the files of a cabinet their numbers, which do not depend on what else is read at the same time.
+/// Numbers the files of a cabinet, independently of what else is read at the same time.
 fn number(done: Vec<Done>, blobs: &mut Overlay) -> Result<BTreeMap<String, PayloadFile>> {
     let mut numbered = BTreeMap::new();
     for Done { path, kept } in done {
-        // The first of several files of one name counts.
+        // If several files have the same name, the first one is used.
         if let Entry::Vacant(vacant) = numbered.entry(path) {
             let sha256 = kept.sha256.unwrap_or_default();
             vacant.insert(PayloadFile { content: blobs.add(kept.made)?, sha256 });

@@ -1,9 +1,10 @@
-//! The bookkeeping of an installation: what the component store and the servicing stack note of a package, so that
-//! DISM lists it and later updates build on it.
+//! Records an installation: what the component store and the servicing stack store about a package, so that DISM lists
+//! it and later updates can build on it.
 //!
-//! Windows runs without it; it is read when the image is serviced. A wrong note is worse than none, so two things are
-//! checked first. The [`gate`]: the names that are computed here must reproduce every name that the image has. The
-//! [`Shape`]: values are written as the image's own packages have them, since their form differs between builds.
+//! Windows runs without these records; they are read when the image is serviced. A wrong record is worse than none, so
+//! two things are checked first. The [`gate`]: the names that are computed here must reproduce every name that the
+//! image has. The [`Shape`]: values are written in the form of the image's own packages, because it differs between
+//! builds.
 
 mod detect;
 mod gate;
@@ -29,9 +30,9 @@ use crate::windows::edit::{HiveFile, ImageEdit};
 use detect::{Forms, Wait};
 use shape::{Shape, any_version};
 
-/// What tools that register components give to deployments (`CF`).
+/// The value that tools which register components give to deployments (`CF`).
 const DEPLOYMENT_FLAGS: u32 = 0x40;
-/// Where programs look up which features are on.
+/// The key in which programs look up which features are on.
 const NOTIFICATIONS: &str = r"Notifications\OptionalFeatures";
 
 /// How much of an installation is recorded.
@@ -39,18 +40,18 @@ const NOTIFICATIONS: &str = r"Notifications\OptionalFeatures";
 pub enum Recorded {
     /// Everything: DISM lists the packages as installed.
     Completely,
-    /// The same, but for what this says.
+    /// Everything, except for what this text says.
     Except(String),
-    /// Nothing, for this reason: files and settings are in place, and the servicing stack does not know of it.
+    /// Nothing, for this reason: files and settings are in place, but the servicing stack does not know about it.
     NotAtAll(String),
 }
 
-/// Records the installation of `resolution` in the hives of `image`. Nothing is changed unless everything can be. What
-/// the user should know of the image's own records is added to `warnings`.
+/// Records the installation of `resolution` in the hives of `image`. Nothing is changed unless everything can be
+/// recorded. What the user should know about the image's own records is added to `warnings`.
 ///
 /// # Errors
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for hives; [`Unsatisfied`](crate::ErrorKind::Unsatisfied) if the component
-/// store has still to finish another installation.
+/// store must still finish another installation.
 pub fn record(image: &mut ImageEdit<'_>, resolution: &Resolution, warnings: &mut Vec<String>) -> Result<Recorded> {
     let time = image.time;
     let Some(components) = image.hive(HiveFile::Components)? else {
@@ -117,7 +118,7 @@ struct Record<'a> {
     shape: &'a Shape,
     forms: Forms,
     time: FileTime,
-    /// Keys whose form the image does not show.
+    /// Keys whose form cannot be learnt from the image.
     unknown: BTreeSet<&'static str>,
 }
 
@@ -139,7 +140,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// What the servicing stack notes of a package that `owner` names; one that was asked for owns itself.
+    /// Records a package for the servicing stack, with its owner `owner`. A package that was asked for owns itself.
     fn package(&mut self, package: &ResolvedPackage, owner: &str) -> Result<()> {
         let identity = package.identity();
         let id = identity.package_id();
@@ -198,7 +199,7 @@ impl Record<'_> {
         self.forget_cache(servicing, identity)
     }
 
-    /// The record of a package that the image has, and of which more is installed now.
+    /// Updates the record of a package that the image has, and of which more is installed now.
     fn known_package(&mut self, package: &ResolvedPackage) -> Result<()> {
         let identity = package.identity();
         let id = identity.package_id();
@@ -215,7 +216,7 @@ impl Record<'_> {
                     self.software.set_value(key, name, Value::dword(value))?;
                 }
             }
-            // The flags of owners go with the state.
+            // The flags of owners depend on the state.
             if let Some(owners) = self.software.child(key, "Owners") {
                 for owner in self.software.value_names(owners) {
                     let is_own = owner.eq_ignore_case(&id.as_str().into());
@@ -229,7 +230,7 @@ impl Record<'_> {
         self.forget_cache(servicing, identity)
     }
 
-    /// The states of a package's updates.
+    /// Records the states of a package's updates.
     fn updates(&mut self, key: KeyId, package: &ResolvedPackage) -> Result<()> {
         if !self.shape.has_updates {
             return Ok(());
@@ -246,7 +247,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Forgets what was found out about the package before: it does not hold any more.
+    /// Removes cached facts about the package, which no longer hold.
     fn forget_cache(&mut self, servicing: KeyId, identity: &AssemblyIdentity) -> Result<()> {
         let Some(cache) = self.software.find_from(servicing, "ApplicabilityEvaluationCache") else { return Ok(()) };
         for name in [identity.package_id(), any_version(identity)] {
@@ -257,7 +258,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Where programs look up features, those that are listed there are on.
+    /// Marks features as on where programs look them up, if they are listed there.
     fn features(&mut self, names: &[String]) -> Result<()> {
         let Some(listed) = self.software.find(&format!(r"{SERVICING}\{NOTIFICATIONS}")) else { return Ok(()) };
         for name in names {
@@ -268,7 +269,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// What the component store notes of a component that an update names.
+    /// Records in the component store a component that an update names.
     fn deployment(
         &mut self,
         package: &ResolvedPackage,
@@ -331,7 +332,7 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// Makes the component the one in use, unless a later version is.
+    /// Makes the component the winner, unless a later version is.
     fn winner(&mut self, identity: &AssemblyIdentity) -> Result<()> {
         let Some(winners) = self.software.find(WINNERS) else { return Ok(()) };
         let family = self.software.create_child(winners, identity.versionless_key_form().as_str())?;
@@ -351,7 +352,7 @@ impl Record<'_> {
         self.software.set_value(key, version.as_str(), Value::binary([1]))
     }
 
-    /// Removes what the store has derived from the notes, so that it is derived again.
+    /// Removes what the store has derived from its records, so that it is derived again.
     fn forget_index(&mut self) -> Result<()> {
         let Some(index) = self.components.find(r"DerivedData\VersionedIndex") else { return Ok(()) };
         let versions: Vec<KeyId> = self.components.subkeys(index);
@@ -359,7 +360,7 @@ impl Record<'_> {
     }
 }
 
-/// The names of a parent and of its own parents.
+/// The identities of a parent and of its own parents.
 fn parents_of(parent: &Parent) -> Vec<AssemblyIdentity> {
     let mut names: BTreeMap<String, AssemblyIdentity> = BTreeMap::new();
     let mut stack = vec![parent];

@@ -1,4 +1,4 @@
-//! What is to be installed, in which order, and what is missing for it.
+//! Decides what is installed, in which order, and what is missing for it.
 //!
 //! All that is missing is collected and reported at once, by name, with the code that DISM gives where it has one.
 
@@ -30,8 +30,8 @@ use model::{Missing, NOT_APPLICABLE, SOURCE_MISSING};
 /// Decides what is installed.
 ///
 /// # Errors
-/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing; those of descriptions and manifests
-/// that are read.
+/// [`Unsatisfied`](crate::ErrorKind::Unsatisfied) names everything that is missing; errors of reading descriptions and
+/// manifests.
 pub fn resolve(request: &Request<'_>) -> Result<Resolution> {
     let Request { given, store, installed, architecture, .. } = *request;
     let (mut missing, mut notes) = (Missing::default(), Vec::new());
@@ -67,11 +67,11 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolution> {
     resolver.finish()
 }
 
-/// What a condition says; the first of several decides.
+/// The result of a condition. Of several conditions the first one that decides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Applies,
-    /// What is updated is in the component store only.
+    /// What it updates is only in the component store.
     AppliesStaged,
     Superseded,
     DoesNot,
@@ -87,50 +87,50 @@ struct Resolver<'a> {
     given: &'a [Given<'a>],
     /// Index of the image's own store among the sources.
     store: Option<usize>,
-    /// The cabinets, and behind them the store.
+    /// The cabinets, followed by the store.
     sources: Vec<&'a PackageSource<'a>>,
     installed: &'a Installed,
     features: Features,
     packages: Vec<ResolvedPackage>,
-    /// Cabinets with a package, by its identifier in lower case.
+    /// Cabinets that contain a package, by its identifier in lower case.
     by_id: BTreeMap<String, Vec<usize>>,
-    /// Identifiers in lower case of the packages that were begun, and whether they are complete.
+    /// Identifiers, in lower case, of packages whose resolution has begun, and whether it is complete.
     resolved: BTreeMap<String, bool>,
-    /// Packages whose dependencies are being looked for, by name in lower case.
+    /// Packages whose dependencies are being searched, by name in lower case.
     by_name: BTreeMap<String, Vec<AssemblyIdentity>>,
     closure: Closure<'a>,
     missing: Missing,
     notes: Vec<String>,
-    /// Parts of the package that was asked for.
+    /// Parts of the requested package that are not installed.
     left_out: LeftOut,
 }
 
 /// The parts of a package that are not installed.
 #[derive(Debug, Default)]
 struct LeftOut {
-    /// Parts that extend something that the image does not have, in the order found.
+    /// Parts that extend something that the image does not have, in the order in which they were found.
     without_parent: Vec<Arc<Mum>>,
-    /// Parts in all.
+    /// Number of all parts.
     parts: usize,
-    /// Updates of components that the image has in this version or a later one.
+    /// Number of updates for components that the image has in this version or a later one.
     superseded: usize,
 }
 
-/// A package whose updates are gone through.
+/// A package whose updates are being resolved.
 struct Frame {
     cabinet: usize,
     mum: Arc<Mum>,
     /// Whether it is a part of a feature that is off.
     staged: bool,
     updates: Vec<ResolvedUpdate>,
-    /// Indexes of the update and of the item in it that come next.
+    /// Indexes of the next update, and of the next item in it.
     next: (usize, usize),
-    /// Packages from here on are parts of this one.
+    /// Packages from this index on are parts of this one.
     first_part: usize,
 }
 
 impl Resolver<'_> {
-    /// Resolves what is turned on in the image, and what of the image updates that.
+    /// Resolves what is turned on in the image, and what updates it there.
     fn turn_on(&mut self) -> Result<()> {
         let Some(store) = self.store else { return Ok(()) };
         let mut packages = self.features.of_image();
@@ -144,7 +144,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// Resolves a package with all inside of it.
+    /// Resolves a package with everything inside it.
     fn package(&mut self, cabinet: usize, mum: Arc<Mum>) -> Result<()> {
         self.left_out = LeftOut::default();
         let mut stack = Vec::new();
@@ -193,7 +193,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Goes into the package `identity` that `owner` names.
+    /// Resolves the package `identity`, to which `owner` refers.
     fn child(
         &mut self,
         stack: &mut Vec<Frame>,
@@ -251,7 +251,7 @@ impl Resolver<'_> {
         self.installed.has_parent(parent) || parent.identities.iter().any(|name| begun(&name.identity.name))
     }
 
-    /// Records a package whose updates are all seen, if any of them does something.
+    /// Records a package whose updates have all been seen, if any of them does something.
     fn complete(&mut self, frame: Frame, is_root: bool) {
         let id = frame.mum.package.identity.package_id();
         let index = self.packages.len();
@@ -282,8 +282,7 @@ impl Resolver<'_> {
         });
     }
 
-    /// Says what of the package that was asked for is not installed. That nothing is, is an error, unless the image is
-    /// newer.
+    /// Reports what is not installed of the requested package. It is an error if nothing is, unless the image is newer.
     fn note_left_out(&mut self, root: &Mum, id: &str, is_empty: bool) {
         let LeftOut { without_parent, parts, superseded } = std::mem::take(&mut self.left_out);
         if is_empty && superseded > 0 {
@@ -335,13 +334,13 @@ impl Resolver<'_> {
         Some(if is_on && !is_staged { UpdateState::Installed } else { UpdateState::Staged })
     }
 
-    /// What the conditions of an update say together. `seen` are the updates of the package that ask.
+    /// The result of all conditions of an update. `seen` are the updates of the package that are being asked about.
     fn applies<'m>(&self, update: &Update, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> Verdict {
         let verdicts = update.applicable.iter().map(|condition| self.judge(condition, package, seen));
         verdicts.min().unwrap_or(Verdict::Applies)
     }
 
-    /// Whether an update that can be chosen is on without being chosen.
+    /// Whether a feature is on by default.
     fn is_selected<'m>(&self, update: &Update, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> bool {
         let Some(selectable) = &update.selectable else { return true };
         if self.features.is_off(&update.name) {
@@ -351,7 +350,7 @@ impl Resolver<'_> {
             || selectable.conditions.iter().any(|condition| self.judge(condition, package, seen).applies())
     }
 
-    /// What the condition of an update of `package` says of the image with what is installed before.
+    /// Judges a condition of an update of `package` by the image and what is installed before.
     fn judge<'m>(&self, condition: &Condition, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> Verdict {
         let is_met = match condition {
             Condition::Component { identities, elevate } => {
@@ -374,7 +373,7 @@ impl Resolver<'_> {
         if is_met { Verdict::Applies } else { Verdict::DoesNot }
     }
 
-    /// Whether `package` has the update `name` on.
+    /// Whether the update `name` of `package` is on.
     fn has_own<'m>(&self, name: &str, package: &'m Package, seen: &mut BTreeSet<&'m str>) -> bool {
         let in_image = self.installed.package(&package.identity).and_then(|package| package.update(name));
         if in_image.is_some_and(State::is_on) || self.features.has(&lower_id(&package.identity), name) {
@@ -383,7 +382,7 @@ impl Resolver<'_> {
         let Some(update) = package.updates.iter().find(|update| update.name.eq_ignore_ascii_case(name)) else {
             return false;
         };
-        // Updates that need each other in a circle are off.
+        // Updates that need each other in a cycle are off.
         seen.insert(&update.name)
             && self.applies(update, package, seen) == Verdict::Applies
             && self.is_selected(update, package, seen)
@@ -421,7 +420,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Notes packages in languages that the image does not have, and packages without texts in any.
+    /// Reports packages in languages that the image does not have, and packages without texts in any language.
     fn note_languages(&mut self) {
         let languages = self.installed.languages();
         let roots: Vec<_> = self.packages.iter().filter(|package| package.owner.is_none()).collect();

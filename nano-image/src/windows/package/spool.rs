@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::content::{Added, Extent, Scratch};
 use crate::error::{Error, Result};
 
-/// A place for bytes, which several threads may use.
+/// A store for bytes, which several threads may use.
 pub(super) struct Spool {
-    /// Bytes that may still be kept in memory.
+    /// How many more bytes may be kept in memory.
     memory: AtomicU64,
     folder: Option<PathBuf>,
-    /// The scratch file, which is made when it is first needed, and its end.
+    /// The scratch file, which is created when it is first needed, and its length.
     scratch: Mutex<Option<(Arc<Scratch>, u64)>>,
 }
 
-/// Bytes that come in pieces.
+/// Receives bytes in pieces.
 pub(super) enum Writer {
     Memory(Vec<u8>, u64),
     Scratch { scratch: Arc<Scratch>, extent: Extent, written: u64 },
@@ -28,7 +28,7 @@ impl Spool {
         Self { memory: AtomicU64::new(memory), folder: folder.map(Path::to_owned), scratch: Mutex::new(None) }
     }
 
-    /// Begins `len` bytes.
+    /// Starts storing `len` bytes.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
@@ -47,7 +47,7 @@ impl Spool {
         Ok(Writer::Scratch { scratch: file.clone(), extent, written: 0 })
     }
 
-    /// A scratch file of its own.
+    /// A separate scratch file.
     ///
     /// # Errors
     /// Those of [`writer`](Self::writer).
@@ -73,7 +73,7 @@ impl Spool {
         }
     }
 
-    /// Reads what was kept.
+    /// Reads stored bytes.
     ///
     /// # Errors
     /// [`Io`](crate::ErrorKind::Io).

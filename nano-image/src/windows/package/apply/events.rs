@@ -1,4 +1,4 @@
-//! Providers of events and their channels, as the event log knows them.
+//! Event providers and their channels, as the event log stores them.
 
 use super::Part;
 use super::target::{Target, WINEVT};
@@ -33,7 +33,7 @@ impl Part<'_> {
                 hive.set_value(key, "Flags", Value::dword(flags))?;
             }
             for channel in &provider.channels {
-                // The name is one key, whatever it contains.
+                // The name is a single key, whatever characters it contains.
                 let (hive, channels) = target.image.key(HiveFile::Software, &format!(r"{WINEVT}\Channels"))?;
                 let key = hive.create_child(channels, channel.name.as_str())?;
                 let numbers = [
@@ -59,7 +59,7 @@ impl Part<'_> {
     }
 }
 
-/// Names, numbers and flags (1: another's) of the channels of a provider.
+/// Names, numbers and flags (1: it belongs to another provider) of the channels of a provider.
 fn references_of(provider: &EventProvider) -> Vec<(&str, u32, u32)> {
     let mut next = FIRST_CHANNEL;
     let mut number = |given: Option<u32>, name: &str| {

@@ -36,7 +36,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// Puts a file into the store and, if `is_installed`, where it is used.
+    /// Puts a file into the store and, if `is_installed`, to the place where it is used.
     pub(super) fn install_file(
         &self,
         target: &mut Target<'_, '_>,
@@ -73,7 +73,7 @@ impl Part<'_> {
         for path in paths {
             let node = match file.writeable {
                 false => node,
-                // Windows changes it later, and the store's copy is to stay.
+                // Windows changes the file later, and the store's copy must not change with it.
                 true => {
                     let copy = self.add_node(target, content.clone(), file, spot, done);
                     target.image.tree[copy].security = target.image.tree[node].security;
@@ -127,7 +127,7 @@ impl Part<'_> {
     }
 }
 
-/// File attributes by their names (`readonly`, `FILE_ATTRIBUTE_HIDDEN`) or as a number; those that a tree keeps.
+/// Parses file attributes: names (`readonly`, `FILE_ATTRIBUTE_HIDDEN`) or a number. Returns those that a tree can hold.
 fn attributes(text: &str) -> Option<u32> {
     const NAMES: [(&str, u32); 7] = [
         ("readonly", attribute::READONLY),

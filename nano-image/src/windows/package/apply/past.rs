@@ -1,4 +1,4 @@
-//! Takes away what only the versions before had.
+//! Removes what only earlier versions had.
 
 use super::target::{RULES, SVCHOST, Target, WINEVT};
 use crate::content::Content;
@@ -11,10 +11,10 @@ use crate::windows::package::macros::Macros;
 use crate::windows::package::manifest::{ManifestFile, Operation, ServiceGroup, decode_default, decode_value};
 use crate::windows::package::resolve::Past;
 
-/// The control set in use, as manifests call it.
+/// The control set in use, as it is called in manifests.
 const CONTROL_SET: &str = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet";
 
-/// Removes names, values, settings, services and keys of `past`; what something else has changed since stays.
+/// Removes names, values, settings, services and keys of `past`. What was changed by something else since then stays.
 pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     let macros = Macros::new(&past.strings);
     for file in &past.files {
@@ -39,7 +39,7 @@ pub(super) fn remove(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     for path in &past.keys {
         change(&macros.key(path)?, target, prune)?;
     }
-    // A service had keys among these.
+    // Services had keys below them among these.
     for service in &past.services {
         change(&service_key(&service.name), target, prune)?;
     }
@@ -50,8 +50,8 @@ fn service_key(name: &str) -> String {
     format!(r"{CONTROL_SET}\Services\{name}")
 }
 
-/// Takes services away with all that the service control manager knows of them, also if somebody changed that: without
-/// its program it is no service. What others keep under its key stays.
+/// Removes services with everything that the service control manager stores about them, even if someone changed that:
+/// without its program it is not a service. Other data under its key stays.
 fn remove_services(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     for service in &past.services {
         change(&service_key(&service.name), target, |hive, key| {
@@ -88,7 +88,7 @@ fn remove_services(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Takes providers of events away, with their channels.
+/// Removes event providers with their channels.
 fn remove_events(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     for provider in &past.event_providers {
         let guid = format!("{{{}}}", provider.guid);
@@ -110,7 +110,7 @@ fn remove_events(past: &Past, target: &mut Target<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a key in which nothing is left.
+/// Deletes a key if it is empty.
 fn prune(hive: &mut Hive, key: KeyId) -> Result<()> {
     match hive.values(key).is_empty() && hive.subkeys(key).is_empty() && hive.parent(key).is_some() {
         true => hive.delete_key(key),
@@ -154,7 +154,7 @@ fn remove_value(path: &str, name: &str, written: &[u8], target: &mut Target<'_, 
     })
 }
 
-/// Does `what` with the key at `path` if it is there.
+/// Calls `what` for the key at `path` if it exists.
 fn change(path: &str, target: &mut Target<'_, '_>, what: impl FnOnce(&mut Hive, KeyId) -> Result<()>) -> Result<()> {
     let Some(place) = HiveKey::find(path) else { return Ok(()) };
     if target.image.hive(place.file)?.is_none() {

@@ -65,8 +65,8 @@ impl Part<'_> {
         })
     }
 
-    /// The key that a manifest calls `path`, made if it is missing, and whether it was. `None` if the image keeps no
-    /// such key; that is noted.
+    /// The key that a manifest calls `path`; it is created if it is missing. Also returns whether it was created.
+    /// `None` if the image stores no such key, which is recorded.
     fn open_key<'t>(
         &self,
         target: &'t mut Target<'_, '_>,
@@ -78,7 +78,7 @@ impl Part<'_> {
         let Some(place) = HiveKey::find(&path) else {
             if !HiveKey::has_root(&path) {
                 let root = path.split('\\').next().unwrap_or_default();
-                return Err(Error::corrupt(format!("`{root}` is no root of the registry")));
+                return Err(Error::corrupt(format!("`{root}` is not a root of the registry")));
             }
             self.skip(done, spot, "the key is in no hive of an image");
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Services, the groups that they run in, and rules of the firewall.
+//! Services, their groups, and firewall rules.
 
 use super::target::{RULES, SVCHOST, Target};
 use super::{Part, Spot};
@@ -9,7 +9,7 @@ use crate::security::ObjectClass;
 use crate::windows::edit::HiveFile;
 use crate::windows::package::manifest::{FailureActions, Service, Trigger};
 
-/// The version of rules (\[MS-FASP\] 2.2.19) that all Windows of the kind read.
+/// The version of rules ([MS-FASP] 2.2.19) that all versions of Windows in question can read.
 const RULE_VERSION: &str = "v2.10";
 
 impl Part<'_> {
@@ -69,14 +69,14 @@ impl Part<'_> {
     }
 }
 
-/// SERVICE_FAILURE_ACTIONS of winsvc.h as the service control manager keeps it: pointers are 0 or offsets.
+/// SERVICE_FAILURE_ACTIONS of winsvc.h, as the service control manager stores it: pointers are 0 or offsets.
 fn failure_actions(failure: &FailureActions) -> Vec<u8> {
     let header = [failure.reset_period, 0, 0, failure.actions.len() as u32, 0x14];
     let actions = failure.actions.iter().flat_map(|action| [action.kind, action.delay]);
     header.into_iter().chain(actions).flat_map(u32::to_le_bytes).collect()
 }
 
-/// The triggers replace those that the service had.
+/// Writes triggers, which replace those that the service had.
 fn write_triggers(hive: &mut Hive, service: KeyId, triggers: &[Trigger]) -> Result<()> {
     if triggers.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The image that components are put into, and which version of a component a file is of.
+//! The image that gets components, and the component versions of its files.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::windows::edit::ImageEdit;
 use crate::windows::package::identity::Version;
 use crate::windows::package::installed::STORE;
 
-/// Where SOFTWARE has groups of services, and providers of events.
+/// Keys in SOFTWARE of service groups and of event providers.
 pub(super) const SVCHOST: &str = r"Microsoft\Windows NT\CurrentVersion\Svchost";
 pub(super) const WINEVT: &str = r"Microsoft\Windows\CurrentVersion\WINEVT";
-/// Where the control set has rules of the firewall.
+/// Key of firewall rules in the control set.
 pub(super) const RULES: &str = r"Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules";
 
-/// The image, and which version of a component its files are of.
+/// The image, and the component versions of its files.
 pub(super) struct Target<'e, 'i> {
     pub image: &'e mut ImageEdit<'i>,
     pub warnings: Vec<String>,
-    /// Versions of the components that files are of.
+    /// Versions of the components to which files belong.
     versions: BTreeMap<NodeId, Version>,
 }
 
@@ -29,7 +29,7 @@ impl<'e, 'i> Target<'e, 'i> {
         Self { image, warnings: Vec::new(), versions }
     }
 
-    /// Adds a file, unless there is one; returns the bytes added.
+    /// Adds a file unless it exists; returns the number of bytes added.
     pub fn add(&mut self, path: &str, content: Content) -> Result<u64> {
         if self.image.tree.find(path).is_some() {
             return Ok(0);
@@ -40,8 +40,8 @@ impl<'e, 'i> Target<'e, 'i> {
         Ok(len)
     }
 
-    /// Gives `node`, of a component of `version`, the name at `path`. A file there loses the name, unless it is of a
-    /// later version: then nothing happens, and the answer is `false`.
+    /// Gives `node`, from a component of `version`, the name at `path`. An existing file loses the name, unless it is
+    /// from a later version: then nothing happens, and the result is `false`.
     pub fn link(&mut self, path: &str, node: NodeId, version: Version) -> Result<bool> {
         let existing = self.image.file(path)?.filter(|existing| *existing != node);
         if existing.and_then(|existing| self.versions.get(&existing)).is_some_and(|other| *other > version) {
@@ -52,7 +52,7 @@ impl<'e, 'i> Target<'e, 'i> {
         Ok(true)
     }
 
-    /// The descriptor of the directory at `path` or of the nearest one above it that has its own.
+    /// The descriptor of the directory at `path`, or of the nearest directory above it that has its own.
     pub fn descriptor(&self, path: &str) -> Option<&[u8]> {
         let mut node = NodeId::ROOT;
         let tree = &self.image.tree;
@@ -66,7 +66,7 @@ impl<'e, 'i> Target<'e, 'i> {
     }
 }
 
-/// Versions of the files in the component store, from the names of its folders.
+/// Versions of the files in the component store, from the names of their folders.
 fn versions(tree: &FileTree) -> BTreeMap<NodeId, Version> {
     let mut versions = BTreeMap::new();
     let folders = tree.find(STORE).and_then(|node| tree[node].children.as_ref()).into_iter().flatten();

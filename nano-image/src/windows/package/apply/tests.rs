@@ -59,7 +59,7 @@ impl Done {
     }
 }
 
-/// What the image is before.
+/// The image before.
 fn before() -> State {
     fixtures::scenes::nano_cbs_state("ServerDatacenterNano")
 }
@@ -96,7 +96,7 @@ fn plain(cabinet: &Cabinet) -> Vec<u8> {
     cabinet.to_bytes(Form { method: Method::Mszip, manifests: Manifests::Plain })
 }
 
-/// A package with one component: what its manifest says beside the identity, and its files.
+/// A package with one component: the contents of its manifest besides the identity, and its files.
 fn package(name: &str, version: &str, content: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let identity = Identity::component(name).version(version);
     let xml = |identity: &Identity| {
@@ -226,7 +226,7 @@ fn a_later_version_keeps_its_links() {
         let store = Identity::component("One").version("1.0.0.0").key_form();
         assert_eq!(done.file(&format!(r"Windows\WinSxS\{store}\a.dll")), b"old");
     }
-    // A file of no component gives way; a directory does not.
+    // A file that belongs to no component is replaced; a directory is not.
     let mut tree = image(&before());
     tree.write_file(r"Windows\System32\A.DLL", vec![1], crate::tree::Times::default()).unwrap();
     let done = install_onto(tree, &[one_file("One", "1.0.0.0", to, b"old")], true).unwrap();

@@ -1,9 +1,9 @@
-//! Which kind of package file it is, and what the files in it are.
+//! Determines the kind of a package file, and the role of each file in it.
 
 use crate::error::Error;
 use crate::windows::package::files::{INDEX, PSF_INDEX};
 
-/// The list of cabinets that are one package together.
+/// The list of cabinets that form one package.
 pub(super) const CABINET_LIST: &str = "cabinet.cablist.ini";
 
 /// The kinds of files that hold packages.
@@ -11,16 +11,16 @@ pub(super) const CABINET_LIST: &str = "cabinet.cablist.ini";
 pub(super) enum Kind {
     /// A package.
     Package,
-    /// Cabinets that are one package together.
+    /// Cabinets that form one package.
     Pieces,
     /// An update that holds packages.
     Msu,
-    /// Something else, which this says.
+    /// Something else, with the error that says what.
     Refused(Error),
 }
 
 impl Kind {
-    /// Of paths with `\` between names, in lower case.
+    /// From paths with `\` between names, in lower case.
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
         let mut kind = None;
         let mut is_express = false;
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// The error for a file that by its name is for clients of the update service, or for running machines, only.
+/// The error for a file whose name says that it is only for clients of the update service or for running machines.
 pub(super) fn refusal(path: &str) -> Option<Error> {
     let name = path.rsplit(['\\', '/']).next().unwrap_or(path).to_ascii_lowercase();
     let is_package = [".cab", ".msu", ".psf", ".wim", ".esd"].iter().any(|ending| name.ends_with(ending));

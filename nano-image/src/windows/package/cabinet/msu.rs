@@ -1,4 +1,4 @@
-//! Files that hold packages: `.msu` files (cabinets, and WIM files since 24H2), and cabinets that are one package
+//! Files that contain packages: `.msu` files (cabinets, and since 24H2 WIM files), and cabinets that form one package
 //! together.
 
 use std::collections::BTreeSet;
@@ -13,21 +13,21 @@ use crate::source::cab::Cabinet;
 use crate::windows::package::files::{Carrier, Unpacked};
 use crate::windows::package::spool::Spool;
 
-/// Inner files that stay in memory, in bytes each.
+/// Inner files up to this number of bytes stay in memory.
 const MEMORY: u64 = 8 << 20;
 /// Bytes copied at once.
 const PIECE: u64 = 1 << 20;
-/// How names of files begin or end that no installation needs: they are for the update site and the setup program.
+/// Prefixes and suffixes of files that no installation needs: they are for the update site and the setup program.
 const FOR_OTHERS: [&str; 4] = ["wsusscan.cab", "desktopdeployment", "aggregatedmetadata.cab", "onepackage.aggregated"];
 /// Files nested deeper in each other are refused.
 const MAX_DEPTH: usize = 4;
 
-/// The packages of `sources`: of an `.msu` file those inside of it, in its order. What is taken out and large is kept
-/// in files in the scratch folder of `spool`. What lies beside a source is found in `files`.
+/// The packages of `sources`. For an `.msu` file, those inside it in its order. Large inner files are stored in the
+/// scratch folder of `spool`. What lies beside a source is found in `files`.
 ///
 /// # Errors
-/// Those of [`Cabinet::open`] and of WIM files, [`Unsupported`](crate::ErrorKind::Unsupported) for what is no whole
-/// package; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
+/// Those of [`Cabinet::open`] and of WIM files; [`Unsupported`](crate::ErrorKind::Unsupported) for incomplete packages
+/// and other files; [`Recipe`](crate::ErrorKind::Recipe) if a scratch folder is needed and not given.
 pub(in crate::windows::package) fn unpack(
     sources: &[CabinetSource],
     files: &InputFiles,
@@ -48,7 +48,7 @@ pub(in crate::windows::package) fn unpack(
             false => Carrier::Cabinet(Cabinet::open(source.data.clone(), &source.path)?),
         };
         open(carrier, &source.path, 0, spool, &mut unpacked)?;
-        // The deltas of a cabinet that was taken out of its .msu file lie beside it.
+        // The deltas for a cabinet that was taken out of its .msu file lie beside it.
         if let [.., Unpacked { path, psf: psf @ None, .. }] = &mut unpacked[..]
             && *path == source.path
         {
@@ -59,7 +59,7 @@ pub(in crate::windows::package) fn unpack(
     Ok(unpacked)
 }
 
-/// A file inside of another one.
+/// A file inside another one.
 struct Inner {
     path: PathBuf,
     /// Its name in lower case.
@@ -107,7 +107,8 @@ fn open(carrier: Carrier, path: &Path, depth: usize, spool: &Spool, unpacked: &m
                 let is_own =
                     |package: &Unpacked| package.path.file_stem().map(|stem| stem.to_ascii_lowercase()) == stem;
                 let packages = &mut unpacked[first..];
-                // Of several packages one has the name of the file; else it is the last: the stack comes first.
+                // If one of several packages has the name of the file, it is that one; otherwise the last, because the
+                // servicing stack comes first.
                 let own = packages.iter().position(is_own).or_else(|| packages.len().checked_sub(1));
                 if let Some(own) = own {
                     packages[own].psf = Some((psf_path, psf));
@@ -120,7 +121,7 @@ fn open(carrier: Carrier, path: &Path, depth: usize, spool: &Spool, unpacked: &m
 
 type Psf = Option<(PathBuf, Arc<dyn ReadAt>)>;
 
-/// Takes the packages and the `.psf` file at the top of `carrier` out.
+/// Takes the packages and the `.psf` file at the top level out of `carrier`.
 fn take(carrier: &Carrier, path: &Path, spool: &Spool) -> Result<(Vec<Inner>, Psf)> {
     let members = carrier.members();
     let is_wanted = |name: &str| {
@@ -175,7 +176,7 @@ impl Taken {
 }
 
 impl Inner {
-    /// Its files, and what messages call it.
+    /// Its files, and its name in messages.
     fn open(self) -> Result<(Carrier, PathBuf)> {
         let Self { path, name, data } = self;
         let carrier = match data {
@@ -189,7 +190,7 @@ impl Inner {
     }
 }
 
-/// A copy of `source`, which is in memory, for libwim: it opens files by their names only.
+/// A copy of `source`, which is in memory, for libwim, which opens files only by path.
 fn copied(source: &CabinetSource, spool: &Spool) -> Result<Scratch> {
     let failed = |error| Error::io("read", &source.path, error);
     let copy = spool.create().map_err(|error| error.with_path(&source.path))?;

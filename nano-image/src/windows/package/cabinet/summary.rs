@@ -1,4 +1,4 @@
-//! What a package cabinet says of itself.
+//! The descriptions in a package cabinet.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::windows::package::files::Unpacked;
 use crate::windows::package::mum::Package;
 use crate::windows::package::spool::Spool;
 
-/// Descriptions, catalogs and manifests of one cabinet that are read at once without a scratch folder, in bytes.
+/// The most bytes of descriptions, catalogs and manifests that are read from a cabinet without a scratch folder.
 const MAX_METADATA: u64 = 512 << 20;
 
-/// What a package cabinet says of itself, without its components.
+/// The descriptions in a package cabinet, without its components.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The packages in it: the one that it is made for, and then those inside of that, in the order of their names.
+    /// The packages in it: the one for which it was made, then those inside, sorted by name.
     pub packages: Vec<Package>,
     /// Files of components.
     pub files: u64,
@@ -26,7 +26,7 @@ pub struct Summary {
     pub payload_len: u64,
 }
 
-/// Reads what is said of the packages in a cabinet; components are decompressed at most, and not kept.
+/// Reads the descriptions of packages in a cabinet. Components may be decompressed on the way, but are not kept.
 ///
 /// # Errors
 /// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are no packages,

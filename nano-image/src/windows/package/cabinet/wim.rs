@@ -1,4 +1,4 @@
-//! WIM files that updates are delivered in, since Windows 11 24H2 and Server 2025.
+//! WIM files with updates, which exist since Windows 11 24H2 and Server 2025.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub(super) const MAGIC: [u8; 8] = *b"MSWIM\0\0\0";
 /// Directories nested deeper are not looked into.
 const MAX_DEPTH: usize = 16;
 
-/// The files of the first image of the WIM at `path`, which errors call `name`. `scratch` is what it lies in.
+/// The files of the first image of the WIM at `path`, which errors call `name`. `scratch` is the file that contains it.
 ///
 /// # Errors
 /// Those of [`Wim::open`], and [`Unsupported`](crate::ErrorKind::Unsupported) for a WIM without an image.
@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path, name: &Path, scratch: Option<Scratch>) -> Result
         Ok(Carrier::Image { store: wim.store().clone(), files })
     };
     let carrier = read().map_err(|error| error.with_path(name));
-    // Its parts are open files: the name is not needed any more.
+    // Its parts are open files, so the name is no longer needed.
     drop(scratch);
     carrier
 }

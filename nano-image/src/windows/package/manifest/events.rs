@@ -1,4 +1,4 @@
-//! Providers of events and their channels (`<instrumentation>`, the schema of event manifests).
+//! Event providers and their channels (`<instrumentation>`, the schema of event manifests).
 
 use super::common::is_true;
 use super::model::{Channel, EventProvider, ImportedChannel, Manifest};
@@ -6,7 +6,7 @@ use crate::xml::Element;
 
 const KINDS: [&str; 4] = ["Admin", "Operational", "Analytic", "Debug"];
 const ISOLATIONS: [&str; 3] = ["Application", "System", "Custom"];
-/// Attributes that name files, and the values that they become.
+/// Attributes that name files, and the registry values for them.
 const FILES: [(&str, &str); 3] = [
     ("resourceFileName", "ResourceFileName"),
     ("messageFileName", "MessageFileName"),
@@ -21,7 +21,7 @@ impl Manifest {
                     for provider in part.elements() {
                         match provider.local() {
                             "provider" => self.read_provider(provider),
-                            // Messages are in the provider's own files.
+                            // Messages are in the files of the provider.
                             "messageTable" => {}
                             _ => self.unhandled(provider, "not known in `events`"),
                         }
@@ -65,10 +65,10 @@ fn read_channel(element: &Element, name: String, number: Option<u32>) -> Result<
     let index = |names: &[&str], attribute: &str| {
         let Some(value) = element.attribute(attribute) else { return Ok(0) };
         let found = names.iter().position(|known| value.eq_ignore_ascii_case(known));
-        found.map(|index| index as u32).ok_or_else(|| format!("`{value}` is no known {attribute} of a channel"))
+        found.map(|index| index as u32).ok_or_else(|| format!("`{value}` is not a known {attribute} of a channel"))
     };
     let logging = element.elements().find(|part| part.local() == "logging");
-    // A setting of the log: an element with text.
+    // A setting of the log is an element with text.
     let log = |name: &str| logging?.elements().find(|part| part.local() == name).map(Element::text);
     let max_size = log("maxSize").map(|text| text.parse().map_err(|_| format!("`{text}` is not a size")));
     let kind = index(&KINDS, "type")?;

@@ -21,7 +21,7 @@ impl Digest {
 }
 
 impl ManifestFile {
-    /// Names that the file can have in the component's folder of the cabinet.
+    /// Names that the file may have in the component's folder of the cabinet.
     pub fn payload_names(&self) -> impl Iterator<Item = &str> {
         self.source_name.as_deref().into_iter().chain([self.name.as_str()])
     }
@@ -59,7 +59,7 @@ impl Manifest {
                 },
                 "lodctr" => self.unhandled(part, "performance counters are registered by a program"),
                 "gac" | "ngen" => self.unhandled(part, "assemblies of .NET are registered by a program"),
-                // Descriptions of what is in the file, and of how it is signed.
+                // Descriptions of the file's contents, and of its signature.
                 "securityDescriptor"
                 | "systemProtection"
                 | "signatureInfo"

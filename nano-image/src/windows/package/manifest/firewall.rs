@@ -1,9 +1,9 @@
-//! Rules of the firewall.
+//! Firewall rules.
 
 use super::model::{FirewallRule, Manifest};
 use crate::xml::Element;
 
-/// Fields of a rule (\[MS-FASP\] 2.2.19) in the order in which Windows writes them, and what attributes call them.
+/// Fields of a rule ([MS-FASP] 2.2.19) in the order in which Windows writes them, and the attributes for them.
 const FIELDS: [(&str, &[&str]); 26] = [
     ("Action", &["action"]),
     ("Active", &["active", "enabled"]),
@@ -65,7 +65,7 @@ impl Manifest {
     }
 }
 
-/// The values that stand for what an attribute says.
+/// The values for the text of an attribute.
 fn values(field: &str, value: &str) -> Vec<String> {
     match field {
         "Active" | "Edge" => vec![value.to_ascii_uppercase()],
@@ -74,7 +74,7 @@ fn values(field: &str, value: &str) -> Vec<String> {
             let number = NUMBERS.iter().find(|(name, _)| value.eq_ignore_ascii_case(name));
             vec![number.map_or(value, |(_, number)| number).to_owned()]
         }
-        // A rule repeats these fields.
+        // These fields are repeated in a rule.
         "Profile" | "LPort" | "RPort" | "ICMP4" | "ICMP6" | "LA4" | "LA6" | "RA4" | "RA6" | "IFType" => {
             value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
         }

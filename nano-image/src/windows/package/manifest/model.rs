@@ -1,4 +1,4 @@
-//! What a manifest says, by type.
+//! Types for the contents of a manifest.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::windows::package::identity::AssemblyIdentity;
 pub struct Manifest {
     /// Name of the component.
     pub identity: AssemblyIdentity,
-    /// Files, in the order of the manifest, as is everything else.
+    /// Files. Like all lists here, they are in the order of the manifest.
     pub files: Vec<ManifestFile>,
     /// Directories.
     pub directories: Vec<Directory>,
@@ -22,7 +22,7 @@ pub struct Manifest {
     pub settings: Vec<Setting>,
     /// Services and drivers.
     pub services: Vec<Service>,
-    /// Services that run together in a `svchost.exe`.
+    /// Services that share a `svchost.exe`.
     pub service_groups: Vec<ServiceGroup>,
     /// Rules of the firewall.
     pub firewall_rules: Vec<FirewallRule>,
@@ -34,9 +34,9 @@ pub struct Manifest {
     pub strings: BTreeMap<String, String>,
     /// Other components that this one needs.
     pub dependencies: Vec<Dependency>,
-    /// Whether it is the entry to the components of a package.
+    /// Whether it is the component through which a package refers to its components.
     pub is_deployment: bool,
-    /// Requests of the manifest that are not carried out.
+    /// Requests of the manifest that are not applied.
     pub not_applied: Vec<Unhandled>,
 }
 
@@ -45,34 +45,34 @@ pub struct Manifest {
 pub struct Unhandled {
     /// Local name of the element.
     pub element: String,
-    /// The key by which it differs from its neighbours, if it has one.
+    /// The key that distinguishes it from its neighbours, if it has one.
     pub name: Option<String>,
     /// Why it is not applied.
     pub why: String,
 }
 
-/// What a component needs another one for.
+/// Why a component needs another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependencyKind {
     /// It is installed along with this one.
     Install,
-    /// This one is not installed without it.
+    /// This one is not installed without the other.
     Prerequisite,
 }
 
 /// A component that another one needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
-    /// Which; its language may be `*`.
+    /// The other component; its language may be `*`.
     pub identity: AssemblyIdentity,
     /// Purpose of the dependency.
     pub kind: DependencyKind,
-    /// Whether it has the texts of this one in some language: never missed.
+    /// Whether it contains the texts of this one in some language. It may be missing.
     pub resources: bool,
 }
 
 impl Dependency {
-    /// Whether it is about texts in a language: whichever are there are taken.
+    /// Whether it is for texts in a language: those that exist are used.
     pub fn is_optional(&self) -> bool {
         self.resources || self.identity.language.as_deref() == Some("*")
     }
@@ -86,15 +86,15 @@ pub struct ManifestFile {
     pub name: String,
     /// Name in the component's folder of the cabinet, if it differs.
     pub source_name: Option<String>,
-    /// Folder it is installed to, with macros; `None` leaves it in the store.
+    /// Folder to which it is installed, with macros; `None` if it stays only in the store.
     pub destination_path: Option<String>,
     /// Name there, if it differs.
     pub destination_name: Option<String>,
-    /// Further paths that it is linked to, with macros.
+    /// Further paths of hard links to it, with macros.
     pub links: Vec<String>,
     /// Names or number of file attributes, as written.
     pub attributes: Option<String>,
-    /// Whether programs change it, so that it is copied from the store and not linked.
+    /// Whether programs change it, so that it is a copy of the store's file and not a link.
     pub writeable: bool,
     /// Name of its security descriptor.
     pub security: Option<String>,
@@ -128,7 +128,7 @@ pub struct Directory {
     pub path: String,
     /// Names or number of file attributes, as written.
     pub attributes: Option<String>,
-    /// Whether the component owns it, so that its descriptor holds even if the directory was there.
+    /// Whether the component owns it: its descriptor is then set even if the directory existed.
     pub is_owner: bool,
     /// Name of its security descriptor.
     pub security: Option<String>,
@@ -154,15 +154,15 @@ pub struct RegistryValue {
     pub name: String,
     /// Name of its type, as written; see [`kind`](Self::kind).
     pub type_name: String,
-    /// Data as written, with macros; `None` if nothing is.
+    /// Data as written, with macros; `None` if there is none.
     pub text: Option<String>,
-    /// Whether one that is there stays.
+    /// Whether an existing value is kept.
     pub keep_existing: bool,
-    /// What to do with one that is there.
+    /// What happens to an existing value.
     pub operation: Operation,
 }
 
-/// What to do with a value that is there.
+/// What happens to an existing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// It is replaced.
@@ -181,13 +181,13 @@ pub struct Setting {
     pub name: String,
     /// Type of the value.
     pub kind: ValueKind,
-    /// The default as XML Schema writes it, with macros.
+    /// The default in the notation of XML Schema, with macros.
     pub default: String,
     /// Name of the key's security descriptor.
     pub security: Option<String>,
 }
 
-/// A service or driver. Numbers are those of the service control manager's keys.
+/// A service or driver. Numbers have the meaning that they have in the service control manager's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Service {
@@ -212,7 +212,7 @@ pub struct Service {
 /// What happens when a service fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailureActions {
-    /// Seconds after which the failures are counted anew.
+    /// Seconds after which the count of failures is reset.
     pub reset_period: u32,
     /// What happens at the first failure, the second …
     pub actions: Vec<FailureAction>,
@@ -236,18 +236,18 @@ pub struct Trigger {
     pub action: u32,
     /// The event among those of its kind.
     pub subtype: Guid,
-    /// Type and bytes of what the event must carry.
+    /// Type and bytes of the data that the event must carry.
     pub data: Vec<(u32, Vec<u8>)>,
 }
 
-/// A service in a group that shares a process.
+/// A service in a group whose services share a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceGroup {
     /// The group.
     pub group: String,
     /// The service.
     pub service: String,
-    /// Whether it is put before the others.
+    /// Whether it comes before the others.
     pub is_first: bool,
 }
 
@@ -272,11 +272,11 @@ pub struct EventProvider {
     pub files: Vec<(&'static str, String)>,
     /// Its own channels.
     pub channels: Vec<Channel>,
-    /// Channels of others that it writes to.
+    /// Channels of other providers to which it writes.
     pub imported: Vec<ImportedChannel>,
 }
 
-/// A channel that events are written to.
+/// A channel to which events are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Channel {
@@ -292,11 +292,11 @@ pub struct Channel {
     pub enabled: bool,
     /// Who may read and write, as SDDL.
     pub access: Option<String>,
-    /// Bytes that it keeps at most.
+    /// The most bytes that it keeps.
     pub max_size: Option<u32>,
-    /// Whether old events stay when it is full.
+    /// Whether old events are kept when it is full.
     pub retention: bool,
-    /// Whether a full one is put aside.
+    /// Whether a full log is archived.
     pub auto_backup: bool,
 }
 
@@ -310,7 +310,7 @@ pub struct ImportedChannel {
 }
 
 impl Manifest {
-    /// A component that asks for nothing.
+    /// A component without any requests.
     pub fn new(identity: AssemblyIdentity) -> Self {
         Self {
             identity,

@@ -1,4 +1,4 @@
-//! Registry keys and the spelling of their values.
+//! Registry keys, and the notation of their values.
 
 use super::common::{is_true, security_name};
 use super::model::{Manifest, Operation, RegistryKey, RegistryValue};
@@ -6,7 +6,7 @@ use crate::registry::{Value, ValueKind};
 use crate::xml::Element;
 
 impl RegistryValue {
-    /// Its type; `None` if the name stands for none.
+    /// Its type; `None` if the name is not a type.
     pub fn kind(&self) -> Option<ValueKind> {
         value_kind(&self.type_name)
     }
@@ -24,7 +24,7 @@ impl Manifest {
                     Ok(value) => key.values.push(value),
                     Err(why) => self.unhandled(part, format!("{why} (in the key `{path}`)")),
                 },
-                // Values that settings own are with the settings.
+                // Values that belong to settings are read with the settings.
                 "securityDescriptor" | "systemProtection" | "overridable" => {}
                 _ => self.unhandled(part, format!("not known in the key `{path}`")),
             }
@@ -41,7 +41,7 @@ fn read_value(element: &Element) -> Result<RegistryValue, String> {
         Some(other) => return Err(format!("the operation `{other}` is not known")),
     };
     if operation == Operation::Append && value_kind(&type_name) != Some(ValueKind::MULTI_SZ) {
-        return Err("only to a list something can be appended".into());
+        return Err("only a list can be appended to".into());
     }
     Ok(RegistryValue {
         name: element.attribute("name").unwrap_or_default().to_owned(),
@@ -52,7 +52,7 @@ fn read_value(element: &Element) -> Result<RegistryValue, String> {
     })
 }
 
-/// The type that `name` stands for: a `REG_` name or eight hexadecimal digits.
+/// The type called `name`: a `REG_` name or eight hexadecimal digits.
 pub(super) fn value_kind(name: &str) -> Option<ValueKind> {
     const NAMES: [(&str, ValueKind); 12] = [
         ("REG_NONE", ValueKind::NONE),
@@ -73,10 +73,10 @@ pub(super) fn value_kind(name: &str) -> Option<ValueKind> {
     known.or_else(|| digits().then(|| u32::from_str_radix(name, 16).ok().map(ValueKind)).flatten())
 }
 
-/// The value of type `kind` that `text`, with macros expanded, stands for.
+/// The value of type `kind` in `text`, whose macros must be expanded.
 ///
 /// # Errors
-/// Says what is wrong with the text.
+/// A message that says what is wrong with the text.
 pub(in super::super) fn decode_value(kind: ValueKind, text: &str) -> Result<Value, String> {
     Ok(match kind {
         ValueKind::SZ => Value::sz(text),

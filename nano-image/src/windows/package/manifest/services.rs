@@ -1,4 +1,4 @@
-//! Memberships in categories: services, drivers, and the groups in which services run.
+//! Memberships in categories: services, drivers, and service groups.
 
 use super::common::{is_true, security_name};
 use super::model::{FailureAction, FailureActions, Manifest, Service, ServiceGroup, Trigger};
@@ -40,7 +40,7 @@ const TRIGGERS: [(&str, u32); 10] = [
 /// SERVICE_TRIGGER_TYPE_FIREWALL_PORT_EVENT.
 const FIREWALL_PORT: u32 = 4;
 const DATA_TYPES: [(&str, u32); 5] = [("binary", 1), ("string", 2), ("level", 3), ("keywordAny", 4), ("keywordAll", 5)];
-/// The GUIDs for trigger subtypes in winsvc.h, by their names without `_GUID`.
+/// The GUIDs of trigger subtypes in winsvc.h, by their names without `_GUID`.
 const SUBTYPES: [(&str, &str); 12] = [
     ("NETWORK_MANAGER_FIRST_IP_ADDRESS_ARRIVAL", "4f27f2de-14e2-430b-a549-7cd48cbc8245"),
     ("NETWORK_MANAGER_LAST_IP_ADDRESS_REMOVAL", "cc4ba62a-162e-4648-847a-b6bdf993e335"),
@@ -154,7 +154,7 @@ impl Service {
             "dependOnService" => self.lists.push(list("DependOnService")),
             "dependOnGroup" => self.lists.push(list("DependOnGroup")),
             "requiredPrivileges" => self.lists.push(list("RequiredPrivileges")),
-            // Whether a running Windows starts it at once.
+            // It only says whether a running Windows starts it at once.
             "startAfterInstall" => {}
             _ => return Err(format!("the attribute `{name}` is not known")),
         }
@@ -199,7 +199,7 @@ fn read_trigger(element: &Element) -> Result<Trigger, String> {
         let value = data.attribute("value").unwrap_or_default();
         let kind = lookup(&DATA_TYPES, data.attribute("type").unwrap_or("binary"), "type")?;
         let bytes = match kind {
-            // The text with its end; a port of the firewall is a list of texts, which has one more.
+            // The text with its terminator. For a firewall port it is a list of texts, which has a second one.
             2 => {
                 let end: &[u16] = if trigger.kind == FIREWALL_PORT { &[0, 0] } else { &[0] };
                 value.encode_utf16().chain(end.iter().copied()).flat_map(u16::to_le_bytes).collect()
@@ -211,8 +211,8 @@ fn read_trigger(element: &Element) -> Result<Trigger, String> {
     Ok(trigger)
 }
 
-/// The number that `value` of the attribute `name` stands for, or is.
+/// The number for `value` of the attribute `name`: by name, or written as a number.
 fn lookup(names: &[(&str, u32)], value: &str, name: &str) -> Result<u32, String> {
     let known = names.iter().find(|(known, _)| value.eq_ignore_ascii_case(known)).map(|(_, number)| *number);
-    known.or_else(|| value.parse().ok()).ok_or_else(|| format!("`{value}` is no known {name}"))
+    known.or_else(|| value.parse().ok()).ok_or_else(|| format!("`{value}` is not a known {name}"))
 }

@@ -31,7 +31,7 @@ impl Manifest {
             return;
         }
         let (Some(default), Some(handler)) = (element.attribute("default"), wcm("handler")) else { return };
-        // What only an answer file sets is not written by an installation.
+        // An installation does not write what only an answer file sets.
         if is_true(wcm("dataOnly")) && wcm("passes").is_some() {
             return;
         }
@@ -50,7 +50,7 @@ impl Manifest {
             let name = wcm("legacyType").unwrap_or(data_type);
             return self.unhandled(element, format!("the type `{name}` is not known"));
         };
-        // How a schema writes several items is not known.
+        // The notation of schemas for several items is not known.
         if kind == ValueKind::MULTI_SZ && decode_list(default).is_err() {
             return self.unhandled(element, "the default of a list is not written");
         }
@@ -68,7 +68,7 @@ fn has_default(element: &Element) -> bool {
     element.attribute("default").is_some() || element.elements().any(has_default)
 }
 
-/// The type of value that holds a type of XML Schema.
+/// The type of value for a type of XML Schema.
 fn default_kind(data_type: &str) -> Option<ValueKind> {
     Some(match data_type {
         "string" | "anyURI" | "token" | "normalizedString" => ValueKind::SZ,
@@ -81,10 +81,10 @@ fn default_kind(data_type: &str) -> Option<ValueKind> {
     })
 }
 
-/// The value of type `kind` for a default, with macros expanded.
+/// The value of type `kind` for a default, whose macros must be expanded.
 ///
 /// # Errors
-/// Says what is wrong with the text.
+/// A message that says what is wrong with the text.
 pub(in super::super) fn decode_default(kind: ValueKind, text: &str) -> Result<Value, String> {
     let number = || {
         let text = text.trim();
@@ -97,7 +97,7 @@ pub(in super::super) fn decode_default(kind: ValueKind, text: &str) -> Result<Va
         }
         .map_err(|_| format!("`{text}` is not a number"))
     };
-    // Negative numbers are kept as two's complement.
+    // Negative numbers are stored as two's complement.
     let range = |bits: u32| {
         let number = number()?;
         let fits = number < 1 << bits && number >= -(1 << (bits - 1));

@@ -1,4 +1,4 @@
-//! Manifests as their schema allows them.
+//! Manifests with everything that their schema allows.
 
 use proptest::prelude::*;
 
@@ -168,7 +168,7 @@ fn what_is_no_manifest_is_refused() {
     assert!(try_parse("<file/>").is_err());
 }
 
-/// Manifests of Windows, where there are some.
+/// Reads manifests of Windows, if there are some on this machine.
 #[cfg(feature = "internals")]
 #[test]
 fn manifests_of_windows_are_read() {

@@ -1,7 +1,7 @@
-//! Which packages wait for components and for updates of others: `ComponentDetect` and `UpdateDetect`.
+//! Records which packages wait for components and for updates of others: `ComponentDetect` and `UpdateDetect`.
 //!
-//! Their forms differ between builds and are described nowhere, so they are learnt from what the image's own packages
-//! have; where it has nothing of the kind, nothing is written, and that is told.
+//! The forms of these records differ between builds and are not documented, so they are learnt from those of the
+//! image's own packages. If the image has none of a kind, none is written, and that is reported.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::windows::package::store::PACKAGES;
 pub(super) const COMPONENTS: &str = "ComponentDetect";
 pub(super) const UPDATES: &str = "UpdateDetect";
 
-/// Values of the image that are looked at.
+/// The most values of the image that are examined.
 const SAMPLES: usize = 256;
 /// The largest description, in bytes.
 const MAX_MUM: u64 = 64 << 20;
@@ -41,7 +41,7 @@ impl Wait {
     }
 }
 
-/// What a package waits for, with the names of the updates that do.
+/// What a package waits for, with the names of the updates that wait.
 pub(super) fn waits(package: &Package) -> Vec<(&str, Wait)> {
     let mut waits = Vec::new();
     for update in &package.updates {
@@ -58,36 +58,36 @@ pub(super) fn waits(package: &Package) -> Vec<(&str, Wait)> {
     waits
 }
 
-/// The key of a component: its key form with the version 0.0.0.0.
+/// The key of a component: its key form with version 0.0.0.0.
 fn key_of(component: &AssemblyIdentity) -> String {
     AssemblyIdentity { version: Version::default(), ..component.clone() }.key_form()
 }
 
-/// The data of a value for a component.
+/// The form of the data for a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Data {
-    /// Its version, and this behind it.
+    /// Its version, followed by this text.
     Version(String),
     /// A number.
     Number(u32),
 }
 
-/// The forms that the image has.
+/// The forms in the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forms {
     /// Data for components, by how they are elevated.
     components: BTreeMap<Elevate, Data>,
     /// Data for updates.
     updates: Option<Value>,
-    /// Whether names of values have the name of the update behind the package's, in either key.
+    /// For each of the two keys: whether names of values contain the name of the update after that of the package.
     with_update: BTreeMap<&'static str, bool>,
 }
 
 impl Forms {
-    /// The forms of `image`, as far as it has examples.
+    /// The forms in `image`, as far as it has examples.
     ///
     /// # Errors
-    /// Those of the image's store. The inner one says what is of an unknown form.
+    /// Those of the image's store. The inner error says what has an unknown form.
     pub fn learn(image: &mut ImageEdit<'_>) -> Result<Result<Self, String>> {
         let Some(software) = image.hive(HiveFile::Software)? else { return Ok(Ok(Self::default())) };
         let (components, updates) = (samples(software, COMPONENTS), samples(software, UPDATES));
@@ -111,7 +111,7 @@ impl Forms {
         for sample in samples {
             let id = sample.package().ok_or_else(|| sample.odd(COMPONENTS))?;
             self.note_name(COMPONENTS, sample)?;
-            // Packages whose descriptions are gone tell nothing.
+            // Packages without a description cannot serve as examples.
             let Some(package) = descriptions.get(&id).and_then(Option::as_ref) else { continue };
             let asked = waits(package).into_iter().find_map(|(_, wait)| match wait {
                 Wait::Component { component, elevate } if key_of(&component).eq_ignore_ascii_case(&sample.key) => {
@@ -155,8 +155,8 @@ impl Forms {
         }
     }
 
-    /// The value for what the update `update` of `package` waits for: its key, name and data; `None` if the image has no
-    /// example.
+    /// The value for what the update `update` of `package` waits for: its key, name and data; `None` if the image has
+    /// no example of it.
     pub fn value(&self, package: &str, update: &str, wait: &Wait) -> Option<(&'static str, String, Value)> {
         let (key, value) = match wait {
             Wait::Component { component, elevate } => {
@@ -181,12 +181,12 @@ struct Sample {
 }
 
 impl Sample {
-    /// The identifier of the package that its name begins with.
+    /// The package identifier at the start of its name.
     fn package(&self) -> Option<String> {
         if AssemblyIdentity::from_package_id(&self.name).is_some() {
             return Some(self.name.clone());
         }
-        // Behind the four numbers of the version comes the update.
+        // The name of the update follows the four numbers of the version.
         let (start, end) = self.name.rsplit_once('~')?;
         let mut numbers = end.splitn(5, '.');
         let version: Vec<&str> = numbers.by_ref().take(4).collect();
@@ -200,7 +200,7 @@ impl Sample {
     }
 }
 
-/// Values below a key of the servicing stack: at most some of many.
+/// Values below a key of the servicing stack. If there are many, only some.
 fn samples(software: &Hive, key: &str) -> Vec<Sample> {
     let key = software.find(&format!(r"{SERVICING}\{key}"));
     let keys: Vec<KeyId> = key.map(|key| software.subkeys(key)).unwrap_or_default();
@@ -209,7 +209,7 @@ fn samples(software: &Hive, key: &str) -> Vec<Sample> {
     for key in keys {
         for (name, value) in software.values(key) {
             let sample = Sample { key: software.name(key).to_string(), name: name.to_string(), value };
-            // Few packages have many values each.
+            // A few packages have many values each.
             if packages.len() < SAMPLES || packages.contains(&sample.package()) {
                 packages.insert(sample.package());
                 found.push(sample);

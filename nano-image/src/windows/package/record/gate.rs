@@ -1,4 +1,4 @@
-//! Whether the names and values that are computed here are those of the image.
+//! Checks that the names and values that are computed here are those of the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::WINNERS;
 use crate::windows::package::name::{is_truncated_file, truncated_id};
 
-/// Where components are listed.
+/// The key that lists components.
 const COMPONENTS: &str = r"DerivedData\Components";
-/// What names of a deployment's values begin with: planned, staged, installed.
+/// Prefixes of a deployment's values: planned, staged, installed.
 pub(super) const PREFIXES: [char; 3] = ['p', 's', 'i'];
 
-/// Checks the notes of all components and deployments in the COMPONENTS hive, and the winners in SOFTWARE, against those
-/// that would be made here of their identities and `manifests`. Gives the families, in lower case, that do not say which
-/// series is in use.
+/// Compares the records of all components and deployments in the COMPONENTS hive, and the winners in SOFTWARE, with
+/// those that would be made here from their identities and `manifests`. Returns the families, in lower case, that do
+/// not say which series is in use.
 ///
 /// # Errors
-/// Says the first that differs, or that there are none to compare with.
+/// A message that names the first difference, or says that there are no records to compare with.
 pub(super) fn check(
     components: &Hive,
     software: &Hive,
@@ -47,7 +47,7 @@ pub(super) fn check(
     check_winners(software, &families)
 }
 
-/// Key forms in lower case of the components that the COMPONENTS hive lists.
+/// Key forms, in lower case, of the components that the COMPONENTS hive lists.
 pub(super) fn components(hive: &Hive) -> BTreeSet<String> {
     children(hive, COMPONENTS).map(|keys| keys.into_keys().collect()).unwrap_or_default()
 }
@@ -65,7 +65,7 @@ struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// What the value `value` says that the key is, whose name must be what `name_of` makes of that.
+    /// The identity in the value `value` of the key, whose name must be what `name_of` derives from it.
     fn identity(
         &self,
         key: KeyId,
@@ -84,7 +84,7 @@ impl Gate<'_> {
         }
     }
 
-    /// The other values of a component; `noted` is what its manifest says.
+    /// Checks the other values of a component. `noted` are facts from its manifest.
     fn component(&self, key: KeyId, name: &str, noted: Option<&Noted>) -> Result<(), String> {
         let odd = |value: &str| Err(format!("`{value}` of `{name}` in COMPONENTS has an unknown form"));
         let mut files = BTreeSet::new();
@@ -113,7 +113,7 @@ impl Gate<'_> {
         }
     }
 
-    /// The values `c!…`, which name deployments.
+    /// Checks the values `c!…`, which name deployments.
     fn owners(&self, key: KeyId, name: &str) -> Result<(), String> {
         for (value_name, value) in self.hive.values(key) {
             let value_name = value_name.to_string();
@@ -125,7 +125,7 @@ impl Gate<'_> {
         Ok(())
     }
 
-    /// The values of a deployment that say which updates have it.
+    /// Checks the values of a deployment that say which updates have it.
     fn deployment(&self, key: KeyId, name: &str) -> Result<(), String> {
         for (value_name, value) in self.hive.values(key) {
             let value_name = value_name.to_string();
@@ -146,7 +146,7 @@ impl Gate<'_> {
     }
 }
 
-/// What a value of a deployment holds: the identifier of package and update, and what follows it.
+/// The contents of a deployment's value: the identifier of package and update, and what follows it.
 pub(super) fn owner(value: &Value) -> Option<(&str, &[u8])> {
     let (lengths, rest) = value.data.split_at_checked(8)?;
     let length = |at: usize| u32::from_le_bytes([lengths[at], lengths[at + 1], lengths[at + 2], lengths[at + 3]]);
@@ -155,8 +155,9 @@ pub(super) fn owner(value: &Value) -> Option<(&str, &[u8])> {
     std::str::from_utf8(id).ok().filter(|_| fits).map(|id| (id, extra))
 }
 
-/// Each family of components is called as here, and names the series of the version in use, and that the version. One of
-/// which nothing is in use names none. Gives those that should name a series and do not.
+/// Checks that each family of components has the name that is computed here, names the series of the version in use,
+/// and has that version there. A family without a version in use must name no series. Returns the families that should
+/// name a series and do not.
 fn check_winners(software: &Hive, families: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
     let mut silent = BTreeSet::new();
     let keys = software.find(WINNERS).map(|key| software.subkeys(key)).unwrap_or_default();

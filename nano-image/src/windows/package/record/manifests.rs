@@ -1,4 +1,4 @@
-//! What the manifests in an image's component store say, as far as the COMPONENTS hive notes it.
+//! Reads facts from the manifests in an image's component store that the COMPONENTS hive should contain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -11,12 +11,12 @@ use crate::windows::package::contents::Dictionary;
 use crate::windows::package::installed::{self, STORE};
 use crate::windows::package::name::truncated_file;
 
-/// Manifests that are in memory at once.
+/// How many manifests are in memory at once.
 const BATCH: usize = 256;
 /// The largest manifest, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
 
-/// What the hive should note of a component.
+/// Facts about a component that the hive should contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Noted {
     /// SHA-256 of the manifest's text.
@@ -25,8 +25,8 @@ pub(super) struct Noted {
     pub files: BTreeSet<String>,
 }
 
-/// What the hive should note of those of `components`, key forms in lower case, whose manifests are in the store of
-/// `image`. Manifests that cannot be understood are left out.
+/// Facts about those of `components` (key forms in lower case) whose manifests are in the store of `image`. Manifests
+/// that cannot be understood are left out.
 ///
 /// # Errors
 /// Those of the image's store.
@@ -46,7 +46,7 @@ pub(super) fn read(image: &ImageEdit<'_>, components: &BTreeSet<String>) -> Resu
         }
     }
     understand(in_memory, &dictionary, &mut noted);
-    // In the order of the source, which is that of reading.
+    // Sorted in the order in which the source is read.
     blobs.sort();
     let ids: Vec<BlobId> = blobs.iter().map(|(id, _)| *id).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -68,7 +68,7 @@ pub(super) fn read(image: &ImageEdit<'_>, components: &BTreeSet<String>) -> Resu
     Ok(noted)
 }
 
-/// Reads manifests, several at a time.
+/// Parses manifests, several at a time.
 fn understand(batch: Vec<(String, Vec<u8>)>, dictionary: &Dictionary<'_>, noted: &mut BTreeMap<String, Noted>) {
     let found = Mutex::new(noted);
     let next = AtomicUsize::new(0);

@@ -1,4 +1,4 @@
-//! The form of the notes that the image has of its own packages.
+//! The form of the image's own records of packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,9 @@ use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::{Installed, SERVICING};
 use crate::windows::package::state::State;
 
-/// What exports of images have as the owner's flags of an installed package; the lower half is the package's state.
+/// The flags of an owner of an installed package, in exports of images. The lower half is the package's state.
 pub(super) const OWNER: u32 = 0x2_0070;
-/// Values without which a package's key is of an unknown form, and the types of all known ones.
+/// Values without which the form of a package's key is unknown, and the types of all known values.
 const REQUIRED: [&str; 2] = ["CurrentState", "InstallName"];
 const KINDS: [(&str, ValueKind); 10] = [
     ("CurrentState", ValueKind::DWORD),
@@ -25,32 +25,32 @@ const KINDS: [(&str, ValueKind); 10] = [
     ("Trusted", ValueKind::DWORD),
 ];
 
-/// How the image records its packages; `None` if it has no records of that kind.
+/// The form of the image's records of packages. Fields are `None` or empty if it has no records of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Names of values that its packages have.
     pub package_values: BTreeSet<&'static str>,
-    /// Whether packages note their owners.
+    /// Whether packages have records of their owners.
     has_owners: bool,
-    /// What owners are noted with: whether it is the package itself, and the number of its state.
+    /// The value for an owner, by whether it is the package itself, and by the number of the package's state.
     owners: BTreeMap<(bool, u32), Value>,
-    /// Whether packages note their updates.
+    /// Whether packages have records of their updates.
     pub has_updates: bool,
     /// Whether deployments have flags (`CF`).
     pub deployments_have_flags: bool,
-    /// What a package in `PackageIndex` is noted with.
+    /// The value for a package in `PackageIndex`.
     pub index: Option<Value>,
-    /// What a package in `PackageDetect` is noted with.
+    /// The value for a package in `PackageDetect`.
     pub detect: Option<Value>,
-    /// What follows the identifier in a deployment's values, by the first letter of their names.
+    /// What follows the identifier in a deployment's values, by the first letter of the value's name.
     pub extra: BTreeMap<char, Vec<u8>>,
 }
 
 impl Shape {
-    /// The form of the notes in an image.
+    /// The form of the records in an image.
     ///
     /// # Errors
-    /// Says what is of an unknown form.
+    /// A message that says what has an unknown form.
     pub fn of(software: &Hive, components: &Hive) -> Result<Self, String> {
         let servicing = software.find(SERVICING).ok_or_else(|| format!("SOFTWARE has no key `{SERVICING}`"))?;
         let (key, identity) = reference(software, servicing)?;
@@ -100,14 +100,14 @@ impl Shape {
         Ok(shape)
     }
 
-    /// What the owner of a package in `state` is noted with; one that was asked for owns itself.
+    /// The value for the owner of a package in `state`. A package that was asked for owns itself.
     pub fn owner(&self, is_own: bool, state: State) -> Option<Value> {
         let usual = OWNER & !0xFFFF | state.number();
         let known = self.owners.get(&(is_own, state.number())).cloned();
         self.has_owners.then(|| known.unwrap_or(Value::dword(usual)))
     }
 
-    /// The notes of all packages, from which the flags of owners are learnt: they go with the state of a package.
+    /// Checks the records of all packages, and learns the flags of owners, which depend on the state of a package.
     fn check_packages(&mut self, software: &Hive, servicing: KeyId) -> Result<(), String> {
         let packages = software.find_from(servicing, "Packages").map(|key| software.subkeys(key)).unwrap_or_default();
         for key in packages {
@@ -136,7 +136,7 @@ impl Shape {
     }
 }
 
-/// The values of a list of packages by the identifiers of packages: names are identifiers, and data numbers.
+/// Checks the values of a list of packages: names are package identifiers, and data are numbers.
 fn check_lists(software: &Hive, servicing: KeyId, list: &str) -> Result<(), String> {
     let keys = software.find_from(servicing, list).map(|key| software.subkeys(key)).unwrap_or_default();
     for key in keys {
@@ -154,7 +154,7 @@ fn check_lists(software: &Hive, servicing: KeyId, list: &str) -> Result<(), Stri
     Ok(())
 }
 
-/// The package whose notes are the example: the edition's, or else the first that is installed.
+/// The package whose records serve as the example: that of the edition, or else the first installed one.
 fn reference(software: &Hive, servicing: KeyId) -> Result<(KeyId, AssemblyIdentity), String> {
     let installed = Installed::listed(software, servicing);
     let identity = installed.edition().or_else(|| Some(&installed.packages().first()?.identity));
@@ -164,7 +164,7 @@ fn reference(software: &Hive, servicing: KeyId) -> Result<(KeyId, AssemblyIdenti
     Ok((key.ok_or("the image lists no installed package")?, identity))
 }
 
-/// What follows the identifier in the values of deployments, whose forms are checked.
+/// What follows the identifier in the values of deployments. Their forms are checked.
 fn extra(components: &Hive) -> BTreeMap<char, Vec<u8>> {
     let mut extra = BTreeMap::new();
     for key in deployments(components) {

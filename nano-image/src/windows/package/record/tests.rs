@@ -32,7 +32,7 @@ fn install(tree: &mut FileTree, cabinet: &Cabinet) -> Recorded {
     install_telling(tree, cabinet).0
 }
 
-/// The same, and what is told.
+/// The same, and what is reported.
 fn install_telling(tree: &mut FileTree, cabinet: &Cabinet) -> (Recorded, Vec<String>) {
     let mut warnings = Vec::new();
     let dictionary = testing::plain();
@@ -134,7 +134,7 @@ fn unknown_forms_stop_it() {
     assert_eq!(install(&mut tree, &nano::guest()), Recorded::NotAtAll("the image has no COMPONENTS hive".into()));
 }
 
-/// A family that does not say which series is in use concerns its own components only.
+/// A family that does not say which series is in use concerns only its own components.
 #[test]
 fn a_family_without_its_series_stops_what_changes_it() {
     let mut tree = testing::image(&nano_cbs_state("ServerDatacenterNano"));
@@ -153,7 +153,7 @@ fn a_family_without_its_series_stops_what_changes_it() {
     assert!(matches!(&warnings[..], [one] if one.contains(&family) && one.contains("series")), "{warnings:?}");
 }
 
-/// Flags of owners go with the state that a package has, so those of a permanent edition are not taken.
+/// Flags of owners depend on the state of a package, so those of a permanent edition are not used for others.
 #[test]
 fn flags_of_another_state_are_not_taken() {
     let mut tree = testing::image(&nano_cbs_state("ServerDatacenterNano"));
@@ -175,7 +175,7 @@ fn flags_of_another_state_are_not_taken() {
     assert_eq!(software.value(owners, id.as_str()).unwrap().as_dword(), Some(OWNER));
 }
 
-/// An older component does not take the series of its family over; a newer one does.
+/// An older component does not change the series of its family; a newer one does.
 #[test]
 fn the_family_of_a_component_names_the_series_in_use() {
     for (series, version, expected) in [("9.9", "9.9.0.0", "10.0"), ("11.0", "11.0.0.0", "11.0")] {
@@ -202,7 +202,7 @@ fn the_family_of_a_component_names_the_series_in_use() {
     }
 }
 
-/// What packages wait for is noted as the image's own ones are; what it has no example of is told.
+/// What packages wait for is recorded in the form of the image's own records. If there is no example, this is reported.
 #[test]
 fn what_packages_wait_for_follows_the_examples_of_the_image() {
     let component =

@@ -1,4 +1,4 @@
-//! Which of the packages that are asked for fit the image, and in which order they are installed.
+//! Decides which of the requested packages fit the image, and in which order they are installed.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use crate::windows::package::identity::AssemblyIdentity;
 use crate::windows::package::installed::Installed;
 use crate::windows::package::mum::{Package, Parent};
 
-/// Indexes of the cabinets to install, with those `chosen` of the ones that are looked into only: parents before what extends them, as given otherwise; servicing last.
+/// Indexes of the cabinets to install, including those `chosen` from the ones that are only searched. Parents come
+/// before what extends them, otherwise the given order is kept; updates come last.
 pub(super) fn order(
     given: &[Given<'_>],
     installed: &Installed,
@@ -32,7 +33,8 @@ pub(super) fn order(
     }
     let mut order = Vec::new();
     for servicing in [false, true] {
-        // Each round takes what only needs packages that are taken; a package that is late waits for the next one.
+        // In each round packages are taken that need only packages that were taken before; a package that must wait is
+        // taken in a later round.
         loop {
             let is_ready = |index: &usize| {
                 let package = root(&given[*index]);
@@ -58,7 +60,7 @@ pub(super) fn order(
     order
 }
 
-/// Whether the package is to be installed: not if it, or a later version, is installed or given too.
+/// Whether the package should be installed. It should not if it, or a later version, is installed or given too.
 fn wants(index: usize, given: &[Given<'_>], installed: &Installed, notes: &mut Vec<String>) -> bool {
     let identity = &root(&given[index]).identity;
     let id = identity.package_id();
@@ -86,7 +88,7 @@ fn wants(index: usize, given: &[Given<'_>], installed: &Installed, notes: &mut V
 }
 
 /// Why the package at `index` cannot be installed, and the names of the parents that it lacks; `None` if it only waits
-/// for another one that cannot.
+/// for another package that cannot be installed.
 fn refusal(
     index: usize,
     waiting: &[usize],
@@ -99,7 +101,7 @@ fn refusal(
     if fits(package, awaited) {
         let mut seen = vec![index];
         let mut at = index;
-        // Follows the chain: either it comes back, or it ends at a package that is reported itself.
+        // Follows the chain: it either comes back, or ends at a package that is reported itself.
         loop {
             let next = waiting
                 .iter()
@@ -119,7 +121,7 @@ fn refusal(
     Some((format!("`{id}` does not apply: {absent}"), parent_names(package)))
 }
 
-/// Says that none of the packages is there that `package` extends, and what is there instead.
+/// Says that none of the packages that `package` extends is there, and what is there instead.
 pub(super) fn absent_parents(package: &Package, installed: &Installed) -> String {
     let mut wanted: Vec<String> = Vec::new();
     let mut similar: Vec<String> = Vec::new();
@@ -150,7 +152,7 @@ pub(super) fn parent_names(package: &Package) -> Vec<String> {
     package.parents.iter().flat_map(|parent| &parent.identities).map(|name| name.identity.name.clone()).collect()
 }
 
-/// Whether the package needs no other one, or one of its parents is found.
+/// Whether the package needs no parent, or one of its parents is found.
 fn fits(package: &Package, found: impl Fn(&Parent) -> bool) -> bool {
     package.parents.is_empty() || package.parents.iter().any(found)
 }

@@ -1,4 +1,4 @@
-//! The components that updates need, each after those that it needs itself.
+//! The components that updates need. Each comes after those that it needs itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,25 +10,25 @@ use crate::windows::package::identity::{AssemblyIdentity, Version};
 use crate::windows::package::installed::Installed;
 use crate::windows::package::manifest::{Dependency, DependencyKind};
 
-/// Superseded components that are named one by one.
+/// The most superseded components that are named one by one.
 const MAX_NOTED: usize = 8;
 
 /// Components found so far. A component is known by its key form.
 pub(super) struct Closure<'a> {
-    /// The cabinets, and behind them the image's own store, if it is looked into.
+    /// The cabinets, followed by the image's own store if it is used.
     sources: Vec<&'a PackageSource<'a>>,
     store: Option<usize>,
     installed: &'a Installed,
     found: BTreeMap<String, Found>,
-    /// Key forms of what was found, by the versionless one.
+    /// Key forms of found components, by the versionless one.
     families: BTreeMap<String, Vec<String>>,
-    /// Key forms of what updates name, and whether all of those only stage it.
+    /// Key forms that updates name, and whether all of these updates only stage them.
     deployments: BTreeMap<String, bool>,
-    /// Cabinets with components whose texts are not in the same one.
+    /// Cabinets with components whose texts are in other cabinets.
     pub untranslated: BTreeSet<usize>,
-    /// Key forms of what was found since the last [`take`](Self::take), in order.
+    /// Key forms that were found since the last [`take`](Self::take), in order.
     fresh: Vec<String>,
-    /// Versionless key forms of components of the store that came into use since
+    /// Versionless key forms of components of the store that came into use since the last
     /// [`take_turned_on`](Self::take_turned_on).
     turned_on: BTreeSet<String>,
 }
@@ -38,18 +38,18 @@ type Located = (usize, Arc<StoredManifest>);
 
 struct Found {
     component: ResolvedComponent,
-    /// Key forms of what it needs and is found here.
+    /// Key forms of what it needs and was found.
     needs: Vec<String>,
 }
 
-/// A component whose dependencies are gone through.
+/// A component whose dependencies are being visited.
 struct Frame {
     key: String,
     file: Arc<StoredManifest>,
     cabinet: usize,
     next: usize,
     needs: Vec<String>,
-    /// What is to be visited before it.
+    /// What must be visited before it.
     inner: Vec<Located>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Closure<'a> {
         Ok(())
     }
 
-    /// The latest version of the component that was found, and whether it is installed and not only staged.
+    /// The latest version of the component that was found, and whether it is installed rather than only staged.
     pub fn family(&self, identity: &AssemblyIdentity) -> Option<(Version, bool)> {
         let keys = self.families.get(&identity.versionless_key_form()).into_iter().flatten();
         let components = keys.filter_map(|key| self.found.get(key)).map(|found| &found.component);
@@ -138,8 +138,8 @@ impl<'a> Closure<'a> {
         others.into_iter().chain(deployments).collect()
     }
 
-    /// Completes the components in `packages`: who they belong to at last, and without those whose prerequisites are
-    /// nowhere.
+    /// Completes the components in `packages`: sets the deployments to which they belong, and removes those whose
+    /// prerequisites are missing.
     pub fn finish(&mut self, packages: &mut [ResolvedPackage], notes: &mut Vec<String>) {
         let dropped = self.without_prerequisites(notes);
         let mut superseded: Vec<String> = Vec::new();
@@ -176,7 +176,7 @@ impl<'a> Closure<'a> {
     }
 
     /// Key forms of components whose prerequisites are missing, and of those that need them. A deployment only lists
-    /// what belongs to an update: it stays as long as anything of that does.
+    /// the parts of an update: it stays as long as any of them does.
     fn without_prerequisites(&self, notes: &mut Vec<String>) -> BTreeSet<String> {
         let mut dropped = BTreeSet::new();
         let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -218,14 +218,14 @@ impl<'a> Closure<'a> {
         dropped
     }
 
-    /// How many components it needs, here or in the image.
+    /// Number of components that it needs, here or in the image.
     fn parts(&self, found: &Found) -> usize {
         let needs = found.component.manifest.manifest.dependencies.iter();
         let needs = needs.filter(|need| need.kind == DependencyKind::Install && !need.is_optional());
         found.needs.len() + needs.filter(|need| self.installed.has_component(&need.identity)).count()
     }
 
-    /// Visits a component and all that it needs, depth first.
+    /// Visits a component and everything that it needs, depth first.
     fn visit(&mut self, cabinet: usize, file: Arc<StoredManifest>, missing: &mut Missing) -> Result<()> {
         let mut open = BTreeSet::new();
         let mut stack = Vec::new();
@@ -267,7 +267,7 @@ impl<'a> Closure<'a> {
                 if inner.is_empty() {
                     self.untranslated.insert(cabinet);
                 }
-                // The last is taken first.
+                // The last one is taken first.
                 inner.reverse();
                 frame.inner = inner;
             } else if let Some(found) = self.find(&dependency.identity, cabinet)? {
@@ -289,7 +289,7 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// The manifest of exactly this component, preferably in `cabinet`.
+    /// The manifest of exactly this component, from `cabinet` if possible.
     fn find(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Option<Located>> {
         for index in self.cabinets(cabinet) {
             if let Some(file) = self.sources[index].manifest(identity)?
@@ -301,8 +301,8 @@ impl<'a> Closure<'a> {
         Ok(None)
     }
 
-    /// All languages of the component in `cabinet`, one version of each: the wanted one, or else the latest. Other
-    /// cabinets with languages name the components themselves.
+    /// All languages of the component in `cabinet`, in one version each: the wanted one, or else the latest. Other
+    /// cabinets with languages name their components themselves.
     fn resources(&self, identity: &AssemblyIdentity, cabinet: usize) -> Result<Vec<Located>> {
         let mut languages: BTreeMap<String, Arc<StoredManifest>> = BTreeMap::new();
         for file in self.sources[cabinet].matching(identity)? {
@@ -320,7 +320,7 @@ impl<'a> Closure<'a> {
         Ok(languages.into_values().map(|file| (cabinet, file)).collect())
     }
 
-    /// Whether the image does not have a component that is in no source: for what is staged in its store, it must be in
+    /// Whether the image does not have a component that no source has. If it is only staged in the store, it must be in
     /// use.
     fn is_lacking(&self, identity: &AssemblyIdentity, cabinet: usize) -> bool {
         match self.store == Some(cabinet) {
@@ -329,7 +329,7 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Where something is missing, for a message.
+    /// Describes for a message where something is missing.
     fn place(&self, cabinet: usize, missing: &mut Missing) -> String {
         match self.store == Some(cabinet) {
             true => {
@@ -340,7 +340,7 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Indexes of all sources, `first` first.
+    /// Indexes of all sources, starting with `first`.
     fn cabinets(&self, first: usize) -> impl Iterator<Item = usize> + use<'a> {
         [first].into_iter().chain((0..self.sources.len()).filter(move |index| *index != first))
     }

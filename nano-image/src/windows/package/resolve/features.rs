@@ -1,7 +1,7 @@
-//! Which features are turned on, with those that they need, as DISM's `/Enable-Feature /All` does.
+//! Decides which features are turned on, with those that they need, like DISM's `/Enable-Feature /All`.
 //!
 //! A feature is an update that can be chosen. It may need another one (`detectUpdate`) of the same or another package,
-//! and its package may be a part of another feature. What is on without a choice once they are on, comes with it.
+//! and its package may be a part of another feature. What is on by default once these are on is turned on too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::windows::package::installed::Installed;
 use crate::windows::package::mum::{Condition, Item, Parent, Selectable, Update};
 use crate::windows::package::state::State;
 
-/// An update of more packages is a cumulative one, which has no features of its own.
+/// An update with more packages is a cumulative one, which has no features.
 const MAX_PARTS: usize = 4096;
 
 /// Number of a candidate and of an update of it.
 type Spot = (usize, usize);
 
-/// Where a candidate is, the best place for a feature first.
+/// Where a candidate is; better places for a feature come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Availability {
     /// Installed in the image.
     Installed,
-    /// In the component store of the image only.
+    /// Only in the component store of the image.
     Staged,
     /// In a cabinet that is installed.
     Given,
-    /// In a cabinet that is looked into for features only.
+    /// In a cabinet that is only searched for features.
     Source,
 }
 
 /// A package that may have features.
 struct Candidate {
-    /// Index of the cabinet; none for the image.
+    /// Index of the cabinet; `None` for the image.
     cabinet: Option<usize>,
     place: Availability,
     mum: Arc<Mum>,
@@ -48,29 +48,29 @@ pub(super) struct Features {
     candidates: Vec<Candidate>,
     /// By name in lower case.
     updates: BTreeMap<String, Vec<Spot>>,
-    /// Updates that a package is a part of, by its identifier in lower case.
+    /// Updates that contain a package, by its identifier in lower case.
     owners: BTreeMap<String, Vec<Spot>>,
     /// Updates that need another one, by its name in lower case.
     dependents: BTreeMap<String, Vec<Spot>>,
     /// Packages that are staged in the image, by their identifiers in lower case.
     staged: BTreeMap<String, usize>,
     on: BTreeSet<Spot>,
-    /// Identifier of package and name of update of these, in lower case.
+    /// Identifiers of packages and names of updates that are on, in lower case.
     on_by_name: BTreeSet<(String, String)>,
-    /// Candidates of the image that become installed.
+    /// Candidates of the image that will be installed.
     becoming: BTreeSet<usize>,
-    /// Names in lower case of what stays off unless it is needed.
+    /// Names, in lower case, of features that stay off unless they are needed.
     off: BTreeSet<String>,
-    /// Names of the features that are turned on, in the order found.
+    /// Names of the features that are turned on, in the order in which they were found.
     pub names: Vec<String>,
 }
 
 impl Features {
-    /// Finds the features of `choice` in the image, of which `store` is the component store, and in the cabinets `given`.
-    /// Of what cannot be found `missing` is told, of what need not be done `notes`.
+    /// Finds the features of `choice` in the image, whose component store is `store`, and in the cabinets `given`. What
+    /// cannot be found is added to `missing`, what need not be done to `notes`.
     ///
     /// # Errors
-    /// Those of descriptions that are read.
+    /// Errors of reading descriptions.
     pub fn choose(
         choice: Choice<'_>,
         given: &[Given<'_>],
@@ -97,7 +97,7 @@ impl Features {
             } else if spots.iter().all(|spot| features.is_on_in_image(*spot, installed)) {
                 notes.push(format!("the feature `{name}` is on already"));
             }
-            // The last is taken first.
+            // The last one is taken first.
             stack.extend(spots.into_iter().rev());
         }
         while let Some(spot) = stack.pop() {
@@ -114,12 +114,12 @@ impl Features {
         !self.on.is_empty() && self.on_by_name.contains(&(id.to_owned(), name.to_ascii_lowercase()))
     }
 
-    /// Whether the feature `name` is wanted off.
+    /// Whether the feature `name` should be off.
     pub fn is_off(&self, name: &str) -> bool {
         !self.off.is_empty() && self.off.contains(&name.to_ascii_lowercase())
     }
 
-    /// Whether the update `name` of a package that is one of `parents` is turned on.
+    /// Whether the update `name` of one of the packages `parents` is turned on.
     pub fn has_update(&self, parents: &[Parent], name: &str) -> bool {
         self.on.iter().any(|spot| {
             let identity = &self.candidates[spot.0].mum.package.identity;
@@ -127,12 +127,12 @@ impl Features {
         })
     }
 
-    /// Cabinets that are only looked into and have something that is turned on.
+    /// Cabinets that are only searched, and from which something is turned on.
     pub fn cabinets(&self) -> BTreeSet<usize> {
         self.on.iter().filter_map(|spot| self.candidates[spot.0].cabinet).collect()
     }
 
-    /// Packages of the image of which something is turned on, those first that no other one has as a part.
+    /// Packages of the image from which something is turned on, without those that are parts of others.
     pub fn of_image(&self) -> Vec<Arc<Mum>> {
         let numbers: BTreeSet<usize> = self.on.iter().map(|spot| spot.0).collect();
         let of_image = numbers.into_iter().filter(|number| self.candidates[*number].cabinet.is_none());
@@ -145,7 +145,8 @@ impl Features {
         roots.into_iter().chain(parts).map(|number| self.candidates[number].mum.clone()).collect()
     }
 
-    /// Turns on what of the image updates `components`, which are in use now and were not: versionless key forms. Returns the packages.
+    /// Turns on what in the image updates `components`: versionless key forms of components that have just come into
+    /// use. Returns the packages.
     pub fn follow(&mut self, components: &BTreeSet<String>, installed: &Installed) -> Vec<Arc<Mum>> {
         let mut found = Vec::new();
         for number in 0..self.candidates.len() {
@@ -236,7 +237,7 @@ impl Features {
         self.candidates.push(Candidate { cabinet, place, mum, id });
     }
 
-    /// Notes that an update is turned on.
+    /// Records that an update is turned on.
     fn note(&mut self, spot: Spot) {
         self.on.insert(spot);
         let (id, update) = (self.candidates[spot.0].id.clone(), self.update(spot));
@@ -247,7 +248,7 @@ impl Features {
         }
     }
 
-    /// Notes that an update is turned on; returns those that it needs, and that come with it.
+    /// Records that an update is turned on; returns those that it needs, and those that it brings along.
     fn turn_on(&mut self, spot: Spot, installed: &Installed, missing: &mut Missing) -> Vec<Spot> {
         self.note(spot);
         let mut next = self.needed(spot, installed, missing);
@@ -272,7 +273,7 @@ impl Features {
         let conditions = || update.applicable.iter().filter(|one| matches!(one, Condition::Update { .. }));
         let is_met = |condition: &Condition| self.is_met(condition, spot.0, installed);
         if update.applicable.iter().any(|one| matches!(one, Condition::Component { .. })) || conditions().any(is_met) {
-            // Something else than a feature is enough.
+            // Something other than a feature is enough.
         } else if let Some(found) = conditions().map(|one| self.spots(one, spot.0)).find(|spots| !spots.is_empty()) {
             next.extend(found.into_iter().take(1));
         } else if let Some(Condition::Update { name, .. }) = conditions().next() {
@@ -287,7 +288,7 @@ impl Features {
         next
     }
 
-    /// Updates that `condition` of a package, the candidate number `own`, is about.
+    /// Updates to which `condition` of a package, candidate number `own`, refers.
     fn spots(&self, condition: &Condition, own: usize) -> Vec<Spot> {
         let Condition::Update { parents, name } = condition else { return Vec::new() };
         let spots = self.updates.get(&name.to_ascii_lowercase()).into_iter().flatten();
@@ -306,7 +307,7 @@ impl Features {
         self.spots(condition, own).iter().any(is_on)
     }
 
-    /// A package of the image becomes installed: what of it is on without a choice.
+    /// Handles a package of the image that will be installed: turns on what is on by default.
     fn install(&mut self, number: usize, installed: &Installed) -> Vec<Spot> {
         if !self.becoming.insert(number) {
             return Vec::new();
@@ -315,7 +316,7 @@ impl Features {
         updates.map(|update| (number, update)).filter(|spot| self.comes(*spot, installed)).collect()
     }
 
-    /// Whether an update of a package that is installed is on without a choice.
+    /// Whether an update of an installed package is on by default.
     fn comes(&self, spot: Spot, installed: &Installed) -> bool {
         let update = self.update(spot);
         let mut conditions = update.applicable.iter().filter(|one| matches!(one, Condition::Update { .. })).peekable();
@@ -325,7 +326,7 @@ impl Features {
         update.selectable.as_ref().is_none_or(is_default) && applies && !is_updating
     }
 
-    /// Updates of installed packages that are on without a choice, and apply because `spot` is on now.
+    /// Updates of installed packages that are on by default, and apply because `spot` is on now.
     fn dependents(&self, spot: Spot, installed: &Installed) -> Vec<Spot> {
         let name = self.update(spot).name.to_ascii_lowercase();
         let about = self.dependents.get(&name).into_iter().flatten().copied();
@@ -338,7 +339,7 @@ impl Features {
         about.filter(|one| is_there(one) && applies(one)).collect()
     }
 
-    /// What is to be said of a name that no feature has, and the name.
+    /// The message about a name that is not a feature, and the name.
     fn unknown(&self, name: &str) -> (String, String) {
         let is_feature = |spots: &&Vec<Spot>| spots.iter().any(|spot| self.update(*spot).selectable.is_some());
         let known = || self.updates.values().filter(is_feature).map(|spots| &*self.update(spots[0]).name);

@@ -1,4 +1,4 @@
-//! What is to be installed, and what is missing for it.
+//! Types for what is installed, and for what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,19 +19,19 @@ pub(super) const NOT_APPLICABLE: &str = "0x800f081e";
 pub(super) const SOURCE_MISSING: &str = "0x800f081f";
 pub(in crate::windows::package) const UNKNOWN_UPDATE: &str = "0x800f080c";
 
-/// Missing things that one error lists.
+/// The most missing things that one error lists.
 pub(super) const MAX_LISTED: usize = 30;
 
 /// Packages to install, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Resolution {
-    /// Inner packages come before the one that they belong to; servicing packages are last.
+    /// Inner packages come before the package that contains them; updates are last.
     pub packages: Vec<ResolvedPackage>,
-    /// Files and keys that belong to replaced versions only, and are removed.
+    /// Files and keys that belong only to replaced versions, and are removed.
     pub past: Vec<Past>,
-    /// Names of the features that are turned on, with those that they need and that come with them.
+    /// Names of the features that are turned on, with those that they need or bring along.
     pub features: Vec<String>,
-    /// What is left out and why, a sentence each.
+    /// What is left out and why, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -40,17 +40,17 @@ pub struct Resolution {
 pub struct ResolvedPackage {
     /// Its description and catalog.
     pub mum: Arc<Mum>,
-    /// Index of the cabinet that it came in; that after the last one is the image's own store.
+    /// Index of its cabinet; the index after the last one stands for the image's own store.
     pub cabinet: usize,
-    /// Whether the image has it, and only more of its updates are installed.
+    /// Whether the image has the package already, and only more of its updates are installed.
     pub in_image: bool,
     /// Whether it is a part of a feature that is off.
     pub staged: bool,
-    /// Index in [`Resolution::packages`] of the package that it is a part of; `None` for one that was asked for.
+    /// Index in [`Resolution::packages`] of the package that contains it; `None` for a requested package.
     pub owner: Option<usize>,
     /// What becomes of its updates, in the order of the description.
     pub updates: Vec<ResolvedUpdate>,
-    /// Its components that no package before it has, each after those that it needs; deployments come last.
+    /// Components that no earlier package has. Each comes after those that it needs; deployments come last.
     pub components: Vec<ResolvedComponent>,
 }
 
@@ -75,9 +75,9 @@ pub struct ResolvedUpdate {
 /// What becomes of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpdateState {
-    /// Nothing: what it updates is not there.
+    /// Nothing, because what it updates is not there.
     NotApplicable,
-    /// Its files are put into the component store only: a feature that is off.
+    /// Its files are only put into the component store: a feature that is off.
     Staged,
     /// It is installed.
     Installed,
@@ -88,15 +88,15 @@ pub enum UpdateState {
 pub struct ResolvedComponent {
     /// Its manifest.
     pub manifest: Arc<StoredManifest>,
-    /// Index of the cabinet with its files; that after the last one is the image's own store.
+    /// Index of the cabinet with its files; the index after the last one stands for the image's own store.
     pub cabinet: usize,
     /// Whether the image's own store has its files.
     pub in_store: bool,
-    /// Whether it is in use in the image already, and only belongs to one more deployment.
+    /// Whether it is already in use in the image, and only belongs to one more deployment.
     pub is_present: bool,
-    /// Whether it goes into the component store only, for a feature that is off.
+    /// Whether it is only put into the component store, for a feature that is off.
     pub staged: bool,
-    /// Whether a later version is in use, so that it goes into the component store only.
+    /// Whether a later version is in use, so that it is only put into the component store.
     pub superseded: bool,
     /// Whether it replaces an earlier version in the image.
     pub replaces: bool,
@@ -105,12 +105,12 @@ pub struct ResolvedComponent {
 }
 
 impl ResolvedComponent {
-    /// Whether it is the version that is used.
+    /// Whether it is the version in use.
     pub fn is_in_use(&self) -> bool {
         self.is_new() && !self.superseded
     }
 
-    /// Whether its family gets one more version, which need not be the one that is used.
+    /// Whether its family gets one more version, which need not be the one in use.
     pub fn is_new(&self) -> bool {
         !self.staged && !self.is_present
     }
@@ -121,22 +121,22 @@ impl ResolvedComponent {
 pub struct Given<'a> {
     /// The cabinet.
     pub cabinet: &'a PackageCabinet<'a>,
-    /// What it is given for.
+    /// Its purpose.
     pub purpose: Purpose,
 }
 
-/// What a cabinet is given for.
+/// The purpose of a cabinet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// It is installed.
     Package,
-    /// It is installed, and updates what others install, so it comes last.
+    /// It is installed last, because it updates what others install.
     Update,
-    /// Features that are turned on, and files that the image lacks for them, are looked for in it.
+    /// It is searched for features that are turned on, and for files that the image does not have for them.
     Source,
 }
 
-/// What is asked for.
+/// A request to [`resolve`](super::resolve).
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Cabinets.
@@ -145,7 +145,7 @@ pub struct Request<'a> {
     pub store: Option<&'a PackageSource<'a>>,
     /// Features.
     pub features: Choice<'a>,
-    /// What the image has.
+    /// What is installed in the image.
     pub installed: &'a Installed,
     /// The image's architecture.
     pub architecture: Architecture,
@@ -156,28 +156,28 @@ pub struct Request<'a> {
 pub struct Choice<'a> {
     /// Those that are turned on.
     pub on: &'a [String],
-    /// Those that stay off, though they would come with others.
+    /// Features that stay off, even if others would bring them along.
     pub off: &'a [String],
 }
 
-/// Files and keys that go away with the version of a component that was in use.
+/// Files and keys that are removed together with the old version of a component.
 #[derive(Clone, Debug)]
 pub struct Past {
     /// Key form of that version.
     pub key_form: String,
     /// Texts for its macros.
     pub strings: BTreeMap<String, String>,
-    /// Its files with what they are linked to and the later version does not link to.
+    /// Its files, with those links that the later version does not have.
     pub files: Vec<ManifestFile>,
     /// Keys with the values that the later version does not have.
     pub registry: Vec<RegistryKey>,
     /// Settings that it does not have.
     pub settings: Vec<Setting>,
-    /// Paths of keys that it does not have, with macros, the deepest first.
+    /// Paths of keys that it does not have, with macros, deepest first.
     pub keys: Vec<String>,
     /// Services that it does not have.
     pub services: Vec<Service>,
-    /// Groups of services that it does not join.
+    /// Memberships in service groups that it does not have.
     pub service_groups: Vec<ServiceGroup>,
     /// Rules of the firewall that it does not have.
     pub firewall_rules: Vec<FirewallRule>,
@@ -185,10 +185,10 @@ pub struct Past {
     pub event_providers: Vec<EventProvider>,
 }
 
-/// What is missing, in the order found.
+/// What is missing, in the order in which it was found.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    /// Whether files were removed from the image.
+    /// Whether files have been removed from the image.
     pub is_removed: bool,
     texts: Vec<String>,
     seen: BTreeSet<String>,
@@ -196,7 +196,7 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    /// Something is in the way; `names` are those of what would help.
+    /// Adds something that is in the way. `names` are the names of what would help.
     pub fn add(&mut self, text: String, names: impl IntoIterator<Item = String>) {
         if self.seen.insert(text.clone()) {
             self.texts.push(text);
@@ -204,12 +204,12 @@ impl Missing {
         }
     }
 
-    /// Whether nothing is.
+    /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// The error that names all; `None` for nothing.
+    /// The error that names everything; `None` if nothing is missing.
     pub fn into_error(self) -> Option<Error> {
         let count = self.texts.len();
         let more = match count.saturating_sub(MAX_LISTED) {

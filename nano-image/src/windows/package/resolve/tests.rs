@@ -196,7 +196,7 @@ fn prerequisites_must_be_there() {
     let some = package_of(resolution);
     assert_eq!(some.updates[0].state, UpdateState::Installed);
     assert_eq!(some.components[0].deployments[0].name, "P-Deployment");
-    // A deployment of which nothing is left goes too.
+    // A deployment that has no parts left is removed too.
     let none = package_of(run(&[&package("P", &[], vec![user, needy])], &[]).unwrap());
     assert_eq!((none.components.len(), none.updates[0].state), (0, UpdateState::NotApplicable));
 }

@@ -1,4 +1,4 @@
-//! What packages leave, held against the list that the makers of the packages give.
+//! Compares what packages leave with the list that the makers of the packages give.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use fixtures::packages::wcp;
 use super::*;
 use crate::windows::package::{Install, install};
 
-/// Checks the lines of [`State::lines_beyond`] and returns how many of each kind there were.
+/// Checks the lines of [`State::lines_beyond`], and returns how many of each kind there were.
 struct Judge<'a> {
     done: &'a Done,
     /// Number of a file in the list, and its node.
@@ -145,7 +145,7 @@ fn all_packages_leave_what_another_implementation_expects() {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let lines = after.lines_beyond(&before);
     for line in &lines {
-        // What servicing notes is another part's.
+        // What servicing records is tested elsewhere.
         if ["config/COMPONENTS", "Component Based Servicing", r"SideBySide\Winners"]
             .iter()
             .any(|book| line.contains(book))
