@@ -24,7 +24,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Runs it to its end. Everything counts that its children cost, if it waits for them.
+    /// Runs it until it ends. The costs of its children count, if it waits for them.
     pub fn measure(&self, log: &Path) -> Result<Measurement, Failure> {
         self.remove_output()?;
         let stderr = File::create(log)?;
@@ -35,7 +35,7 @@ impl Program {
         let child = command.spawn().map_err(|error| format!("{}: {error}", self.arguments[0].display()))?;
         let id = child.id();
         let pid = Pid::from_raw(i32::try_from(id)?).ok_or("a process without number")?;
-        // The counters of a process can be read until it is waited for.
+        // The counters of a process can be read until it has been waited for.
         waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
         let wall = start.elapsed();
         let counters = fs::read_to_string(format!("/proc/{id}/io")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `deltas`: how fast files of an update come out of their deltas.
+//! `deltas`: how fast the files of an update are made from their deltas.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use nano_image::{ByteSize, Error, Result};
 use crate::Failure;
 use crate::results::Spread;
 
-/// The member that tells how files are made.
+/// The member that says how files are made.
 const INDEX: &str = "_manifest_.cix.xml";
 
 /// Prints the speed of one core for each kind of delta: bytes of results, and how many are made in a second.

@@ -1,6 +1,7 @@
-//! WIMs to measure with, and the facts of any.
+//! WIMs to measure with, and the facts of any WIM.
 //!
-//! Both run in a process of their own: the memory that the measuring process ever had would count for its children.
+//! Each runs in a process of its own: otherwise memory that the measuring process once used would count for its
+//! children.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -20,10 +21,10 @@ use crate::Failure;
 pub struct Generate {
     /// File to write
     wim: PathBuf,
-    /// Files of some hundred to some thousand bytes
+    /// Number of files of some hundred to some thousand bytes
     #[arg(long)]
     files: Option<u64>,
-    /// Bytes in files of 256 KiB, half of them incompressible
+    /// Total bytes of files of 256 KiB each, half of them incompressible
     #[arg(long, conflicts_with = "files")]
     bytes: Option<u64>,
 }
@@ -38,7 +39,7 @@ impl Generate {
     }
 }
 
-/// An image of so many bytes.
+/// An image with this many bytes.
 fn large(bytes: u64) -> WimBuilder {
     const FILE: u64 = 256 << 10;
     let mut tree = Tree::new();

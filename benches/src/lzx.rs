@@ -1,4 +1,4 @@
-//! `lzx`: how fast the chunks of a WIM decompress, beside libwim.
+//! `lzx`: how fast the chunks of a WIM decompress, compared with libwim.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use nano_image::source::wim::{Compression, ResourceForm, Wim, WofDecompressor};
 use crate::Failure;
 use crate::results::Spread;
 
-/// Chunks that one decoder takes before it is the other's turn, so that both meet the same noise.
+/// How many chunks one decoder takes before the other's turn, so that both meet the same noise.
 const TURN: usize = 32;
 
-/// A chunk as it is stored, and the length of what it holds.
+/// A chunk as it is stored, and its length when decompressed.
 type Chunk = (Vec<u8>, usize);
 
-/// Prints the speed of one core in MB/s of what comes out, and the ratio within each round.
+/// Prints the speed of one core in MB/s of decompressed bytes, and the ratio within each round.
 pub fn run(wim: &Path, rounds: usize) -> Result<(), Failure> {
     let chunks = chunks(wim)?;
     let bytes: usize = chunks.iter().map(|(_, len)| len).sum();
@@ -69,7 +69,7 @@ fn chunks(wim: &Path) -> Result<Vec<Chunk>, Failure> {
         };
         let mut stored = vec![0; extent.len as usize];
         data.read_exact_at(&mut stored, extent.start)?;
-        // Offsets of all chunks but the first, from the end of the table on.
+        // Offsets of all chunks except the first, counted from the end of the table.
         let count = resource.len.div_ceil(1 << 15) as usize;
         let (table, stored) = stored.split_at(4 * (count - 1));
         let offsets = table.as_chunks().0.iter().map(|offset| u32::from_le_bytes(*offset) as usize);

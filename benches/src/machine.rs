@@ -1,10 +1,10 @@
-//! What the figures were measured on.
+//! The machine on which the figures were measured.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// A machine, as far as Linux tells.
+/// A machine, as far as Linux describes it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Machine {
@@ -13,14 +13,14 @@ pub struct Machine {
     /// Bytes.
     pub memory: u64,
     pub kernel: String,
-    /// Of the folder that is written to.
+    /// Of the folder with the results.
     pub file_system: String,
     /// Seconds of processor time that others used per second, before the first round.
     pub load: f64,
 }
 
 impl Machine {
-    /// This one; `folder` is written to.
+    /// This machine; `folder` gets the results.
     pub fn this(folder: &std::path::Path) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| -> String {

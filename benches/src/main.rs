@@ -1,6 +1,6 @@
-//! `nano-bench`: how much time, memory and input/output a build takes, beside other programs and bare minimums.
+//! `nano-bench`: the time, memory and input/output of a build, compared with other programs and with bare minimums.
 //!
-//! `BENCHMARKS.md` says what is measured, how, and what the figures do not say.
+//! `BENCHMARKS.md` says what is measured, how, and what the figures do not show.
 
 #[cfg(target_os = "linux")]
 mod child;
@@ -50,16 +50,16 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Measure whole builds of a WIM as processes, in turn, beside the foreign pipeline if --peer is given
+    /// Measure whole builds of a WIM as processes, in turn with the foreign pipeline if --peer is given
     #[cfg(target_os = "linux")]
     Run(run::Run),
     /// Measure builds of generated WIMs: more files, more bytes
     #[cfg(target_os = "linux")]
     Scale(scale::Scale),
-    /// Measure builds with packages, a driver or an update, and clones, of generated media
+    /// Measure builds with packages, a driver or an update, and clones, from generated media
     #[cfg(target_os = "linux")]
     Tasks(tasks::Tasks),
-    /// Measure how fast the files of updates (.cab, .msu) come out of their deltas, on one core
+    /// Measure how fast the files of updates (.cab, .msu) are made from their deltas, on one core
     Deltas {
         /// Updates whose files are deltas of each other
         #[arg(required = true)]
@@ -68,7 +68,7 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Measure how fast the LZX chunks of a WIM decompress, on one core, beside libwim
+    /// Measure how fast the LZX chunks of a WIM decompress, on one core, compared with libwim
     Lzx {
         /// WIM with chunks of 32 KiB
         wim: PathBuf,
@@ -76,7 +76,7 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Make Markdown and a plot of results again
+    /// Make Markdown and a plot of earlier results
     Report {
         /// JSON that `run`, `scale` or `tasks` wrote
         results: PathBuf,
@@ -97,7 +97,7 @@ struct Output {
     /// Write all measurements
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write tables; without it they go to standard output
+    /// Write tables [default: to standard output]
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
     /// Write a plot

@@ -1,9 +1,9 @@
-//! Results as a plot: a bar per row, with its spread. Bars and text are all there is, so SVG is written as text.
+//! Results as a plot: a bar for each row, with its spread. It needs only bars and text, so SVG is written as text.
 
 use crate::results::{Kind, Results};
 
 const WIDTH: f64 = 900.0;
-/// Where bars begin.
+/// Where the bars begin.
 const LEFT: f64 = 330.0;
 const RIGHT: f64 = 60.0;
 const TOP: f64 = 60.0;
@@ -70,7 +70,7 @@ pub fn of(results: &Results) -> String {
     svg + "</svg>\n"
 }
 
-/// 1, 2 or 5 times a power of ten, and not less than `least`.
+/// 1, 2 or 5 times a power of ten, at least `least`.
 fn nice_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= least).unwrap_or(power * 10.0)

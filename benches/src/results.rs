@@ -1,4 +1,4 @@
-//! Measurements and what they come to.
+//! Measurements and what follows from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ pub struct Measurement {
     pub wall: f64,
     pub user: f64,
     pub system: f64,
-    /// Of the largest single process.
+    /// Of the process that uses the most.
     pub peak_memory: u64,
-    /// Through system calls, from the page cache too.
+    /// Bytes read through system calls, including those from the page cache.
     pub read: u64,
     pub written: u64,
     pub read_from_disk: u64,
@@ -29,13 +29,13 @@ impl Measurement {
     }
 }
 
-/// Whose program a row is.
+/// What a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// nano-image.
     Own,
-    /// A pipeline of others that makes the same image.
+    /// Other programs that make the same image.
     Foreign,
     /// Less than a build: what no program can avoid.
     Floor,
@@ -63,7 +63,7 @@ pub struct Results {
     pub machine: Machine,
     pub rounds: usize,
     pub rows: Vec<Row>,
-    /// Sentences that follow from the rows.
+    /// Sentences about the rows.
     pub findings: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// None without figures.
+    /// `None` if there are no figures.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);

@@ -23,7 +23,7 @@ const SCENARIOS: [(&str, &[&str]); 7] = [
     ("compact, LZX", &["--compact=lzx"]),
     ("compact, unchecked", &["--compact", "--source-check", "none"]),
 ];
-/// Into what: name, file, flags.
+/// The outputs: name, file, flags.
 const FORMATS: [(&str, &str, &[&str]); 5] = [
     ("VHDX", "out.vhdx", &[]),
     ("VHDX fixed", "out.vhdx", &["--subformat", "fixed"]),
@@ -32,13 +32,13 @@ const FORMATS: [(&str, &str, &[&str]); 5] = [
     ("raw", "out.raw", &[]),
 ];
 
-/// How it is measured, whatever it is.
+/// How something is measured.
 #[derive(Args, Debug)]
 pub struct Setup {
     /// Rounds that count; one more warms up
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
-    /// Folder for what is built, and what from; generated WIMs that are there are used again [default: beside this program]
+    /// Folder for WIMs and images; existing generated WIMs are used again [default: beside this program]
     #[arg(long)]
     dir: Option<PathBuf>,
     /// nano-image to measure [default: beside this program]
@@ -49,7 +49,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The folder, made if it is not there.
+    /// The folder, which is created if it is missing.
     pub fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.dir {
             Some(folder) => folder.clone(),
@@ -83,13 +83,13 @@ pub struct Run {
     /// Script that makes the same image with other programs, and measures the floor: its rows run in the same rounds
     #[arg(long, value_name = "SCRIPT")]
     peer: Option<PathBuf>,
-    /// Another wimlib-imagex, for further rows of the foreign pipeline
+    /// Another wimlib-imagex, for more rows of the foreign pipeline
     #[arg(long, value_name = "FILE")]
     wimlib: Option<PathBuf>,
     /// All scenarios in all formats; otherwise all scenarios as VHDX, and all formats plain
     #[arg(long)]
     all: bool,
-    /// Rows whose name contains this, and no others; may be repeated
+    /// Only rows whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
     #[command(flatten)]
@@ -158,7 +158,7 @@ impl Run {
         Ok(entries)
     }
 
-    /// The modes of the script: see its first lines.
+    /// The modes of the script are described in its first lines.
     fn foreign(&self, peer: &Path, wim: &Path, dir: &Path, scratch: &Path, facts: (u64, u64)) -> Vec<Entry> {
         let mut entries = Vec::new();
         let wimlibs = [("", None), (", other wimlib", self.wimlib.as_ref())];
@@ -220,8 +220,8 @@ impl Entry {
     }
 }
 
-/// Runs all entries once to warm up, then in turn, round after round: forwards and backwards, so that no row always has
-/// the same row before it.
+/// Runs all entries once to warm up, then in turn, round by round: forwards and backwards, so that a row does not
+/// always follow the same other row.
 pub fn rounds(entries: &mut [Entry], count: usize, dir: &Path) -> Result<(), Failure> {
     let log = dir.join("stderr.log");
     for round in 0..=count {
@@ -253,7 +253,7 @@ pub fn facts(wim: &Path, image: &str) -> Result<(u64, u64), Failure> {
     Ok((number("stream-bytes")?, number("files")?))
 }
 
-/// How nano-image compares, in the same rounds.
+/// How nano-image compares with the others, in the same rounds.
 fn findings(results: &Results) -> Vec<String> {
     let mut findings = Vec::new();
     let Some(own) = results.row("nano-image, plain, VHDX") else { return findings };

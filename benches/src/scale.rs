@@ -1,4 +1,4 @@
-//! `scale`: how cost grows with the number of files, and with bytes.
+//! `scale`: how the cost grows with the number of files, and with bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Scale {
         Ok(Results { title, machine, rounds: self.setup.rounds, rows, findings })
     }
 
-    /// The WIM with `amount` of what `flag` says, made if it is not there.
+    /// The WIM with `amount` of what `flag` means, made if it is missing.
     fn generate(&self, dir: &Path, flag: &str, amount: u64) -> Result<PathBuf, Failure> {
         let form = format!("{:?}", self.compress).to_lowercase();
         let wim = dir.join(format!("{}-{amount}-{form}.wim", flag.trim_start_matches('-')));
@@ -103,7 +103,7 @@ fn checked(command: &mut Command) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
 }
 
-/// What a unit costs in each row compared with the one before.
+/// What one unit costs in each row, compared with the row before.
 fn growth(rows: &[Row], unit: &str, amount: &dyn Fn(&Row) -> f64) -> Vec<String> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.name.ends_with(&format!(" {unit}"))).collect();
     let pairs = rows.windows(2).map(|pair| {

@@ -1,4 +1,4 @@
-//! `steps`: the parts of a build, in the process that an embedding program would have.
+//! `steps`: the parts of a build, in one process as in a program that embeds the library.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -21,9 +21,9 @@ use nano_image::{ByteSize, Format, Recipe, Result, Seed, Sources, Target};
 
 use crate::results::Spread;
 
-/// Keys of the hive that is edited: it has some 12 MB, like a server's SYSTEM hive.
+/// Number of keys of the edited hive: it has about 12 MB, like a server's SYSTEM hive.
 const HIVE_KEYS: u32 = 32_000;
-/// Bytes of the cabinet's files, and of the disk that is wrapped.
+/// Bytes of the files in the cabinet, and of the disk that is written to a VHDX.
 const CABINET: u64 = 64 << 20;
 const DISK: u64 = 512 << 20;
 
@@ -73,7 +73,7 @@ pub fn run(wim: &Path, image: &str, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// A volume large enough for any image that is measured.
+/// A volume that is large enough for every measured image.
 fn volume() -> NtfsOptions {
     NtfsOptions {
         size: ByteSize::gib(64),
@@ -87,7 +87,7 @@ fn volume() -> NtfsOptions {
     }
 }
 
-/// A disk full of bytes goes through a VHDX of blocks of 1 MiB to nowhere.
+/// Writes a disk full of bytes as a VHDX with blocks of 1 MiB, and discards it.
 fn wrap() -> Result<()> {
     let used = [Extent { start: 0, len: DISK }];
     let size = ByteSize::new(DISK);
@@ -103,14 +103,14 @@ fn wrap() -> Result<()> {
     writer.finish().map(|_| ())
 }
 
-/// A cabinet of files of 1 MiB that compress well, in one folder.
+/// A cabinet with files of 1 MiB that compress well, in one folder.
 fn sample_cabinet() -> Vec<u8> {
     let names: Vec<String> = (0..CABINET >> 20).map(|number| format!("file{number:03}.dll")).collect();
     let files = names.iter().zip(0..).map(|(name, seed)| (name.as_str(), Data::text(seed, 1 << 20).to_vec()));
     CabBuilder::new().folder(Method::Mszip, files).to_bytes()
 }
 
-/// A hive of many small keys, made by the library.
+/// A hive with many small keys, made by the library.
 fn sample_hive() -> Result<Vec<u8>> {
     let mut hive = Hive::new(FileTime(0), &HiveOptions::default())?;
     let root = hive.root();
@@ -122,7 +122,7 @@ fn sample_hive() -> Result<Vec<u8>> {
     Ok(hive.into_bytes())
 }
 
-/// What setting a computer name does, and a value of 50 KB.
+/// The edits for a computer name, and a value of 50 KB.
 fn edit(bytes: Vec<u8>) -> Result<Vec<u8>> {
     let mut hive = Hive::parse(bytes)?;
     let root = hive.root();
@@ -132,7 +132,7 @@ fn edit(bytes: Vec<u8>) -> Result<Vec<u8>> {
     Ok(hive.into_bytes())
 }
 
-/// Milliseconds of each step, in the order of the first round.
+/// The milliseconds of each step, in the order of the first round.
 #[derive(Default)]
 struct Table(Vec<(&'static str, Vec<f64>)>);
 

@@ -1,4 +1,4 @@
-//! `tasks`: what is done to an image, beside the same image without it: packages, a driver, an update, clones.
+//! `tasks`: images with packages, a driver, an update, or clones, each compared with the same image without it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,13 +16,13 @@ use crate::run::{Entry, Setup, facts, rounds};
 /// How much, and how often.
 #[derive(Args, Debug)]
 pub struct Tasks {
-    /// Bytes that the packages of the media have together, in MB
+    /// Total bytes of the packages on the media, in MB
     #[arg(long, default_value_t = 64)]
     megabytes: u64,
-    /// Components of the update, and how many of them are for the image
+    /// Numbers of components in the update, and how many of them suit the image
     #[arg(long, num_args = 2, value_names = ["N", "N"], default_values_t = [25_000, 2000])]
     components: Vec<usize>,
-    /// Machines that are cloned
+    /// Number of machines to clone
     #[arg(long, default_value_t = 100)]
     machines: usize,
     #[command(flatten)]
@@ -106,14 +106,17 @@ impl Tasks {
     }
 }
 
-/// What each task costs beside nothing, in the same rounds.
+/// What each task costs compared with an image without it, in the same rounds.
 fn findings(results: &Results) -> Vec<String> {
     let Some((nothing, tasks)) = results.rows.split_first() else { return Vec::new() };
     let tell = |row: &Row| {
         let cpu = row.ratio(nothing, Measurement::cpu)?;
         let memory = row.ratio(nothing, |run: &Measurement| run.peak_memory as f64)?;
         let (cpu, memory) = (cpu.median, memory.median);
-        Some(format!("{}: {cpu:.2} times the processor time of nothing, {memory:.2} times its memory", row.name))
+        Some(format!(
+            "{}: {cpu:.2} times the processor time of the image alone, {memory:.2} times its memory",
+            row.name
+        ))
     };
     tasks.iter().filter_map(tell).collect()
 }

@@ -1,8 +1,8 @@
-//! What every reader of untrusted bytes is tried with: a function per format, which panics if a promise is broken, and
-//! the seeds that the fixtures make for it.
+//! The fuzz targets: for each format a function that tries its reader with untrusted bytes and panics if a promise is
+//! broken, and seeds that the fixtures make.
 //!
-//! cargo-fuzz runs the functions through `fuzz_targets/`, and `fuzz-run` on a stable toolchain with seeded mutations,
-//! so that a failure comes again. A function returns whether the input was accepted: every seed must be.
+//! cargo-fuzz runs the functions through `fuzz_targets/`. `fuzz-run` runs them on a stable toolchain with seeded
+//! mutations, so that failures can be repeated. A function returns whether the input was accepted; every seed must be.
 
 pub mod mutate;
 mod targets;
@@ -16,7 +16,7 @@ pub struct Target {
     pub run: fn(&[u8]) -> bool,
     /// Inputs that are accepted.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Mutated inputs in a usual run: fewer for what is slow.
+    /// How many mutated inputs a usual run tries: fewer if they are slow.
     pub rounds: u32,
 }
 

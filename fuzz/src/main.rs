@@ -79,7 +79,7 @@ impl Arguments {
     }
 }
 
-/// Tries the seeds and their mutations; how many failed.
+/// Tries the seeds and their mutations, and returns how many failed.
 fn try_target(target: &Target, times: u32) -> u32 {
     let seeds = (target.seeds)();
     let (failures, accepted, next) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));

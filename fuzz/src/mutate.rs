@@ -2,7 +2,7 @@
 
 use fixtures::Rng;
 
-/// Values that readers trip over.
+/// Values that readers often handle wrongly.
 const EDGES: [u64; 12] =
     [0, 1, 2, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF];
 
@@ -13,10 +13,10 @@ pub fn round(seeds: &[Vec<u8>], number: u32) -> Vec<u8> {
     mutate(seed, seeds, &mut rng)
 }
 
-/// `seed` with some changes, or a part of it with a part of another of the `seeds`.
+/// `seed` with some changes, or a part of it joined with a part of another seed.
 fn mutate(seed: &[u8], seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    // Images are zeros mostly, and a change of a zero that nobody reads shows nothing.
+    // Images consist mostly of zeros, and changing a zero that nobody reads shows nothing.
     let holds = |block: &[u8]| block != &[0; 64][..block.len()];
     let full: Vec<usize> =
         bytes.chunks(64).enumerate().filter(|(_, block)| holds(block)).map(|(number, _)| number).collect();

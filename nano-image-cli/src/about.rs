@@ -1,4 +1,4 @@
-//! `nano-image completions` and `schema`: what the flags say, in the forms that other programs read.
+//! `nano-image completions` and `schema`: the flags in forms that other programs read.
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command};
@@ -18,7 +18,7 @@ pub fn completions(shell: Shell) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut args::command(), "nano-image", &mut text);
     let text = String::from_utf8_lossy(&text);
-    // For bash the labels of a program with a hyphen in its name are not those that are looked for
+    // If the name of a program has a hyphen, the labels that clap writes for bash are not those that it looks for
     // (<https://github.com/clap-rs/clap/issues/6421>).
     output(&text.replace("nano__subcmd__image__", "nano__image__"))
 }
@@ -44,7 +44,7 @@ fn schema_of(command: &Command) -> Value {
     })
 }
 
-/// What the value of a key may be.
+/// The schema for the value of a key.
 fn property(arg: &Arg) -> Value {
     let mut property = Map::new();
     let texts = [arg.get_help(), arg.get_long_help()].into_iter().flatten().map(ToString::to_string);
@@ -88,7 +88,7 @@ fn value(arg: &Arg) -> Value {
     } else if kind == TypeId::of::<PathBuf>() {
         json!({ "type": "string" })
     } else {
-        // A number is taken for its digits, e.g. the index of an image.
+        // A number stands for its digits, for example the index of an image.
         json!({ "type": ["string", "integer"] })
     }
 }

@@ -1,4 +1,4 @@
-//! Flags and their texts.
+//! Flags and their help texts.
 
 mod about;
 mod clone;
@@ -38,7 +38,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Build(Box<Build>),
-    /// Tell what `build` would make of the same flags: partitions, files, packages, exact sizes; writes nothing
+    /// Tell what `build` would make with the same flags: partitions, files, packages, exact sizes; writes nothing
     #[command(long_about = None, after_long_help = PLAN_EXAMPLES)]
     Plan(Box<Build>),
     Clone(Box<Clones>),
@@ -61,10 +61,10 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(after_long_help = BUILD_EXAMPLES)]
 pub struct Build {
-    /// Take flags from a TOML or JSON file: its keys are their names; those given here too win
+    /// Take flags from a TOML or JSON file whose keys are their names; flags on the command line win
     ///
-    /// Paths in the file are relative to it. Flags that may be repeated are lists, switches are true or false. Of what
-    /// --metadata-file wrote the recipe is taken, with paths as they were given then.
+    /// Paths in the file are relative to it. Flags that may be repeated are lists, switches are true or false. A file
+    /// that --metadata-file wrote works too: its recipe is taken, with the paths that were given then.
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
 
@@ -76,14 +76,14 @@ pub struct Build {
     #[arg(help_heading = "Source", long, value_name = "FILE")]
     pub wim: Option<PathBuf>,
 
-    /// Disk image with Windows to read (VHDX, VHD, qcow2, raw), also of other makers: its files become the new image
+    /// Disk image with Windows to read (VHDX, VHD, qcow2, raw), made by any program: its files become the new image
     ///
-    /// The old disk is not written to. Partitions, boot files and identifiers are made anew; --media then only has
+    /// The old disk is not written to. Partitions, boot files and identifiers are made anew; --media then only provides
     /// packages to add.
     #[arg(help_heading = "Source", long, value_name = "IMAGE", conflicts_with_all = ["wim", "swm", "edition"])]
     pub disk: Option<PathBuf>,
 
-    /// Further part of a split WIM that does not lie beside the first
+    /// Another part of a split WIM, if it does not lie beside the first part
     #[arg(help_heading = "Source", long, value_name = "PART")]
     pub swm: Vec<PathBuf>,
 
@@ -98,14 +98,15 @@ pub struct Build {
     )]
     pub edition: Option<Edition>,
 
-    /// Image of the WIM, by index, name or edition; of a disk, the partition; may be left out if there is only one
+    /// Image of the WIM, by index, name or edition; for a disk, its partition; may be left out if there is only one
     #[arg(help_heading = "Source", long, value_name = "INDEX|NAME")]
     pub image: Option<String>,
 
-    /// File to write; `-` writes to standard output; may be repeated, for one pass over the sources
+    /// File to write; `-` writes to standard output; may be repeated: all files are written in one pass over the
+    /// sources
     ///
-    /// A list of keys describes an output of its own: type=vhd,subformat=fixed,block-size=2M,path=FILE. The type oci is
-    /// a qcow2 image in an OCI image, as KubeVirt takes them: in a folder, or in a file whose name ends in .tar
+    /// A list of keys describes an output with its own settings: type=vhd,subformat=fixed,block-size=2M,path=FILE. The
+    /// type oci makes an OCI image with a qcow2 image, for KubeVirt: as a folder, or as a file if its name ends in .tar
     #[arg(help_heading = "Output", short, long, value_name = "FILE", required = true, value_parser = OutputArgument::parse)]
     pub output: Vec<OutputArgument>,
 
@@ -133,7 +134,7 @@ pub struct Build {
     #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub esp_size: Option<ByteSize>,
 
-    /// What the image will run on: chooses format, firmware and boot settings as far as flags do not, sets what that host
+    /// What the image will run on: chooses format, firmware and boot settings where flags do not, sets what that host
     /// needs, and checks that the image has drivers for its devices
     #[arg(help_heading = "Disk", long = "for", value_enum, value_name = "HOST")]
     pub host: Option<Host>,
@@ -150,18 +151,18 @@ pub struct Build {
     #[arg(help_heading = "Disk", long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub cluster_size: Option<ByteSize>,
 
-    /// Keep files compressed on the Windows volume (Compact OS) [without a form: copy]
+    /// Keep files compressed on the Windows volume (Compact OS) [without a value: copy]
     ///
-    /// The form decides what happens to files that the WIM does not have in it: they are compressed anew.
+    /// The value says how to compress files that are not already compressed like this in the WIM.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
     #[arg(help_heading = "Disk", default_missing_value = "copy")]
     pub compact: Option<Compact>,
 
-    /// Folder for scratch files, e.g. what is compressed before the image is laid out [default: that of the first output]
+    /// Folder for scratch files, e.g. for compressing before the image is laid out [default: that of the first output]
     #[arg(help_heading = "Output", long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
 
-    /// What of the WIM's contents is compared with its SHA-1 sums
+    /// Which contents of the WIM are compared with their SHA-1 digests
     #[arg(help_heading = "Source", long, value_enum, value_name = "WHAT", default_value = "full")]
     pub source_check: SourceCheck,
 
@@ -181,7 +182,7 @@ pub struct Build {
     #[command(flatten)]
     pub boot: machine::Boot,
 
-    /// Build an image although it cannot start: without boot files, hives or drivers that Windows starts with
+    /// Build the image even if it cannot start: without boot files, hives or drivers that Windows starts with
     #[arg(help_heading = "Boot", long)]
     pub allow_unbootable: bool,
 
@@ -190,11 +191,11 @@ pub struct Build {
     #[arg(help_heading = "Boot", long, value_enum, value_name = "HOW")]
     pub bcd_device: Option<BcdDevice>,
 
-    /// Where identifiers come from: 64 hexadecimal digits, or `random` [default: derived from recipe and WIM]
+    /// What identifiers are derived from: 64 hexadecimal digits, or `random` [default: recipe and WIM]
     #[arg(help_heading = "Output", long, value_name = "HEX|random", value_parser = seed)]
     pub seed: Option<SeedArgument>,
 
-    /// Time of what the build makes, in seconds since 1970 [default: $SOURCE_DATE_EPOCH, else the image's creation]
+    /// The time of what the build makes, in seconds since 1970 [default: $SOURCE_DATE_EPOCH, else the image's creation]
     #[arg(help_heading = "Output", long, value_name = "SECONDS", value_parser = number::<u64>("seconds since 1970"))]
     pub timestamp: Option<u64>,
 
@@ -206,7 +207,7 @@ pub struct Build {
     #[arg(help_heading = "Output", long)]
     pub force: bool,
 
-    /// Permissions of the files that are written, octal [default: as the system has it; with secrets in the image: 600]
+    /// Permissions of the files that are written, octal [default: the system's; if the image has secrets: 600]
     #[arg(help_heading = "Output", long, value_name = "MODE", value_parser = mode)]
     pub output_mode: Option<u32>,
 
@@ -217,17 +218,17 @@ pub struct Build {
     #[command(flatten)]
     pub reports: reports::Reports,
 
-    /// Print the report as JSON on standard output; when the image goes there, as one line on standard error
+    /// Print the report as JSON to standard output; if the image goes there, as one line to standard error
     #[arg(help_heading = "Output", long)]
     pub json: bool,
 
-    /// No progress and no summary; warnings and errors stay
+    /// Print no progress and no summary, only warnings and errors
     #[arg(help_heading = "Output", short, long)]
     pub quiet: bool,
 }
 
-/// List the editions and packages of install media, or the features and packages of an image, or what one package or
-/// update says of itself
+/// List the editions and packages of install media, or the features and packages of an image, or describe one
+/// package or update
 #[derive(Args, Debug)]
 #[command(after_long_help = PACKAGES_EXAMPLES)]
 pub struct PackagesOf {
@@ -240,15 +241,15 @@ pub struct PackagesOf {
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 
-    /// List the features and packages of an image of this WIM; or tell what of the update applies to it
+    /// List the features and packages of an image of this WIM; for an update, tell what of it applies to the image
     #[arg(long, value_name = "WIM", conflicts_with = "disk")]
     pub wim: Option<PathBuf>,
 
-    /// The same of the Windows of this disk image
+    /// The same for the Windows of this disk image
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,
 
-    /// Image of the media or WIM: its index or name; of a disk the partition with Windows
+    /// Image of the media or WIM: its index or name; for a disk, the partition with Windows
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
 
@@ -265,7 +266,7 @@ pub struct Images {
     #[arg(value_name = "WIM")]
     pub wim: PathBuf,
 
-    /// Further part of a split WIM that does not lie beside the first
+    /// Another part of a split WIM, if it does not lie beside the first part
     #[arg(long, value_name = "PART")]
     pub swm: Vec<PathBuf>,
 
@@ -274,18 +275,18 @@ pub struct Images {
     pub json: bool,
 }
 
-/// Tell what a disk image is and holds: container, partitions, volumes, boot entries, Windows
+/// Tell what a disk image contains: its format, partitions, volumes, boot entries, Windows
 #[derive(Args, Debug)]
 #[command(after_long_help = INSPECT_EXAMPLES)]
 pub struct Inspect {
-    /// Disk image to read, also of other makers
+    /// Disk image to read, made by any program
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
     #[command(flatten)]
     pub more: read::InspectMore,
 
-    /// Print commands that start it instead, like run-hint
+    /// Print the commands that start it, like run-hint
     #[arg(long)]
     pub launch: bool,
 
@@ -302,15 +303,15 @@ pub struct RunHint {
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// Name of the machine; without it, that of the file
+    /// Name of the machine [default: the name of the file]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// Memory of the machine; without it, what the Windows on the disk runs well with
+    /// Memory of the machine [default: what suits the Windows on the disk]
     #[arg(long, value_name = "SIZE", value_parser = parsed::<ByteSize>)]
     pub memory: Option<ByteSize>,
 
-    /// Hyper-V's switch, libvirt's network or Proxmox' bridge that the machine is connected to
+    /// Hyper-V's switch, libvirt's network or Proxmox' bridge to connect the machine to
     #[arg(long, value_name = "NAME")]
     pub switch: Option<String>,
 
@@ -323,14 +324,14 @@ pub struct RunHint {
     pub json: bool,
 }
 
-/// Tell where the bytes of a disk image are, or of one that `build` would make: folders, components, file system, container
+/// Tell what takes up the space of a disk image, or of one that `build` would make: folders, components, file system
 ///
-/// With the flags of `build` it tells of the image that they would give.
+/// With the flags of `build` it describes the image that they would make.
 #[derive(Args, Debug)]
 #[command(after_long_help = read::SIZE_EXAMPLES)]
 #[command(override_usage = "nano-image size [OPTIONS] <IMAGE>\n       nano-image size [OPTIONS] <flags of `build`>")]
 pub struct Size {
-    /// Disk image to read, also of other makers
+    /// Disk image to read, made by any program
     #[arg(value_name = "IMAGE", id = "image_file", required_unless_present_any = ["media", "wim", "disk", "recipe"])]
     pub image: Option<PathBuf>,
 
@@ -341,32 +342,32 @@ pub struct Size {
     pub build: Build,
 }
 
-/// Make many machines of one image: disks that hold what differs from it
+/// Make many machines from one image: disks that hold only what differs from it
 #[derive(Args, Debug)]
 #[command(after_long_help = clone::EXAMPLES)]
 #[command(override_usage = "nano-image clone [OPTIONS] <GOLDEN> --machines <FILE> -o <PATTERN>")]
 pub struct Clones {
-    /// Image that `build` made of the same recipe and sources; it must never be started or written to
+    /// Image that `build` made from the same recipe and sources; it must never be started or written to
     #[arg(value_name = "GOLDEN", id = "golden")]
     pub golden: PathBuf,
 
     /// List of machines: CSV, JSON lines, or TOML with a [[machine]] each
     ///
     /// A machine has a `name`, and any of the flags of `build` for one machine: addresses, `secret` (where the password
-    /// is), answer file, copied files, time zone … They take the place of the recipe's. The name is also the
-    /// computer's, unless `computer-name` or a domain-join blob says otherwise. A column may be there twice.
+    /// is), answer file, copied files, time zone … They replace the recipe's. The name is also the computer's name,
+    /// unless `computer-name` or a domain-join blob says otherwise. A column may occur twice.
     #[arg(help_heading = "Machines", long, value_name = "FILE", required = true)]
     pub machines: PathBuf,
 
-    /// Write whole images
+    /// Write whole images, not differences
     #[arg(help_heading = "Machines", long)]
     pub full: bool,
 
-    /// Make every N-th machine only, beginning with number I (from 0): for engines that share the work
+    /// Make only every N-th machine, beginning with number I (from 0): to share the work among several runs
     #[arg(help_heading = "Machines", long, value_name = "I/N", value_parser = clone::shard)]
     pub shard: Option<(usize, usize)>,
 
-    /// Compare every byte of the golden image with its recipe, not its identifiers and structures alone
+    /// Compare every byte of the golden image with its recipe, not only identifiers and structures
     #[arg(help_heading = "Machines", long = "check", id = "check_golden")]
     pub check_golden: bool,
 
@@ -378,9 +379,9 @@ pub struct Clones {
 pub enum ProgressStyle {
     /// A bar on a terminal, else plain
     Auto,
-    /// A bar; plain where there is no terminal
+    /// A bar; plain if there is no terminal
     Bar,
-    /// A line per phase, and now and then
+    /// A line for each phase, and one from time to time
     Plain,
     /// A JSON object per line, for programs; warnings and errors too
     Json,
@@ -388,7 +389,7 @@ pub enum ProgressStyle {
     None,
 }
 
-/// Whose commands start an image.
+/// The program or host whose commands start an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CommandSet {
     /// PowerShell
@@ -415,11 +416,11 @@ pub const WITH_BUILD_FLAGS: [&str; 4] = ["build", "plan", "size", "clone"];
 /// The command line. `plan` and `size` take the flags of `build` and need no output.
 pub fn command() -> clap::Command {
     let lenient = |command: clap::Command| command.mut_arg("output", |output| output.required(false));
-    // What `build` compares is an image that it made; a clone has a golden image for that.
+    // `build --check` compares images that it made; a clone has a golden image, too, and so its own flag.
     let other_check = |clone: clap::Command| clone.mut_arg("check", |check| check.long("check-image").hide(true));
     let command = Arguments::command().mut_subcommand("plan", lenient).mut_subcommand("size", lenient);
     let command = command.mut_subcommand("clone", other_check);
-    // Values are names of a few things: their case tells nothing.
+    // These values are names from a short list: their case means nothing.
     let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
     let any_case = |inner: clap::Command| {
         inner.mut_args(|arg| match arg.get_action().takes_values() {
@@ -430,14 +431,14 @@ pub fn command() -> clap::Command {
     let command =
         names.iter().fold(command, |command, name| command.mut_subcommand(name, |inner| tidy(any_case(inner))));
     let command = tidy(command);
-    // Flags of `build` would mean nothing for an image that is there.
+    // Flags of `build` would mean nothing for an existing image.
     let build = command.find_subcommand("build").expect("a subcommand");
     let flags = build.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| id != "force" && id != "json");
     let flags: Vec<clap::Id> = flags.collect();
     command.mut_subcommand("size", |size| size.mut_arg("image_file", |image| image.conflicts_with_all(flags)))
 }
 
-/// What stands behind the flags, as terminals can show it.
+/// The text after the flags, as terminals can show it.
 fn tidy(command: clap::Command) -> clap::Command {
     match command.get_after_long_help().map(|text| help::tidy(&text.to_string())) {
         Some(text) => command.after_long_help(text),
@@ -446,10 +447,10 @@ fn tidy(command: clap::Command) -> clap::Command {
 }
 
 impl Build {
-    /// What is read: the disk, the media or the WIM.
+    /// The path that is read: the disk, the media or the WIM.
     ///
     /// # Errors
-    /// If neither is given.
+    /// If none is given.
     pub fn source(&self) -> nano_image::Result<&PathBuf> {
         self.disk.as_ref().or(self.media.as_ref()).or(self.wim.as_ref()).ok_or_else(|| {
             nano_image::Error::recipe("no source is given").with_hint(
@@ -458,13 +459,13 @@ impl Build {
         })
     }
 
-    /// Whether errors are for programs.
+    /// Whether errors are written for programs.
     pub fn json_errors(&self) -> bool {
         self.progress == ProgressStyle::Json
     }
 }
 
-/// The names of formats, and what each is for.
+/// The names of formats, and what each one is for.
 fn presets() -> impl TypedValueParser<Value = Preset> {
     let names = Preset::all().map(|preset| PossibleValue::new(preset.name()).help(preset.about()));
     PossibleValuesParser::new(names)
@@ -474,10 +475,10 @@ fn presets() -> impl TypedValueParser<Value = Preset> {
 /// Permission bits as chmod(1) takes them.
 fn mode(text: &str) -> Result<u32, String> {
     if cfg!(windows) {
-        return Err("Windows has no such modes; the folder's permissions count".into());
+        return Err("Windows has no such permissions; those of the folder apply".into());
     }
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| format!("`{text}` is no mode: three octal digits, e.g. 640"))
+    mode.ok_or_else(|| format!("`{text}` is not a mode: three octal digits, e.g. 640"))
 }
 
 fn seed(text: &str) -> Result<SeedArgument, String> {

@@ -18,7 +18,7 @@ use crate::outputs::{Folder, Output, OutputOptions, Outputs, is_stdout, is_strea
 use crate::progress::Progress;
 use crate::{provenance, report, sbom, secret, signals};
 
-/// What the flags ask for, checked as far as that goes without reading the source.
+/// What the flags ask for, checked as far as possible without reading the source.
 pub struct Prepared {
     pub recipe: Recipe,
     pub sources: Sources,
@@ -98,7 +98,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     files.iter().flat_map(Outputs::leftovers).for_each(|text| progress.warn(&text));
     let wants_digests = report_files().next().is_some() || matches!(existing, Some(Existing::Metadata(..)));
     let plan = recipe.plan(&sources, &progress)?;
-    // What is compared was built before.
+    // What is compared has been built before.
     if existing.is_none() {
         match plan.check_bootable() {
             Err(error) if arguments.allow_unbootable => progress.warn(&error.to_string()),
@@ -118,7 +118,7 @@ pub fn run(arguments: &Build) -> Result<ExitCode> {
     let mut files = files.take().expect("without --check there are outputs");
     let images = outputs.iter().map(|output| (output.format, output.is_oci.then(|| output.files().len())));
     let made = match layout.write(files.targets(images), &progress) {
-        // The program that took the image says why it ended.
+        // The program that read the image says why it ended.
         Err(error) if outputs.len() == 1 && is_stream(&outputs[0].path) && is_closed_pipe(&error) => {
             return Ok(ExitCode::from(CLOSED_PIPE));
         }
@@ -168,14 +168,14 @@ fn made_reports(
     Ok(reports)
 }
 
-/// Tells what was made: in words to people, as JSON to programs that ask for it.
+/// Reports what was made: as text for people, or as JSON for programs that ask for it.
 fn tell(arguments: &Build, outputs: &[Output], made: &Report, duration: Duration, stdout_is_taken: bool) -> Result<()> {
     if !arguments.quiet && arguments.progress != ProgressStyle::Json {
         let private = cfg!(unix) && has_secrets(arguments) && arguments.output_mode.is_none();
         report::message(&summary(outputs, made, duration, private));
     }
     match arguments.json {
-        // Standard error may carry lines of JSON already, so this is one, too.
+        // Standard error may have lines of JSON already, so this is one, too.
         true if stdout_is_taken => report::message(&format!("{}\n", json!({ "report": made }))),
         true => report::output(&(serde_json::to_string_pretty(made).expect("a report is JSON") + "\n"))?,
         false => {}
@@ -183,19 +183,19 @@ fn tell(arguments: &Build, outputs: &[Output], made: &Report, duration: Duration
     Ok(())
 }
 
-/// What is not done of OCI images.
+/// What is not supported for OCI images.
 fn check_oci(arguments: &Build, outputs: &[Output]) -> Result<()> {
     let Some(output) = outputs.iter().find(|output| output.is_oci) else { return Ok(()) };
     let refused = match &arguments.reports {
         reports if reports.check.is_some() => "cannot be compared",
-        reports if reports.provenance.is_some() => "has a digest of its own, which its provenance would not name",
+        reports if reports.provenance.is_some() => "has its own digest, which its provenance would not name",
         _ => return Ok(()),
     };
     let error = Error::recipe(format!("an OCI image {refused}")).with_path(&output.path);
     Err(error.with_hint("write the qcow2 image as a file, too: -o web.qcow2"))
 }
 
-/// Exit status of a program whose reader went away, as shells tell SIGPIPE.
+/// The exit status of a program that SIGPIPE ended, as shells report it.
 const CLOSED_PIPE: u8 = 141;
 
 /// Whether the reader of a stream went away.
@@ -218,7 +218,7 @@ fn open(arguments: &Build, outputs: &[Output]) -> Result<Outputs> {
     Ok(Outputs::open(&wanted, &inputs(arguments, outputs)?, output_options(arguments))?.with_folders(folders))
 }
 
-/// Everything that is read, by its name.
+/// All files that are read, each with what it is called.
 pub fn inputs(arguments: &Build, outputs: &[Output]) -> Result<Vec<UsedFile>> {
     let sources = arguments.packages.add_sources(sources(arguments, outputs)?);
     let mut inputs = sources.inputs(&arguments.machine.config(&arguments.network));
@@ -228,19 +228,19 @@ pub fn inputs(arguments: &Build, outputs: &[Output]) -> Result<Vec<UsedFile>> {
     Ok(inputs)
 }
 
-/// How outputs are made: with secrets in them, for their owner alone unless something else is said.
+/// How outputs are made: if they have secrets, only their owner may read them, unless a flag says otherwise.
 pub fn output_options(arguments: &Build) -> OutputOptions {
     let private = has_secrets(arguments).then_some(PRIVATE);
     OutputOptions { replace: arguments.force, mode: arguments.output_mode.or(private) }
 }
 
-/// Whether the image has a password, a product key or the secret of a machine account in it.
+/// Whether the image contains a password, a product key or the secret of a machine account.
 fn has_secrets(arguments: &Build) -> bool {
     let machine = &arguments.machine;
     !machine.secret.is_empty() || machine.domain_blob.is_some() || machine.product_key.is_some()
 }
 
-/// Permission bits of files that only their owner reads and writes.
+/// Permission bits of files that only their owner may read and write.
 const PRIVATE: u32 = 0o600;
 
 /// The flag, or else SOURCE_DATE_EPOCH (<https://reproducible-builds.org/specs/source-date-epoch/>).
@@ -280,7 +280,7 @@ fn sources(arguments: &Build, outputs: &[Output]) -> Result<Sources> {
     Ok(arguments.swm.iter().fold(sources, Sources::part).scratch(scratch(arguments, outputs)))
 }
 
-/// The folder for scratch files: where the image goes there is room.
+/// The folder for scratch files: by default that of the image, which has enough room.
 pub fn scratch(arguments: &Build, outputs: &[Output]) -> PathBuf {
     let beside = outputs.iter().map(|output| &*output.path).find(|path| !is_stream(path));
     let beside = beside.map(|path: &Path| match path.parent() {

@@ -1,4 +1,4 @@
-//! `nano-image build --check`: a build that writes nothing, compared with an image or a metadata file.
+//! `nano-image build --check`: compares a build, which writes nothing, with an image or a metadata file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -19,10 +19,10 @@ use crate::progress::Progress;
 use crate::recipe::FILES_AND_FORMS;
 use crate::report::{message, output, printable};
 
-/// Larger files are no metadata.
+/// A larger file cannot be metadata.
 const MAX_METADATA: u64 = 256 << 20;
 
-/// Differences of metadata that people are told.
+/// How many differences of metadata are printed.
 const MAX_TOLD: usize = 20;
 
 /// What a build is compared with.
@@ -33,11 +33,11 @@ pub enum Existing {
 }
 
 impl Existing {
-    /// Opens the file and looks what it is.
+    /// Opens the file and finds out what it is.
     pub fn open(path: &Path) -> Result<Self> {
         let io = |error| Error::io("open", path, error);
         if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(Error::recipe("not a regular file: it cannot be compared").with_path(path));
+            return Err(Error::recipe("this is not a regular file: it cannot be compared").with_path(path));
         }
         let mut file = File::open(path).map_err(io)?;
         let mut first = [0; 1];
@@ -48,15 +48,15 @@ impl Existing {
         let mut text = Vec::new();
         file.take(MAX_METADATA).read_to_end(&mut text).map_err(io)?;
         let mut value: Value = serde_json::from_slice(&text)
-            .map_err(|error| Error::corrupt(format!("begins like JSON, but is not: {error}")).with_path(path))?;
+            .map_err(|error| Error::corrupt(format!("this begins like JSON, but is not: {error}")).with_path(path))?;
         if !value["build"]["outputs"].is_array() {
-            return Err(Error::corrupt("has no `build` with `outputs`: this is no metadata file").with_path(path));
+            return Err(Error::corrupt("this has no `build` with `outputs`: it is not a metadata file").with_path(path));
         }
         let outputs = value["run"]["outputs"].as_array().cloned().unwrap_or_default();
         Ok(Self::Metadata(path.into(), value["build"].take(), outputs))
     }
 
-    /// The outputs of the build: those that are asked for, or else those that are compared with.
+    /// The outputs of the build: those that flags name, or else those of the existing file.
     pub fn outputs(&self, arguments: &Build) -> Result<Vec<Output>> {
         if !arguments.output.is_empty() {
             return Output::described(&arguments.output, arguments);
@@ -65,7 +65,7 @@ impl Existing {
             Self::Image(path, file) => {
                 let opened = file.try_clone().map_err(|error| Error::io("open", path, error))?;
                 let format = open_disk(Arc::new(opened)).map_or(Format::RAW, |disk| disk.format());
-                // Anything could be a raw image; a broken one of another format should not pass for one.
+                // Any file could be a raw image; a broken image of another format must not be taken for one.
                 let by_name = OutputArgument::parse(&path.to_string_lossy()).map_err(Error::recipe)?;
                 if format == Format::RAW && Output::described(std::slice::from_ref(&by_name), arguments).is_ok() {
                     vec![by_name]
@@ -74,7 +74,7 @@ impl Existing {
                 }
             }
             Self::Metadata(path, build, of_run) => {
-                // Some formats have the name of the file in them.
+                // Some formats contain the name of the file.
                 let name = |number: usize| of_run.get(number)?.as_str().filter(|name| *name != "-").map(PathBuf::from);
                 let outputs = build["outputs"].as_array().into_iter().flatten();
                 let described = outputs.enumerate().map(|(number, output)| {
@@ -91,7 +91,7 @@ impl Existing {
         Output::described(&described, arguments)
     }
 
-    /// Compares, tells the differences, and returns the exit status.
+    /// Compares, prints the differences, and returns the exit status.
     pub fn compare(
         &self,
         layout: Layout<'_>,
@@ -108,14 +108,18 @@ impl Existing {
                 let mut text: Vec<String> = difference.iter().map(tell).collect();
                 let other_seed = difference.is_some() && has_other_seed(path, facts.plan);
                 if other_seed {
-                    text.push("has the identifiers of another seed: of another recipe or source, or of --seed".into());
+                    text.push(
+                        "has the identifiers of another seed: it has another recipe or source, or --seed was used"
+                            .into(),
+                    );
                 }
                 let is_of_container = |difference: &Difference| {
                     difference.disk_offset.is_none() && difference.expected.is_some() && difference.found.is_some()
                 };
                 if !other_seed && difference.as_ref().is_some_and(is_of_container) {
                     text.push(
-                        "may be made of another password, file or choice: identifiers in there follow the bytes".into(),
+                        "may be made with another password, file or choice: identifiers in there depend on the bytes"
+                            .into(),
                     );
                 }
                 let same = difference.is_none();
@@ -161,7 +165,7 @@ impl Existing {
         Ok(if text.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 
-    /// Which of the outputs the image is.
+    /// The output that the image is compared with.
     fn output_of<'o>(path: &Path, outputs: &'o [Output]) -> Result<&'o Output> {
         let same = |a: &Path, b: &Path| matches!((FileIdentity::of(a), FileIdentity::of(b)), (Ok(a), Ok(b)) if a == b);
         let is_it = |output: &&Output| same(&output.path, path);
@@ -175,7 +179,7 @@ impl Existing {
     }
 }
 
-/// The format that a metadata file's output tells.
+/// The format that an output in a metadata file names.
 fn format(output: &Value) -> Option<Format> {
     let subformat = output["subformat"].as_str();
     let subformat = Subformat::ALL.into_iter().find(|known| subformat == Some(known.name()));
@@ -183,7 +187,7 @@ fn format(output: &Value) -> Option<Format> {
     Format::named(output["format"].as_str()?)?.with(subformat, block_size).ok()
 }
 
-/// The first difference, as a sentence.
+/// Describes the first difference in a sentence.
 fn tell(difference: &Difference) -> String {
     let byte = |byte: Option<u8>| byte.map_or("nothing".into(), |byte| format!("{byte:02x}"));
     let disk = difference.disk_offset.map(|offset| format!(", byte {offset:#x} of the disk")).unwrap_or_default();
@@ -196,14 +200,14 @@ fn tell(difference: &Difference) -> String {
     )
 }
 
-/// Whether the image is readable and has other identifiers than the build: then nearly everything differs somewhere.
+/// Whether the image is readable but has other identifiers than the build: then almost everything differs somewhere.
 fn has_other_seed(path: &Path, plan: &Plan) -> bool {
     let id = inspect::open(path).ok().and_then(|inspection| inspection.partition_table.disk_id);
     id.is_some_and(|id| !id.eq_ignore_ascii_case(&plan.disk_id()))
 }
 
-/// Makes two recipes comparable: both get all keys, also those that stand for a default or that an older version did not
-/// know. What names files and outputs is left out; their digests are compared.
+/// Makes two recipes comparable: both get all keys, also those that have a default or that an older version did not
+/// have. The names of files and outputs are left out, because their digests are compared.
 fn compare_by_meaning(expected: &mut Value, found: &mut Value) {
     for recipe in [&mut *expected, &mut *found] {
         if let Some(keys) = recipe.as_object_mut() {
@@ -218,14 +222,14 @@ fn compare_by_meaning(expected: &mut Value, found: &mut Value) {
         value["bcd-device"] = json!(recipe.bcd_device());
         Ok(value)
     };
-    // A recipe of another version may have keys that are not known here.
+    // A recipe of another version may have keys that are unknown here.
     if let (Ok(one), Ok(two)) = (whole(expected), whole(found)) {
         (*expected, *found) = (one, two);
     }
 }
 
-/// All leaves in which two values differ: key, expected, found. What an older version did not tell of what it made is no
-/// difference, but digests must be there.
+/// All values inside that differ: key, expected, found. What an older version did not record about the result does not
+/// count, but digests must be there.
 fn compare_values(key: &str, expected: &Value, found: &Value, differences: &mut Vec<(String, Value, Value)>) {
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) => {

@@ -18,26 +18,25 @@ use crate::progress::Count;
 use crate::report::{self, message, output, printable};
 use crate::{secret, signals};
 
-/// What stands for the name of a machine in the pattern of the outputs.
+/// Stands for the name of a machine in the pattern of the outputs.
 const NAME: &str = "{name}";
 
-/// Makes all machines of a list. Those that fail do not stop the others; the exit status is that of the first.
+/// Makes all machines of a list. Failures do not stop the others; the exit status is that of the first failure.
 pub fn run(arguments: &Clones) -> Result<ExitCode> {
     let build = &arguments.build;
     signals::stop_on_signals(build.json_errors())?;
     let rows = machines::read(&arguments.machines)?;
     let [pattern] = &Output::described(&build.output, build)?[..] else {
-        return Err(
-            Error::recipe("clones go to one pattern of names").with_hint("give one -o, e.g. -o 'out/{name}.vhdx'")
-        );
+        return Err(Error::recipe("clones need one pattern for their names")
+            .with_hint("give one -o, e.g. -o 'out/{name}.vhdx'"));
     };
     if pattern.is_oci {
-        let error = Error::recipe("machines are not cloned into OCI images");
+        let error = Error::recipe("clones cannot be OCI images");
         return Err(error.with_hint("write files, e.g. -o 'out/{name}.qcow2'"));
     }
     if !pattern.path.to_string_lossy().contains(NAME) {
         let error = Error::recipe(format!("`{}` names one file for all machines", pattern.path.display()));
-        return Err(error.with_hint("write {name} where the machine's name shall be, e.g. -o 'out/{name}.vhdx'"));
+        return Err(error.with_hint("write {name} where the machine's name should be, e.g. -o 'out/{name}.vhdx'"));
     }
     let format = match arguments.full {
         true => pattern.format,
@@ -85,7 +84,7 @@ struct Work<'a> {
     inputs: &'a [UsedFile],
 }
 
-/// Results that are told in the order of the list.
+/// Results, which are printed in the order of the list.
 #[derive(Default)]
 struct Told {
     next: usize,
@@ -133,7 +132,7 @@ impl Work<'_> {
         PathBuf::from(self.pattern.to_string_lossy().replace(NAME, &row.name))
     }
 
-    /// Makes one machine, unless it is there.
+    /// Makes one machine, unless it exists already.
     fn one(&self, row: &Row) -> Result<Value> {
         let build = &self.arguments.build;
         let path = self.path(row);
@@ -172,7 +171,7 @@ impl Work<'_> {
     }
 }
 
-/// Ends the work when the program is stopped.
+/// Stops the work when the program is stopped.
 struct Stop;
 
 impl nano_image::Observer for Stop {
@@ -218,7 +217,7 @@ impl Told {
             }
         };
         if build.json {
-            // Who reads no more wants no more.
+            // If nobody reads the output, it is not needed.
             let _ = output(&format!("{value}\n"));
         }
     }

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::report::{message, output, warning};
 use crate::signals::stop_on_signals;
 
-/// Tells what is different between two images.
+/// Tells what differs between two images.
 pub fn run(arguments: &Diff) -> Result<ExitCode> {
     stop_on_signals(false)?;
     let ignore: BTreeSet<_> = arguments.ignore.iter().copied().collect();

@@ -37,7 +37,7 @@ fn row(image: &ImageInfo) -> [String; 8] {
     ]
 }
 
-/// What the WIM says of an image.
+/// What the WIM says about an image.
 pub fn value(image: &ImageInfo) -> Value {
     json!({
         "index": image.index,
@@ -58,7 +58,7 @@ pub fn value(image: &ImageInfo) -> Value {
     })
 }
 
-/// RFC 3339, in UTC; none if the image does not say.
+/// RFC 3339, in UTC; `None` if the image does not say it.
 pub fn created(time: FileTime) -> Option<String> {
     let (year, month, day, hour, minute, second) = time.civil();
     (time != FileTime(0)).then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))

@@ -9,7 +9,7 @@ use serde_json::to_string_pretty;
 use crate::args::Inspect;
 use crate::report::{message, output, printable, titled, warning};
 
-/// Says what a disk image is and holds, or one part of that in detail.
+/// Says what a disk image contains, or shows one part of that in detail.
 pub fn run(arguments: &Inspect) -> Result<()> {
     let (path, json, more) = (&arguments.image, arguments.json, &arguments.more);
     if more.files {
@@ -54,7 +54,7 @@ fn registry(path: &Path, json: bool, packages_only: bool) -> Result<()> {
     let image = Image::open(path)?;
     let found = inspect::registry_details(&image);
     if found.is_empty() {
-        return Err(Error::not_found("no Windows is found in the image").with_path(path));
+        return Err(Error::not_found("the image has no Windows").with_path(path));
     }
     match (json, packages_only) {
         (true, true) => {

@@ -11,26 +11,26 @@ use serde_json::json;
 use crate::args::{CommandSet, RunHint};
 use crate::report::{message, output, printable, warning};
 
-/// What Nano Server runs well with; its least is half of that.
+/// Memory with which Nano Server runs well; it needs at least half of that.
 const MEMORY_MIB: u64 = 1024;
 const PROCESSORS: u32 = 2;
-/// Its first build.
+/// The first build of Windows 11.
 const FIRST_WINDOWS_11: u32 = 22000;
-/// Firmware of Debian's package `ovmf`; other distributions have it elsewhere.
+/// The firmware in Debian's package `ovmf`; other distributions keep it elsewhere.
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
-/// The same for ARM64: of Debian's package `qemu-efi-aarch64`.
+/// The same for ARM64, in Debian's package `qemu-efi-aarch64`.
 const AAVMF_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
 const AAVMF_VARS: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
 
-/// What is asked of the machine.
+/// What the user wants of the machine.
 #[derive(Default)]
 pub struct Wishes<'a> {
     name: Option<&'a str>,
     memory: Option<ByteSize>,
     switch: Option<&'a str>,
-    /// Which commands are wanted; all if none is named.
+    /// Which commands are wanted; empty for all.
     sets: &'a [CommandSet],
 }
 
@@ -47,9 +47,9 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
     let machine = Machine::of(path, &inspection, wishes)?;
     let boot = &inspection.boot;
     if boot.removable_path.is_none() && boot.stores.is_empty() {
-        message(&warning("no boot manager is found on the disk: it may not start"));
+        message(&warning("the disk has no boot manager: it may not start"));
     }
-    // QEMU reads zeros where a VHD has its parent's bytes, and refuses such VHDX files.
+    // QEMU reads zeros where a VHD takes bytes from its parent, and refuses such VHDX files.
     let is_child = inspection.container.subformat.as_deref() == Some("differencing");
     let for_qemu = !(is_child && [Format::VHD, Format::VHDX].contains(&machine.format));
     if !for_qemu {
@@ -75,7 +75,7 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
     let qemu = whole(CommandSet::Qemu, &|| machine.qemu());
     let libvirt = whole(CommandSet::Libvirt, &|| machine.libvirt());
     let azure = small(CommandSet::Azure, &|| machine.azure());
-    // It has no machines of other processors.
+    // Proxmox has no machines with other processors.
     let proxmox = small(CommandSet::Proxmox, &|| machine.proxmox()).filter(|_| !machine.is_arm64);
     if as_json {
         let generation = if machine.uefi { 2 } else { 1 };
@@ -101,7 +101,7 @@ pub fn run(path: &Path, wishes: &Wishes<'_>, as_json: bool) -> Result<()> {
     output(&told.collect::<Vec<_>>().join("\n"))
 }
 
-/// A machine that fits an image.
+/// A machine that suits an image.
 struct Machine {
     name: String,
     /// For a shell: begins with a slash or a dot, so that no program takes it for an option or an address.
@@ -110,18 +110,18 @@ struct Machine {
     format: Format,
     uefi: bool,
     is_arm64: bool,
-    /// Logical sectors of 4096 bytes.
+    /// Whether logical sectors have 4096 bytes.
     has_large_sectors: bool,
-    /// Why it starts with Secure Boot off; none if it may be on.
+    /// Why Secure Boot must be off; `None` if it may be on.
     insecure: Option<String>,
     windows: bool,
-    /// Windows 11, which Windows itself sets up with a TPM only.
+    /// Windows 11, whose own setup needs a TPM.
     wants_tpm: bool,
     memory_mib: u64,
     switch: Option<String>,
-    /// Bytes of the disk.
+    /// Size of the disk in bytes.
     size: u64,
-    /// Whether the file holds what is used alone.
+    /// Whether the file holds only what is used.
     is_dynamic: bool,
 }
 
@@ -151,7 +151,7 @@ impl Machine {
         let table = &inspection.partition_table;
         let is_active = table.partitions.iter().any(|partition| partition.active);
         let uefi = table.scheme == Scheme::Gpt || inspection.boot.removable_path.is_some() && !is_active;
-        // A store, or a registry that can be read.
+        // A boot store, or a registry that can be read.
         let windows = !inspection.boot.stores.is_empty() || !inspection.windows.is_empty();
         let name = absolute.file_stem().map(PathBuf::from).unwrap_or_default();
         let file_name = text(&absolute.file_name().map(PathBuf::from).unwrap_or_default())?;
@@ -185,7 +185,7 @@ impl Machine {
         })
     }
 
-    /// Generation 2 machines take VHDX only, and no machine takes formats of others.
+    /// Generation 2 machines take only VHDX, and no machine takes the formats of other hosts.
     fn hyper_v(&self) -> String {
         let mut script = String::new();
         let mut file = self.file_name.clone();
@@ -219,7 +219,7 @@ impl Machine {
                 Set-VMFirmware -VM $vm -EnableSecureBoot On -SecureBootTemplate MicrosoftWindows\n"
                 .to_owned(),
             (true, Some(why)) => format!("# {why}\nSet-VMFirmware -VM $vm -EnableSecureBoot Off\n"),
-            // Generation 1 has none.
+            // Generation 1 has no Secure Boot.
             (false, _) => String::new(),
         };
         let tpm = "Set-VMKeyProtector -VM $vm -NewLocalKeyProtector\nEnable-VMTPM -VM $vm\n";
@@ -233,7 +233,7 @@ impl Machine {
         script + "Start-VM -VM $vm\n"
     }
 
-    /// Disk and network of kinds that Windows has drivers for.
+    /// A disk and a network card for which Windows has drivers.
     fn qemu(&self) -> String {
         if self.is_arm64 {
             return self.qemu_arm64();
@@ -251,7 +251,7 @@ impl Machine {
             arguments.push(format!("-drive if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}"));
             let vars = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
             arguments.push(format!("-drive {}", sh(&vars)));
-            // Disks of other kinds that Windows has drivers for have sectors of 512 bytes.
+            // Other kinds of disks for which Windows has drivers have sectors of 512 bytes.
             let device = if self.has_large_sectors { self.nvme() } else { "ide-hd,drive=disk".into() };
             arguments.push(format!("-drive {} -device {device}", sh(&format!("if=none,id=disk,{disk}"))));
             arguments.push("-nic user,model=e1000e".into());
@@ -262,7 +262,7 @@ impl Machine {
         script + &format!("qemu-system-x86_64 {}\n", arguments.join(" \\\n  "))
     }
 
-    /// A board without a PC's devices: what Windows has drivers for are NVMe, USB, and the firmware's frame buffer.
+    /// A machine without a PC's devices: Windows has drivers for NVMe, USB, and the firmware's frame buffer.
     fn qemu_arm64(&self) -> String {
         let vars = format!("{}.vars.fd", self.path);
         let pflash = format!("if=pflash,format=raw,unit=1,file={}", vars.replace(',', ",,"));
@@ -290,7 +290,7 @@ impl Machine {
             script = format!("qemu-img convert -f {} -O qcow2 {from} {to}\n", self.format.qemu_name());
             "qcow2"
         });
-        // virt-install splits its options as a shell splits words, with commas between.
+        // virt-install splits its options like a shell splits words, but at commas too.
         let path = format!("\"{}\"", path.replace('\\', r"\\").replace('"', "\\\""));
         let (machine, boot, bus, model) = match (self.is_arm64, self.uefi) {
             (true, _) => ("virt", " --arch aarch64 --boot uefi", "nvme", "e1000e"),
@@ -316,17 +316,17 @@ impl Machine {
     }
 }
 
-/// The path as text that means the same to a person and to a shell.
+/// The path as text that is the same for a person and for a shell.
 fn text(path: &Path) -> Result<String> {
     let text = path.to_str().filter(|text| printable(text) == *text);
     text.map(str::to_owned).ok_or_else(|| {
-        Error::unsupported("its name has characters that cannot be shown in a command")
+        Error::unsupported("the file's name has characters that cannot be shown in a command")
             .with_path(path)
             .with_hint("rename the file, or give it another name by a link")
     })
 }
 
-/// A word that was given, if it can be shown.
+/// A word from the user, if it can be shown.
 fn word(text: &str, what: &str) -> Result<String> {
     match !text.is_empty() && printable(text) == text {
         true => Ok(text.into()),
@@ -334,7 +334,7 @@ fn word(text: &str, what: &str) -> Result<String> {
     }
 }
 
-/// A word of a POSIX shell that is `text`.
+/// `text` as a word of a POSIX shell.
 fn sh(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@%+".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -343,7 +343,7 @@ fn sh(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A PowerShell string that is `text`. PowerShell takes typographic quotes for quotes, too.
+/// `text` as a PowerShell string. PowerShell takes typographic quotes for quotes, too.
 fn powershell(text: &str) -> String {
     let mut quoted = String::from("'");
     for character in text.chars() {

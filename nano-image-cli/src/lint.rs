@@ -11,10 +11,10 @@ use nano_image::{Architecture, Error, Lint, Result, Sources};
 use crate::args;
 use crate::report::output;
 
-/// What a WIM begins with.
+/// The first bytes of a WIM.
 const WIM: &[u8] = b"MSWIM\0\0\0";
 
-/// Says what becomes of an answer file.
+/// Says what Windows will do with an answer file.
 pub fn run(arguments: &args::Lint) -> Result<ExitCode> {
     let image = arguments.image.as_deref();
     let lint = match (&arguments.wim, &arguments.media, image) {
@@ -38,7 +38,7 @@ pub fn run(arguments: &args::Lint) -> Result<ExitCode> {
 fn is_wim(path: &Path) -> Result<bool> {
     let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
     let mut start = Vec::new();
-    // A directory cannot be read, and is no WIM.
+    // A directory cannot be read, and so is not a WIM.
     let read = file.take(WIM.len() as u64).read_to_end(&mut start);
     Ok(read.is_ok() && start == WIM)
 }

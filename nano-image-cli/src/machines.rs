@@ -17,7 +17,7 @@ use crate::{recipe, secret, text_file, usage};
 /// Headings of the flags for one machine.
 const HEADINGS: [&str; 2] = ["Machine", "Network"];
 
-/// What a list may be.
+/// The forms that a list may have.
 const FORMS: &str = "a list is CSV with a line of names first, JSON with one machine in a line and no brackets around \
                      them, or TOML with a [[machine]] each";
 
@@ -27,11 +27,11 @@ pub struct Row {
     /// Where its passwords are.
     pub secret: Vec<String>,
     pub seed: Option<Seed>,
-    /// Its settings alone.
+    /// Only its own settings.
     own: MachineConfig,
     /// Which flags it has.
     keys: Vec<String>,
-    /// Where it stands in the list.
+    /// Its place in the list, for messages.
     place: String,
 }
 
@@ -49,13 +49,13 @@ fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
         Some('{') => json_lines(text)?,
         _ if is_toml => toml_tables(text)?,
         Some('[') => {
-            let message = "line 1: a bracket begins no list of machines";
+            let message = "line 1: a list of machines does not begin with a bracket";
             return Err(Error::recipe(message).with_hint(FORMS));
         }
         _ => csv(text)?,
     };
     if objects.is_empty() {
-        return Err(Error::recipe("there is no machine in the list").with_hint(FORMS));
+        return Err(Error::recipe("the list has no machine").with_hint(FORMS));
     }
     let command = recipe::lenient_command();
     let build = command.find_subcommand("build").expect("a subcommand");
@@ -69,8 +69,8 @@ fn rows(text: &str, folder: &Path) -> Result<Vec<Row>> {
     for (place, object) in objects {
         let row = row(object, folder, &known, &mut parser, &place).map_err(|error| error.within(&place))?;
         if let Some(other) = names.insert(row.name.to_lowercase(), place.clone()) {
-            let error = Error::recipe(format!("{place}: the name `{}` is that of {other} too", row.name));
-            return Err(error.with_hint("each machine needs a name of its own"));
+            let error = Error::recipe(format!("{place}: the name `{}` is also that of {other}", row.name));
+            return Err(error.with_hint("give each machine its own name"));
         }
         rows.push(row);
     }
@@ -95,7 +95,7 @@ fn row(
         None => return Err(Error::recipe("the machine has no `name`").with_hint("name it: the files are called by it")),
     };
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':', '*', '\0']) {
-        let hint = "the files are called by it: letters, digits and hyphens are right everywhere";
+        let hint = "its files get this name: letters, digits and hyphens work everywhere";
         return Err(Error::recipe(format!("`{name}` cannot be the name of a file")).with_hint(hint));
     }
     let mut flags: Vec<OsString> = ["nano-image", "build"].map(OsString::from).into();
@@ -137,14 +137,14 @@ fn row(
     Ok(Row { name, secret, seed, own, keys, place: place.into() })
 }
 
-/// Checks all settings of all machines that need no file.
+/// Checks everything about all machines that needs no file.
 pub fn check(rows: &[Row], list: &Path, base: &MachineConfig) -> Result<()> {
     let check = |row: &Row| row.config(base)?.check();
     rows.iter().try_for_each(|row| check(row).map_err(|error| error.within(&row.place).with_path(list)))
 }
 
 impl Row {
-    /// The settings of this machine: those of the recipe, and over them its own.
+    /// The settings of this machine: its own, and else those of the recipe.
     pub fn config(&self, base: &MachineConfig) -> Result<MachineConfig> {
         let not_told = |error| Error::unsupported(format!("settings of a machine: {error}"));
         let value = |config: &MachineConfig| serde_json::to_value(config).map_err(not_told);
@@ -220,12 +220,12 @@ fn toml_tables(text: &str) -> Result<Objects> {
         let (DeValue::Array(tables), "machine") = (value.get_ref(), &**key.get_ref()) else {
             let (place, key) = (lines.number(key.span().start), key.get_ref());
             let error = Error::recipe(format!("line {place}: there is no key `{key}` beside [[machine]]"));
-            return Err(error.with_hint("what all machines have alike stands in the recipe"));
+            return Err(error.with_hint("settings of all machines belong into the recipe"));
         };
         for table in tables {
             let place = format!("line {}", lines.number(table.span().start));
             let DeValue::Table(table) = table.get_ref() else {
-                return Err(Error::recipe(format!("{place}: this is no machine")).with_hint(FORMS));
+                return Err(Error::recipe(format!("{place}: this is not a machine")).with_hint(FORMS));
             };
             let pair = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
                 let key: &std::borrow::Cow<'_, str> = key.get_ref();
@@ -255,7 +255,7 @@ fn csv(text: &str) -> Result<Objects> {
         let mut object: Map<String, Value> = Map::new();
         for (header, cell) in headers.iter().zip(&record).filter(|(_, cell)| !cell.is_empty()) {
             if cell.contains('\n') {
-                let message = format!("line {line}: the value of `{header}` goes on in the next line");
+                let message = format!("line {line}: the value of `{header}` continues on the next line");
                 return Err(Error::recipe(message).with_hint("close its quote"));
             }
             let cell = match cell {
@@ -278,7 +278,7 @@ fn csv(text: &str) -> Result<Objects> {
     Ok(objects)
 }
 
-/// The text is in memory, and is UTF-8: only the number of values can be wrong.
+/// The text is in memory and is UTF-8: only the number of values can be wrong.
 fn csv_mistake(error: &csv::Error) -> Error {
     let line = error.position().map_or(1, csv::Position::line);
     match error.kind() {
@@ -338,7 +338,7 @@ mod tests {
     fn mistakes_are_named_with_their_place() {
         for (text, part) in [
             ("name,nmae\na,b\n", "no column `nmae`"),
-            ("name\na\nA\n", "line 3: the name `A` is that of line 2 too"),
+            ("name\na\nA\n", "line 3: the name `A` is also that of line 2"),
             ("name,ipv4-mask\na,x\n", "line 2"),
             ("locale\nde-DE\n", "no `name`"),
             ("name\n../a\n", "name of a file"),
@@ -354,13 +354,13 @@ mod tests {
             ("{\"name\": \"a\", \"name\": \"b\"}", "line 1: the key `name` is there twice"),
             ("{\"name\": ", "line 1: begins like JSON, but ends too early"),
             ("{\"name\": \"a\"}\n\n{\"name\": b}", "line 3: begins like JSON, but is not, at character 10"),
-            ("{\"name\": \"a\"}\n[1]", "line 2: this is JSON, but no object"),
-            ("[{\"name\": \"a\"}]", "line 1: a bracket begins no list"),
-            ("[[machine]]\nname = ", "line 2: this is not TOML: text without quotes, or no value"),
+            ("{\"name\": \"a\"}\n[1]", "line 2: this is JSON, but not an object"),
+            ("[{\"name\": \"a\"}]", "line 1: a list of machines does not begin"),
+            ("[[machine]]\nname = ", "line 2: this is not TOML: text without quotes, or a missing value"),
             ("[[machine]]\nname = 'a'\nname = 'b'\n", "line 3: this is not TOML: the key is there twice"),
             ("name = 1\n[[machine]]\n", "line 1: there is no key `name` beside [[machine]]"),
             ("name,locale\na\n", "line 2: values for 1 columns, of 2"),
-            ("name,locale\na,\"b\nc,d\n", "line 2: the value of `locale` goes on in the next line"),
+            ("name,locale\na,\"b\nc,d\n", "line 2: the value of `locale` continues on the next line"),
             ("name;locale\na;de-DE\n", "line 1: the columns are separated by ';'"),
             ("name,jobs\na,0\n", "no column `jobs`"),
             ("name,reboot\na,yes\n", "no column `reboot`"),

@@ -69,12 +69,12 @@ fn main() -> ExitCode {
     result.unwrap_or_else(|error| report::failure(&error, json_errors))
 }
 
-/// Success, if nothing failed.
+/// Success if nothing failed.
 fn done(result: nano_image::Result<()>) -> nano_image::Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// The command line, with the flags of a recipe file. Help and wrong usage end the program.
+/// The command line, with the flags of a recipe file added. Help and wrong usage end the program.
 fn arguments() -> Result<Arguments, ExitCode> {
     let mut given: Vec<OsString> = std::env::args_os().collect();
     let typed = given.clone();
@@ -88,7 +88,7 @@ fn arguments() -> Result<Arguments, ExitCode> {
         if build.contains_id("check") {
             command = command.mut_subcommand("build", |build| build.mut_arg("output", |arg| arg.required(false)));
         }
-        // Behind the program's and the subcommand's name.
+        // After the names of the program and of the subcommand.
         given.splice(2..2, more);
     }
     let matches = command.try_get_matches_from_mut(&given);

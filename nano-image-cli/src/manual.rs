@@ -1,4 +1,4 @@
-//! `nano-image man`: manual pages of what the flags say.
+//! `nano-image man`: manual pages from the texts of the flags.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::images;
 use crate::outputs::{OutputOptions, Outputs};
 use crate::report::output;
 
-/// When this version was released, as `scripts/release` says it: seconds since 1970.
+/// When this version was released, set by `scripts/release`: seconds since 1970.
 const RELEASED: Option<&str> = option_env!("NANO_IMAGE_RELEASED");
 const MANUAL: &str = "Manual of nano-image";
-/// Blocks of what stands behind the help of a command that are sections of their own.
+/// Parts of the text after a command's flags that are sections of their own.
 const SECTIONS: [(&str, &str); 3] =
     [("Examples:", "EXAMPLES"), ("Example:", "EXAMPLES"), ("Exit status:", "EXIT STATUS")];
 
@@ -37,7 +37,7 @@ pub fn man(folder: Option<&Path>, replace: bool) -> Result<()> {
     outputs.publish()
 }
 
-/// The pages of a command and of those below it that are shown.
+/// The pages of a command and of its visible subcommands.
 fn collect_pages(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         collect_pages(inner, pages)?;
@@ -67,7 +67,7 @@ fn page(command: &Command) -> Result<(String, Vec<u8>)> {
     Ok((man.get_filename(), ascii(&text).into_bytes()))
 }
 
-/// How the command is called: flags in short, since all of them follow.
+/// How the command is called, with the flags in short: all of them follow.
 fn synopsis(command: &Command) -> Roff {
     let usage = command.clone().render_usage().to_string();
     let mut roff = Roff::default();
@@ -80,7 +80,7 @@ fn synopsis(command: &Command) -> Roff {
     roff
 }
 
-/// Characters that are not ASCII, as groff knows them whatever it takes the file's encoding for.
+/// Writes characters that are not ASCII as groff escapes, which work whatever encoding groff expects.
 fn ascii(text: &[u8]) -> String {
     let escaped = |c: char| match c.is_ascii() {
         true => c.to_string(),
@@ -89,7 +89,7 @@ fn ascii(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().map(escaped).collect()
 }
 
-/// The sections behind those of the flags.
+/// The sections after those of the flags.
 fn more(command: &Command) -> Roff {
     let mut roff = Roff::default();
     let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();

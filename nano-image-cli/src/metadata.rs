@@ -1,4 +1,4 @@
-//! `--metadata-file`: what was built, of what, and how the run went.
+//! `--metadata-file`: what was built from what, and how the run went.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ use crate::{images, recipe, secret};
 pub struct Input {
     /// What it is for: the flag that names it.
     pub role: &'static str,
-    /// Its name; of a file in a copied folder the path in there.
+    /// Its name; for a file in a copied folder, its path in the folder.
     pub name: String,
     /// Bytes.
     pub size: u64,
@@ -29,11 +29,11 @@ pub struct Input {
     pub sha256: String,
 }
 
-/// The digests of all inputs, made on a thread of their own while the image is built.
+/// The digests of all inputs, which another thread makes while the image is built.
 pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
 
 impl Inputs {
-    /// Begins to read the files.
+    /// Starts to read the files.
     pub fn begin(arguments: &Build, plan: &Plan) -> Result<Self> {
         let files = files(arguments, plan)?;
         Ok(Self(std::thread::spawn(move || files.into_iter().map(Input::read).collect())))
@@ -92,7 +92,7 @@ fn files(arguments: &Build, plan: &Plan) -> Result<Vec<(&'static str, String, Pa
     Ok(files)
 }
 
-/// What the image and its packages come from: an ISO image as a whole, else the files themselves.
+/// What the image and its packages come from: an ISO image as a whole, otherwise the files themselves.
 fn source_files(source: &Path, is_media: bool, plan: &Plan) -> Vec<(&'static str, String, PathBuf)> {
     let is_image = is_media && !source.is_dir();
     let mut files = Vec::new();
@@ -110,7 +110,7 @@ fn source_files(source: &Path, is_media: bool, plan: &Plan) -> Vec<(&'static str
     files
 }
 
-/// A file, or all of a folder.
+/// Adds a file, or all files of a folder.
 fn add_all(role: &'static str, path: &Path, files: &mut Vec<(&'static str, String, PathBuf)>) -> Result<()> {
     if path.is_dir() {
         return list(role, path, &name(path), files);
@@ -123,7 +123,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The files of a folder; what cannot be read is refused where it is used.
+/// The files of a folder; files that cannot be read are refused where they are used.
 fn list(
     role: &'static str,
     folder: &Path,
@@ -148,7 +148,7 @@ fn list(
     Ok(())
 }
 
-/// What a build is made of.
+/// What a build is made from.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub arguments: &'a Build,
@@ -216,7 +216,7 @@ impl Timing {
     }
 }
 
-/// Bytes that the process has read and written, where the system counts them (Linux).
+/// Bytes that the process has read and written, if the system counts them (Linux).
 fn transferred() -> (Option<u64>, Option<u64>) {
     let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
     let value = |key| text.lines().find_map(|line: &str| line.strip_prefix(key)?.trim().parse().ok());

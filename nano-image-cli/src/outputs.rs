@@ -11,7 +11,7 @@ use crate::args::{Build, OutputArgument, preset_names};
 pub use files::{Folder, OutputOptions, Outputs, is_stdout, is_stream};
 
 impl OutputArgument {
-    /// The file at `path`, in `format` as far as flags do not say otherwise.
+    /// The file at `path`, in `format` unless flags say otherwise.
     pub fn of(path: &Path, format: Format, arguments: &Build) -> Self {
         let preset = Preset::from(format);
         if arguments.format.is_some_and(|given| given != preset) {
@@ -30,10 +30,10 @@ impl OutputArgument {
 
 /// A checked output.
 pub struct Output {
-    /// `-` is standard output.
+    /// `-` means standard output.
     pub path: PathBuf,
     pub format: Format,
-    /// Whether the image goes into an OCI image at this path.
+    /// Whether this path gets an OCI image with the disk image in it.
     pub is_oci: bool,
 }
 
@@ -43,12 +43,12 @@ impl Output {
         if self.is_oci { oci_files(&self.path) } else { vec![self.path.clone()] }
     }
 
-    /// What a person calls it.
+    /// What messages call it.
     pub fn label(&self) -> String {
         if is_stdout(&self.path) { "standard output".into() } else { self.path.display().to_string() }
     }
 
-    /// What `list` means, without a look at what is there.
+    /// What `list` means; existing files are not looked at.
     pub fn described(list: &[OutputArgument], arguments: &Build) -> Result<Vec<Self>> {
         let describe = |argument: &OutputArgument| {
             let format = format(argument, arguments)?;
@@ -62,7 +62,7 @@ impl Output {
         list.iter().map(describe).collect()
     }
 
-    /// What to say of formats that the host does not take.
+    /// Warnings about formats that the host does not take.
     pub fn doubts(outputs: &[Self], host: Option<Host>) -> Vec<String> {
         let Some(host) = host else { return Vec::new() };
         let known = host.formats().iter().filter_map(|name| Preset::named(name)?.format(None, None).ok());
@@ -73,11 +73,13 @@ impl Output {
         };
         let other = outputs.iter().filter(|output| !is_taken(output.format));
         let taken = if host == Host::Azure { "VHD of fixed size".into() } else { host.formats().join(", ") };
-        let doubt = |output: &Self| format!("{}: {} takes no such images, but {taken}", output.label(), host.name());
+        let doubt =
+            |output: &Self| format!("{}: {} does not take such images, only {taken}", output.label(), host.name());
         other.map(doubt).collect()
     }
 
-    /// The firmware that is asked for or suits the first output, and what to say of the others; none if the host has one.
+    /// The firmware that flags ask for or that suits the first output, and warnings about the others; `None` if the
+    /// host decides.
     pub fn firmware(outputs: &[Self], arguments: &Build) -> (Option<Firmware>, Option<String>) {
         if arguments.firmware.is_some() || arguments.host.is_some_and(Host::has_usual_firmware) {
             return (arguments.firmware, None);
@@ -98,10 +100,10 @@ impl Output {
     }
 }
 
-/// The format that is asked for, or else that of the extension.
+/// The format that flags ask for, or else the one of the extension.
 fn format(output: &OutputArgument, arguments: &Build) -> Result<Format> {
     let preset = match output.format.or(arguments.format) {
-        // KubeVirt takes raw ones too, which are no smaller for their holes there.
+        // KubeVirt takes raw images too, but their holes save no space there.
         _ if output.is_oci => Preset::named("qcow2").expect("a format"),
         Some(preset) => preset,
         None => of_host(output, arguments.host).map_or_else(|| of_path(output), Ok)?,
@@ -109,7 +111,7 @@ fn format(output: &OutputArgument, arguments: &Build) -> Result<Format> {
     preset.format(output.subformat.or(arguments.subformat), output.block_size.or(arguments.block_size))
 }
 
-/// The host's format, where the extension does not tell one; Azure takes VHD files of a kind of its own.
+/// The host's format, if the extension does not tell one; Azure takes only a special kind of VHD files.
 fn of_host(output: &OutputArgument, host: Option<Host>) -> Option<Preset> {
     let usual = host?.formats().iter().find_map(|name| Preset::named(name))?;
     let extension = output.path.extension().and_then(OsStr::to_str).unwrap_or_default();

@@ -20,7 +20,9 @@ pub fn run(arguments: &PackagesOf) -> Result<()> {
     }
     if arguments.wim.is_some() || arguments.disk.is_some() {
         let error = Error::recipe("two sources: media, and a WIM or disk").with_path(path);
-        return Err(error.with_hint("name one; beside a WIM or disk there may be an update, a .msu or .cab file"));
+        return Err(
+            error.with_hint("name one; together with a WIM or disk you can name an update, a .msu or .cab file")
+        );
     }
     if arguments.image.is_some() {
         return image::run(arguments);
@@ -40,7 +42,7 @@ pub fn run(arguments: &PackagesOf) -> Result<()> {
         .packages()
         .iter()
         .map(|package| {
-            // A package that cannot be read does not hide the others, nor itself.
+            // A package that cannot be read is still listed, and so are the others.
             media.describe(package).map_err(|error| {
                 message(&warning(&error.to_string()));
                 Unread { package, why: error.to_string() }
@@ -53,7 +55,7 @@ pub fn run(arguments: &PackagesOf) -> Result<()> {
     })
 }
 
-/// What a package says of itself, or why that cannot be told.
+/// What a package says about itself, or why it cannot be read.
 type Found<'a> = std::result::Result<PackageDetails, Unread<'a>>;
 
 struct Unread<'a> {

@@ -8,7 +8,7 @@ use crate::outputs::Output;
 use crate::report::{additions, output, printable};
 use crate::signals::stop_on_signals;
 
-/// The output that is meant if none is named.
+/// The output that is assumed if none is named.
 const DEFAULT_OUTPUT: &str = "nano.vhdx";
 
 /// Says what a build would make.
@@ -30,7 +30,7 @@ pub fn run(arguments: &Build) -> Result<()> {
     output(&text(&report, &outputs, arguments.output.is_empty()))
 }
 
-/// The outputs that are meant, whether they can be written or not.
+/// The outputs that are meant, even if they cannot be written.
 pub fn outputs(arguments: &Build) -> Result<Vec<Output>> {
     match &arguments.output[..] {
         [] => Output::described(&[OutputArgument::parse(DEFAULT_OUTPUT).expect("a path")], arguments),

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::ProgressStyle;
 use crate::{report, signals};
 
-/// Shows progress in one of the styles, and takes the time of the phases.
+/// Shows progress in one of the styles, and measures the time of the phases.
 pub struct Progress(Style, Mutex<Vec<(Phase, Instant)>>);
 
 enum Style {
@@ -21,17 +21,17 @@ enum Style {
     Bar(Mutex<ProgressBar>),
 }
 
-/// When a plain line is due.
+/// When the next plain line is due.
 struct Plain {
     phase: Phase,
     total: Option<ByteSize>,
-    /// Tenths of the total already told.
+    /// Tenths of the total that have been reported.
     tenths: u64,
     told: Instant,
 }
 
 impl Progress {
-    /// In `style`, as far as standard error can.
+    /// In `style`, as far as standard error allows it.
     pub fn new(style: ProgressStyle) -> Self {
         let style = match style.on_this_terminal() {
             ProgressStyle::None => Style::None,
@@ -45,7 +45,7 @@ impl Progress {
         Self(style, Mutex::default())
     }
 
-    /// Which phases there were, and how long each took until the next one or now.
+    /// The phases so far, and how long each took until the next one or now.
     pub fn durations(&self) -> Vec<(Phase, Duration)> {
         let begun = lock(&self.1);
         let ends = begun.iter().skip(1).map(|(_, begin)| *begin).chain([Instant::now()]);
@@ -71,7 +71,7 @@ impl Observer for Progress {
             Style::Bar(bar) => {
                 let mut bar = lock(bar);
                 bar.finish_and_clear();
-                // A new bar: one that is drawn while it changes would show parts of both phases.
+                // A new bar: one that changes while it is drawn would show parts of both phases.
                 *bar = match total.filter(|total| total.bytes() > 0) {
                     Some(total) => ProgressBar::new(total.bytes()).with_style(template(
                         "{prefix:6} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",

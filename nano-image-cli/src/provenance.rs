@@ -1,6 +1,6 @@
-//! `--provenance`: what was made of what, as an in-toto statement with SLSA provenance
-//! (<https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>, <https://slsa.dev/spec/v1.0/provenance>), for
-//! programs that sign and check such statements.
+//! `--provenance`: what was made from what, as an in-toto statement with SLSA provenance
+//! (<https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>, <https://slsa.dev/spec/v1.0/provenance>),
+//! for programs that sign and check such statements.
 
 use nano_image::{Report, Result, libwim_version};
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use crate::metadata::{Facts, Input};
 use crate::outputs::Output;
 use crate::recipe;
 
-/// What kind of build it is: its parameters are a recipe.
+/// The kind of build: its parameters are a recipe.
 const BUILD_TYPE: &str = "https://docs.rs/nano-image#recipe-v1";
 const BUILDER: &str = "https://crates.io/crates/nano-image-cli";
 
-/// The statement. It is the same for the same inputs and names of outputs: it says nothing of the run.
+/// The statement. It is the same for the same inputs and names of outputs: it says nothing about the run.
 pub fn value(facts: &Facts<'_>, outputs: &[Output], made: &Report, inputs: &[Input]) -> Result<Value> {
     let subjects = outputs.iter().zip(&made.outputs).map(|(output, made)| {
         let name = output.path.file_name().unwrap_or(output.path.as_os_str()).to_string_lossy();

@@ -20,7 +20,7 @@ pub fn cat(arguments: &Cat) -> Result<()> {
     let stream = files.open_stream(file, &name).map_err(|error| error.with_path(&arguments.path))?;
     let Some(stream) = stream else {
         if file.is_directory() && name.is_empty() {
-            let error = Error::recipe("it is a directory").with_path(&arguments.path);
+            let error = Error::recipe("this is a directory").with_path(&arguments.path);
             return Err(error.with_hint("copy it with `nano-image extract`, list it with `nano-image inspect --files`"));
         }
         let names: Vec<String> = files.named_streams(file)?.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -34,7 +34,7 @@ pub fn cat(arguments: &Cat) -> Result<()> {
     let mut output = io::stdout().lock();
     let mut closed = false;
     let copied = inspect::copy(&*stream, &mut |piece| match output.write_all(piece).and_then(|()| output.flush()) {
-        // A reader that has seen enough is not an error.
+        // A reader that has read enough is not an error.
         Err(error) if is_closed_pipe(&error) => {
             closed = true;
             Err(Error::cancelled())
@@ -44,7 +44,7 @@ pub fn cat(arguments: &Cat) -> Result<()> {
     if closed { Ok(()) } else { copied.map_err(|error| error.with_path(&arguments.path)) }
 }
 
-/// Copies files of an image into a folder. Links, which are not copied, are no error; the exit status tells of them.
+/// Copies files of an image into a folder. Links are not copied, which is not an error; the exit status tells it.
 pub fn extract(arguments: &Extract) -> Result<ExitCode> {
     let image = Image::open(&arguments.image)?;
     let files = open(&image, arguments.partition)?;
@@ -79,7 +79,7 @@ fn open(image: &Image, number: Option<u32>) -> Result<Files<'_>> {
     }
 }
 
-/// What `path` means; if it is not there, the error says which name is like it.
+/// The file at `path`; if it does not exist, the error names a similar one.
 fn resolve(files: &Files<'_>, path: &str) -> Result<(FileId, String)> {
     let error = match files.resolve(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => error,
@@ -91,7 +91,7 @@ fn resolve(files: &Files<'_>, path: &str) -> Result<(FileId, String)> {
     }
 }
 
-/// The first name of `path` that is not there, and one like it that is.
+/// The first name of `path` that does not exist, and a similar one that does.
 fn nearest(files: &Files<'_>, path: &str) -> Option<String> {
     let mut known = String::new();
     let mut directory = files.root().ok()?;

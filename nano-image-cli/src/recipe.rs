@@ -1,7 +1,7 @@
 //! `--recipe FILE`: flags of `build` in a TOML or JSON file.
 //!
-//! A key is a flag by its long name, so the file is turned into flags: there is one list of names, forms and limits.
-//! The other way round, [`value`] tells all of a build that decides its bytes.
+//! A key is the long name of a flag, so the file is turned into flags: names, forms and limits are the same for both.
+//! In the other direction, [`value`] returns everything that decides the bytes of a build.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use toml::de::DeValue;
 use crate::args::{Build, OutputArgument, WITH_BUILD_FLAGS, command};
 use crate::{text_file, usage};
 
-/// Keys that name files or the form of outputs, or that decide no byte: what a build is made of and makes is told with
-/// its digests.
+/// Keys that name files or the form of outputs, or that do not change any byte: inputs and outputs are recorded with
+/// their digests.
 pub const FILES_AND_FORMS: [&str; 18] = [
     "wim",
     "disk",
@@ -38,17 +38,17 @@ pub const FILES_AND_FORMS: [&str; 18] = [
     "source-check",
     "allow-unbootable",
 ];
-/// Flags that are no keys.
+/// Flags that cannot be keys.
 pub const NO_KEYS: [&str; 4] = ["recipe", "check", "help", "version"];
 
-/// The command line without required flags of `build`, which a recipe file may have.
+/// The command line, without requiring flags of `build` that a recipe file may have.
 pub fn lenient_command() -> Command {
     let lenient = |build: Command| build.mut_args(|arg| arg.required(false));
     WITH_BUILD_FLAGS.into_iter().fold(command(), |command, name| command.mut_subcommand(name, lenient))
 }
 
-/// What the recipe file that `given` names adds: its flags but those that are given already, or that exclude what is
-/// given.
+/// The flags that the recipe file named in `given` adds, except those that are given already or that exclude given
+/// ones.
 pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     let Some(path) = given.get_one::<PathBuf>("recipe") else { return Ok(Vec::new()) };
     let text = text_file::read(path, "recipe")?;
@@ -59,7 +59,7 @@ pub fn flags(given: &ArgMatches) -> Result<Vec<OsString>> {
     read(&text, folder, &|id| is_given(id) || rivals(build, id).any(is_given)).map_err(|error| error.with_path(path))
 }
 
-/// Flags that cannot be used with the flag `id`, whichever of them says so.
+/// Flags that cannot be used together with the flag `id`, whichever of the two says so.
 fn rivals<'a>(build: &'a Command, id: &'a str) -> impl Iterator<Item = &'a str> {
     let excludes = |one: &Arg, other: &str| build.get_arg_conflicts_with(one).iter().any(|arg| arg.get_id() == other);
     let own = build.get_arguments().find(|arg| arg.get_id() == id);
@@ -69,9 +69,9 @@ fn rivals<'a>(build: &'a Command, id: &'a str) -> impl Iterator<Item = &'a str> 
         .map(|arg| arg.get_id().as_str())
 }
 
-/// What `recipe` and the flags for its sources and outputs say: a recipe file, as JSON, that gives the same bytes.
+/// What `recipe` and the flags for its sources and outputs say: as a recipe file, in JSON, that gives the same bytes.
 pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
-    let not_text = |error| Error::unsupported(format!("the recipe cannot be told: {error}"));
+    let not_text = |error| Error::unsupported(format!("the recipe cannot be written as JSON: {error}"));
     let mut value = serde_json::to_value(recipe).map_err(not_text)?;
     let object = value.as_object_mut().expect("a recipe is an object");
     let packages = &arguments.packages;
@@ -84,12 +84,12 @@ pub fn value(arguments: &Build, recipe: &Recipe) -> Result<Value> {
         ("swm", json!(texts(&arguments.swm))),
         ("servicing-package", json!(texts(&packages.servicing_package))),
         ("driver", json!(texts(&packages.driver))),
-        // Where it comes from, not what it is: other text has been refused.
+        // Where it comes from, not what it is: any other text has been refused.
         ("secret", json!(arguments.machine.secret)),
         ("format", json!(arguments.format.map(Preset::name))),
         ("subformat", json!(arguments.subformat.map(Subformat::name))),
         ("block-size", json!(arguments.block_size)),
-        // What decides no byte, but whether there is an image at all.
+        // This decides no byte, but whether there is an image at all.
         ("allow-unbootable", json!(arguments.allow_unbootable.then_some(true))),
         ("source-check", json!(Some(arguments.source_check).filter(|check| *check != SourceCheck::default()))),
     ] {
@@ -139,7 +139,7 @@ fn read(text: &str, folder: &Path, is_given: &dyn Fn(&str) -> bool) -> Result<Ve
 struct RecipeEntry {
     key: String,
     value: Value,
-    /// Where it is, for messages, if that is known.
+    /// Where it is in the file, for messages; empty if unknown.
     place: String,
 }
 
@@ -157,8 +157,8 @@ fn toml_entries(text: &str) -> Result<Vec<RecipeEntry>> {
     Ok(entries.into_iter().map(entry).collect())
 }
 
-/// The keys of a JSON file, and the folder that its paths begin from: of what --metadata-file wrote, that of the recipe
-/// in it, and the folder that the build ran in.
+/// The keys of a JSON file, and the folder that its paths are relative to: for a file that --metadata-file wrote, the
+/// keys of the recipe in it, and the folder in which the build ran.
 fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<RecipeEntry>, &'a Path)> {
     let mut value: Value = serde_json::from_str(text).map_err(|error| text_file::json_mistake(&error, 1))?;
     let folder = match value["build"]["recipe"].is_object() {
@@ -168,12 +168,12 @@ fn json_entries<'a>(text: &str, folder: &'a Path) -> Result<(Vec<RecipeEntry>, &
         }
         false => folder,
     };
-    let Value::Object(object) = value else { return Err(Error::recipe("this is JSON, but no recipe")) };
+    let Value::Object(object) = value else { return Err(Error::recipe("this is JSON, but not a recipe")) };
     let entries = object.into_iter().filter(|(_, value)| !value.is_null());
     Ok((entries.map(|(key, value)| RecipeEntry { place: String::new(), key, value }).collect(), folder))
 }
 
-/// The same in JSON. What it has no form for becomes what no flag takes.
+/// The same value in JSON. Values that JSON does not have become some that no flag accepts.
 pub fn json_of(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.to_string().into(),
@@ -211,7 +211,7 @@ fn flag(arg: &Arg, value: &Value, folder: &Path) -> Result<OsString, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if !number.is_f64() => number.to_string(),
-        Value::Object(_) => return Err("is no table: keys stand at the top of the file".into()),
+        Value::Object(_) => return Err("is not a table: keys stand at the top of the file".into()),
         _ => return Err("takes text or a whole number".into()),
     };
     let name = arg.get_long().unwrap_or_default();
@@ -307,7 +307,7 @@ mod tests {
         let sorted = |flags: Vec<String>| std::collections::BTreeSet::from_iter(flags);
         let at = |folder: &str| expected.map(|flag| flag.replace("F/", folder)).to_vec();
         assert_eq!(sorted(flags(recipe).unwrap()), sorted(at(INSIDE)));
-        // Metadata have the paths that the build was given.
+        // Metadata has the paths that the build was given.
         let metadata = format!(r#"{{"build": {{"recipe": {recipe}}}, "run": {{}}}}"#);
         assert_eq!(sorted(flags(&metadata).unwrap()), sorted(at("")));
         for (text, part) in [("{", "line 1: begins like JSON"), (r#"{"siez": 1}"#, "there is no key `siez`")] {
@@ -371,7 +371,7 @@ mod tests {
             let given = flags(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let command = ["nano-image", "build"].map(String::from).into_iter().chain(given.clone());
             super::command().try_get_matches_from(command).unwrap();
-            // What it shows as comments can be taken out of them.
+            // Keys that are shown as comments can be uncommented.
             let all = |line: &str| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n";
             let more = read(&text.lines().map(all).collect::<String>(), Path::new(""), &|_| false).unwrap();
             let shown = text.lines().filter(|line| line.starts_with("#: ")).count();

@@ -51,12 +51,12 @@ pub fn warning(text: &str) -> String {
     format!("{YELLOW}warning:{RESET} {}\n", printable(text))
 }
 
-/// Writes `text` to standard error, with its colours if that is a terminal. Nobody can be told if that fails.
+/// Writes `text` to standard error, in colours if that is a terminal. If that fails, there is nobody to tell.
 pub fn message(text: &str) {
     let _ = anstream::stderr().lock().write_all(shown(text, "\n\t\x1b").as_bytes());
 }
 
-/// Writes `text` to standard output. A reader that has seen enough is not an error.
+/// Writes `text` to standard output. A reader that has read enough is not an error.
 pub fn output(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(shown(text, "\n\t\r").as_bytes()).and_then(|()| stdout.flush()) {
@@ -65,7 +65,7 @@ pub fn output(text: &str) -> Result<()> {
     }
 }
 
-/// Rows under a title with their number.
+/// Rows under a title with the number of rows.
 pub fn titled<const N: usize>(title: &str, heads: Option<[&str; N]>, rows: &[[String; N]]) -> String {
     let heads = heads.filter(|_| !rows.is_empty());
     format!("\n{title}: {}\n", rows.len()) + &table("  ", heads, 0, rows)
@@ -73,13 +73,13 @@ pub fn titled<const N: usize>(title: &str, heads: Option<[&str; N]>, rows: &[[St
 
 /// Whether the reader of a pipe went away.
 pub fn is_closed_pipe(error: &io::Error) -> bool {
-    /// ERROR_PIPE_NOT_CONNECTED (winerror.h), which the standard library knows under no name.
+    /// ERROR_PIPE_NOT_CONNECTED (winerror.h), which the standard library does not name.
     const NOT_CONNECTED: i32 = 233;
     error.kind() == io::ErrorKind::BrokenPipe || cfg!(windows) && error.raw_os_error() == Some(NOT_CONNECTED)
 }
 
-/// `text` with what is not [shown](is_shown) as JSON escapes it, but for the characters of `plain`. Names of strangers are
-/// escaped where they are put into text; in JSON this does it, and what the text means stays.
+/// Escapes what is not [shown](is_shown) as JSON does, except the characters of `plain`. In text, names from images are
+/// escaped where they are inserted; for JSON it is done here, and its meaning stays the same.
 fn shown<'a>(text: &'a str, plain: &str) -> Cow<'a, str> {
     let is_plain = |character: char| is_shown(character) || plain.contains(character);
     if text.chars().all(is_plain) {
@@ -96,10 +96,10 @@ fn shown<'a>(text: &'a str, plain: &str) -> Cow<'a, str> {
     Cow::Owned(shown)
 }
 
-/// What was decided, and tables of the packages and drivers of an image, with what each costs; empty without any.
+/// Decisions, and tables of the packages and drivers of an image with the size of each; empty if there are none.
 pub fn additions(report: &Report) -> String {
     let mut text: String = report.notes.iter().map(|note| format!("{}\n", printable(note))).collect();
-    // What a package is made of counts as its own, and so do its languages.
+    // The parts of a package count as its own, and so do its languages.
     let mut rows: Vec<(&str, [u64; 3])> = Vec::new();
     for package in report.packages.iter().filter(|package| package.part_of.is_none()) {
         let name = package.id.split('~').next().unwrap_or_default();
@@ -146,7 +146,7 @@ pub fn additions(report: &Report) -> String {
     text
 }
 
-/// The package and those that it is made of.
+/// The package and the packages that it consists of.
 fn parts_of<'a>(report: &'a Report, package: &'a InstalledPackage) -> Vec<&'a InstalledPackage> {
     let mut parts = vec![package];
     let mut next = 0;
@@ -170,7 +170,7 @@ pub fn exit_code(kind: ErrorKind) -> ExitCode {
         ErrorKind::Corrupt | ErrorKind::Unsupported => 4,
         ErrorKind::TooSmall => 5,
         ErrorKind::Cancelled => 130,
-        // `Io`, and whatever kinds will come.
+        // `Io`, and all kinds that may be added.
         _ => 6,
     })
 }

@@ -1,4 +1,4 @@
-//! `--sbom`: what an image is made of, as CycloneDX 1.5 (<https://cyclonedx.org/docs/1.5/json/>).
+//! `--sbom`: what an image consists of, as CycloneDX 1.5 (<https://cyclonedx.org/docs/1.5/json/>).
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::images;
 use crate::metadata::{Facts, Input};
 
-/// The bill of materials. It is the same for the same inputs: number and time come from the build.
+/// The bill of materials. It is the same for the same inputs: serial number and time come from the build.
 pub fn value(facts: &Facts<'_>, made: &Report, inputs: &[Input]) -> Value {
     let packages = facts.plan.packages();
     let mut components: Vec<Value> = made.outputs.iter().enumerate().map(output).collect();
@@ -87,7 +87,7 @@ fn image(facts: &Facts<'_>, made: &Report) -> Value {
     image
 }
 
-/// What the image was made with.
+/// The programs that made the image.
 fn tools() -> Value {
     json!([
         {
@@ -128,7 +128,7 @@ fn package(identity: &str) -> Value {
     })
 }
 
-/// Updates of Windows that packages or files are named after (KB numbers): what a search for missing ones looks for.
+/// Updates of Windows that are in names of packages or files (KB numbers): scanners for missing updates look for these.
 fn updates<'a>(packages: impl Iterator<Item = &'a str>, inputs: &'a [Input]) -> Vec<Value> {
     let files = inputs.iter().filter(|input| input.role == "servicing-package").map(|input| &*input.name);
     let numbers: BTreeSet<u64> = packages.chain(files).filter_map(kb).collect();
@@ -147,7 +147,7 @@ fn updates<'a>(packages: impl Iterator<Item = &'a str>, inputs: &'a [Input]) -> 
     numbers.iter().map(component).collect()
 }
 
-/// The number behind `KB` in a name.
+/// The number after `KB` in a name.
 fn kb(name: &str) -> Option<u64> {
     let name = name.to_ascii_lowercase();
     name.match_indices("kb").find_map(|(at, _)| {
@@ -170,9 +170,9 @@ fn purl(name: &str, version: &str, architecture: &str) -> String {
     format!("pkg:generic/microsoft/{}@{version}{qualifier}", if name.is_empty() { "windows" } else { &encoded })
 }
 
-/// The name of a release in NIST's dictionary (CPE 2.3), by the build of its version.
+/// The name of a release in NIST's dictionary (CPE 2.3), found by the build number in its version.
 fn cpe(version: &str, architecture: &str) -> Option<String> {
-    /// Builds and releases as <https://nvd.nist.gov/products/cpe> has them.
+    /// Builds and releases, from <https://nvd.nist.gov/products/cpe>.
     const RELEASES: [(&str, &str); 7] = [
         ("14393", "windows_server_2016"),
         ("16299", "windows_server_1709"),
@@ -192,7 +192,7 @@ fn cpe(version: &str, architecture: &str) -> Option<String> {
     Some(format!("cpe:2.3:o:microsoft:{product}:{version}:*:*:*:*:*:{architecture}:*"))
 }
 
-/// The licence of what comes from the media; which one it is is between Microsoft and who has the media.
+/// The licence of what comes from the media: its terms are between Microsoft and the owner of the media.
 fn microsoft() -> Value {
     json!([{ "license": { "name": "Microsoft Software License Terms" } }])
 }
@@ -201,7 +201,7 @@ fn hashes(sha256: Option<&str>) -> Value {
     sha256.map(|content| json!({ "alg": "SHA-256", "content": content })).into_iter().collect()
 }
 
-/// Properties with a value.
+/// The properties that have a value.
 fn properties(pairs: &[(&str, String)]) -> Value {
     let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
     pairs.map(|(name, value)| json!({ "name": format!("nano-image:{name}"), "value": value })).collect()

@@ -1,4 +1,4 @@
-//! Where passwords are read from: never the command line, which other users of a machine can see.
+//! Where passwords are read from: never the command line, which other users of the machine can see.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 use nano_image::{Error, Result, Secret};
 use zeroize::Zeroizing;
 
-/// Larger files are no passwords.
+/// A larger file cannot be a password.
 const MAX_LEN: usize = 4096;
 const FORMS: &str =
     "write admin=env:VARIABLE, admin=file:PATH or admin=stdin; user.NAME=… for an account that --local-user makes";
@@ -17,11 +17,11 @@ const FORMS: &str =
 #[derive(Default)]
 pub struct Passwords {
     pub administrator: Option<Secret>,
-    /// By the names of accounts.
+    /// By account name.
     pub users: BTreeMap<String, Secret>,
 }
 
-/// Reads the passwords from where the values of `--secret` say.
+/// Reads the passwords from the places that the values of `--secret` name.
 pub fn read_all(texts: &[String]) -> Result<Passwords> {
     let mut passwords = Passwords::default();
     let mut from_stdin = 0;
@@ -48,18 +48,17 @@ enum Whose<'a> {
     User(&'a str),
 }
 
-/// Whose password a value of `--secret` names, and its source.
+/// Whose password a value of `--secret` is for, and its source.
 ///
-/// No error repeats `text`, for it may be a password that was given by mistake.
+/// No error repeats `text`: it may be a password that was given by mistake.
 fn parts(text: &str) -> Result<(Whose<'_>, &str)> {
     let known = match text.split_once('=') {
         Some(("admin", source)) => Some((Whose::Administrator, source)),
         Some((whose, source)) => whose.strip_prefix("user.").map(|name| (Whose::User(name), source)),
         None => None,
     };
-    known.ok_or_else(|| {
-        Error::recipe("--secret takes the source of a password; its value is not shown").with_hint(FORMS)
-    })
+    known
+        .ok_or_else(|| Error::recipe("--secret takes the place of a password; the value is not shown").with_hint(FORMS))
 }
 
 /// Reads a password from `source`.
@@ -103,7 +102,7 @@ pub fn names(texts: &[String]) -> Vec<&str> {
     texts.iter().filter_map(|text| parts(text).ok().and(text.split_once('='))).map(|(whose, _)| whose).collect()
 }
 
-/// The file that has the secret, if it is in one.
+/// The file with the secret, if it is in a file.
 pub fn file(text: &str) -> Option<&Path> {
     parts(text).ok()?.1.strip_prefix("file:").filter(|path| !path.is_empty()).map(Path::new)
 }
@@ -117,18 +116,18 @@ fn variable(name: &str) -> Result<Secret> {
     }
 }
 
-/// At most a byte more than a password may have. The buffer does not move, which would leave copies behind.
+/// At most one byte more than a password may have. The buffer never moves: that would leave copies in memory.
 fn bytes(source: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_LEN));
     source.take(MAX_LEN as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Text without the line break at its end, and without the mark that some editors put before it.
+/// Text without the line break at its end, and without the byte order mark at its start.
 fn secret(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret> {
     let hint = "save it as UTF-8 text with nothing but the password";
     if bytes.len() > MAX_LEN {
-        return Err(Error::unsupported(format!("more than {MAX_LEN} bytes: this is no password")).with_hint(hint));
+        return Err(Error::unsupported(format!("more than {MAX_LEN} bytes: this is not a password")).with_hint(hint));
     }
     for end in [b'\n', b'\r'] {
         bytes.pop_if(|last| *last == end);

@@ -12,7 +12,7 @@ use crate::plan;
 use crate::report::{message, output, printable, warning};
 use crate::signals::{self, stop_on_signals};
 
-/// Tells where the bytes of an image are.
+/// Tells what takes up the space of an image.
 pub fn run(arguments: &Size) -> Result<()> {
     let build = &arguments.build;
     let (report, picture) = match &arguments.image {
@@ -26,7 +26,7 @@ pub fn run(arguments: &Size) -> Result<()> {
     show(&report, &arguments.show, picture, build.json)
 }
 
-/// Where the bytes of the image would be that flags of `build` ask for.
+/// The same for the image that flags of `build` would make.
 fn of_build(build: &Build, how: &ShowSize) -> Result<(SizeReport, Option<Outputs>)> {
     stop_on_signals(build.json_errors())?;
     let outputs = plan::outputs(build)?;
@@ -45,7 +45,7 @@ fn of_build(build: &Build, how: &ShowSize) -> Result<(SizeReport, Option<Outputs
     Ok((report, picture))
 }
 
-/// Opens the picture that is wanted.
+/// Opens the picture, if one is wanted.
 fn open(how: &ShowSize, inputs: &[UsedFile], options: OutputOptions) -> Result<Option<Outputs>> {
     let wanted = how.svg.as_ref().map(|path| UsedFile::new("the picture", path));
     wanted.map(|wanted| Outputs::open(&[wanted], inputs, options)).transpose()

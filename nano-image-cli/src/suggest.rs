@@ -1,4 +1,4 @@
-//! What may be meant by words that are not ours: of other tools, of their habits, slips.
+//! Suggestions for words that this program does not know: words of other tools, habits, typing mistakes.
 
 use std::ffi::OsString;
 
@@ -6,12 +6,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use nano_image::Error;
 
-/// Commands of PowerShell that make such images.
+/// PowerShell commands that make such images.
 const CMDLETS: [&str; 3] = ["New-NanoServerImage", "Edit-NanoServerImage", "Convert-WindowsImage"];
-/// Where all of [`PARAMETERS`] is explained.
+/// Where all [`PARAMETERS`] are explained.
 const GUIDE: &str = "docs/new-nanoserverimage.md";
 
-/// Parameters of [`CMDLETS`], and what is written here instead.
+/// Parameters of [`CMDLETS`], and what to write here instead.
 const PARAMETERS: [(&str, &str); 45] = [
     ("AdministratorPassword", "--secret admin=env:VARIABLE"),
     ("BasePath", "--scratch FOLDER"),
@@ -60,7 +60,7 @@ const PARAMETERS: [(&str, &str); 45] = [
     ("UnattendPath", "--unattend FILE"),
 ];
 
-/// Commands that others call otherwise.
+/// Commands under the names that other programs give them.
 const COMMANDS: [(&[&str], &str); 7] = [
     (&["ls", "dir", "list", "files"], "inspect --files IMAGE"),
     (&["info", "show", "describe", "stat"], "inspect IMAGE"),
@@ -71,7 +71,8 @@ const COMMANDS: [(&[&str], &str); 7] = [
     (&["run", "boot", "start"], "run-hint IMAGE"),
 ];
 
-/// Flags that others call otherwise, and what is too far from ours to be found by likeness.
+/// Flags under the names that other programs give them, if they are too different from ours to be found as typing
+/// mistakes.
 const FLAGS: [(&[&str], &str); 10] = [
     (&["password", "admin-password", "administrator-password"], "--secret admin=env:VARIABLE"),
     (&["iso", "source", "path"], "--media PATH"),
@@ -85,22 +86,22 @@ const FLAGS: [(&[&str], &str); 10] = [
     (&["role", "roles"], "--package NAME"),
 ];
 
-/// Flags for what is not done, with why and what to do instead.
+/// Flags for what is not supported, with the reason and what to do instead.
 const NOT_DONE: [(&[&str], &str, &str); 2] = [
     (
         &["remove-package", "remove-packages", "removepackage"],
-        "removing packages from an image is not done",
+        "removing packages from an image is not supported",
         "start from an image without it, or let Windows remove it when it runs: dism /online /remove-package",
     ),
     (
         &["disable-feature", "disable-features", "disablefeature"],
-        "turning features of an image off is not done",
+        "turning off features of an image is not supported",
         "start from an image in which it is off (`nano-image packages --wim FILE --image N` tells), or let Windows turn it \
          off when it runs: dism /online /disable-feature",
     ),
 ];
 
-/// What `error` of the arguments `given` should say instead, where this knows better than clap.
+/// A better message for `error` of the arguments `given`, if this knows more than clap.
 pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Option<Error> {
     let words: Vec<&str> = given.iter().skip(1).filter_map(|word| word.to_str()).collect();
     let wrong = match error.get(ContextKind::InvalidSubcommand).or_else(|| error.get(ContextKind::InvalidArg)) {
@@ -125,7 +126,7 @@ pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Opt
         }
         ErrorKind::UnknownArgument => {
             if let Some(flag) = value_apart(subcommand?, &words, wrong) {
-                let message = format!("the value of `{flag}` may be left out, so it stands behind `=`");
+                let message = format!("the value of `{flag}` may be left out, so write `=` before it");
                 return Some(Error::recipe(message).with_hint(format!("write {flag}={wrong}")));
             }
             let name = wrong.strip_prefix("--").or_else(|| wrong.strip_prefix('/'))?.to_ascii_lowercase();
@@ -151,7 +152,7 @@ pub fn better(error: &clap::Error, command: &Command, given: &[OsString]) -> Opt
     }
 }
 
-/// What a parameter of PowerShell is here. Its value may stand behind a colon.
+/// What to write instead of a parameter of PowerShell. Its value may follow a colon.
 fn parameter(word: &str) -> Option<String> {
     let name = word.strip_prefix('-').filter(|name| name.len() > 1 && !name.starts_with('-'))?;
     let name = name.split(':').next()?;
@@ -159,7 +160,7 @@ fn parameter(word: &str) -> Option<String> {
     Some(format!("-{theirs} is {ours}"))
 }
 
-/// The flag before `wrong`, if it takes its value behind `=` only.
+/// The flag before `wrong`, if its value must follow `=`.
 fn value_apart<'a>(command: &Command, words: &[&'a str], wrong: &str) -> Option<&'a str> {
     let may_stand_alone = |flag: &str| {
         let name = flag.strip_prefix("--");
@@ -168,7 +169,7 @@ fn value_apart<'a>(command: &Command, words: &[&'a str], wrong: &str) -> Option<
     words.windows(2).find(|pair| pair[1] == wrong && may_stand_alone(pair[0])).map(|pair| pair[0])
 }
 
-/// A build without an output: the same command with one.
+/// For a build without an output: the same command with one.
 fn next_step(words: &[&str]) -> Error {
     let mut words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     let has_source = ["--media", "--wim", "--recipe"].iter().any(|flag| {
@@ -230,12 +231,12 @@ mod tests {
                 if cfg!(windows) { "--media \"a b.iso\" -o" } else { "--media 'a b.iso' -o" },
             ),
             (&["build"], "write nano-image build --media WS2016.iso -o nano.vhdx"),
-            (&["build", "--remove-package", "x"], "removing packages from an image is not done; "),
+            (&["build", "--remove-package", "x"], "removing packages from an image is not supported; "),
             (&["plan", "--Disable-Feature=x"], "dism /online /disable-feature"),
         ] {
             assert!(tip(words).contains(part), "{words:?}: {}", tip(words));
         }
-        // Here the nearest of ours is a better guess.
+        // Here the nearest of our flags is a better guess.
         for words in [&["build", "--wmi", "a"][..], &["extract", "a.vhdx", "--iso", "x"]] {
             assert_eq!(tip(words), "", "{words:?}");
         }

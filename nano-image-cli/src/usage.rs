@@ -1,4 +1,4 @@
-//! Mistakes in a command line, in the words of all other errors.
+//! Mistakes on the command line, told in the same form as all other errors.
 
 use std::error::Error as _;
 
@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use nano_image::{Error, nearest};
 
-/// What `error` of the arguments of `command` says. Nothing if it is no mistake, but the help that was asked for.
+/// The error in place of `error` from the arguments of `command`; `None` if it is not a mistake but the requested help.
 pub fn mistake(error: &clap::Error, command: &Command) -> Option<Error> {
     let hint = |message: String, hint: String| Some(Error::recipe(message).with_hint(hint));
     let name = command.get_display_name().unwrap_or(command.get_name()).replace("nano-image-", "nano-image ");
@@ -63,7 +63,7 @@ pub fn reason(error: &clap::Error) -> (String, Option<String>) {
             (format!("there is no `{value}`"), hint)
         }
         ErrorKind::ValueValidation => (error.source().map_or(value, ToString::to_string), None),
-        ErrorKind::NoEquals => ("its value may be left out, so it stands behind `=`".into(), None),
+        ErrorKind::NoEquals => ("its value may be left out, so write `=` before it".into(), None),
         ErrorKind::ArgumentConflict => {
             let prior = list(error, ContextKind::PriorArg);
             match prior == flag(&text(error, ContextKind::InvalidArg)) {
@@ -72,14 +72,14 @@ pub fn reason(error: &clap::Error) -> (String, Option<String>) {
             }
         }
         ErrorKind::TooFewValues | ErrorKind::TooManyValues | ErrorKind::WrongNumberOfValues => {
-            ("it takes another number of values".into(), None)
+            ("it does not take this number of values".into(), None)
         }
         ErrorKind::InvalidUtf8 => ("this is not text".into(), None),
         _ => ("this is not understood".into(), None),
     }
 }
 
-/// The same in a line, for a flag that is named beside it.
+/// The same on one line, for a flag that is named before it.
 pub fn message(error: &clap::Error) -> String {
     match reason(error) {
         (reason, Some(hint)) => format!("{reason}; {hint}"),
@@ -94,7 +94,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> String {
     }
 }
 
-/// Flags, as they are written without values.
+/// Flags as they are written without values.
 fn list(error: &clap::Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::Strings(all)) => all.iter().map(|arg| flag(arg)).collect::<Vec<_>>().join(", "),

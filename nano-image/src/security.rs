@@ -2,7 +2,6 @@
 //! inherited by new objects.
 //!
 //! This is our own code because no library does it without Windows. Source: [MS-DTYP] 2.4 (structures), 2.5.1 (SDDL)
-//! and
 //! and 2.5.3.4 (inheritance).
 
 mod class;

@@ -1,4 +1,4 @@
-//! Containers and partition tables.
+//! Disk image formats and partition tables.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ pub const MBR: Target = Target { name: "mbr", run: mbr, seeds: mbr_seeds, rounds
 
 const SEED: Seed = Seed::from_bytes([7; 32]);
 const IDENTITY: Identity = Identity { disk: SEED, bytes: SEED };
-/// A disk that is larger is not written again.
+/// A larger disk is not written again.
 const MAX_DISK: u64 = 64 << 20;
 
-/// An opened image tells where all of its bytes belong, and what it holds can be written to an image again.
+/// An image that can be opened tells where all of its bytes belong, and its contents can be written to an image again.
 fn disk_image(input: &[u8]) -> bool {
     let file = Arc::new(input.to_vec());
     disk::check(&*file);
@@ -43,7 +43,7 @@ fn disk_image(input: &[u8]) -> bool {
     }
     let mut contents = vec![0; size.bytes() as usize];
     if let Err(error) = reader.read_exact_at(&mut contents, 0) {
-        // Clusters of a qcow2 file may be compressed: their damage shows when they are read.
+        // Clusters of a qcow2 file may be compressed: damage in them shows when they are read.
         assert_eq!(error.kind(), ErrorKind::InvalidData, "what is open can be read: {error}");
         return true;
     }
@@ -93,7 +93,7 @@ fn seeds(format: Format) -> Vec<Vec<u8>> {
     used.iter().map(|used| write(format, size, used, &contents).expect("a small disk")).collect()
 }
 
-/// What the reader takes, the writer writes so that the same is read, unless it refuses it.
+/// What the reader accepts is written so that it reads the same, unless the writer refuses it.
 fn gpt(input: &[u8]) -> bool {
     let (len, disk) = (input.len() as u64, Input(input));
     let is_clean = gpt::check(&disk, 512).counts().is_empty();
@@ -137,7 +137,7 @@ fn gpt_seeds() -> Vec<Vec<u8>> {
     tables.into_iter().map(build).collect()
 }
 
-/// As for [`gpt`].
+/// Like [`gpt`].
 fn mbr(input: &[u8]) -> bool {
     let Ok(Some(record)) = mbr::read(&Input(input), 512) else { return false };
     if let Ok(sector) = mbr::build(&record) {

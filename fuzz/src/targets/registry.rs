@@ -1,4 +1,4 @@
-//! Hives and what they hold.
+//! Hives and their contents.
 
 use nano_image::registry::{Hive, HiveOptions, KeyId, Value};
 use nano_image::types::FileTime;
@@ -14,8 +14,8 @@ const TIME: FileTime = FileTime(131_131_008_000_000_000);
 /// Length of the base block.
 const BASE: usize = 4096;
 
-/// The input is the length of the hive in four bytes, the hive, and its log. A hive that is read is given back as it
-/// is; one with all its keys and values can be made anew, and is read as the same.
+/// The input is the length of the hive in four bytes, the hive, and its log. A hive that can be read is written
+/// unchanged; a new hive with all its keys and values is read as the same.
 fn hive(input: &[u8]) -> bool {
     let Some((len, rest)) = input.split_first_chunk() else { return false };
     let (hive, log) = rest.split_at((u32::from_le_bytes(*len) as usize).min(rest.len()));
@@ -67,7 +67,7 @@ fn dump(hive: &Hive) -> Vec<(Vec<Name>, Values)> {
     keys
 }
 
-/// With the right checksum in the base block: without it every change there would end at once.
+/// With the right checksum in the base block: without it, every change there would end the test at once.
 fn sealed(mut hive: Vec<u8>) -> Vec<u8> {
     if hive.len() >= BASE {
         let sum =
@@ -101,7 +101,7 @@ fn hive_seeds() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A store that is read is written as the same.
+/// A store that can be read is written as the same.
 fn bcd(input: &[u8]) -> bool {
     let Ok(store) = BcdStore::parse(sealed(input.to_vec())) else { return false };
     if let Ok(bytes) = store.to_bytes(Firmware::Uefi, TIME) {

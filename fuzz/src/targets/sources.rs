@@ -1,4 +1,4 @@
-//! What images are made of.
+//! The sources of images.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub const LZX: Target = Target { name: "lzx", run: lzx, seeds: lzx_seeds, rounds
 pub const ISO: Target = Target { name: "iso", run: iso, seeds: iso_seeds, rounds: 2000 };
 pub const DELTA: Target = Target { name: "delta", run: delta, seeds: delta_seeds, rounds: 20_000 };
 
-/// Blobs of an image that is read have the lengths that its tree gives, and two readings give the same.
+/// Blobs of an image have the lengths that its tree gives, and reading them twice gives the same.
 fn wim(input: &[u8]) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.wim");
@@ -60,8 +60,8 @@ fn wim_seeds() -> Vec<Vec<u8>> {
     vec![fixtures::scenes::tiny().to_bytes()]
 }
 
-/// The files of a cabinet have the lengths that it announces, each alone as well as all together, and survive being
-/// put into another cabinet.
+/// The files of a cabinet have the lengths that it announces, each alone and all together, and are the same after they
+/// were put into another cabinet.
 fn cabinet(input: &[u8]) -> bool {
     let open = |bytes: Vec<u8>| Cabinet::open(Arc::new(bytes), "a.cab");
     let Ok(cabinet) = open(input.to_vec()) else { return false };
@@ -109,7 +109,7 @@ fn cabinet_seeds() -> Vec<Vec<u8>> {
         .to_vec()
 }
 
-/// A chunk of LZX, behind two bytes for the length of what it holds, is what libwim makes of it.
+/// A chunk of LZX, which follows two bytes with its decompressed length, gives the same as with libwim.
 fn lzx(input: &[u8]) -> bool {
     let Some((len, chunk)) = input.split_first_chunk() else { return false };
     let mut ours = vec![0; usize::from(u16::from_le_bytes(*len)).clamp(1, 1 << 15)];
@@ -178,7 +178,7 @@ fn iso_seeds() -> Vec<Vec<u8>> {
     [iso, plain].map(|iso| std::fs::read(iso).expect("an ISO image")).into()
 }
 
-/// What a compressed manifest becomes can be compressed again to the same; a delta is never longer than it may be.
+/// A manifest that was decompressed can be compressed again to the same; a delta is never longer than it may be.
 fn delta(input: &[u8]) -> bool {
     let dictionary = dictionary();
     let limit = nano_image::ByteSize::mib(1);

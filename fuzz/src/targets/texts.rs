@@ -1,4 +1,4 @@
-//! Files that people and tools write.
+//! Files that people and programs write.
 
 use fixtures::packages::nano;
 use nano_image::internals::{read_inf, read_reg_file, rewrite_answer_file};
@@ -21,7 +21,7 @@ fn utf16(text: &str) -> Vec<u8> {
     [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect()
 }
 
-/// Both encodings of a text mean the same. What is not ASCII may be in a code page, and NUL is in none.
+/// A text means the same in both encodings. Text that is not ASCII may be in a code page; NUL is in none.
 fn same_in_utf16(input: &[u8], read: impl Fn(&[u8]) -> Result<String>) -> bool {
     let result = read(input);
     if let Ok(text) = std::str::from_utf8(input)
@@ -34,7 +34,7 @@ fn same_in_utf16(input: &[u8], read: impl Fn(&[u8]) -> Result<String>) -> bool {
     result.is_ok()
 }
 
-/// Names of what is read are parsed to what they were made of.
+/// The name of an identity is parsed to the same identity.
 fn same_identity(identity: &AssemblyIdentity) {
     if let Some(again) = AssemblyIdentity::from_identity_text(&identity.identity_text()) {
         assert_eq!(again.key_form(), identity.key_form());
@@ -87,7 +87,7 @@ fn reg_seeds() -> Vec<Vec<u8>> {
     vec![text.into(), utf16(text)]
 }
 
-/// An answer file that is written again is written the same a second time.
+/// An answer file that is written is the same when it is written again.
 fn answer(input: &[u8]) -> bool {
     let Ok(written) = rewrite_answer_file(input) else { return false };
     let again = rewrite_answer_file(&written).expect("an answer file of ours");
@@ -105,7 +105,7 @@ fn answer_seeds() -> Vec<Vec<u8>> {
     vec![text.into(), utf16(&text.replace("utf-8", "utf-16"))]
 }
 
-/// A recipe that is taken is written as one that is taken, with the same choices.
+/// A recipe that is accepted is written as one that is accepted, with the same choices.
 fn recipe(input: &[u8]) -> bool {
     let Ok(recipe) = serde_json::from_slice::<Recipe>(input) else { return false };
     let written = serde_json::to_vec(&recipe).expect("a recipe is written");

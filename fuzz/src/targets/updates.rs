@@ -16,7 +16,7 @@ use crate::Target;
 pub const UPDATE: Target = Target { name: "update", run: update, seeds: update_seeds, rounds: 2000 };
 pub const PSF: Target = Target { name: "psf", run: psf, seeds: psf_seeds, rounds: 10_000 };
 
-/// What is told of an update is told again, and its packages have identities.
+/// An update that is described is described the same again, and its packages have identities.
 fn update(input: &[u8]) -> bool {
     let update = Update::data(Arc::new(input.to_vec()), "a.cab");
     let Ok(packages) = update.describe(None) else { return false };
@@ -30,8 +30,8 @@ fn update_seeds() -> Vec<Vec<u8>> {
     [update::intra(&cabinet), update::express(&cabinet, &[])].iter().map(update::to_cabinet).collect()
 }
 
-/// An index and the bytes of a `.psf` file: each file that can be made has the length and digest that the index gives,
-/// and is the same when it is made again.
+/// An index and the bytes of a `.psf` file: each file that can be made has the length and digest of the index, and is
+/// the same when it is made again.
 fn psf(input: &[u8]) -> bool {
     let Some((len, rest)) = input.split_first_chunk::<4>() else { return false };
     let Some((index, stream)) = rest.split_at_checked(u32::from_le_bytes(*len) as usize) else { return false };
@@ -57,7 +57,7 @@ fn psf_seeds() -> Vec<Vec<u8>> {
     vec![[&(index.len() as u32).to_le_bytes()[..], index, &stream].concat()]
 }
 
-/// A `.psf` file in memory, and what was made of it.
+/// A `.psf` file in memory, and the files that were made from it.
 struct Stream<'a> {
     bytes: &'a [u8],
     made: RefCell<BTreeMap<FileId, Arc<[u8]>>>,

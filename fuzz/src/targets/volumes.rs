@@ -15,10 +15,10 @@ pub const NTFS: Target = Target { name: "ntfs", run: ntfs, seeds: ntfs_seeds, ro
 pub const FAT: Target = Target { name: "fat", run: fat, seeds: fat_seeds, rounds: 400 };
 
 const TIME: FileTime = FileTime(131_131_008_000_000_000);
-/// Entries looked at.
+/// How many entries are looked at.
 const MAX_ENTRIES: usize = 20_000;
 
-/// A volume without findings can be read to the last byte.
+/// A volume without findings can be read completely.
 fn ntfs(input: &[u8]) -> bool {
     let volume = Input(input);
     let is_clean = ntfs::check(&volume).counts().is_empty();
@@ -81,7 +81,7 @@ fn ntfs_seeds() -> Vec<Vec<u8>> {
     vec![volume(4096), volume(65536)]
 }
 
-/// A volume without findings can be read, and its files can be written to one that holds the same.
+/// A volume without findings can be read, and its files can be written to a new volume that holds the same.
 fn fat(input: &[u8]) -> bool {
     let volume = Input(input);
     let is_clean = fat::check(&volume).counts().is_empty();

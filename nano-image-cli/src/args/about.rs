@@ -1,11 +1,11 @@
-//! Commands that tell of the program itself.
+//! Commands that print something about the program itself.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use clap_complete::Shell;
 
-/// Print the completions of a shell
+/// Print the completions for a shell
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 Examples:

@@ -1,11 +1,11 @@
 //! Texts and forms of the flags of `clone`.
 
-/// Which shard of how many.
+/// A shard and the number of shards.
 pub fn shard(text: &str) -> Result<(usize, usize), String> {
     let numbers = text.split_once('/').and_then(|(one, all)| Some((one.parse().ok()?, all.parse().ok()?)));
     match numbers {
         Some((one, all)) if one < all => Ok((one, all)),
-        _ => Err(format!("`{text}` is no shard: write I/N, with I from 0 to N-1, e.g. 0/4")),
+        _ => Err(format!("`{text}` is not a shard: write I/N, with I from 0 to N-1, e.g. 0/4")),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What stands behind the flags in help and manual pages, as terminals of 80 columns can show it.
+//! Lays out the text after the flags in help and manual pages, for terminals of 80 columns.
 
-/// Manual pages show it five columns further to the right.
+/// Manual pages are indented by five more columns.
 const COLUMNS: usize = 75;
 
-/// `text` with its paragraphs on a line each, which whoever shows them wraps; commands broken as shells allow; one exit
-/// status per line.
+/// `text` with each paragraph on one line, which is wrapped when it is shown; commands are broken as shells allow; one
+/// exit status per line.
 pub fn tidy(text: &str) -> String {
     text.split("\n\n").map(block).collect::<Vec<_>>().join("\n\n")
 }
@@ -22,7 +22,7 @@ fn block(block: &str) -> String {
     std::iter::once(title.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// A command on lines that are short enough, broken before flags, pipes and what they are written to.
+/// Breaks a command into lines that are short enough: before flags, pipes and redirections.
 fn broken(line: &str) -> Vec<String> {
     let indent = " ".repeat(line.len() - line.trim_start().len());
     let mut is_quoted = false;
@@ -43,7 +43,7 @@ fn broken(line: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
         match lines.last_mut() {
-            // Two more for the backslash.
+            // Two more characters for the backslash.
             Some(last) if last.chars().count() + 1 + part.chars().count() + 2 <= COLUMNS => {
                 *last += &format!(" {part}")
             }

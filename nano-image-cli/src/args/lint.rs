@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Say of an answer file what Windows refuses, ignores and applies, with line and column
+/// Say what Windows refuses, ignores and applies in an answer file, with line and column
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Lint {
@@ -12,27 +12,27 @@ pub struct Lint {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Image that it is for: a disk image or a WIM; with --wim or --media, the name or number of one in there
+    /// Image that it is for: a disk image or a WIM; with --wim or --media, the name or number of an image in there
     ///
-    /// Its architecture, time zones and languages are taken into account, how far its setup is, and which answer files it
-    /// has itself.
+    /// The check uses its architecture, time zones, languages, its state of setup, and the answer files that it has
+    /// itself.
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
 
-    /// WIM that has the image
+    /// WIM with the image
     #[arg(long, value_name = "FILE", conflicts_with = "media")]
     pub wim: Option<PathBuf>,
 
-    /// Install media that have the image: an ISO image or a folder
+    /// Install media with the image: an ISO image or a folder
     #[arg(long, value_name = "PATH")]
     pub media: Option<PathBuf>,
 
-    /// Architecture of the image, if no image is named; without it, components for all architectures count
+    /// Architecture of the image, if no image is named [default: components for all architectures count]
     #[arg(long, value_name = "NAME", value_parser = ["amd64", "x86", "arm64", "arm"])]
     #[arg(conflicts_with_all = ["image", "wim", "media"])]
     pub architecture: Option<String>,
 
-    /// List also what is applied
+    /// Also list what is applied
     #[arg(long)]
     pub all: bool,
 

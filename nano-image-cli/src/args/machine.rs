@@ -1,4 +1,4 @@
-//! Flags that make an image one machine: name, password, first boot, network, boot settings.
+//! Flags for a single machine: name, password, first boot, network, boot settings.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -16,19 +16,19 @@ pub struct Machine {
     #[arg(long, value_name = "NAME")]
     pub computer_name: Option<String>,
 
-    /// Give the name in the specialize pass too, for images that are generalized; one more restart at first boot
+    /// Also give the name in the specialize pass, for generalized images; one more restart at first boot
     #[arg(long)]
     pub name_in_specialize: bool,
 
-    /// Where a password is read from: admin=env:VARIABLE, admin=file:PATH or admin=stdin for the administrator,
+    /// Where to read a password: admin=env:VARIABLE, admin=file:PATH or admin=stdin for the administrator,
     /// user.NAME=… for a local account; may be repeated
     ///
-    /// A line break at the end of a file or of standard input is no part of it.
+    /// A line break at the end of the file or of standard input does not count.
     // Not parsed here: clap would repeat what it refuses, which may be a password.
     #[arg(long, value_name = "WHOSE=SOURCE")]
     pub secret: Vec<String>,
 
-    /// Answer file; it is checked, and joined with what other flags ask for
+    /// Answer file; it is checked, and combined with what other flags ask for
     #[arg(long, value_name = "FILE")]
     pub unattend: Option<PathBuf>,
 
@@ -36,15 +36,15 @@ pub struct Machine {
     #[arg(long, value_name = "COMMAND")]
     pub setup_command: Vec<String>,
 
-    /// File that `djoin /Provision` wrote: joins its domain, with the name in it
+    /// File that `djoin /Provision` wrote: joins the domain, under the name in the file
     #[arg(long, value_name = "FILE")]
     pub domain_blob: Option<PathBuf>,
 
-    /// Domain to make an account in; answered with the command that makes a blob
+    /// Not supported: the answer is the command that makes a file for --domain-blob
     #[arg(long, value_name = "DOMAIN")]
     pub domain_name: Option<String>,
 
-    /// Take over the account that the domain has; answered like --domain-name
+    /// Not supported: answered like --domain-name
     #[arg(long)]
     pub reuse_domain_node: bool,
 
@@ -52,19 +52,19 @@ pub struct Machine {
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
 
-    /// Locale of the system and of new users, e.g. de-DE; the language of texts stays
+    /// Locale of the system and of new users, e.g. de-DE; the display language stays
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
-    /// Language of Windows' own texts, which the image must have, e.g. de-DE
+    /// Display language of Windows, which the image must have, e.g. de-DE
     #[arg(long, value_name = "LANGUAGE")]
     pub ui_language: Option<String>,
 
-    /// Languages and keyboards, e.g. 0407:00000407 or de-DE, with `;` between [default: that of the locale]
+    /// Languages and keyboards, e.g. 0407:00000407 or de-DE, separated by `;` [default: that of the locale]
     #[arg(long, value_name = "LIST")]
     pub input_locale: Option<String>,
 
-    /// Answer all questions of the first boot; an account with a password must be given
+    /// Answer all questions of the first boot; needs an account with a password
     #[arg(long)]
     pub skip_oobe: bool,
 
@@ -72,15 +72,15 @@ pub struct Machine {
     #[arg(long, value_name = "KEY", conflicts_with = "kms")]
     pub product_key: Option<String>,
 
-    /// Take the edition's public key for activation by a key management server
+    /// Use the edition's public key for activation by a key management server (KMS)
     #[arg(long)]
     pub kms: bool,
 
-    /// Account to make at first boot, in these groups (with `;` between) [default: Administrators]; may be repeated
+    /// Account to make at first boot, in these groups (separated by `;`) [default: Administrators]; may be repeated
     #[arg(long, value_name = "NAME[:GROUP]", value_parser = parsed::<LocalUser>)]
     pub local_user: Vec<LocalUser>,
 
-    /// Log the first local account on by itself so many times, or else Administrator of a server
+    /// Log on automatically this many times: the first local account, or Administrator on a server
     #[arg(long, value_name = "TIMES")]
     pub auto_logon: Option<u32>,
 
@@ -88,7 +88,7 @@ pub struct Machine {
     #[arg(long, value_name = "DIR|MSI")]
     pub cloud_init: Option<PathBuf>,
 
-    /// Let Remote Desktop in
+    /// Allow Remote Desktop connections
     #[arg(long)]
     pub rdp: bool,
 
@@ -100,15 +100,15 @@ pub struct Machine {
     #[arg(long, value_name = "COMMAND")]
     pub first_logon_command: Vec<String>,
 
-    /// File or folder to copy into the image, to its root if there is no destination; may be repeated
+    /// File or folder to copy into the image, to its root if no destination is given; may be repeated
     #[arg(long, value_name = "SOURCE[:DESTINATION]", value_parser = parsed::<FileCopy>)]
     pub copy: Vec<FileCopy>,
 
-    /// Registry file (.reg) whose edits are made last; may be repeated
+    /// Registry file (.reg) whose edits are made after all others; may be repeated
     #[arg(long, value_name = "FILE")]
     pub reg: Vec<PathBuf>,
 
-    /// Whom HKEY_CURRENT_USER in registry files means: new users, or the account SYSTEM
+    /// Who HKEY_CURRENT_USER in registry files is: new users, or the account SYSTEM
     #[arg(long, value_enum, value_name = "USER")]
     pub reg_user: Option<RegUser>,
 }
@@ -132,7 +132,7 @@ pub struct Network {
     #[arg(long, value_name = "ADDRESS", value_parser = address::<Ipv4Addr>)]
     pub ipv4_gateway: Option<Ipv4Addr>,
 
-    /// DNS servers, the preferred first; may be repeated
+    /// DNS servers, the preferred one first; may be repeated
     #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', value_parser = address::<Ipv4Addr>)]
     pub ipv4_dns: Vec<Ipv4Addr>,
 
@@ -140,11 +140,11 @@ pub struct Network {
     #[arg(long, value_name = "ADDRESS")]
     pub ipv6_address: Option<String>,
 
-    /// DNS servers, the preferred first; may be repeated
+    /// DNS servers, the preferred one first; may be repeated
     #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', value_parser = address::<Ipv6Addr>)]
     pub ipv6_dns: Vec<Ipv6Addr>,
 
-    /// Let WinRM be reached from other subnets [without a value: offline]
+    /// Allow WinRM connections from other subnets [without a value: offline]
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "offline")]
     pub remote_management: Option<RemoteManagement>,
@@ -165,14 +165,14 @@ pub struct Boot {
     #[arg(value_parser = parsed::<Ems>)]
     pub ems: Option<Ems>,
 
-    /// Load drivers with test signatures
+    /// Load drivers that have only test signatures
     #[arg(long)]
     pub test_signing: bool,
 
     /// Boot setting by bcdedit's names, e.g. timeout=0 or bootmgr:bootems=yes; may be repeated
     ///
-    /// OBJECT is bootmgr, loader, both, emssettings, dbgsettings, hypervisorsettings or globalsettings [default: where the
-    /// setting belongs, else loader]; custom:CODE stands for any name.
+    /// OBJECT is bootmgr, loader, both, emssettings, dbgsettings, hypervisorsettings or globalsettings [default: where
+    /// the setting belongs, else loader]; custom:CODE stands for a setting without a name.
     #[arg(long, value_name = "[OBJECT:]NAME=VALUE", value_parser = parsed::<BootSetting>)]
     pub boot_setting: Vec<BootSetting>,
 }

@@ -31,7 +31,7 @@ const OCI: &str = "oci";
 const KEYS: [&str; 4] = ["path", "type", "subformat", "block-size"];
 
 impl OutputArgument {
-    /// Reads the argument. It is a list of keys if its first key is one of them; otherwise it is a path.
+    /// Reads the argument. It is a list of keys if it begins with a known key; otherwise it is a path.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let mut output = Self { path: PathBuf::new(), format: None, subformat: None, block_size: None, is_oci: false };
         if !is_list(text) {
@@ -56,7 +56,7 @@ impl OutputArgument {
         if output.path.as_os_str().is_empty() { Err("`path=FILE` is missing".into()) } else { Ok(output) }
     }
 
-    /// The argument with its path as seen from `folder`.
+    /// The argument, with a path that is relative to `folder`.
     pub fn relative_to(folder: &Path, text: &str) -> OsString {
         let join =
             |path: &str| if is_stream(Path::new(path)) { path.into() } else { folder.join(path).into_os_string() };

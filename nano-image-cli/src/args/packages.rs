@@ -42,7 +42,7 @@ pub struct Packages {
     #[arg(long, value_name = "NAME")]
     pub package: Vec<String>,
 
-    /// Feature to turn on that is off in the image or in the packages, with those that it needs; may be repeated
+    /// Feature to turn on that is off in the image or in the packages, with the features that it needs; may be repeated
     #[arg(long, value_name = "NAME")]
     pub feature: Vec<String>,
 
@@ -50,7 +50,7 @@ pub struct Packages {
     #[arg(long, value_name = "FILE")]
     pub servicing_package: Vec<PathBuf>,
 
-    /// Driver: INF file, or folder or ISO image in which all are taken; may be repeated
+    /// Driver: INF file, or a folder or ISO image whose INF files are all taken; may be repeated
     #[arg(long, value_name = "PATH")]
     pub driver: Vec<PathBuf>,
 

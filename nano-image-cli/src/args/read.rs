@@ -1,11 +1,11 @@
-//! Flags of the commands that read images back.
+//! Flags of the commands that read existing images.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use nano_image::inspect::Category;
 
-/// What inspect tells in detail.
+/// What inspect describes in detail.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 pub struct InspectMore {
@@ -13,11 +13,11 @@ pub struct InspectMore {
     #[arg(help_heading = "Instead", long)]
     pub files: bool,
 
-    /// Tell what the registry lists: version, name, services with how they start, packages
+    /// Tell what the registry lists: version, name, services and how they start, packages
     #[arg(help_heading = "Instead", long)]
     pub hives: bool,
 
-    /// Tell all boot entries with all their settings
+    /// Print all boot entries with all their settings
     #[arg(help_heading = "Instead", long)]
     pub boot: bool,
 
@@ -25,7 +25,7 @@ pub struct InspectMore {
     #[arg(help_heading = "Instead", long)]
     pub packages: bool,
 
-    /// Tell what is at a byte of the image file
+    /// Tell what lies at this byte of the image file
     #[arg(help_heading = "Instead", long, value_name = "OFFSET", value_parser = offset)]
     pub map: Option<u64>,
 }
@@ -34,11 +34,11 @@ pub struct InspectMore {
 #[derive(Args, Debug)]
 #[command(after_long_help = CAT_EXAMPLES)]
 pub struct Cat {
-    /// Disk image to read, also of other makers
+    /// Disk image to read, made by any program
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// File in the image, with \ or /, without regard to case; FILE:NAME is a named stream
+    /// File in the image, with \ or /; case does not matter; FILE:NAME is a named stream
     #[arg(value_name = "PATH")]
     pub path: String,
 
@@ -51,15 +51,15 @@ pub struct Cat {
 #[derive(Args, Debug)]
 #[command(after_long_help = EXTRACT_EXAMPLES)]
 pub struct Extract {
-    /// Disk image to read, also of other makers
+    /// Disk image to read, made by any program
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// Files and folders in the image, with \ or /, without regard to case [default: everything]
+    /// Files and folders in the image, with \ or /; case does not matter [default: everything]
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
 
-    /// Folder to copy them into, where they keep their paths; it is made if need be
+    /// Folder to copy them into, where they keep their paths; it is made if it does not exist
     #[arg(short = 'C', long, value_name = "DIR")]
     pub directory: PathBuf,
 
@@ -71,16 +71,16 @@ pub struct Extract {
     #[arg(long)]
     pub streams: bool,
 
-    /// No summary; what cannot be copied is still told
+    /// Print no summary; what cannot be copied is still named
     #[arg(short, long)]
     pub quiet: bool,
 }
 
-/// Tell what is different between two disk images: partitions, files, registry, boot entries
+/// Tell what differs between two disk images: partitions, files, registry, boot entries
 #[derive(Args, Debug)]
 #[command(after_long_help = DIFF_EXAMPLES)]
 pub struct Diff {
-    /// First disk image, also of other makers
+    /// First disk image, made by any program
     #[arg(value_name = "A")]
     pub a: PathBuf,
 
@@ -99,7 +99,7 @@ pub struct Diff {
     #[arg(long)]
     pub json: bool,
 
-    /// Print nothing: the exit status tells
+    /// Print nothing, only set the exit status
     #[arg(short, long, conflicts_with = "json")]
     pub quiet: bool,
 }
@@ -111,12 +111,12 @@ pub struct ShowSize {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::number::<usize>("0 or more"))]
     pub top: usize,
 
-    /// Write a picture, too: an SVG in which each file's area is its size
+    /// Also write a picture: an SVG in which each file's area is its size
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
 
-/// A byte of a file: decimal, hexadecimal with `0x`, or with a unit.
+/// An offset in a file: decimal, hexadecimal with `0x`, or with a unit.
 fn offset(text: &str) -> Result<u64, String> {
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     let parsed = match hex {

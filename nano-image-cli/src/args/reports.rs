@@ -1,4 +1,4 @@
-//! Flags for what is told of a build, and for checking one.
+//! Flags for files about a build, and for comparing one.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Reports")]
 pub struct Reports {
-    /// Write what was built, of what, and how the run went, as JSON
+    /// Write a JSON file about the build: what was built from what, and how the run went
     ///
     /// `build` is the same for the same inputs: SHA-256 of inputs and outputs, recipe, identifiers, partitions, extents
     /// of data. `run` is not: durations, bytes read and written, warnings.
@@ -18,11 +18,11 @@ pub struct Reports {
     #[arg(long, value_name = "FILE")]
     pub sbom: Option<PathBuf>,
 
-    /// Write what was made of what, for programs that sign it: an in-toto statement with SLSA provenance, as JSON
+    /// Write an in-toto statement with SLSA provenance, as JSON: what was made from what, for programs that sign it
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
 
-    /// Write no image, but compare what would be with FILE, an image or a metadata file; exit status 1 if it differs
+    /// Write no image, but compare it with FILE, an image or a metadata file; exit status 1 if it differs
     ///
     /// Without -o the format is that of FILE.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["metadata_file", "sbom", "provenance"])]

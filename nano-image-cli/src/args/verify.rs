@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Check a disk image: container, partition table, file systems, registry, boot entries, contents of files
+/// Check a disk image: its format, partition table, file systems, registry, boot entries, contents of files
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Verify {
-    /// Disk image to check, also of other makers; or a volume without a disk
+    /// Disk image to check, made by any program; or a volume without a disk
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// List of what files must contain, lines of DIGEST SIZE PATH[:STREAM]
+    /// List of what files must contain, with lines of DIGEST SIZE PATH[:STREAM]
     ///
     /// Digests are SHA-256 or SHA-1, in hexadecimal digits; paths begin with `/` at the root of the Windows volume.
     #[arg(long, value_name = "FILE")]

@@ -4,7 +4,7 @@ use super::{Machine, PROCESSORS, sh};
 use nano_image::Format;
 
 impl Machine {
-    /// A managed disk is uploaded as a fixed VHD, and a machine made of it.
+    /// Uploads a managed disk as a fixed VHD, and makes a machine from it.
     ///
     /// Source: "Upload a VHD to Azure or copy a managed disk to another region" on learn.microsoft.com.
     pub(super) fn azure(&self) -> String {
@@ -33,7 +33,7 @@ impl Machine {
             )
     }
 
-    /// A machine is made, and the disk copied to its storage, in whatever format that has.
+    /// Makes a machine, and copies the disk to its storage, in whatever format that has.
     ///
     /// Source: the manual page of qm(1); `--target-disk` is in its source alone.
     pub(super) fn proxmox(&self) -> String {
@@ -66,10 +66,10 @@ impl Machine {
     }
 }
 
-/// Bytes behind the disk in a fixed VHD.
+/// Bytes that a fixed VHD has after the disk.
 const VHD_FOOTER: u64 = 512;
 
-/// The name as hosts want it: letters, digits and hyphens.
+/// The name in the form that hosts want: letters, digits and hyphens.
 fn host_name(name: &str) -> String {
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     match plain.trim_matches('-') {

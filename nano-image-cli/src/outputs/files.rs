@@ -1,4 +1,5 @@
-//! Everything that a command writes: files that replace nothing unasked and appear together, and streams.
+//! Everything that a command writes: files, which replace others only if a flag says so and appear together, and
+//! streams.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -12,13 +13,13 @@ use crate::signals;
 /// How outputs are made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputOptions {
-    /// Whether files that are there are replaced.
+    /// Whether existing files are replaced.
     pub replace: bool,
     /// Permission bits of files.
     pub mode: Option<u32>,
 }
 
-/// Outputs of a command that are open.
+/// The open outputs of a command.
 pub struct Outputs {
     places: Vec<OutputSlot>,
     files: NewFiles,
@@ -26,19 +27,20 @@ pub struct Outputs {
 }
 
 enum OutputSlot {
-    /// One of the files.
+    /// The file with this number.
     File(usize),
     Stream(Stream),
 }
 
-/// Bytes that go to a program as they are made.
+/// A stream that a program reads while it is written.
 struct Stream {
     path: PathBuf,
     to: Box<dyn Write>,
 }
 
 impl Outputs {
-    /// Opens `wanted` in its order. First it is made sure that none of them is another or one of `inputs`.
+    /// Opens `wanted` in this order. Before that it checks that none of them is the same as another or as one of
+    /// `inputs`.
     ///
     /// # Errors
     /// Those of [`keep_apart`] and [`NewFiles::create`]; a stream that is not open.
@@ -61,18 +63,18 @@ impl Outputs {
         Ok(Self { places, files, folders: Vec::new() })
     }
 
-    /// Files that killed builds left, which are removed now.
+    /// Files that were left by builds that were killed; they are removed now.
     pub fn leftovers(&self) -> Vec<String> {
         let paths = self.files.leftovers().iter();
-        paths.map(|path| format!("{}: removed, a build that was killed left it", path.display())).collect()
+        paths.map(|path| format!("{}: removed: a killed build had left it", path.display())).collect()
     }
 
-    /// Keeps folders that were made for the files until these are published.
+    /// Keeps folders that were made for the files until the files are published.
     pub fn with_folders(self, folders: Vec<Folder>) -> Self {
         Self { folders, ..self }
     }
 
-    /// Where the images go, whose files are the first: the format of each, and of an OCI image how many files it has.
+    /// The targets of the images, whose files come first: the format of each, and for an OCI image its number of files.
     pub fn targets(&mut self, images: impl IntoIterator<Item = (Format, Option<usize>)>) -> Vec<Target<'_>> {
         let Self { places, files, .. } = self;
         let mut places = places.iter_mut();
@@ -94,7 +96,7 @@ impl Outputs {
         targets
     }
 
-    /// Writes the output number `index` as a whole.
+    /// Writes all of output number `index`.
     pub fn write(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
         let (written, path) = match &mut self.places[index] {
             OutputSlot::File(index) => {
@@ -106,7 +108,7 @@ impl Outputs {
         written.map_err(|error| Error::io("write", path, error))
     }
 
-    /// Gives all files their names, or none.
+    /// Gives all files their names, or none of them.
     pub fn publish(self) -> Result<()> {
         let Self { files, folders, .. } = self;
         files.flush()?;
@@ -116,9 +118,9 @@ impl Outputs {
     }
 }
 
-/// A folder that is made for files and removed with them, if they are not published.
+/// A folder that is made for files, and removed with them if they are not published.
 pub struct Folder {
-    /// Those that were made, the innermost last.
+    /// The folders that were made, the innermost last.
     made: Vec<PathBuf>,
 }
 
@@ -197,7 +199,7 @@ pub fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-" || descriptor(path) == Some(1)
 }
 
-/// Whether the output is a stream, not a file.
+/// Whether the output is a stream rather than a file.
 pub fn is_stream(path: &Path) -> bool {
     path.as_os_str() == "-" || descriptor(path).is_some()
 }
@@ -214,7 +216,7 @@ fn descriptor(path: &Path) -> Option<u32> {
 fn open_stream(number: u32, path: &Path) -> Result<Box<dyn Write>> {
     match number {
         1 if io::stdout().is_terminal() => {
-            let error = Error::recipe("standard output is a terminal: a disk image is nothing to read there");
+            let error = Error::recipe("standard output is a terminal, which cannot show a disk image");
             Err(error.with_hint("send it to a file or a program: nano-image … -o - | zstd > nano.raw.zst"))
         }
         1 => Ok(Box::new(io::stdout())),
@@ -223,7 +225,7 @@ fn open_stream(number: u32, path: &Path) -> Result<Box<dyn Write>> {
     }
 }
 
-/// Opens once more what is open already, and goes on where it is. That is what the kernel tells of it
+/// Opens again what is open already, and continues at its current position, which the kernel tells
 /// (proc_pid_fdinfo(5)); other systems do so themselves when the path is opened.
 fn reopen(number: u32, path: &Path) -> Result<File> {
     use std::io::{Seek, SeekFrom};
@@ -245,6 +247,6 @@ fn reopen(number: u32, path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Bits of the flags of open(2) on Linux: how it may be used, and whether it writes at the end.
+/// Flags of open(2) on Linux: whether the file may be read or written, and whether writes go to its end.
 const ACCESS: u32 = 0o3;
 const APPEND: u32 = 0o2000;

@@ -1,4 +1,4 @@
-//! What an update is, and what of it an image needs.
+//! What an update is, and what an image needs of it.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use super::image;
 use crate::args::PackagesOf;
 use crate::report::{output, printable};
 
-/// Whether the file is an update: a cabinet, or called so.
+/// Whether the file is an update: a cabinet, or named like one.
 pub fn is_update(path: &Path) -> bool {
     let is_called =
         path.extension().is_some_and(|ending| ["msu", "cab"].iter().any(|update| ending.eq_ignore_ascii_case(update)));
@@ -26,7 +26,7 @@ pub fn is_update(path: &Path) -> bool {
 pub fn run(arguments: &PackagesOf, path: &Path) -> Result<()> {
     if let Some(name) = &arguments.name {
         let error = Error::recipe(format!("an update has no package called `{name}` to describe"));
-        return Err(error.with_path(path).with_hint("leave the name out: an update is told of whole"));
+        return Err(error.with_path(path).with_hint("leave the name out: an update is described as a whole"));
     }
     let scratch = std::env::temp_dir();
     let update = Update::open(path)?;

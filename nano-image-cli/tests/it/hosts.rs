@@ -110,7 +110,7 @@ fn explicit_flags_win() {
     let run = build(&place, "a.qcow2", &["--for", "kubevirt", "--driver", "virtio", "--computer-name", "*"]).ok();
     assert!(run.stderr.contains("sysprep disk"), "{}", run.stderr);
     let run = build(&place, "a.vhdx", &["--for", "azure", "--progress", "plain"]).ok();
-    assert!(run.stderr.contains("azure takes no such images"), "{}", run.stderr);
+    assert!(run.stderr.contains("azure does not take such images"), "{}", run.stderr);
 }
 
 #[test]

@@ -284,7 +284,7 @@ fn images_with_secrets_are_private() {
     let run = place.build("a.raw", &[&secret[..], &["--output-mode", "640", "--force"]].concat()).ok();
     assert!(!run.stderr.contains("--output-mode"), "{}", run.stderr);
     assert_eq!(["a.raw", "a.json", "b.json"].map(mode), [0o640; 3]);
-    place.build("c.raw", &["--output-mode", "9"]).fails(2, &["`9` is no mode", "640"]);
+    place.build("c.raw", &["--output-mode", "9"]).fails(2, &["`9` is not a mode", "640"]);
 }
 
 #[test]

@@ -13,8 +13,7 @@ use crate::windows::host;
 
 impl Plan {
     /// What keeps the image from starting: each missing link from the firmware to the drivers that Windows starts
-    /// first, as
-    /// `verify` finds it in a finished image. Reads hives and boot files.
+    /// first, as `verify` finds it in a finished image. Reads hives and boot files.
     pub fn boot_chain(&self) -> Findings {
         let windows = TreeVolume { tree: &self.tree, blobs: &*self.store };
         let system = SystemFiles(&self.boot_files);

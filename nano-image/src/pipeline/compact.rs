@@ -19,8 +19,7 @@ use crate::tree::{CompactForm, CompactSource, FileTree, NodeId};
 use crate::windows::compact::{self, Compact, Pending};
 
 /// Marks the files of `tree` that `choice` compresses, and reports their number and bytes. `blobs` has the contents,
-/// and
-/// gets those that are compressed here.
+/// and gets those that are compressed here.
 pub(super) fn apply(
     tree: &mut FileTree,
     blobs: &mut Overlay,

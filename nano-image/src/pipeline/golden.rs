@@ -33,12 +33,10 @@ impl Recipe {
 }
 
 /// A golden image, from which other machines of its recipe are made: [`machine`](Self::machine) plans one of them. It
-/// is
-/// written as a [clone](Machine::write_clone), a differencing disk that holds what differs from the golden image.
+/// is written as a [clone](Machine::write_clone), a differencing disk that holds what differs from the golden image.
 ///
 /// What a machine's settings touch has a fixed place in every image of a recipe. So a clone is small, and no blobs of
-/// the
-/// source are read for it. Its disk is, byte for byte, the one that a build of that machine makes.
+/// the source are read for it. Its disk is, byte for byte, the one that a build of that machine makes.
 ///
 /// ```no_run
 /// # fn main() -> nano_image::Result<()> {
@@ -121,8 +119,7 @@ impl Golden {
     }
 
     /// Opens the golden image and checks that it is what the recipe makes: the identifiers of its format, its size, and
-    /// all
-    /// bytes except the contents of the source's files. [`Layout::compare`](crate::Layout::compare) compares every
+    /// all bytes except the contents of the source's files. [`Layout::compare`](crate::Layout::compare) compares every
     /// byte.
     ///
     /// # Errors
@@ -175,8 +172,7 @@ impl Golden {
     }
 
     /// Plans a machine: `config` has all its settings. Without a `seed` its identifiers come from its recipe. They also
-    /// come
-    /// from `name` if recipes of machines may be alike: if the recipe has a seed itself or no computer name.
+    /// come from `name` if recipes of machines may be alike: if the recipe has a seed itself or no computer name.
     ///
     /// # Errors
     /// As [`Recipe::plan`].
@@ -248,8 +244,7 @@ impl Machine<'_> {
     }
 
     /// Writes a differencing disk of `golden` at `path`, in a format of [`Format::differencing`]. The file appears when
-    /// it
-    /// is complete; an existing one is replaced.
+    /// it is complete; an existing one is replaced.
     ///
     /// # Errors
     /// [`Recipe`](crate::ErrorKind::Recipe) if the format cannot have such a parent, or if no path leads to it;

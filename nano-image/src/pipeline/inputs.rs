@@ -9,8 +9,7 @@ use crate::windows::media::MediaFile;
 
 impl Sources {
     /// The files and folders that a plan for these sources and `machine` reads, as far as names and a look into the
-    /// folders
-    /// of media show. What is missing or broken is left out here: the plan refuses it.
+    /// folders of media show. What is missing or broken is left out here: the plan refuses it.
     pub fn inputs(&self, machine: &MachineConfig) -> Vec<UsedFile> {
         let mut inputs = Vec::new();
         let files = &self.files;

@@ -17,8 +17,7 @@ pub(super) struct Looked<'a, 'b> {
 
 impl Sources {
     /// What `look` sees in the image with the name or number `image` (the partition, for a disk); without one, in the
-    /// only
-    /// image.
+    /// only image.
     pub(super) fn look<T>(&self, image: Option<&str>, look: impl FnOnce(Looked<'_, '_>) -> Result<T>) -> Result<T> {
         let media = self.open()?;
         let choice = image.map_or(ImageChoice::Only, ImageChoice::Named);

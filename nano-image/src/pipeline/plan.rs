@@ -85,8 +85,7 @@ impl Plan {
     }
 
     /// The cabinets that are installed, except servicing packages: those of the media (if they are inside an ISO image,
-    /// their
-    /// paths begin with its path), and those of the answer file.
+    /// their paths begin with its path), and those of the answer file.
     pub fn cabinets(&self) -> &[PathBuf] {
         &self.cabinets
     }

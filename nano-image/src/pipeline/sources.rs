@@ -53,8 +53,7 @@ impl Sources {
     }
 
     /// An ISO image or a WIM that is not a file, for example bytes in memory; messages call it `name`. For a WIM this
-    /// needs
-    /// a [`scratch`](Self::scratch) folder.
+    /// needs a [`scratch`](Self::scratch) folder.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {
@@ -73,8 +72,7 @@ impl Sources {
     }
 
     /// A disk image with Windows (VHDX, VHD, qcow2, VMDK, raw; made by any program), which is only read: the files of
-    /// its
-    /// volume become a new image, with all changes that a recipe can make.
+    /// its volume become a new image, with all changes that a recipe can make.
     ///
     /// ```no_run
     /// # fn main() -> nano_image::Result<()> {
@@ -97,10 +95,8 @@ impl Sources {
     }
 
     /// A file in memory: everything that names `path`, in these sources or in a recipe, gets `data` and not the file
-    /// with
-    /// that name. A folder has these files in addition to its own; it need not exist. So media, packages, updates,
-    /// drivers,
-    /// answer files and copied files can all come from memory.
+    /// with that name. A folder has these files in addition to its own; it need not exist. So media, packages, updates,
+    /// drivers, answer files and copied files can all come from memory.
     ///
     /// ```
     /// # #[cfg(feature = "internals")] // The tests of a package alone have no fixtures.

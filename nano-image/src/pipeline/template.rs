@@ -29,8 +29,7 @@ pub(super) struct Volume {
 
 impl Volume {
     /// The volume of `layout`, whose disk has `pieces` and differs from the golden image in `all`; `None` if blobs of
-    /// only
-    /// this machine are in it, or if there are other volumes.
+    /// only this machine are in it, or if there are other volumes.
     pub fn new(layout: &Layout<'_>, pieces: &Pieces<'_>, all: &[Extent]) -> Option<Self> {
         let (start, size) = layout.plan.scheme.windows();
         let volume = start.0..start.0 + size.bytes();
@@ -52,8 +51,7 @@ impl Template {
     }
 
     /// The pages of `plan` that differ from the `golden` image, ascending; `None` if something has another place than
-    /// in this
-    /// machine.
+    /// in this machine.
     pub fn pages_of(&self, golden: &Pieces<'_>, plan: &Plan) -> Result<Option<Vec<(u64, Page)>>> {
         if plan.recovery.is_some() {
             return Ok(None);

@@ -40,8 +40,7 @@ enum OutputKind<'a> {
 
 impl<'a> Target<'a> {
     /// A file. It appears under its name when all targets are complete and flushed to storage; on failure nothing is
-    /// left
-    /// behind. An existing regular file is replaced, unless the build reads it.
+    /// left behind. An existing regular file is replaced, unless the build reads it.
     pub fn file(path: impl Into<PathBuf>, format: Format) -> Self {
         Self::file_with(path, format, NewFileOptions { replace: true, mode: None })
     }
@@ -59,9 +58,8 @@ impl<'a> Target<'a> {
     }
 
     /// An OCI image whose layer has the disk image at `/disk/`, where KubeVirt looks for it. It is written into
-    /// `files`, which
-    /// are those of [`oci_files`](crate::oci_files), and which the caller [publishes](NewFiles::publish). The report
-    /// describes the disk image.
+    /// `files`, which are those of [`oci_files`](crate::oci_files), and which the caller
+    /// [publishes](NewFiles::publish). The report describes the disk image.
     pub fn oci(files: Vec<&'a NewFile>, format: Format) -> Self {
         Self { format, kind: OutputKind::Oci(files) }
     }

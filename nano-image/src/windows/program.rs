@@ -129,7 +129,7 @@ mod tests {
         assert_eq!((machine(&bytes), check(&bytes, AMD64)), (Some(AMD64), Ok(())));
         assert!(check(&bytes, ARM64).unwrap_err().contains("for x64, not for ARM64"));
         assert!(check(&bytes[..0x1FF], AMD64).unwrap_err().contains("cut off"));
-        assert!(check(&[0; 100], AMD64).unwrap_err().contains("no program"));
+        assert!(check(&[0; 100], AMD64).unwrap_err().contains("not a program"));
         for len in 0..0x98 {
             assert!(check(&bytes[..len], AMD64).is_err(), "{len}");
         }

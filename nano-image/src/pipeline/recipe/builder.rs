@@ -102,8 +102,7 @@ impl RecipeBuilder {
     }
 
     /// What the image will run on: sets the defaults for firmware and boot settings, sets what that host needs, and
-    /// makes
-    /// it an error if the image lacks drivers for the host's devices.
+    /// makes it an error if the image lacks drivers for the host's devices.
     pub fn host(mut self, host: Host) -> Self {
         self.choices.host = Some(host);
         self
@@ -164,8 +163,7 @@ impl RecipeBuilder {
     }
 
     /// What all identifiers are derived from, instead of recipe and sources: images made from the same inputs must
-    /// differ if
-    /// they meet on one host.
+    /// differ if they meet on one host.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.choices.seed = Some(seed);
         self
