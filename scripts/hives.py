@@ -1,4 +1,4 @@
-"""What other people's programs say of hives: hivexregedit exports them."""
+"""Reads hives with another program: hivexregedit exports them."""
 
 import re, struct, subprocess, sys
 
@@ -15,7 +15,7 @@ def unescape(text):
 
 
 def data_of(text):
-    """Type and bytes of the right side of a line."""
+    """Type and bytes in the right side of a line."""
     if text.startswith("dword:"):
         return 4, struct.pack("<I", int(text[6:], 16))
     if text.startswith('"'):

@@ -1,4 +1,4 @@
-# What the scripts share: places, and checks that count themselves.
+# Shared by the scripts: places, and checks that are counted.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C.UTF-8 TZ=UTC
@@ -6,13 +6,13 @@ PASSED=0
 FAILED=0
 NOT_RUN=0
 
-# cross: sets what building for musl and for Windows needs.
+# cross: sets variables that builds for musl and for Windows need.
 cross() {
   local gcc=/usr/lib/gcc/x86_64-w64-mingw32/12-win32/include include=/usr/x86_64-w64-mingw32/include
-  # bindgen asks libclang, which knows nothing of musl, nor of MinGW.
+  # bindgen asks libclang, which knows neither musl nor MinGW.
   export BINDGEN_EXTRA_CLANG_ARGS_x86_64_unknown_linux_musl='-nostdinc -isystem /usr/include/x86_64-linux-musl'
   export BINDGEN_EXTRA_CLANG_ARGS_x86_64_pc_windows_gnu="-isystem $gcc -isystem $include"
-  # Of libwim only the library: its program is not needed, and for Windows its links cannot be made.
+  # Only the library of libwim: its program is not needed, and for Windows the program's links cannot be made.
   export GNUMAKEFLAGS='wimlib_imagex_cmds= bin_PROGRAMS='
 }
 
@@ -61,7 +61,7 @@ collect() {
   cat "started/$1"
 }
 
-# Ends the script with a count.
+# Ends the script, and says how many checks failed.
 finish() {
   local more=
   [ $NOT_RUN = 0 ] || more=", $NOT_RUN not run"
