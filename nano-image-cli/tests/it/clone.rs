@@ -174,7 +174,7 @@ fn shards_make_the_whole_list_together() {
     // More shards than machines.
     let none = clone(&place, "golden.vhdx", "machines.csv", "out/{name}.vhdx", &["--shard", "7/9"]).ok();
     assert!(none.stderr.contains("0 made"), "{}", none.stderr);
-    clone(&place, "golden.vhdx", "machines.csv", "out/{name}.vhdx", &["--shard", "2/2"]).fails(2, &["no shard"]);
+    clone(&place, "golden.vhdx", "machines.csv", "out/{name}.vhdx", &["--shard", "2/2"]).fails(2, &["not a shard"]);
 }
 
 #[test]

@@ -140,8 +140,8 @@ fn a_client_gets_accounts() {
         (&["--product-key", "ABC"], "five groups"),
         (&["--product-key", "W269N-WFGWX-YVC9B-4J6C9-T83GX", "--kms"], "cannot be used with"),
         (&["--auto-logon", "0"], "0 times"),
-        (&["--auto-logon", "1"], "nobody"),
-        (&["--input-locale", "xyz"], "no input locale"),
+        (&["--auto-logon", "1"], "no account to log on"),
+        (&["--input-locale", "xyz"], "not an input locale"),
         (&["--first-logon-command", ""], "empty"),
     ] {
         image(&place, flags).fails(2, &[part]);

@@ -127,7 +127,7 @@ fn zone_locale_files_and_registry_are_written() {
     assert!(text(&place, "Windows/Panther/Unattend.xml").contains("<TimeZone>UTC</TimeZone>"));
     for (flags, code, part) in [
         (&["--locale", "xx-YY"][..], 2, "no locale `xx-YY`"),
-        (&["--time-zone", ""], 2, "no time zone"),
+        (&["--time-zone", ""], 2, "not a time zone"),
         (&["--copy", ":x"], 2, "nothing to copy"),
         (&["--copy", "none:x"], 3, "none"),
         (&["--reg", "none.reg"], 3, "none.reg"),

@@ -280,7 +280,7 @@ fn updates_features_and_drivers_are_added() {
 
     // What only Windows can do is a warning, or an error if that is wanted.
     let warned = plan(&["--compute"]).ok();
-    assert!(warned.stderr.contains("Compute") && warned.stderr.contains("not applied whole"), "{}", warned.stderr);
+    assert!(warned.stderr.contains("Compute") && warned.stderr.contains("not applied completely"), "{}", warned.stderr);
     plan(&["--compute", "--strict"]).fails(4, &["mof", "strict"]);
     plan(&["--package", "ShieldedVM"]).fails(3, &["ShieldedVM", "0x800f081e", "ServerDatacenterNano"]);
     let more = plan(&["--package", "NPDS"]).ok();
