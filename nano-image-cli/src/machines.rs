@@ -187,7 +187,7 @@ fn json_lines(text: &str) -> Result<Objects> {
         .collect()
 }
 
-/// The keys of a JSON object with their values, also those that are there twice.
+/// The keys of a JSON object with their values, including keys that occur twice.
 struct Pairs(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Pairs {

@@ -131,7 +131,7 @@ impl Plain {
     }
 }
 
-/// How many of the machines of a list are done.
+/// The number of machines of a list that are done.
 pub struct Count {
     style: CountStyle,
     total: u64,
@@ -167,7 +167,7 @@ impl Count {
         Self { style, total }
     }
 
-    /// Tells that `done` machines are done, of which some `failed`.
+    /// Reports that `done` machines are done, of which `failed` have failed.
     pub fn advance(&self, done: usize, failed: usize) {
         let (done, total) = (done as u64, self.total);
         let failures = if failed > 0 { format!(", {failed} failed") } else { String::new() };
@@ -191,7 +191,7 @@ impl Count {
         }
     }
 
-    /// Writes to standard output or error without disturbing what is drawn.
+    /// Writes to standard output or error without disturbing the bar.
     pub fn undisturbed<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.style {
             CountStyle::Bar(bar) => bar.suspend(write),
@@ -209,7 +209,7 @@ impl Drop for Count {
 }
 
 impl ProgressStyle {
-    /// What `auto` and `bar` are where standard error goes.
+    /// The style that `auto` and `bar` mean for this standard error.
     fn on_this_terminal(self) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         match self {

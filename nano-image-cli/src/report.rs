@@ -29,7 +29,7 @@ fn causes(error: &Error) -> Vec<String> {
     causes
 }
 
-/// Says on standard error what failed; the exit code tells its kind.
+/// Prints on standard error what failed; the exit code tells the kind of error.
 pub fn failure(error: &Error, is_json: bool) -> ExitCode {
     if is_json {
         message(&format!("{}\n", as_json(error)));

@@ -57,8 +57,9 @@ fn parts(text: &str) -> Result<(Whose<'_>, &str)> {
         Some((whose, source)) => whose.strip_prefix("user.").map(|name| (Whose::User(name), source)),
         None => None,
     };
-    known
-        .ok_or_else(|| Error::recipe("--secret takes the place of a password; the value is not shown").with_hint(FORMS))
+    known.ok_or_else(|| {
+        Error::recipe("--secret takes the source of a password; the value is not shown").with_hint(FORMS)
+    })
 }
 
 /// Reads a password from `source`.

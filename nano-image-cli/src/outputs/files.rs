@@ -125,10 +125,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folders of `files` below `root`, which is new, empty, or has no more than a build left that was killed.
+    /// Makes the folders of `files` below `root`, which is new, empty, or has only what a killed build left.
     ///
     /// # Errors
-    /// [`Recipe`](nano_image::ErrorKind::Recipe) if there is something else in it; those of the file system.
+    /// [`Recipe`](nano_image::ErrorKind::Recipe) if it has anything else; the errors of the file system.
     pub fn make(root: &Path, files: &[PathBuf]) -> Result<Self> {
         let failed = |path: &Path, error| Error::io("make the folder", path, error);
         let mut folders: Vec<&Path> =

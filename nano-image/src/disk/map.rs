@@ -80,7 +80,7 @@ pub(super) struct Places {
     len: u64,
 }
 
-/// Places of entries, and which of their parts have one, if they have parts.
+/// Places of entries; if these have parts, also which parts have a place.
 #[derive(Debug)]
 struct Chunk {
     places: Box<[u32; CHUNK]>,
@@ -94,7 +94,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Of a table whose entries have so many blocks, at most 32.
+    /// The places of a table whose entries have this many blocks, at most 32.
     pub fn of_parts(parts: u64) -> Self {
         Self { chunks: BTreeMap::new(), parts, len: 0 }
     }
@@ -131,7 +131,7 @@ impl Places {
         Ok(())
     }
 
-    /// Adds `count` blocks that have no place, of whole entries.
+    /// Adds `count` blocks without a place, which are whole entries.
     pub fn push_absent(&mut self, count: u64) {
         self.len += count;
     }
@@ -174,7 +174,7 @@ impl Places {
 }
 
 impl Chunk {
-    /// The place of an entry, if it has that part.
+    /// The place of this part of an entry, if it has one.
     fn place(&self, index: usize, part: u64) -> Option<u64> {
         let is_there = self.parts.as_ref().is_none_or(|parts| parts[index] >> part & 1 == 1);
         Some(self.places[index]).filter(|&place| place != ABSENT && is_there).map(u64::from)
