@@ -98,7 +98,7 @@ impl Writer {
                 scratch.write_at(bytes, extent.start + *written)?;
                 *written += bytes.len() as u64;
             }
-            _ => return Err(Error::corrupt("a file is longer than it is said to be")),
+            _ => return Err(Error::corrupt("a file is longer than its announced length")),
         }
         Ok(())
     }

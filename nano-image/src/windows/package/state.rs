@@ -2,25 +2,26 @@
 
 use std::fmt;
 
-/// How far a package or an update is installed (`CbsInstallState`, cbsapi.h); the registry has sixteen times its number.
+/// How far a package or an update is installed (`CbsInstallState`, cbsapi.h); the registry has sixteen times this
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum State {
-    /// It is not there.
+    /// It is not installed.
     Absent,
-    /// What it needs is looked for.
+    /// Windows is looking for what it needs.
     Resolving,
-    /// What it needs is found.
+    /// Windows has found what it needs.
     Resolved,
     /// Its files are being put into the component store.
     Staging,
-    /// Its files are in the component store: of a feature, that it is off.
+    /// Its files are in the component store; a feature in this state is off.
     Staged,
     /// Windows removes it when it starts.
     UninstallRequested,
     /// Windows installs it when it starts.
     InstallRequested,
-    /// It is installed: of a feature, that it is on.
+    /// It is installed; a feature in this state is on.
     Installed,
     /// It is installed and cannot be removed.
     Permanent,
@@ -59,13 +60,13 @@ impl fmt::Display for State {
 }
 
 impl State {
-    /// The state that the registry has as `number`.
+    /// The state that is `number` in the registry.
     pub fn of(number: u32) -> Self {
         let known = number.is_multiple_of(16).then(|| KNOWN.get(number as usize / 16).copied()).flatten();
         known.unwrap_or(Self::Other(number))
     }
 
-    /// What the registry has.
+    /// The number of this state in the registry.
     pub fn number(self) -> u32 {
         match self {
             Self::Other(number) => number,
@@ -73,12 +74,12 @@ impl State {
         }
     }
 
-    /// Whether packages that need it find it.
+    /// Whether it is there for packages that need it.
     pub fn is_installed(self) -> bool {
         self.number() >= Self::UninstallRequested.number()
     }
 
-    /// Whether it is in use after the next start.
+    /// Whether it will be in use after the next start.
     pub fn is_on(self) -> bool {
         self.number() > Self::UninstallRequested.number()
     }

@@ -1,4 +1,4 @@
-//! An image's own component store as a source of packages: what is staged in it.
+//! The component store of an image as a source of packages: what is staged in it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::windows::edit::ImageEdit;
 /// Descriptions of packages.
 pub(super) const PACKAGES: &str = r"Windows\servicing\Packages";
 
-/// The packages and components in the store of `image`; what is read is kept in `spool`.
+/// The packages and components in the store of `image`; file contents that are read are kept in `spool`.
 ///
 /// # Errors
-/// Those of descriptions whose names are no identifiers.
+/// The errors of descriptions whose names are not identifiers.
 pub(super) fn contents(image: &ImageEdit<'_>, spool: Arc<Spool>) -> Result<Contents> {
     let tree = &*image.tree;
     let mut files = Vec::new();
