@@ -119,7 +119,7 @@ fn a_client_gets_accounts() {
     let place = place("windows-11");
     image(&place, &["--skip-oobe", "--secret", "admin=env:NANO_ADMIN"]).fails(2, &["account", "--local-user"]);
     image(&place, &["--local-user", "me"]).fails(2, &["`me` gets no password", "--secret user.me="]);
-    image(&place, &["--secret", "user.me=env:NANO_USER"]).fails(2, &["`me`, which is no account"]);
+    image(&place, &["--secret", "user.me=env:NANO_USER"]).fails(2, &["`me`, which is not an account"]);
     let user = ["--local-user", "me:Users;Remote Desktop Users", "--secret", "user.me=env:NANO_USER"];
     let more = ["--skip-oobe", "--ui-language", "de-DE", "--input-locale", "0407:00000407", "--auto-logon", "1"];
     image(&place, &[&user[..], &more].concat()).ok();

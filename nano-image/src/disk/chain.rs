@@ -34,7 +34,7 @@ pub fn open_path(path: impl AsRef<Path>) -> Result<DiskReader> {
 pub(crate) fn open_in(files: &InputFiles, path: &Path) -> Result<DiskReader> {
     // Asked first, because Windows cannot open a directory.
     if files.is_folder(path) {
-        return Err(Error::not_found("a directory is no disk image").with_path(path));
+        return Err(Error::not_found("a directory is not a disk image").with_path(path));
     }
     let file = files.open(path).map_err(|error| Error::io("open", path, error))?;
     open_layer(files, path, file, None, MAX_DEPTH)

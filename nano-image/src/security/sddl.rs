@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
             return Err(self.unsupported(&format!("entries such as `({text})` are not handled")));
         }
         let &[kind, flags, rights, "", "", account] = &fields[..] else {
-            return Err(self.bad(&format!("`({text})` is no entry")));
+            return Err(self.bad(&format!("`({text})` is not an entry")));
         };
         let kind = KINDS.iter().find(|(_, name)| *name == kind).map(|(kind, _)| *kind);
         let kind = kind.ok_or_else(|| self.bad(&format!("entries of the type `{}` are not known", fields[0])))?;

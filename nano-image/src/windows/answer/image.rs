@@ -97,7 +97,7 @@ pub struct ImageRemark {
 }
 
 impl ImageRemark {
-    /// A remark with which the build goes on.
+    /// A remark that does not stop the build.
     fn told(code: &'static str, message: String, hint: &str) -> Self {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { verdict: Verdict::Told, code, message, hint }

@@ -44,7 +44,7 @@ impl MachineConfig {
         for (name, password) in &self.user_passwords {
             if !self.local_user.iter().any(|user| user.name == *name) {
                 return refuse(
-                    format!("a password is given for `{name}`, which is no account"),
+                    format!("a password is given for `{name}`, which is not an account"),
                     "make it with --local-user",
                 );
             }

@@ -49,7 +49,7 @@ pub(super) fn doubts(name: &str) -> Option<String> {
         return Some(format!("the computer name `{name}` begins or ends with a hyphen, which DNS does not allow"));
     }
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Some(format!("the computer name `{name}` is no standard DNS name: letters, digits and hyphens are"));
+        return Some(format!("the computer name `{name}` is not a standard DNS name: letters, digits and hyphens are"));
     }
     None
 }

@@ -170,7 +170,7 @@ fn when(hive: &Hive, key: KeyId) -> String {
     let overridden = hive.find_from(key, "StartOverride").and_then(|key| number(key, "0"));
     match (number(key, "Start"), overridden) {
         (Some(0), Some(start)) => format!("is started later than at boot: its StartOverride is {start}"),
-        (Some(0), None) => "is no driver".into(),
+        (Some(0), None) => "is not a driver".into(),
         (Some(start), _) => format!("does not start at boot: its Start is {start}, not 0"),
         (None, _) => "has no Start".into(),
     }

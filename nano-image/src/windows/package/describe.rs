@@ -85,7 +85,7 @@ pub struct Applicability {
 /// Describes the update `source`. Large data is kept in the folder `scratch`.
 ///
 /// # Errors
-/// Those of [`install`](super::install) for files that are no packages.
+/// Those of [`install`](super::install) for files that are not packages.
 pub fn describe(source: &CabinetSource, scratch: Option<&Path>) -> Result<Vec<UpdateDetails>> {
     let spool = Arc::new(Spool::new(scratch, MEMORY));
     let packages = unpack(std::slice::from_ref(source), &InputFiles::default(), &spool)?;

@@ -501,7 +501,7 @@ fn an_image_as_it_was_released_takes_the_general_branch_only() {
     let store = r"Windows\WinSxS\amd64_microsoft-windows-winre-tools_31bf3856ad364e35_6.1.7601";
     assert!(done.tree.find(&format!("{store}.18246_none_2805177986c8631d")).is_some());
     assert!(done.tree.find(&format!("{store}.22435_none_289885cc9fdecac6")).is_none());
-    // An image that has it is up to date, which is no error.
+    // An image that has it is up to date, which is not an error.
     let again = update(done.tree, &[source]).unwrap();
     assert!(again.report.packages.is_empty());
 }

@@ -76,7 +76,7 @@ pub(super) fn check(volume: &dyn ReadAt, findings: &mut Findings) -> Option<Geom
     let (mft_lcn, mirror_lcn) = (boot.mft_lcn.get(), boot.mft_mirr_lcn.get());
     for (at, name, lcn) in [(0x30, "$MFT", mft_lcn), (0x38, "$MFTMirr", mirror_lcn)] {
         if lcn >= clusters {
-            bad(at, format!("{name} is said to be at cluster {lcn} of {clusters}"));
+            bad(at, format!("{name} begins at cluster {lcn}, but there are {clusters}"));
         }
     }
     backup(volume, &boot, sectors * sector_size, findings);

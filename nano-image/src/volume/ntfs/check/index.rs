@@ -34,7 +34,7 @@ pub(super) type Visitor<'v> = dyn FnMut(&mut Findings, &CheckedEntry<'_>) + 'v;
 struct Walk<'a, 'v> {
     text: String,
     is_names: bool,
-    /// Whether names may differ in case only.
+    /// Whether names may differ only in case.
     case_sensitive: bool,
     collation: u32,
     upcase: &'v [u16],

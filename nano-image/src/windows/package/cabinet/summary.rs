@@ -29,7 +29,7 @@ pub struct Summary {
 /// Reads the descriptions of packages in a cabinet. Components may be decompressed on the way, but are not kept.
 ///
 /// # Errors
-/// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are no packages,
+/// [`Unsupported`](crate::ErrorKind::Unsupported) for cabinets that are not packages,
 /// [`Corrupt`](crate::ErrorKind::Corrupt) for broken ones.
 pub fn summary(source: &CabinetSource) -> Result<Summary> {
     let spool = Arc::new(Spool::new(None, MAX_METADATA));
