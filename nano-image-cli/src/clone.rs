@@ -42,6 +42,10 @@ pub fn run(arguments: &Clones) -> Result<ExitCode> {
         true => pattern.format,
         false => pattern.format.differencing(build.block_size)?,
     };
+    // Asked first, because Windows cannot open a directory.
+    if arguments.golden.is_dir() {
+        return Err(Error::not_found("a directory is not a disk image").with_path(&arguments.golden));
+    }
     let file = File::open(&arguments.golden).map_err(|error| {
         let error = Error::io("open", &arguments.golden, error);
         error.with_hint("give the golden image where it lies, or build it again; clones name it by its place")

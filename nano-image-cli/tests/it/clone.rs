@@ -215,7 +215,7 @@ fn another_golden_image_is_refused() {
     fs::remove_file(place.path("golden.vhdx")).unwrap();
     run("golden.vhdx", &[]).fails(3, &["golden.vhdx", "cannot open", "hint: "]);
     fs::create_dir(place.path("golden.vhdx")).unwrap();
-    run("golden.vhdx", &[]).fails(6, &["golden.vhdx", "directory"]);
+    run("golden.vhdx", &[]).fails(3, &["golden.vhdx", "a directory is not a disk image"]);
     fs::remove_dir(place.path("golden.vhdx")).unwrap();
     // A VHD has no VHDX for a parent.
     build(&place, "golden.vhd", &["--firmware", "uefi", "--computer-name", "golden"]).ok();
